@@ -1,0 +1,19 @@
+// Package senderlock is the root of Senderlock, with which a resource server
+// accepts an access token only from the sender it was issued to. It holds no
+// code; the folders do:
+//
+//   - dpop checks DPoP proofs (RFC 9449): parsing, signature, nonce, replay.
+//     It knows nothing of tokens.
+//   - access checks access tokens and makes the decision, for any net/http
+//     server: Guard, policy, challenges.
+//   - echoauth is the Echo middleware over access, and the only package
+//     outside examples that knows Echo.
+//   - examples are short programs, each with a test that runs it. Begin with
+//     examples/quickstart.
+//   - internal holds what two packages share, and what only tests need.
+//
+// Imports point one way, from echoauth to access to dpop.
+//
+// README.md shows a complete server; SECURITY.md says what is trusted and
+// what is out of scope.
+package senderlock

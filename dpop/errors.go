@@ -1,0 +1,61 @@
+package dpop
+
+import (
+	"errors"
+
+	"github.com/senderlock/senderlock/internal/jose"
+	"github.com/senderlock/senderlock/internal/reason"
+)
+
+// Error is the cause for which a proof was refused. It holds the stable name of the reason, the expected and
+// the received value and, for causes of time, by how much the time missed its window. Received values come
+// from the client: they are for logs, never for answers. It matches its sentinel under [errors.Is].
+type Error = reason.Error
+
+// The causes for which a proof is refused, in the order of RFC 9449 §4.3. The name in each is stable.
+var (
+	ErrMissing    = reason.New("proof_missing", "no DPoP field")
+	ErrMultiple   = reason.New("proof_multiple", "more than one DPoP field")
+	ErrTooLarge   = reason.New("proof_too_large", "the proof is larger than the accepted size")
+	ErrMalformed  = jose.ErrMalformed
+	ErrJSON       = jose.ErrJSON
+	ErrHeader     = jose.ErrHeader
+	ErrType       = jose.ErrType
+	ErrAlgorithm  = jose.ErrAlgorithm
+	ErrCritical   = jose.ErrCritical
+	ErrKey        = jose.ErrKey
+	ErrPrivateKey = jose.ErrPrivate
+	ErrKeyAlg     = jose.ErrKeyAlg
+	ErrSignature  = jose.ErrSignature
+	ErrClaim      = reason.New("claim_missing", "a required claim is missing")
+	ErrMethod     = reason.New("htm_mismatch", "htm is not the method of the request")
+	ErrTarget     = reason.New("htu_mismatch", "htu is not the URI of the request")
+	ErrHost       = reason.New("host_unknown", "the request was not made to an origin of this server")
+	ErrStale      = reason.New("iat_too_old", "the proof was made too long ago")
+	ErrFuture     = reason.New("iat_in_future", "the proof was made in the future")
+	ErrTokenHash  = reason.New("ath_mismatch", "ath is not the hash of the access token")
+	ErrReplayed   = reason.New("proof_replayed", "the proof was already used")
+)
+
+// The causes that are answered with a nonce: the client repeats the request with a new proof (RFC 9449 §9).
+var (
+	ErrNonceMissing = reason.New("nonce_missing", "the proof carries no nonce and one is required")
+	ErrNonceForeign = reason.New("nonce_foreign", "the nonce is not one of ours")
+	ErrNonceOld     = reason.New("nonce_old", "the nonce is no longer current")
+	ErrRestart      = reason.New("iat_before_start", "the proof may have been used before this server started")
+)
+
+// ErrStore means that the replay store could not answer: the server's own trouble, not the client's.
+var ErrStore = errors.New("dpop: replay store failed")
+
+// ErrUnsigned means that [Verifier.Remember] was called before [Proof.VerifySignature] succeeded.
+var ErrUnsigned = errors.New("dpop: signature not verified")
+
+// Reason returns the stable name of the cause in err's chain, or the empty string when there is none.
+func Reason(err error) string { return reason.Of(err) }
+
+// NeedsNonce reports whether err is answered with error="use_dpop_nonce" and a nonce (RFC 9449 §9).
+func NeedsNonce(err error) bool {
+	return errors.Is(err, ErrNonceMissing) || errors.Is(err, ErrNonceForeign) ||
+		errors.Is(err, ErrNonceOld) || errors.Is(err, ErrRestart)
+}

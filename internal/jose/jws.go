@@ -1,0 +1,138 @@
+// Package jose reads compact JWS strictly, for proofs and access tokens alike: compact form, canonical
+// base64url, strict JSON, header members and the shape of public keys are checked here before any
+// cryptography runs; lestrrat-go/jwx verifies the signatures. It carries RFC 7515 §3 and §5.2, RFC 7517,
+// RFC 7518 §3 and §6, RFC 7638, RFC 8037 and the advice of RFC 8725 §3. Claims and policy are not its business.
+package jose
+
+import (
+	"encoding/base64"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/senderlock/senderlock/internal/reason"
+)
+
+// The causes for which a JWS is refused.
+var (
+	ErrMalformed = reason.New("jws_malformed", "not a compact JWS of three canonical base64url parts")
+	ErrJSON      = reason.New("json_invalid", "not one strict JSON object with members of the right type")
+	ErrHeader    = reason.New("header_invalid", "a required header member is missing or an unacceptable one is present")
+	ErrType      = reason.New("typ_wrong", "typ names another kind of JWT")
+	ErrAlgorithm = reason.New("alg_not_allowed", "alg is not on the list of accepted algorithms")
+	ErrCritical  = reason.New("crit_present", "crit demands an extension that is not understood")
+	ErrKey       = reason.New("key_unacceptable", "the public key has a shape that is not accepted")
+	ErrPrivate   = reason.New("key_private", "the key holds private members")
+	ErrKeyAlg    = reason.New("key_alg_mismatch", "the key does not fit the algorithm")
+	ErrSignature = reason.New("signature_invalid", "the signature does not verify under the key")
+)
+
+// Compact is a JWS in compact serialisation, split but not decoded (RFC 7515 §7.1).
+type Compact struct {
+	Header, Payload, Signature string // the three parts as sent
+	Input                      string // Header "." Payload: what was signed
+}
+
+// Split takes a compact JWS apart. It returns [ErrMalformed] unless there are exactly three non-empty parts;
+// whether they are base64url is for [Decode].
+func Split(s string) (Compact, error) {
+	header, rest, ok := strings.Cut(s, ".")
+	if !ok {
+		return Compact{}, ErrMalformed.With("three parts", s)
+	}
+	payload, signature, ok := strings.Cut(rest, ".")
+	if !ok || header == "" || payload == "" || signature == "" || strings.Contains(signature, ".") {
+		return Compact{}, ErrMalformed.With("three parts", s)
+	}
+	return Compact{
+		Header: header, Payload: payload, Signature: signature,
+		Input: s[:len(header)+1+len(payload)],
+	}, nil
+}
+
+var strictBase64 = base64.RawURLEncoding.Strict()
+
+// Decode decodes canonical base64url: no padding, no line breaks, no stray bits at the end (RFC 7515 §2).
+// Everything else is [ErrMalformed].
+func Decode(part string) ([]byte, error) {
+	// The standard decoder skips line breaks.
+	if strings.ContainsAny(part, "\r\n") {
+		return nil, ErrMalformed.With("base64url", part)
+	}
+	b, err := strictBase64.DecodeString(part)
+	if err != nil {
+		return nil, ErrMalformed.With("base64url", part)
+	}
+	return b, nil
+}
+
+// DecodeObject decodes one base64url part that holds a JSON object into v: exact member names, none twice,
+// valid UTF-8, the types v gives. Unknown members are ignored.
+func DecodeObject(part string, v any) error {
+	raw, err := Decode(part)
+	if err != nil {
+		return err
+	}
+	return Object(raw, v)
+}
+
+// Object reads a strict JSON object into v, as [DecodeObject] does for an encoded one.
+func Object(raw []byte, v any) error {
+	if kind := jsontext.Value(raw).Kind(); kind != jsontext.KindBeginObject {
+		return ErrJSON.With("an object", kind.String())
+	}
+	if err := json.Unmarshal(raw, v); err != nil {
+		return ErrJSON.Because(err)
+	}
+	return nil
+}
+
+// Header holds the header members that a resource server judges.
+type Header struct {
+	Type      string         `json:"typ"`
+	Algorithm string         `json:"alg"`
+	KeyID     string         `json:"kid"`
+	JWK       jsontext.Value `json:"jwk"`
+	Critical  jsontext.Value `json:"crit"`
+	Base64    jsontext.Value `json:"b64"`
+}
+
+// ParseHeader decodes the header part and refuses what no verifier here may accept: crit in any form
+// (RFC 7515 §4.1.11) and an unencoded payload (RFC 7797 §7).
+func ParseHeader(part string) (Header, error) {
+	var h Header
+	if err := DecodeObject(part, &h); err != nil {
+		return Header{}, err
+	}
+	if h.Critical != nil {
+		return Header{}, ErrCritical.With("none", string(h.Critical))
+	}
+	if h.Base64 != nil && string(h.Base64) != "true" {
+		return Header{}, ErrHeader.With("no b64", string(h.Base64))
+	}
+	if h.Algorithm == "" {
+		return Header{}, ErrHeader.With("alg", "")
+	}
+	return h, nil
+}
+
+// farthest is the last second of the year 9999: beyond it a NumericDate is clamped, so that arithmetic with
+// it cannot overflow.
+const farthest = 253402300799
+
+// NumericDate reads seconds since 1970 (RFC 7519 §2); fractions and exponents are legal. Anything but a JSON
+// number is [ErrJSON]; name is the claim's, for the error.
+func NumericDate(name string, v jsontext.Value) (time.Time, error) {
+	if v.Kind() != jsontext.KindNumber {
+		return time.Time{}, ErrJSON.With(name+" as a number", string(v))
+	}
+	// On a range error ParseFloat gives an infinity, which the clamp handles.
+	f, _ := strconv.ParseFloat(string(v), 64)
+	f = max(-farthest, min(f, farthest))
+	whole, fraction := math.Modf(f)
+	return time.Unix(int64(whole), int64(fraction*1e9)).UTC(), nil
+}

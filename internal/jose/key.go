@@ -1,0 +1,264 @@
+package jose
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"math/big"
+	"slices"
+	"strconv"
+
+	"filippo.io/edwards25519"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/lestrrat-go/jwx/v2/jwa"
+	"github.com/lestrrat-go/jwx/v2/jws"
+)
+
+// The bounds of RSA moduli, in bits (RFC 7518 §3.3).
+const (
+	MinRSABits     = 2048
+	DefaultRSABits = 4096
+)
+
+// Key is a public key whose shape has been checked. It is immutable and safe for concurrent use.
+type Key struct {
+	public     crypto.PublicKey
+	family     string // "EC", "RSA", "OKP"
+	curve      string
+	alg        string // the key's own alg member; empty permits every algorithm of the family
+	sigLen     int
+	thumbprint string
+}
+
+// Thumbprint returns the base64url SHA-256 thumbprint (RFC 7638), the value of cnf.jkt.
+func (k *Key) Thumbprint() string { return k.thumbprint }
+
+// jwk lists every member that takes part in the decision; all others are ignored (RFC 7517 §4).
+type jwk struct {
+	Type   string         `json:"kty"`
+	Curve  string         `json:"crv"`
+	X      string         `json:"x"`
+	Y      string         `json:"y"`
+	N      string         `json:"n"`
+	E      string         `json:"e"`
+	Alg    string         `json:"alg"`
+	Use    jsontext.Value `json:"use"`
+	KeyOps jsontext.Value `json:"key_ops"`
+
+	D   jsontext.Value `json:"d"`
+	P   jsontext.Value `json:"p"`
+	Q   jsontext.Value `json:"q"`
+	DP  jsontext.Value `json:"dp"`
+	DQ  jsontext.Value `json:"dq"`
+	QI  jsontext.Value `json:"qi"`
+	Oth jsontext.Value `json:"oth"`
+	K   jsontext.Value `json:"k"`
+}
+
+// ParseKey reads a public JWK and checks its shape; nothing in it can make this dear, whatever its size
+// within the caller's cap. maxRSABits of zero means [DefaultRSABits]. It returns [ErrJSON], [ErrPrivate] or
+// [ErrKey] (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2).
+func ParseKey(raw []byte, maxRSABits int) (*Key, error) {
+	var j jwk
+	if err := Object(raw, &j); err != nil {
+		return nil, err
+	}
+	for _, private := range []jsontext.Value{j.D, j.P, j.Q, j.DP, j.DQ, j.QI, j.Oth, j.K} {
+		if private != nil {
+			return nil, ErrPrivate
+		}
+	}
+	if err := j.permitsVerifying(); err != nil {
+		return nil, err
+	}
+	switch j.Type {
+	case "EC":
+		return j.ec()
+	case "OKP":
+		return j.okp()
+	case "RSA":
+		return j.rsa(maxRSABits)
+	}
+	return nil, ErrKey.With("kty EC, OKP or RSA", j.Type)
+}
+
+func (j *jwk) permitsVerifying() error {
+	if j.Use != nil && string(j.Use) != `"sig"` {
+		return ErrKey.With("use sig", string(j.Use))
+	}
+	if j.KeyOps == nil {
+		return nil
+	}
+	var ops struct {
+		List []string `json:"key_ops"`
+	}
+	if err := Object(fmt.Appendf(nil, `{"key_ops":%s}`, j.KeyOps), &ops); err != nil {
+		return err
+	}
+	if !slices.Contains(ops.List, "verify") {
+		return ErrKey.With("key_ops with verify", string(j.KeyOps))
+	}
+	return nil
+}
+
+var curves = map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}
+
+func (j *jwk) ec() (*Key, error) {
+	curve, ok := curves[j.Curve]
+	if !ok {
+		return nil, ErrKey.With("crv P-256, P-384 or P-521", j.Curve)
+	}
+	size := (curve.Params().BitSize + 7) / 8
+	x, err := exactly("x", j.X, size)
+	if err != nil {
+		return nil, err
+	}
+	y, err := exactly("y", j.Y, size)
+	if err != nil {
+		return nil, err
+	}
+	public, err := ecdsa.ParseUncompressedPublicKey(curve, slices.Concat([]byte{4}, x, y))
+	if err != nil {
+		return nil, ErrKey.With("a point on "+j.Curve, "another point")
+	}
+	return &Key{
+		public: public, family: "EC", curve: j.Curve, alg: j.Alg, sigLen: 2 * size,
+		thumbprint: digest(`{"crv":"` + j.Curve + `","kty":"EC","x":"` + j.X + `","y":"` + j.Y + `"}`),
+	}, nil
+}
+
+func (j *jwk) okp() (*Key, error) {
+	if j.Curve != "Ed25519" {
+		return nil, ErrKey.With("crv Ed25519", j.Curve)
+	}
+	x, err := exactly("x", j.X, ed25519.PublicKeySize)
+	if err != nil {
+		return nil, err
+	}
+	// Under a key of small order one signature verifies for many messages.
+	point, err := new(edwards25519.Point).SetBytes(x)
+	if err != nil || !bytes.Equal(point.Bytes(), x) {
+		return nil, ErrKey.With("a canonical point on Ed25519", j.X)
+	}
+	if new(edwards25519.Point).MultByCofactor(point).Equal(edwards25519.NewIdentityPoint()) == 1 {
+		return nil, ErrKey.With("a point of large order", j.X)
+	}
+	return &Key{
+		public: ed25519.PublicKey(x), family: "OKP", curve: j.Curve, alg: j.Alg, sigLen: ed25519.SignatureSize,
+		thumbprint: digest(`{"crv":"Ed25519","kty":"OKP","x":"` + j.X + `"}`),
+	}, nil
+}
+
+func (j *jwk) rsa(maxBits int) (*Key, error) {
+	if maxBits == 0 {
+		maxBits = DefaultRSABits
+	}
+	if base64.RawURLEncoding.DecodedLen(len(j.N)) > (maxBits+7)/8 {
+		return nil, ErrKey.With(fmt.Sprintf("at most %d bits", maxBits), "a longer modulus")
+	}
+	n, err := Decode(j.N)
+	if err != nil {
+		return nil, err
+	}
+	e, err := Decode(j.E)
+	if err != nil {
+		return nil, err
+	}
+	modulus := new(big.Int).SetBytes(n)
+	if len(n) == 0 || n[0] == 0 || modulus.Bit(0) == 0 || modulus.BitLen() < MinRSABits || modulus.BitLen() > maxBits {
+		return nil, ErrKey.With(fmt.Sprintf("an odd modulus of %d to %d bits", MinRSABits, maxBits), strconv.Itoa(modulus.BitLen()))
+	}
+	exponent := new(big.Int).SetBytes(e)
+	if len(e) == 0 || len(e) > 4 || e[0] == 0 || exponent.Bit(0) == 0 || exponent.Cmp(big.NewInt(3)) < 0 {
+		return nil, ErrKey.With("an odd exponent between 3 and 2^32", j.E)
+	}
+	return &Key{
+		public: &rsa.PublicKey{N: modulus, E: int(exponent.Int64())}, family: "RSA", alg: j.Alg, sigLen: len(n),
+		thumbprint: digest(`{"e":"` + j.E + `","kty":"RSA","n":"` + j.N + `"}`),
+	}, nil
+}
+
+func exactly(name, value string, size int) ([]byte, error) {
+	if len(value) != base64.RawURLEncoding.EncodedLen(size) {
+		return nil, ErrKey.With(fmt.Sprintf("%s of %d octets", name, size), value)
+	}
+	return Decode(value)
+}
+
+func digest(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// algorithm ties a name to the only keys it may be used with (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2).
+type algorithm struct {
+	family, curve string
+	verifier      jws.Verifier
+}
+
+var algorithms = map[string]algorithm{
+	"ES256":   {"EC", "P-256", verifier(jwa.ES256)},
+	"ES384":   {"EC", "P-384", verifier(jwa.ES384)},
+	"ES512":   {"EC", "P-521", verifier(jwa.ES512)},
+	"PS256":   {"RSA", "", verifier(jwa.PS256)},
+	"PS384":   {"RSA", "", verifier(jwa.PS384)},
+	"PS512":   {"RSA", "", verifier(jwa.PS512)},
+	"RS256":   {"RSA", "", verifier(jwa.RS256)},
+	"RS384":   {"RSA", "", verifier(jwa.RS384)},
+	"RS512":   {"RSA", "", verifier(jwa.RS512)},
+	"EdDSA":   {"OKP", "Ed25519", verifier(jwa.EdDSA)},
+	"Ed25519": {"OKP", "Ed25519", verifier(jwa.EdDSA)},
+}
+
+func verifier(alg jwa.SignatureAlgorithm) jws.Verifier {
+	v, err := jws.NewVerifier(alg)
+	if err != nil {
+		panic(err) // a constant of jwx, known to it
+	}
+	return v
+}
+
+// Algorithms returns the asymmetric algorithms that exist here, in the order in which they are offered.
+func Algorithms() []string {
+	return []string{
+		"ES256", "ES384", "ES512", "PS256", "PS384", "PS512",
+		"RS256", "RS384", "RS512", "EdDSA", "Ed25519",
+	}
+}
+
+// Fits returns [ErrKeyAlg] unless alg may be used with the key: its family, its curve, and the key's own alg
+// member when it has one (RFC 8725 §3.1).
+func (k *Key) Fits(alg string) error {
+	a, known := algorithms[alg]
+	if !known || a.family != k.family || a.curve != k.curve {
+		return ErrKeyAlg.With("an algorithm for "+k.family+" "+k.curve, alg)
+	}
+	if k.alg != "" && k.alg != alg && (k.family != "OKP" || algorithms[k.alg].family != "OKP") {
+		return ErrKeyAlg.With(k.alg, alg)
+	}
+	return nil
+}
+
+// Verify checks the signature of c under the key. It returns [ErrKeyAlg], [ErrMalformed] or [ErrSignature].
+func (k *Key) Verify(alg string, c Compact) error {
+	if err := k.Fits(alg); err != nil {
+		return err
+	}
+	signature, err := Decode(c.Signature)
+	if err != nil {
+		return err
+	}
+	if len(signature) != k.sigLen {
+		return ErrSignature.With(strconv.Itoa(k.sigLen)+" octets", strconv.Itoa(len(signature)))
+	}
+	if err := algorithms[alg].verifier.Verify([]byte(c.Input), signature, k.public); err != nil {
+		return ErrSignature.Because(err)
+	}
+	return nil
+}

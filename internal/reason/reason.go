@@ -1,0 +1,105 @@
+// Package reason carries the causes of a refusal: a stable name for logs and metrics, and the expected and
+// the received value so that a refusal diagnoses itself. It knows nothing of proofs, tokens or HTTP. Nothing
+// in an [Error] is ever sent to a client.
+package reason
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// maxQuoted bounds how much of a received value enters a log line.
+const maxQuoted = 200
+
+// Error is one cause. A sentinel made by [New] has only Name and Text; [Error.With] and its kin return a
+// copy that still matches the sentinel under [errors.Is]. An Error is immutable once returned.
+type Error struct {
+	Name       string        // stable, for logs and metrics: "htu_mismatch"
+	Text       string        // one sentence of ours
+	Expected   string        // what would have been accepted; empty when there is nothing to compare
+	Received   string        // what came, cut to 200 octets; chosen by the client
+	Difference time.Duration // for causes of time: how far outside the allowed window
+	Err        error         // a deeper cause, or nil
+
+	kind *Error
+}
+
+// New makes a sentinel.
+func New(name, text string) *Error {
+	return &Error{Name: name, Text: text}
+}
+
+// With returns a copy of e that holds the expected and the received value.
+func (e *Error) With(expected, received string) *Error {
+	c := e.copy()
+	if len(received) > maxQuoted {
+		received = received[:maxQuoted] + "…"
+	}
+	// A substring would keep the whole request field alive for as long as somebody holds the error.
+	c.Expected, c.Received = expected, strings.Clone(received)
+	return c
+}
+
+// Off returns a copy of e that says by how much a time missed its window.
+func (e *Error) Off(difference time.Duration) *Error {
+	c := e.copy()
+	c.Difference = difference
+	return c
+}
+
+// Because returns a copy of e with a deeper cause.
+func (e *Error) Because(err error) *Error {
+	c := e.copy()
+	c.Err = err
+	return c
+}
+
+// Named returns a copy of e under another name, still matching the same sentinel.
+func (e *Error) Named(name string) *Error {
+	c := e.copy()
+	c.Name = name
+	return c
+}
+
+func (e *Error) copy() *Error {
+	c := *e
+	if c.kind == nil {
+		c.kind = e
+	}
+	return &c
+}
+
+// Error gives the text and what is known of the cause; received values are quoted, so that one refusal
+// stays on one line of a log.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Text)
+	if e.Expected != "" || e.Received != "" {
+		fmt.Fprintf(&b, ": expected %q, received %q", e.Expected, e.Received)
+	}
+	if e.Difference != 0 {
+		fmt.Fprintf(&b, " (by %s)", e.Difference.Round(time.Millisecond))
+	}
+	if e.Err != nil {
+		fmt.Fprintf(&b, ": %q", e.Err.Error())
+	}
+	return b.String()
+}
+
+// Is reports whether target is the sentinel e was made from.
+func (e *Error) Is(target error) bool {
+	return e.kind != nil && target == error(e.kind)
+}
+
+// Unwrap returns the deeper cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Of returns the stable name of the first cause in err's chain, or the empty string.
+func Of(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Name
+	}
+	return ""
+}
