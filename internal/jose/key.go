@@ -15,6 +15,7 @@ import (
 	"strconv"
 
 	"filippo.io/edwards25519"
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/lestrrat-go/jwx/v2/jwa"
 	"github.com/lestrrat-go/jwx/v2/jws"
@@ -95,13 +96,11 @@ func (j *jwk) permitsVerifying() error {
 	if j.KeyOps == nil {
 		return nil
 	}
-	var ops struct {
-		List []string `json:"key_ops"`
+	var ops []string
+	if err := json.Unmarshal(j.KeyOps, &ops); err != nil {
+		return ErrJSON.Because(err)
 	}
-	if err := Object(fmt.Appendf(nil, `{"key_ops":%s}`, j.KeyOps), &ops); err != nil {
-		return err
-	}
-	if !slices.Contains(ops.List, "verify") {
+	if !slices.Contains(ops, "verify") {
 		return ErrKey.With("key_ops with verify", string(j.KeyOps))
 	}
 	return nil
@@ -155,12 +154,18 @@ func (j *jwk) okp() (*Key, error) {
 	}, nil
 }
 
+// exponents are those that crypto/rsa can verify with; a larger one would fail as a wrong signature.
+const exponents = "an odd exponent of at least 3 and less than 2^31, without leading zeros"
+
 func (j *jwk) rsa(maxBits int) (*Key, error) {
 	if maxBits == 0 {
 		maxBits = DefaultRSABits
 	}
 	if base64.RawURLEncoding.DecodedLen(len(j.N)) > (maxBits+7)/8 {
 		return nil, ErrKey.With(fmt.Sprintf("at most %d bits", maxBits), "a longer modulus")
+	}
+	if base64.RawURLEncoding.DecodedLen(len(j.E)) > 4 {
+		return nil, ErrKey.With(exponents, j.E)
 	}
 	n, err := Decode(j.N)
 	if err != nil {
@@ -170,13 +175,15 @@ func (j *jwk) rsa(maxBits int) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	modulus := new(big.Int).SetBytes(n)
-	if len(n) == 0 || n[0] == 0 || modulus.Bit(0) == 0 || modulus.BitLen() < MinRSABits || modulus.BitLen() > maxBits {
-		return nil, ErrKey.With(fmt.Sprintf("an odd modulus of %d to %d bits", MinRSABits, maxBits), strconv.Itoa(modulus.BitLen()))
+	modulus, exponent := new(big.Int).SetBytes(n), new(big.Int).SetBytes(e)
+	if bits := modulus.BitLen(); bits < MinRSABits || bits > maxBits {
+		return nil, ErrKey.With(fmt.Sprintf("%d to %d bits", MinRSABits, maxBits), strconv.Itoa(bits))
 	}
-	exponent := new(big.Int).SetBytes(e)
-	if len(e) == 0 || len(e) > 4 || e[0] == 0 || exponent.Bit(0) == 0 || exponent.Cmp(big.NewInt(3)) < 0 {
-		return nil, ErrKey.With("an odd exponent between 3 and 2^32", j.E)
+	if n[0] == 0 || modulus.Bit(0) == 0 {
+		return nil, ErrKey.With("an odd modulus without leading zeros", "another modulus")
+	}
+	if len(e) == 0 || e[0] == 0 || exponent.Bit(0) == 0 || exponent.BitLen() < 2 || exponent.BitLen() > 31 {
+		return nil, ErrKey.With(exponents, j.E)
 	}
 	return &Key{
 		public: &rsa.PublicKey{N: modulus, E: int(exponent.Int64())}, family: "RSA", alg: j.Alg, sigLen: len(n),

@@ -6,19 +6,24 @@ package reason
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
 
-// maxQuoted bounds how much of a received value enters a log line.
-const maxQuoted = 200
+// How many octets of a value, and of a deeper cause in words, enter a log line. Both can hold what the
+// client chose: an unknown algorithm in its key, the name of a doubled member.
+const (
+	maxQuoted = 200
+	maxCause  = 500
+)
 
 // Error is one cause. A sentinel made by [New] has only Name and Text; [Error.With] and its kin return a
 // copy that still matches the sentinel under [errors.Is]. An Error is immutable once returned.
 type Error struct {
 	Name       string        // stable, for logs and metrics: "htu_mismatch"
 	Text       string        // one sentence of ours
-	Expected   string        // what would have been accepted; empty when there is nothing to compare
+	Expected   string        // what would have been accepted, cut to 200 octets; empty when there is nothing to compare
 	Received   string        // what came, cut to 200 octets; chosen by the client
 	Difference time.Duration // for causes of time: how far outside the allowed window
 	Err        error         // a deeper cause, or nil
@@ -34,11 +39,8 @@ func New(name, text string) *Error {
 // With returns a copy of e that holds the expected and the received value.
 func (e *Error) With(expected, received string) *Error {
 	c := e.copy()
-	if len(received) > maxQuoted {
-		received = received[:maxQuoted] + "…"
-	}
 	// A substring would keep the whole request field alive for as long as somebody holds the error.
-	c.Expected, c.Received = expected, strings.Clone(received)
+	c.Expected, c.Received = cut(expected, maxQuoted), strings.Clone(cut(received, maxQuoted))
 	return c
 }
 
@@ -71,19 +73,30 @@ func (e *Error) copy() *Error {
 	return &c
 }
 
+func cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	return s[:limit] + "…"
+}
+
 // Error gives the text and what is known of the cause; received values are quoted, so that one refusal
 // stays on one line of a log.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Text)
 	if e.Expected != "" || e.Received != "" {
-		fmt.Fprintf(&b, ": expected %q, received %q", e.Expected, e.Received)
+		received := "nothing"
+		if e.Received != "" {
+			received = strconv.Quote(e.Received)
+		}
+		fmt.Fprintf(&b, ": expected %q, received %s", e.Expected, received)
 	}
 	if e.Difference != 0 {
 		fmt.Fprintf(&b, " (by %s)", e.Difference.Round(time.Millisecond))
 	}
 	if e.Err != nil {
-		fmt.Fprintf(&b, ": %q", e.Err.Error())
+		fmt.Fprintf(&b, ": %q", cut(e.Err.Error(), maxCause))
 	}
 	return b.String()
 }

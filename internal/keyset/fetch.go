@@ -1,0 +1,172 @@
+package keyset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/senderlock/senderlock/internal/jose"
+)
+
+// The bounds of one fetch. The time covers metadata, redirects and key set together.
+const (
+	fetchTimeout = 5 * time.Second
+	maxAnswer    = 1 << 20
+	maxRedirects = 3
+)
+
+// source is where a key set is published.
+type source struct {
+	client    *http.Client
+	own       bool // client is not the user's
+	allowHTTP bool
+
+	jwksURL  string // empty: discovery
+	issuer   *url.URL
+	name     string   // the issuer identifier as configured
+	metadata []string // where its metadata may be, in the order of trying
+}
+
+func newSource(c Config) (*source, error) {
+	s := &source{own: c.HTTPClient == nil, allowHTTP: c.InsecureAllowHTTP, jwksURL: c.JWKSURL, name: c.Issuer}
+	s.client = s.limited(c.HTTPClient)
+	if c.JWKSURL != "" {
+		if _, err := parseURL(c.JWKSURL, c.InsecureAllowHTTP); err != nil {
+			return nil, fmt.Errorf("keyset: JWKSURL: %w: give the https URL of the issuer's key set", err)
+		}
+		return s, nil
+	}
+	u, err := parseURL(c.Issuer, c.InsecureAllowHTTP)
+	if err == nil && strings.Contains(c.Issuer, "?") {
+		err = errors.New("a query") // RFC 8414 §2
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keyset: Issuer: %w: give the issuer identifier, an https URL, or set JWKSURL or Static", err)
+	}
+	s.issuer = u
+	origin, path := u.Scheme+"://"+u.Host, strings.TrimSuffix(u.EscapedPath(), "/")
+	s.metadata = []string{
+		origin + "/.well-known/oauth-authorization-server" + path,
+		origin + path + "/.well-known/openid-configuration",
+	}
+	return s, nil
+}
+
+// limited returns a copy of c, or a client of our own, that follows only the redirects we permit.
+func (s *source) limited(c *http.Client) *http.Client {
+	var client http.Client
+	if c != nil {
+		client = *c
+	} else {
+		client.Transport = &http.Transport{
+			Proxy:                  http.ProxyFromEnvironment,
+			MaxResponseHeaderBytes: 64 << 10,
+		}
+	}
+	theirs := client.CheckRedirect
+	client.CheckRedirect = func(next *http.Request, via []*http.Request) error {
+		if len(via) > maxRedirects {
+			return ErrRedirect.With(fmt.Sprintf("at most %d redirects", maxRedirects), next.URL.Redacted())
+		}
+		if next.URL.Scheme != via[0].URL.Scheme {
+			return ErrRedirect.With("the scheme "+via[0].URL.Scheme, next.URL.Redacted())
+		}
+		if err := permitted(next.URL, s.allowHTTP); err != nil {
+			return ErrRedirect.With("a permitted URL", next.URL.Redacted()).Because(err)
+		}
+		if theirs != nil {
+			return theirs(next, via)
+		}
+		return nil
+	}
+	return &client
+}
+
+// fetch returns the key set as it is published now.
+func (s *source) fetch(ctx context.Context) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	if s.own {
+		// The next fetch is minutes away. This also ends dials and handshakes that outlive their request.
+		defer s.client.CloseIdleConnections()
+	}
+	location := s.jwksURL
+	if location == "" {
+		var err error
+		if location, err = s.discover(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s.get(ctx, location)
+}
+
+// discover returns the jwks_uri of the first usable metadata document.
+func (s *source) discover(ctx context.Context) (string, error) {
+	var failures []error
+	for _, location := range s.metadata {
+		uri, err := s.readMetadata(ctx, location)
+		if err == nil {
+			return uri, nil
+		}
+		failures = append(failures, err)
+	}
+	return "", errors.Join(failures...)
+}
+
+func (s *source) readMetadata(ctx context.Context, location string) (string, error) {
+	body, err := s.get(ctx, location)
+	if err != nil {
+		return "", err
+	}
+	var document struct {
+		Issuer  string `json:"issuer"`
+		JWKSURI string `json:"jwks_uri"`
+	}
+	if err := jose.Object(body, &document); err != nil {
+		return "", ErrMetadata.Because(err)
+	}
+	// RFC 8414 §3.3; without it one tenant of a host could speak for another.
+	if document.Issuer != s.name {
+		return "", ErrMetadata.With("issuer "+s.name, document.Issuer)
+	}
+	u, err := parseURL(document.JWKSURI, s.allowHTTP)
+	if err == nil && u.Scheme != "https" && s.issuer.Scheme == "https" && !s.allowHTTP {
+		err = errors.New("http, named over https")
+	}
+	if err != nil {
+		return "", ErrMetadata.With("a permitted jwks_uri", document.JWKSURI).Because(err)
+	}
+	return document.JWKSURI, nil
+}
+
+func (s *source) get(ctx context.Context, location string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, location, nil)
+	if err != nil {
+		return nil, ErrFetch.Because(err)
+	}
+	request.Header.Set("Accept", "application/json, application/jwk-set+json")
+	response, err := s.client.Do(request)
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err // the wrapper quotes a redirect's Location, password and all
+	}
+	if err != nil {
+		return nil, ErrFetch.With("200 from "+location, "").Because(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, ErrFetch.With("200 from "+location, response.Status)
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	if err != nil {
+		return nil, ErrFetch.Because(err)
+	}
+	if len(body) > maxAnswer {
+		return nil, ErrTooLarge.With(fmt.Sprintf("at most %d octets from %s", maxAnswer, location), "more")
+	}
+	return body, nil
+}

@@ -1,0 +1,175 @@
+// Package keyset knows an issuer's public keys: where they are published (RFC 8414 metadata, OpenID Connect
+// discovery, a JWKS URL) or that they are fixed, which of them may verify a given token, and which are still
+// current. It carries RFC 8414 §3 and RFC 7517 §5 and follows RFC 8725 §3.10. It knows nothing of tokens or
+// claims; the shape of a single key is judged by package jose.
+//
+// The cache of lestrrat-go/jwx (jwk.Cache) is not used, because it serves one fixed URL and keeps parsed keys: it
+// has no place for discovery, for bounds on an answer's size and time, for a cooldown or for turning down a set
+// without usable keys, and package jose judges the JSON of a key.
+package keyset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/senderlock/senderlock/internal/jose"
+	"github.com/senderlock/senderlock/internal/reason"
+)
+
+// The causes for which [Set.Keys] returns no key; jose.ErrKeyAlg is the third that lies with the token.
+var (
+	ErrUnknownKey = reason.New("key_unknown", "the issuer has no key of this kid for this algorithm")
+	ErrAmbiguous  = reason.New("key_ambiguous", "more keys may have signed the token than are tried")
+	// ErrUnavailable is the server's own trouble: whether the key exists could not be learnt.
+	ErrUnavailable = reason.New("keys_unavailable", "the issuer's key set could not be fetched")
+)
+
+// The deeper causes below [ErrUnavailable]. ErrSet is also returned by [New], for a static set.
+var (
+	ErrFetch    = reason.New("keys_fetch_failed", "the issuer did not answer as expected")
+	ErrRedirect = reason.New("keys_redirect_refused", "the issuer redirects to where keys are not taken from")
+	ErrTooLarge = reason.New("keys_too_large", "the issuer's answer is larger than the accepted size")
+	ErrMetadata = reason.New("issuer_metadata_invalid", "the issuer's metadata is not usable")
+	ErrSet      = reason.New("key_set_invalid", "not a JWK set with at least one usable key")
+)
+
+// The values of zero fields of [Config].
+const (
+	DefaultRefresh  = 15 * time.Minute
+	DefaultCooldown = 10 * time.Second
+)
+
+// Config says where the keys come from. Exactly one source is used: Static, else JWKSURL, else discovery by
+// Issuer.
+type Config struct {
+	// Issuer is the issuer identifier ("https://login.example.com"). Without JWKSURL and Static, its metadata
+	// names the key set: /.well-known/oauth-authorization-server is inserted between host and path (RFC 8414
+	// §3.1), and if nothing usable is there, /.well-known/openid-configuration appended. The metadata's issuer
+	// must equal Issuer exactly. Metadata is read anew with every fetch, so a jwks_uri that moves is followed.
+	// With JWKSURL or Static, Issuer only names the set in logs.
+	Issuer string
+	// JWKSURL is the address of the key set. Empty means discovery.
+	JWKSURL string
+	// Static is a JWK set (RFC 7517 §5). When set, nothing is ever fetched.
+	Static []byte
+
+	// HTTPClient fetches. It is copied and keeps its Transport; its CheckRedirect is asked after our own. Nil
+	// means a client of our own, which honours the proxy environment. Either way one fetch, metadata included,
+	// ends after five seconds.
+	HTTPClient *http.Client
+	// Refresh is the time between two fetches in the background. Up to a tenth is added at random each time,
+	// so that instances started together do not stay together. As long as the issuer answers, no key is used
+	// for longer than that after the issuer removed it. After a failure the next tries come sooner, beginning
+	// with Cooldown. Zero means [DefaultRefresh].
+	Refresh time.Duration
+	// Cooldown is the least time between two fetches, whatever asks for them. Zero means [DefaultCooldown]. It
+	// must not be longer than Refresh.
+	Cooldown time.Duration
+	// InsecureAllowHTTP takes keys over http, so that anyone on the way can put in a key of their own. Loopback
+	// hosts (127.0.0.0/8, ::1, localhost) need no leave, but https metadata never leads to them over http.
+	InsecureAllowHTTP bool
+
+	// MaxRSABits bounds RSA moduli; larger keys are skipped. Zero means jose.DefaultRSABits.
+	MaxRSABits int
+	// Now is the clock of Cooldown. Nil means [time.Now].
+	Now func() time.Time
+	// Log hears of failed refreshes and skipped keys. Nil means [slog.Default].
+	Log *slog.Logger
+}
+
+// Key is one of an issuer's keys. It is immutable and safe for concurrent use.
+type Key struct {
+	*jose.Key
+	ID string // kid; empty when the key has none
+}
+
+// Set is an issuer's current key set. It is safe for concurrent use; the look-up of a known key takes no lock.
+type Set struct {
+	current atomic.Pointer[snapshot] // nil until the first fetch succeeds
+
+	source            *source // nil: static
+	maxRSABits        int
+	refresh, cooldown time.Duration
+	now               func() time.Time
+	log               *slog.Logger
+
+	alive      context.Context // ends with Close
+	stop       context.CancelFunc
+	start      sync.Once
+	background sync.WaitGroup
+	flight     singleflight.Group
+	last       outcome // touched inside flight only
+	skipped    string  // what was last logged as skipped; likewise
+}
+
+// New checks the settings and returns an error that names the field at fault. It does not use the network: the
+// first fetch is made when the first key is asked for, and so the background work begins.
+func New(c Config) (*Set, error) {
+	if err := c.complete(); err != nil {
+		return nil, err
+	}
+	s := &Set{
+		maxRSABits: c.MaxRSABits, refresh: c.Refresh, cooldown: c.Cooldown, now: c.Now,
+		log: c.Log.With("issuer", c.Issuer),
+	}
+	if c.Static != nil {
+		if err := s.adopt(c.Static); err != nil {
+			return nil, fmt.Errorf("keyset: Static: %w: give a JWK set with a public key", err)
+		}
+		return s, nil
+	}
+	var err error
+	if s.source, err = newSource(c); err != nil {
+		return nil, err
+	}
+	s.alive, s.stop = context.WithCancel(context.Background())
+	return s, nil
+}
+
+// Keys returns the keys that may verify a token whose header has this kid and alg: those of that kid, or for an
+// empty kid every key, as far as they fit alg. The slice is shared and must not be changed.
+//
+// A key that is not known is looked for at the issuer, with one fetch for all callers and none within Cooldown
+// of the last. The errors are [ErrUnknownKey], jose.ErrKeyAlg when the kid is known and its keys do not fit alg,
+// [ErrAmbiguous] when more than four keys are left, and [ErrUnavailable] when the fetch failed or ctx ended
+// first; a failed fetch does not take away the keys that are known. Ctx bounds the wait, not the shared fetch.
+func (s *Set) Keys(ctx context.Context, kid, alg string) ([]*Key, error) {
+	keys, err := s.current.Load().find(kid, alg)
+	if s.source == nil || !errors.Is(err, ErrUnknownKey) {
+		return keys, err
+	}
+	failure := s.refetch(ctx)
+	// The set may have been replaced for another caller, whatever came of this fetch.
+	keys, err = s.current.Load().find(kid, alg)
+	if failure != nil && errors.Is(err, ErrUnknownKey) {
+		return nil, ErrUnavailable.Because(failure)
+	}
+	return keys, err
+}
+
+// Has reports whether k, by kid and thumbprint, is in the set as last fetched. It takes no lock and never waits,
+// so a cached token can ask on every request whether its key was removed.
+func (s *Set) Has(k *Key) bool {
+	return k != nil && s.current.Load().has(k)
+}
+
+// Close ends the background work and a fetch that is under way, and waits for both. The keys already known can
+// still be looked up; nothing is fetched any more. It may be called more than once and always returns nil.
+func (s *Set) Close() error {
+	if s.source == nil {
+		return nil
+	}
+	s.stop()
+	s.start.Do(func() {}) // from now on nothing starts
+	s.background.Wait()
+	<-s.flight.DoChan("", s.attempt) // joins the one under way
+	return nil
+}

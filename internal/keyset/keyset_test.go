@@ -1,0 +1,503 @@
+package keyset_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/senderlock/senderlock/internal/jose"
+	"github.com/senderlock/senderlock/internal/keyset"
+	"github.com/senderlock/senderlock/internal/poptest"
+)
+
+// quiet is a log that nobody reads.
+var quiet = slog.New(slog.DiscardHandler)
+
+// open makes a set that is closed with the test.
+func open(t testing.TB, c keyset.Config) *keyset.Set {
+	t.Helper()
+	if c.Log == nil {
+		c.Log = quiet
+	}
+	s, err := keyset.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// jwk is a key's public JWK with changes; a nil value removes a member.
+func jwk(k *poptest.Key, changes map[string]any) map[string]any {
+	m := k.JWK()
+	for name, v := range changes {
+		if v == nil {
+			delete(m, name)
+		} else {
+			m[name] = v
+		}
+	}
+	return m
+}
+
+func jwks(t testing.TB, keys ...any) []byte {
+	t.Helper()
+	if keys == nil {
+		keys = []any{}
+	}
+	raw, err := json.Marshal(map[string]any{"keys": keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+// thumbprints of keys, sorted.
+func thumbprints[K interface{ Thumbprint() string }](keys ...K) []string {
+	list := []string{}
+	for _, k := range keys {
+		list = append(list, k.Thumbprint())
+	}
+	slices.Sort(list)
+	return list
+}
+
+// found asks for keys and compares them.
+func found(t testing.TB, s *keyset.Set, kid, alg string, want ...*poptest.Key) []*keyset.Key {
+	t.Helper()
+	keys, err := s.Keys(t.Context(), kid, alg)
+	if err != nil {
+		t.Fatalf("Keys(%q, %s): %v", kid, alg, err)
+	}
+	if got, want := thumbprints(keys...), thumbprints(want...); !slices.Equal(got, want) {
+		t.Fatalf("Keys(%q, %s): thumbprints %v, want %v", kid, alg, got, want)
+	}
+	return keys
+}
+
+// refused asks for keys and wants every one of these causes.
+func refused(t testing.TB, s *keyset.Set, kid, alg string, want ...error) {
+	t.Helper()
+	keys, err := s.Keys(t.Context(), kid, alg)
+	if len(keys) > 0 {
+		t.Fatalf("Keys(%q, %s) gave keys along with %v", kid, alg, err)
+	}
+	for _, cause := range want {
+		if !errors.Is(err, cause) {
+			t.Fatalf("Keys(%q, %s): %v, want %v", kid, alg, err, cause)
+		}
+	}
+	if slices.Contains(want, error(keyset.ErrUnknownKey)) && errors.Is(err, keyset.ErrUnavailable) {
+		t.Fatalf("Keys(%q, %s): %v, want the client's fault", kid, alg, err)
+	}
+}
+
+// logged collects log lines; safe for concurrent use.
+type logged struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logged) count(s string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.b.String(), s)
+}
+
+func (l *logged) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+func TestSettings(t *testing.T) {
+	static := poptest.JWKS(map[string]*poptest.Key{"k1": poptest.IssuerKey()})
+	for _, c := range []struct {
+		name   string
+		config keyset.Config
+		want   string // in the error; empty: accepted
+	}{
+		{"issuer", keyset.Config{Issuer: "https://login.example.com"}, ""},
+		{"issuer with port, path and trailing slash", keyset.Config{Issuer: "https://login.example.com:8443/a/"}, ""},
+		{"upper-case scheme", keyset.Config{Issuer: "HTTPS://login.example.com"}, ""},
+		{"JWKS URL with a query", keyset.Config{JWKSURL: "https://login.example.com/keys?tenant=a"}, ""},
+		{"issuer that is no URL beside a JWKS URL", keyset.Config{Issuer: "login", JWKSURL: "https://a.example/keys"}, ""},
+		{"issuer that is no URL beside a static set", keyset.Config{Issuer: "login", Static: static}, ""},
+		{"http on 127.0.0.1", keyset.Config{Issuer: "http://127.0.0.1:8080"}, ""},
+		{"http on 127.200.0.9", keyset.Config{JWKSURL: "http://127.200.0.9/keys"}, ""},
+		{"http on ::1", keyset.Config{JWKSURL: "http://[::1]:8080/keys"}, ""},
+		{"http on localhost", keyset.Config{JWKSURL: "http://Localhost:8080/keys"}, ""},
+		{"http allowed", keyset.Config{Issuer: "http://login.internal", InsecureAllowHTTP: true}, ""},
+		{"equal refresh and cooldown", keyset.Config{JWKSURL: "https://a.example/k", Refresh: 1, Cooldown: 1}, ""},
+		{"refresh shorter than the default cooldown", keyset.Config{JWKSURL: "https://a.example/k", Refresh: 1}, ""},
+
+		{"nothing", keyset.Config{}, "Issuer: not an absolute URL"},
+		{"relative issuer", keyset.Config{Issuer: "/login"}, "Issuer: not an absolute URL"},
+		{"host alone", keyset.Config{Issuer: "login.example.com"}, "Issuer: not an absolute URL"},
+		{"no host", keyset.Config{Issuer: "https://:443/"}, "Issuer: not an absolute URL"},
+		{"opaque", keyset.Config{Issuer: "https:login.example.com"}, "Issuer: not an absolute URL"},
+		{"not a URL", keyset.Config{Issuer: "https://%zz"}, "Issuer: not an absolute URL"},
+		{"issuer with a query", keyset.Config{Issuer: "https://login.example.com?a=b"}, "Issuer: a query"},
+		{"issuer with an empty query", keyset.Config{Issuer: "https://login.example.com?"}, "Issuer: a query"},
+		{"issuer with an empty fragment", keyset.Config{Issuer: "https://a.example#"}, "Issuer: not an absolute URL without"},
+		{"fragment", keyset.Config{JWKSURL: "https://a.example/keys#a"}, "JWKSURL: not an absolute URL without"},
+		{"user name", keyset.Config{JWKSURL: "https://user:hidden@a.example/keys"}, "JWKSURL: a user name"},
+		{"http", keyset.Config{Issuer: "http://login.example.com"}, "Issuer: http to a host that is not this machine"},
+		{"http to a host named like an address", keyset.Config{JWKSURL: "http://127.0.0.1.example.com/"}, "JWKSURL: http to"},
+		{"http to a host named like localhost", keyset.Config{JWKSURL: "http://localhost.example.com/"}, "JWKSURL: http to"},
+		{"http to the unspecified address", keyset.Config{JWKSURL: "http://0.0.0.0/"}, "JWKSURL: http to"},
+		{"file", keyset.Config{JWKSURL: "file://host/keys"}, "JWKSURL: a scheme other than https"},
+		{"ftp although http is allowed", keyset.Config{JWKSURL: "ftp://host/keys", InsecureAllowHTTP: true}, "JWKSURL: a scheme"},
+		{"two sources", keyset.Config{JWKSURL: "https://a.example/keys", Static: static}, "JWKSURL and Static"},
+		{"static set that is empty", keyset.Config{Static: []byte{}}, "Static: "},
+		{"static set without a usable key", keyset.Config{Static: []byte(`{"keys":[]}`)}, "Static: "},
+		{"negative refresh", keyset.Config{Static: static, Refresh: -1}, "Refresh -1ns"},
+		{"negative cooldown", keyset.Config{Static: static, Cooldown: -1}, "Cooldown -1ns"},
+		{"cooldown above refresh", keyset.Config{Static: static, Refresh: 1, Cooldown: 2}, "Cooldown 2ns"},
+		{"RSA bound below the least size", keyset.Config{Static: static, MaxRSABits: 1024}, "MaxRSABits 1024"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.config.Log = quiet
+			s, err := keyset.New(c.config)
+			if c.want == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.Close()
+				return
+			}
+			if err == nil || s != nil || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("%v, want %q", err, c.want)
+			}
+			if strings.Contains(err.Error(), "hidden") {
+				t.Fatalf("a password in %q", err)
+			}
+		})
+	}
+}
+
+func TestKeysByHeader(t *testing.T) {
+	names := map[string]*poptest.Key{}
+	for _, alg := range []string{"ES256", "ES384", "ES512", "RS256", "EdDSA"} {
+		names[alg] = poptest.Keyed(alg, "keyset")
+	}
+	ec, rsa, ed := names["ES256"], names["RS256"], names["EdDSA"]
+	other := poptest.Keyed("ES256", "keyset-other")
+	set := func(keys ...any) []byte { return jwks(t, keys...) }
+	many := func(n int, kid string) []byte {
+		var keys []any
+		for i := range n {
+			keys = append(keys, jwk(poptest.Keyed("ES256", "keyset-"+string(rune('a'+i))), map[string]any{"kid": kid}))
+		}
+		return jwks(t, keys...)
+	}
+	four := []*poptest.Key{
+		poptest.Keyed("ES256", "keyset-a"), poptest.Keyed("ES256", "keyset-b"),
+		poptest.Keyed("ES256", "keyset-c"), poptest.Keyed("ES256", "keyset-d"),
+	}
+	for _, c := range []struct {
+		name     string
+		set      []byte
+		kid, alg string
+		want     []*poptest.Key
+		err      error
+	}{
+		{"ES256", poptest.JWKS(names), "ES256", "ES256", []*poptest.Key{ec}, nil},
+		{"ES384", poptest.JWKS(names), "ES384", "ES384", []*poptest.Key{names["ES384"]}, nil},
+		{"ES512", poptest.JWKS(names), "ES512", "ES512", []*poptest.Key{names["ES512"]}, nil},
+		{"RS256", poptest.JWKS(names), "RS256", "RS256", []*poptest.Key{rsa}, nil},
+		{"EdDSA", poptest.JWKS(names), "EdDSA", "EdDSA", []*poptest.Key{ed}, nil},
+		{"Ed25519 under a key marked EdDSA", poptest.JWKS(names), "EdDSA", "Ed25519", []*poptest.Key{ed}, nil},
+		{"RSA key without alg, PS256", set(jwk(rsa, map[string]any{"kid": "r"})), "r", "PS256", []*poptest.Key{rsa}, nil},
+		{"no kid in the header", poptest.JWKS(names), "", "ES256", []*poptest.Key{ec}, nil},
+		{"no kid in header or set", set(jwk(ec, nil), jwk(rsa, nil)), "", "RS256", []*poptest.Key{rsa}, nil},
+		{"empty kid in the set", set(jwk(ec, map[string]any{"kid": ""})), "", "ES256", []*poptest.Key{ec}, nil},
+		{"one kid, two keys of one kind", set(jwk(ec, map[string]any{"kid": "k"}), jwk(other, map[string]any{"kid": "k"})),
+			"k", "ES256", []*poptest.Key{ec, other}, nil},
+		{"one kid, keys of two kinds", set(jwk(ec, map[string]any{"kid": "k"}), jwk(rsa, map[string]any{"kid": "k"})),
+			"k", "RS256", []*poptest.Key{rsa}, nil},
+		{"one key listed twice", set(jwk(ec, map[string]any{"kid": "k"}), jwk(ec, map[string]any{"kid": "k"})),
+			"k", "ES256", []*poptest.Key{ec}, nil},
+		{"four keys without kid", many(4, ""), "", "ES256", four, nil},
+		{"four keys of one kid", many(4, "k"), "k", "ES256", four, nil},
+
+		{"unknown kid", poptest.JWKS(names), "k9", "ES256", nil, keyset.ErrUnknownKey},
+		{"kid in another case", poptest.JWKS(names), "es256", "ES256", nil, keyset.ErrUnknownKey},
+		{"kid in the header, none in the set", set(jwk(ec, nil)), "k", "ES256", nil, keyset.ErrUnknownKey},
+		{"no kid and no key of the kind", set(jwk(ec, nil)), "", "RS256", nil, keyset.ErrUnknownKey},
+		{"known kid, RSA algorithm on an EC key", poptest.JWKS(names), "ES256", "RS256", nil, jose.ErrKeyAlg},
+		{"known kid, HS256", poptest.JWKS(names), "RS256", "HS256", nil, jose.ErrKeyAlg},
+		{"known kid, none", poptest.JWKS(names), "ES256", "none", nil, jose.ErrKeyAlg},
+		{"known kid, PS256 on a key marked RS256", poptest.JWKS(names), "RS256", "PS256", nil, jose.ErrKeyAlg},
+		{"known kid, ES384 on P-256", set(jwk(ec, map[string]any{"kid": "k"})), "k", "ES384", nil, jose.ErrKeyAlg},
+		{"five keys without kid", many(5, ""), "", "ES256", nil, keyset.ErrAmbiguous},
+		{"five keys of one kid", many(5, "k"), "k", "ES256", nil, keyset.ErrAmbiguous},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := open(t, keyset.Config{Static: c.set})
+			if c.err != nil {
+				refused(t, s, c.kid, c.alg, c.err)
+				return
+			}
+			found(t, s, c.kid, c.alg, c.want...)
+		})
+	}
+}
+
+// A key of the set verifies what the issuer signed with it.
+func TestKeyVerifies(t *testing.T) {
+	k := poptest.IssuerKey()
+	s := open(t, keyset.Config{Static: poptest.JWKS(map[string]*poptest.Key{poptest.KeyID: k})})
+	c, err := jose.Split(poptest.Token{}.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := found(t, s, poptest.KeyID, "ES256", k)[0]
+	if err := key.Verify("ES256", c); err != nil {
+		t.Fatal(err)
+	}
+	if key.ID != poptest.KeyID {
+		t.Fatalf("ID %q", key.ID)
+	}
+}
+
+// One key that is not usable costs that key alone.
+func TestBadKeyBesideGoodOne(t *testing.T) {
+	good, bad := poptest.IssuerKey(), poptest.Keyed("ES256", "bad")
+	change := func(changes map[string]any) any {
+		changes["kid"] = "bad"
+		return jwk(bad, changes)
+	}
+	raw := func(s string) any { return json.RawMessage(s) }
+	for _, c := range []struct {
+		name  string
+		key   any
+		level string
+		cause error
+	}{
+		{"ML-DSA", map[string]any{"kty": "AKP", "alg": "ML-DSA-44", "kid": "bad", "pub": "AAAA"}, "INFO", jose.ErrKey},
+		{"for encryption", change(map[string]any{"use": "enc"}), "INFO", jose.ErrKey},
+		{"key_ops without verify", change(map[string]any{"key_ops": []string{"encrypt"}}), "INFO", jose.ErrKey},
+		{"unknown curve", change(map[string]any{"crv": "secp256k1"}), "INFO", jose.ErrKey},
+		{"point off the curve", change(map[string]any{"x": poptest.IssuerKey().JWK()["x"]}), "INFO", jose.ErrKey},
+		{"RSA of 1024 bits", jwk(poptest.RSA("RS256", 1024), map[string]any{"kid": "bad"}), "INFO", jose.ErrKey},
+		{"private", change(map[string]any{"d": "AAAA"}), "WARN", jose.ErrPrivate},
+		{"symmetric", map[string]any{"kty": "oct", "k": "AAAA", "kid": "bad"}, "WARN", jose.ErrPrivate},
+		{"a member twice", raw(`{"kid":"bad","kty":"EC","kty":"EC"}`), "INFO", jose.ErrJSON},
+		{"kid as a number", raw(`{"kid":1,"kty":"EC"}`), "INFO", jose.ErrJSON},
+		{"no object", raw(`"bad"`), "INFO", jose.ErrJSON},
+		{"null", raw(`null`), "INFO", jose.ErrJSON},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			log := &logged{}
+			s := open(t, keyset.Config{
+				Static: jwks(t, c.key, jwk(good, map[string]any{"kid": "good"}), c.key), Log: log.logger(),
+			})
+			found(t, s, "good", "ES256", good)
+			found(t, s, "", "ES256", good)
+			refused(t, s, "bad", "ES256", keyset.ErrUnknownKey)
+			sentinel := c.cause.Error()
+			if log.count("level="+c.level) != 1 || log.count("keys skipped") != 1 || log.count(sentinel) == 0 {
+				t.Fatalf("want one %s line with %q, got\n%s", c.level, sentinel, log.b.String())
+			}
+			// Alone it makes no set.
+			_, err := keyset.New(keyset.Config{Static: jwks(t, c.key), Log: quiet})
+			if !errors.Is(err, keyset.ErrSet) {
+				t.Fatalf("%v, want %v", err, keyset.ErrSet)
+			}
+		})
+	}
+}
+
+// A set of nothing but odd keys does not fill the log.
+func TestManySkipped(t *testing.T) {
+	keys := []any{jwk(poptest.IssuerKey(), nil)}
+	for range 1000 {
+		keys = append(keys, map[string]any{"kty": "AKP", "kid": strings.Repeat("pq", 1000)})
+	}
+	log := &logged{}
+	open(t, keyset.Config{Static: jwks(t, keys...), Log: log.logger()})
+	if log.count("count=1000") != 1 || log.count("AKP") != 8 || log.b.Len() > 4000 {
+		t.Fatalf("%d octets: %s", log.b.Len(), log.b.String())
+	}
+}
+
+func TestMaxRSABits(t *testing.T) {
+	k := poptest.RSA("RS256", 3072)
+	set := poptest.JWKS(map[string]*poptest.Key{"k": k})
+	found(t, open(t, keyset.Config{Static: set}), "k", "RS256", k)
+	if _, err := keyset.New(keyset.Config{Static: set, MaxRSABits: 2048, Log: quiet}); !errors.Is(err, keyset.ErrSet) {
+		t.Fatalf("%v, want %v", err, keyset.ErrSet)
+	}
+}
+
+func TestSetForm(t *testing.T) {
+	key := string(jwks(t, jwk(poptest.IssuerKey(), nil)))
+	key = strings.TrimSuffix(strings.TrimPrefix(key, `{"keys":[`), `]}`)
+	for _, c := range []struct{ name, set string }{
+		{"plain", `{"keys":[` + key + `]}`},
+		{"white space", " \n{ \"keys\" : [ " + key + " ] }\n "},
+		{"other members", `{"a":{"b":[1,{"c":1,"c":2}]},"keys":[` + key + `],"Keys":1}`},
+		{"escaped name", `{"\u006beys":[` + key + `]}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			found(t, open(t, keyset.Config{Static: []byte(c.set)}), "", "ES256", poptest.IssuerKey())
+		})
+	}
+	for _, c := range []struct{ name, set string }{
+		{"empty", ``},
+		{"no JSON", `<html>`},
+		{"an array", `[` + key + `]`},
+		{"a key", key},
+		{"null", `null`},
+		{"no keys", `{}`},
+		{"empty keys", `{"keys":[]}`},
+		{"keys null", `{"keys":null}`},
+		{"keys an object", `{"keys":` + key + `}`},
+		{"keys in another case", `{"Keys":[` + key + `]}`},
+		{"keys twice", `{"keys":[` + key + `],"keys":[` + key + `]}`},
+		{"keys twice, once escaped", `{"keys":[` + key + `],"\u006beys":[]}`},
+		{"another member twice", `{"keys":[` + key + `],"a":1,"a":1}`},
+		{"cut off in the set", `{"keys":[` + key + `]`},
+		{"cut off in the keys", `{"keys":[` + key},
+		{"cut off after a name", `{"keys"`},
+		{"something behind", `{"keys":[` + key + `]}{}`},
+		{"a zero octet behind", `{"keys":[` + key + "]}\x00"},
+		{"a comma too many", `{"keys":[` + key + `,]}`},
+		{"broken UTF-8", `{"a":"` + "\xff" + `","keys":[` + key + `]}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := keyset.New(keyset.Config{Static: []byte(c.set), Log: quiet}); !errors.Is(err, keyset.ErrSet) {
+				t.Fatalf("%v, want %v", err, keyset.ErrSet)
+			}
+		})
+	}
+}
+
+// noNetwork fails a test that fetches.
+type noNetwork struct{ testing.TB }
+
+func (n noNetwork) RoundTrip(r *http.Request) (*http.Response, error) {
+	n.Errorf("fetched %s", r.URL)
+	return nil, io.EOF
+}
+
+func TestStaticFetchesNothing(t *testing.T) {
+	s := open(t, keyset.Config{
+		Issuer: "https://login.example.com", Static: jwks(t, jwk(poptest.IssuerKey(), nil)),
+		HTTPClient: &http.Client{Transport: noNetwork{t}},
+	})
+	key := found(t, s, "", "ES256", poptest.IssuerKey())[0]
+	refused(t, s, "k9", "ES256", keyset.ErrUnknownKey)
+	if err := errors.Join(s.Close(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if !s.Has(key) {
+		t.Fatal("a static key is gone after Close")
+	}
+}
+
+// A key is the same key by kid and thumbprint, not by address.
+func TestHas(t *testing.T) {
+	a, b := poptest.Keyed("ES256", "a"), poptest.Keyed("ES256", "b")
+	set := func(kid string, k *poptest.Key) *keyset.Set {
+		return open(t, keyset.Config{Static: jwks(t, jwk(k, map[string]any{"kid": kid}))})
+	}
+	key := found(t, set("k1", a), "k1", "ES256", a)[0]
+	for _, c := range []struct {
+		name string
+		set  *keyset.Set
+		want bool
+	}{
+		{"the same key read again", set("k1", a), true},
+		{"the key under another kid", set("k2", a), false},
+		{"the key without a kid", set("", a), false},
+		{"another key under the kid", set("k1", b), false},
+		{"nothing fetched yet", open(t, keyset.Config{Issuer: "https://login.example.com"}), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := c.set.Has(key); got != c.want {
+				t.Fatalf("Has is %v", got)
+			}
+		})
+	}
+	if set("k1", a).Has(nil) {
+		t.Fatal("no key is in the set")
+	}
+}
+
+func FuzzParseSet(f *testing.F) {
+	private := map[string]any{"d": "AAAA"}
+	for _, seed := range [][]byte{
+		poptest.JWKS(map[string]*poptest.Key{
+			"e": poptest.Keyed("ES256", "f"), "o": poptest.Keyed("EdDSA", "f"), "r": poptest.Keyed("RS256", "f"),
+		}),
+		jwks(f, map[string]any{"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA"}, jwk(poptest.IssuerKey(), nil)),
+		jwks(f, jwk(poptest.IssuerKey(), private), jwk(poptest.IssuerKey(), map[string]any{"use": "enc"})),
+		[]byte(`{"keys":[],"keys":[]}`), []byte(`{"keys":null}`), []byte(`{"\u006beys":[{}]} x`), nil,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		keys, err := keyset.Parse(raw)
+		if err != nil {
+			if !errors.Is(err, keyset.ErrSet) || keys != nil {
+				t.Fatalf("%d keys, %v", len(keys), err)
+			}
+			return
+		}
+		// The standard library finds the same array, and package jose accepts every key that came out of it.
+		var set map[string]json.RawMessage
+		var values []json.RawMessage
+		if err := errors.Join(json.Unmarshal(raw, &set), json.Unmarshal(set["keys"], &values)); err != nil {
+			t.Fatal(err)
+		}
+		accepted := map[string]bool{}
+		for _, value := range values {
+			if k, err := jose.ParseKey(value, 0); err == nil {
+				accepted[k.Thumbprint()] = true
+			}
+		}
+		if len(keys) == 0 {
+			t.Fatal("neither keys nor an error")
+		}
+		for _, k := range keys {
+			if !accepted[k.Thumbprint()] {
+				t.Fatalf("key %q was not accepted by package jose", k.ID)
+			}
+		}
+	})
+}
+
+func BenchmarkKeys(b *testing.B) {
+	s := open(b, keyset.Config{Static: poptest.JWKS(map[string]*poptest.Key{
+		"k1": poptest.Keyed("ES256", "a"), "k2": poptest.Keyed("RS256", "a"), "k3": poptest.Keyed("EdDSA", "a"),
+	})})
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.Keys(context.Background(), "k1", "ES256"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkHas(b *testing.B) {
+	s := open(b, keyset.Config{Static: jwks(b, jwk(poptest.IssuerKey(), map[string]any{"kid": "k1"}))})
+	key := found(b, s, "k1", "ES256", poptest.IssuerKey())[0]
+	b.ReportAllocs()
+	for b.Loop() {
+		if !s.Has(key) {
+			b.Fatal("gone")
+		}
+	}
+}
