@@ -1,6 +1,7 @@
 package dpop
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -18,15 +19,18 @@ type Origins struct {
 }
 
 type origin struct {
-	uri            // path is the prefix that a proxy strips, without a trailing slash
-	host    string // without the scheme, to compare with Host
-	secured bool
+	uri                       // path is the prefix that a proxy strips, without a trailing slash
+	scheme, host, port string // port is a number, the default one too
 }
 
 // NewOrigins takes the public origins of a server ("https://api.example.com"), each optionally with the path
 // prefix that a proxy strips ("https://example.com/api"), and the addresses of the proxies whose
-// X-Forwarded-Proto and X-Forwarded-Host count. An empty list of origins falls back to Host. It returns an
-// error for an origin that is not an http or https URI or that has a query, a fragment or dot segments.
+// X-Forwarded-Proto and X-Forwarded-Host count. An empty list of origins falls back to Host. A peer on a Unix
+// socket has no address and is never a trusted proxy. A request for the prefix alone is taken for one with a
+// slash behind it ("https://example.com/api/"): once the prefix is stripped, the two are the same.
+//
+// It returns an error for an origin that is not an http or https URI, that has a query, a fragment or dot
+// segments, or that is listed with two prefixes, and for an address range that can contain no peer.
 func NewOrigins(origins []string, proxies []netip.Prefix) (*Origins, error) {
 	o := &Origins{proxies: slices.Clone(proxies)}
 	for _, s := range origins {
@@ -35,11 +39,21 @@ func NewOrigins(origins []string, proxies []netip.Prefix) (*Origins, error) {
 			return nil, fmt.Errorf("origin %q: give a public origin such as %q, optionally with a path prefix", s, "https://api.example.com")
 		}
 		u.path = strings.TrimRight(u.path, "/")
-		scheme, host, _ := strings.Cut(u.origin, "://")
-		o.list = append(o.list, origin{uri: u, host: host, secured: scheme == "https"})
+		for _, other := range o.list {
+			if other.origin == u.origin && other.path != u.path {
+				return nil, fmt.Errorf("origin %q: already listed with the prefix %q; give each origin one", s, other.path)
+			}
+		}
+		scheme, authority, _ := strings.Cut(u.origin, "://")
+		host, port, err := splitHostPort(authority)
+		if err != nil {
+			return nil, fmt.Errorf("origin %q: %w", s, err)
+		}
+		o.list = append(o.list, origin{uri: u, scheme: scheme, host: host, port: cmp.Or(port, defaultPort(scheme))})
 	}
 	for _, p := range proxies {
-		if !p.IsValid() {
+		// Peers that are IPv4 are compared as IPv4, however the socket spells them.
+		if !p.IsValid() || p.Addr().Is4In6() {
 			return nil, fmt.Errorf("trusted proxy %v: give an address range such as 10.0.0.0/8", p)
 		}
 	}
@@ -55,24 +69,20 @@ func (o *Origins) Target(r *http.Request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	host, secured, told, err := o.seen(r)
+	field, scheme, told, err := o.seen(r)
 	if err != nil {
 		return "", err
 	}
-	if o == nil || len(o.list) == 0 {
-		scheme := "http"
-		if secured {
-			scheme = "https"
-		}
-		origin, err := parseOrigin(scheme, host)
-		if err != nil {
-			return "", ErrHost.With("a host name", host)
-		}
-		return origin + path, nil
+	host, port, err := splitHostPort(field)
+	if err != nil {
+		return "", ErrHost.With("a host name", field)
 	}
-	public, ok := o.choose(host, secured, told)
-	if !ok {
-		return "", ErrHost.With(o.String(), host)
+	if o == nil || len(o.list) == 0 {
+		return joinOrigin(scheme, host, port) + path, nil
+	}
+	public := o.choose(host, port, scheme, told)
+	if public == nil {
+		return "", ErrHost.With(o.String(), joinOrigin(scheme, host, port))
 	}
 	return public.origin + public.path + path, nil
 }
@@ -86,52 +96,47 @@ func (o *Origins) String() string {
 	return strings.Join(s, " ")
 }
 
-// choose finds the listed origin of a host. Where one host is listed under both schemes, and where a trusted
-// proxy told the scheme, the scheme must agree; otherwise TLS is taken to end in front of this server.
-func (o *Origins) choose(host string, secured, told bool) (origin, bool) {
-	var found []origin
-	for _, candidate := range o.list {
-		scheme := "http"
-		if candidate.secured {
-			scheme = "https"
-		}
-		if told && candidate.secured != secured {
+// choose finds the listed origin of a host, or nil. Where one host is listed under both schemes, and where a
+// trusted proxy told the scheme, the scheme must agree; otherwise TLS is taken to end in front of this server.
+func (o *Origins) choose(host, port, scheme string, told bool) *origin {
+	var found *origin
+	for i := range o.list {
+		candidate := &o.list[i]
+		if candidate.host != host || candidate.port != cmp.Or(port, defaultPort(candidate.scheme)) {
 			continue
 		}
-		if seen, err := parseOrigin(scheme, host); err == nil && seen == candidate.origin {
-			found = append(found, candidate)
+		if candidate.scheme == scheme {
+			return candidate
+		}
+		if !told && found == nil {
+			found = candidate
 		}
 	}
-	for _, candidate := range found {
-		if candidate.secured == secured {
-			return candidate, true
-		}
-	}
-	if len(found) > 0 {
-		return found[0], true
-	}
-	return origin{}, false
+	return found
 }
 
-// seen returns the host of the request and whether it came over TLS; told means that a trusted proxy said so.
-func (o *Origins) seen(r *http.Request) (host string, secured, told bool, err error) {
-	host, secured = r.Host, r.TLS != nil
+// seen returns the host of the request and the scheme it came by; told means that a trusted proxy said so.
+func (o *Origins) seen(r *http.Request) (host, scheme string, told bool, err error) {
+	host, scheme = r.Host, "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
 	if o == nil || !o.fromProxy(r.RemoteAddr) {
-		return host, secured, false, nil
+		return host, scheme, false, nil
 	}
 	if forwarded := r.Header["X-Forwarded-Host"]; forwarded != nil {
-		if len(forwarded) != 1 || strings.Contains(forwarded[0], ",") {
-			return "", false, false, ErrHost.With("one X-Forwarded-Host", strings.Join(forwarded, ", "))
+		if len(forwarded) != 1 {
+			return "", "", false, ErrHost.With("one X-Forwarded-Host", strings.Join(forwarded, ", "))
 		}
 		host = forwarded[0]
 	}
 	if proto := r.Header["X-Forwarded-Proto"]; proto != nil {
 		if len(proto) != 1 || proto[0] != "http" && proto[0] != "https" {
-			return "", false, false, ErrHost.With("one X-Forwarded-Proto, http or https", strings.Join(proto, ", "))
+			return "", "", false, ErrHost.With("one X-Forwarded-Proto, http or https", strings.Join(proto, ", "))
 		}
-		secured, told = proto[0] == "https", true
+		scheme, told = proto[0], true
 	}
-	return host, secured, told, nil
+	return host, scheme, told, nil
 }
 
 func (o *Origins) fromProxy(remote string) bool {
@@ -152,17 +157,18 @@ func targetPath(r *http.Request) (string, error) {
 	if target == "" && r.URL != nil {
 		target = r.URL.RequestURI() // a request that was never read from a connection
 	}
-	raw := target
+	rest := target
 	if !strings.HasPrefix(target, "/") {
-		_, rest, ok := strings.Cut(target, "://")
-		if !ok {
+		var ok bool
+		if _, _, rest, ok = splitURI(target); !ok {
 			return "", ErrTarget.With("a target with a path", target)
 		}
-		raw = rest[len(rest)-len(strings.TrimLeftFunc(rest, func(c rune) bool { return !strings.ContainsRune("/?#", c) })):]
 	}
+	// A request has no fragment (RFC 9112 §3.2): net/http takes a raw # as part of the path.
+	raw, _, _ := strings.Cut(rest, "?")
 	path, err := normalizePath(raw)
-	if err != nil || removeDotSegments(path) != path {
-		return "", ErrTarget.With("a path without dot segments", target)
+	if err != nil || hasDotSegments(path) || strings.Contains(raw, "#") {
+		return "", ErrTarget.With("a path without dot segments or #", target)
 	}
 	return path, nil
 }

@@ -15,11 +15,14 @@ import (
 //	Since() time.Time
 //
 // with the instant from which it remembers everything; the [Verifier] then refuses proofs that may have been
-// used before it. A wrapper around such a store passes the method on.
+// used before it. That holds as long as the clock is not set back, nor Skew made smaller, while no process runs.
+// A wrapper around such a store passes the method on.
 type ReplayStore interface {
 	// Claim records key until expiry and reports whether it was unused. The look and the record are one
 	// atomic step: of any number of concurrent calls with one key, in any process that shares the store,
-	// exactly one returns true. A key is forgotten no earlier than at expiry, and never to make room.
+	// exactly one returns true. A key is forgotten no earlier than at expiry, and never to make room. Once it
+	// may have been forgotten, because a clock was set back since or those of two processes differ, a key with
+	// such an expiry is refused with an error.
 	//
 	// A non-nil error means that the store could not decide: it is down, slow, full or closed. The request is
 	// then refused with 503, and the key may or may not have been recorded.

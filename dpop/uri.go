@@ -3,6 +3,7 @@ package dpop
 import (
 	"errors"
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -17,79 +18,104 @@ type uri struct {
 
 func (u uri) String() string { return u.origin + u.path }
 
+// matches reports whether htu names the target, which must be in normal form already, as [Origins.Target]
+// gives it. An htu that cannot be understood matches nothing.
+func matches(htu, target string) bool {
+	if htu == target {
+		return true
+	}
+	u, err := parseURI(htu)
+	if err != nil {
+		return false
+	}
+	path, ok := strings.CutPrefix(target, u.origin)
+	return ok && path == u.path
+}
+
 // parseURI brings an absolute URI to the normal form of RFC 3986 §6.2.2 and §6.2.3, as RFC 9449 §4.3 asks.
 // What stays apart: case of the path, a trailing slash, an escaped slash, empty segments, double encoding.
 func parseURI(s string) (uri, error) {
-	scheme, rest, ok := strings.Cut(s, "://")
+	scheme, authority, rest, ok := splitURI(s)
 	if !ok {
 		return uri{}, errURI
+	}
+	host, port, err := splitHostPort(authority)
+	if err != nil {
+		return uri{}, err
+	}
+	path, err := normalizePath(rest)
+	if err != nil {
+		return uri{}, err
+	}
+	clean := removeDotSegments(path)
+	return uri{origin: joinOrigin(scheme, host, port), path: clean, dots: clean != path}, nil
+}
+
+// splitURI takes an absolute http or https URI apart; scheme is in lower case, rest begins with the path.
+func splitURI(s string) (scheme, authority, rest string, ok bool) {
+	scheme, rest, _ = strings.Cut(s, "://")
+	scheme = strings.ToLower(scheme)
+	if scheme != "http" && scheme != "https" {
+		return "", "", "", false
 	}
 	end := strings.IndexAny(rest, "/?#")
 	if end < 0 {
 		end = len(rest)
 	}
-	origin, err := parseOrigin(scheme, rest[:end])
-	if err != nil {
-		return uri{}, err
-	}
-	path, err := normalizePath(rest[end:])
-	if err != nil {
-		return uri{}, err
-	}
-	clean := removeDotSegments(path)
-	return uri{origin: origin, path: clean, dots: clean != path}, nil
+	return scheme, rest[:end], rest[end:], true
 }
 
-// parseOrigin validates scheme and authority; nothing in a Host field may move the boundary between
-// authority and path.
-func parseOrigin(scheme, authority string) (string, error) {
-	scheme = strings.ToLower(scheme)
-	defaultPort := map[string]string{"http": "80", "https": "443"}[scheme]
-	if defaultPort == "" {
-		return "", errURI
+func joinOrigin(scheme, host, port string) string {
+	if port == "" || port == defaultPort(scheme) {
+		return scheme + "://" + host
 	}
-	host, port, err := splitHostPort(strings.ToLower(authority))
-	if err != nil {
-		return "", err
-	}
-	if port == "" || port == defaultPort {
-		return scheme + "://" + host, nil
-	}
-	return scheme + "://" + host + ":" + port, nil
+	return scheme + "://" + host + ":" + port
 }
 
+func defaultPort(scheme string) string {
+	if scheme == "https" {
+		return "443"
+	}
+	return "80"
+}
+
+// splitHostPort validates an authority; nothing in a Host field may move the boundary between authority and
+// path. The host comes back in lower case, an IPv6 address in its shortest spelling, the port as a decimal
+// number or empty.
 func splitHostPort(authority string) (host, port string, err error) {
-	host = authority
-	if strings.HasPrefix(authority, "[") {
-		end := strings.IndexByte(authority, ']')
-		if end < 0 {
-			return "", "", errURI
-		}
-		host, port = authority[:end+1], authority[end+1:]
-		if addr, err := netip.ParseAddr(host[1:end]); err != nil || !addr.Is6() || addr.Zone() != "" {
-			return "", "", errURI
-		}
-		if port != "" && port[0] != ':' {
-			return "", "", errURI
-		}
-		port = strings.TrimPrefix(port, ":")
-	} else {
-		host, port, _ = strings.Cut(authority, ":")
-		for i := range len(host) {
-			if c := host[i]; !alphanumeric(c) && c != '-' && c != '.' && c != '_' {
-				return "", "", errURI
-			}
-		}
+	colon := strings.LastIndexByte(authority, ':')
+	if colon < 0 || strings.HasSuffix(authority, "]") {
+		colon = len(authority)
 	}
-	for i := range len(port) {
-		if port[i] < '0' || port[i] > '9' {
-			return "", "", errURI
-		}
+	if host, err = normalizeHost(authority[:colon]); err != nil || len(authority) <= colon+1 {
+		return host, "", err
 	}
-	if host == "" || len(port) > 5 {
+	number, err := strconv.ParseUint(authority[colon+1:], 10, 16)
+	if err != nil || number == 0 {
 		return "", "", errURI
 	}
-	return host, strings.TrimLeft(port, "0"), nil
+	return host, strconv.FormatUint(number, 10), nil
+}
+
+func normalizeHost(host string) (string, error) {
+	if address, ok := strings.CutPrefix(host, "["); ok {
+		address, ok = strings.CutSuffix(address, "]")
+		ip, err := netip.ParseAddr(address)
+		if !ok || err != nil || !ip.Is6() || ip.Zone() != "" {
+			return "", errURI
+		}
+		return "[" + ip.String() + "]", nil
+	}
+	for i := range len(host) {
+		if c := host[i]; !alphanumeric(c) && c != '-' && c != '.' && c != '_' {
+			return "", errURI
+		}
+	}
+	if host == "" {
+		return "", errURI
+	}
+	// Only now: the lower case of some characters outside ASCII, such as the Kelvin sign, is an ASCII letter.
+	return strings.ToLower(host), nil
 }
 
 // normalizePath takes a path with anything that may follow it and returns the path alone, with unreserved
@@ -118,7 +144,7 @@ func normalizePath(s string) (string, error) {
 		} else if c <= ' ' || c == 0x7f {
 			return "", errURI
 		}
-		if literal(c) || !encoded && delimiter(c) {
+		if octets[c] == literal || !encoded && octets[c] == delimiter {
 			b.WriteByte(c)
 			continue
 		}
@@ -132,27 +158,48 @@ func normalizePath(s string) (string, error) {
 // plain reports whether a path is its own normal form octet by octet.
 func plain(s string) bool {
 	for i := range len(s) {
-		if !literal(s[i]) && !delimiter(s[i]) {
+		if octets[s[i]] == 0 {
 			return false
 		}
 	}
 	return true
 }
 
-// literal lists what is the same escaped or not: the unreserved characters of RFC 3986 §2.3, and those
-// sub-delimiters that JavaScript's encodeURIComponent leaves raw while other encoders escape them.
-func literal(c byte) bool {
-	return alphanumeric(c) || strings.IndexByte("-._~!'()*", c) >= 0
-}
+const (
+	literal   = 1 + iota // the same escaped or not
+	delimiter            // stands for itself in a path, but means something else when escaped
+)
 
-// delimiter lists what stands for itself in a path but means something else when escaped.
-func delimiter(c byte) bool {
-	return strings.IndexByte("/:@$&+,;=", c) >= 0
+// octets sorts the alphabet of a path. Literal are the unreserved characters of RFC 3986 §2.3, and those
+// sub-delimiters that JavaScript's encodeURIComponent leaves raw while other encoders escape them.
+var octets = func() (class [256]byte) {
+	for c := range class {
+		if alphanumeric(byte(c)) || strings.IndexByte("-._~!'()*", byte(c)) >= 0 {
+			class[c] = literal
+		}
+	}
+	for _, c := range "/:@$&+,;=" {
+		class[c] = delimiter
+	}
+	return class
+}()
+
+// hasDotSegments reports whether removeDotSegments would change a path that begins with a slash.
+func hasDotSegments(path string) bool {
+	if !strings.Contains(path, "/.") {
+		return false
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
 }
 
 // removeDotSegments is RFC 3986 §5.2.4 for a path that begins with a slash.
 func removeDotSegments(path string) string {
-	if !strings.Contains(path, "/.") {
+	if !hasDotSegments(path) {
 		return path
 	}
 	var out []string

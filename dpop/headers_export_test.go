@@ -1,0 +1,8 @@
+package dpop
+
+// HeaderCached reports whether the cache holds the header part of a proof, once all that was added has arrived.
+func (v *Verifier) HeaderCached(header string) bool {
+	v.headers.Wait()
+	_, ok := v.headers.Get(header)
+	return ok
+}

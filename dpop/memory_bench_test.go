@@ -1,0 +1,110 @@
+package dpop_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/poptest"
+)
+
+// proofLife is how long a proof stays acceptable under the default settings: MaxAge and Skew.
+const proofLife = 70 * time.Second
+
+// numberedKey is the key of the n-th proof.
+func numberedKey(n uint64) dpop.ReplayKey {
+	return sha256.Sum256(binary.BigEndian.AppendUint64(nil, n))
+}
+
+// spreadExpiry lets the expiries of consecutive proofs fall into every slice of proofLife.
+func spreadExpiry(n uint64) time.Time {
+	return poptest.Now.Add(time.Duration(n%70)*time.Second + time.Second)
+}
+
+// nanosOf returns what one call of f takes, in nanoseconds.
+func nanosOf(calls int, f func()) float64 {
+	start := time.Now()
+	for range calls {
+		f()
+	}
+	return float64(time.Since(start).Nanoseconds()) / float64(calls)
+}
+
+func verifyNanos(b *testing.B) float64 {
+	b.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		b.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("a proof"))
+	signature, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
+	if err != nil {
+		b.Fatal(err)
+	}
+	return nanosOf(2000, func() {
+		if !ecdsa.VerifyASN1(&key.PublicKey, digest[:], signature) {
+			b.Fatal("the signature does not verify")
+		}
+	})
+}
+
+// BenchmarkReplayClaim claims unused keys of a store with eight live slices, the default life of a proof.
+// Run it with -cpu 1 for the figure of one core.
+func BenchmarkReplayClaim(b *testing.B) {
+	bare := verifyNanos(b)
+	m := newMemory(b, dpop.MemoryConfig{MaxEntries: 50_000_000, Now: poptest.NewClock().Now})
+	var n uint64
+	b.ReportAllocs()
+	for b.Loop() {
+		n++
+		mustClaim(b, m, numberedKey(n), spreadExpiry(n))
+	}
+	perClaim := float64(b.Elapsed().Nanoseconds()) / float64(b.N)
+	b.ReportMetric(perClaim/bare, "×verify")
+}
+
+// BenchmarkReplayClaimParallel is BenchmarkReplayClaim on all cores at once.
+func BenchmarkReplayClaimParallel(b *testing.B) {
+	m := newMemory(b, dpop.MemoryConfig{MaxEntries: 50_000_000, Now: poptest.NewClock().Now})
+	var n atomic.Uint64
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			i := n.Add(1)
+			mustClaim(b, m, numberedKey(i), spreadExpiry(i))
+		}
+	})
+}
+
+// BenchmarkReplayMemory fills a store with a million live entries and reports the octets of heap for each.
+func BenchmarkReplayMemory(b *testing.B) {
+	const entries, limit = 1_000_000, 200
+	for b.Loop() {
+		before := heapInUse()
+		m := newMemory(b, dpop.MemoryConfig{Now: poptest.NewClock().Now})
+		for n := range uint64(entries) {
+			mustClaim(b, m, numberedKey(n), spreadExpiry(n))
+		}
+		each := float64(heapInUse()-before) / entries
+		b.ReportMetric(each, "B/entry")
+		if each > limit {
+			b.Errorf("%.0f octets an entry, more than %d", each, limit)
+		}
+		runtime.KeepAlive(m)
+	}
+}
+
+func heapInUse() int64 {
+	runtime.GC()
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
+}

@@ -1,0 +1,132 @@
+package dpop
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/senderlock/senderlock/internal/jose"
+)
+
+// The sizes of nonces and of the secrets behind them, in octets.
+const (
+	// MinNonceSecret is the least length of a nonce secret.
+	MinNonceSecret = 32
+
+	nonceTime = 8
+	nonceLife = 8
+	nonceMAC  = 16
+	nonceSize = nonceTime + nonceLife + nonceMAC
+)
+
+// The settings of a zero [Nonces] and its bound: a proof with a nonce lives for two periods, and no proof lives
+// longer than the longest MaxAge.
+const (
+	defaultNoncePeriod = time.Minute
+	maxNoncePeriod     = maxMaxAge / 2
+)
+
+// Nonces are the settings of the nonces that a [Verifier] hands out (RFC 9449 §8 and §9). A nonce is the time of
+// its issue, a mark of the process that issued it and a MAC, so nothing is stored, and every instance that shares
+// the secrets and the period accepts it. The zero Nonces is good for a single instance.
+type Nonces struct {
+	// Secrets are at least 32 random octets each. The first signs, all verify: to rotate, put a new one second,
+	// then first, then drop the old one, each two periods apart. Empty means a random secret for this process:
+	// then no other instance accepts its nonces, nor does this one after a restart.
+	Secrets [][]byte
+	// Period divides time: nonces of the current period and of the one before it are accepted. Zero means one
+	// minute; five are the most. A proof with a nonce is accepted, and remembered, for up to two periods.
+	Period time.Duration
+}
+
+// A nonceSource issues and recognises nonces. It is immutable.
+type nonceSource struct {
+	secrets [][]byte
+	period  time.Duration
+	life    [nonceLife]byte // tells this process from its predecessors and from other instances
+	context string
+}
+
+func newNonceSource(settings Nonces, namespace string) (s *nonceSource, err error) {
+	s = &nonceSource{}
+	s.period, err = between("Nonces.Period", settings.Period, defaultNoncePeriod, time.Second, maxNoncePeriod)
+	if err != nil {
+		return nil, err
+	}
+	for i, secret := range settings.Secrets {
+		if len(secret) < MinNonceSecret {
+			return nil, fmt.Errorf("Nonces.Secrets[%d] has %d octets: give at least %d random ones", i, len(secret), MinNonceSecret)
+		}
+		s.secrets = append(s.secrets, bytes.Clone(secret))
+	}
+	if len(s.secrets) == 0 {
+		secret := make([]byte, MinNonceSecret)
+		_, _ = rand.Read(secret) // never fails
+		s.secrets = [][]byte{secret}
+	}
+	_, _ = rand.Read(s.life[:])
+	// The namespace keeps APIs apart that share a secret. The period is there because it decides how long a proof
+	// is remembered: after a change, older nonces must not come back to life.
+	s.context = fmt.Sprintf("senderlock dpop nonce\x00%v\x00%s\x00", s.period, namespace)
+	return s, nil
+}
+
+// issue returns a nonce that says now.
+func (s *nonceSource) issue(now time.Time) string {
+	b := make([]byte, 0, nonceSize)
+	b = binary.BigEndian.AppendUint64(b, uint64(now.UnixNano()))
+	b = append(b, s.life[:]...)
+	b = append(b, s.mac(s.secrets[0], b)...)
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// A stamp is what a nonce of ours says.
+type stamp struct {
+	issued  time.Time
+	own     bool      // issued by this process
+	until   time.Time // the nonce is accepted before this instant
+	current bool      // of the current period: there is no need for another
+}
+
+// read checks a nonce. It returns [ErrNonceForeign] or [ErrNonceOld].
+func (s *nonceSource) read(nonce string, now time.Time, skew time.Duration) (stamp, error) {
+	b, err := jose.Decode(nonce)
+	if err != nil || len(b) != nonceSize || !s.ours(b[:nonceTime+nonceLife], b[nonceTime+nonceLife:]) {
+		return stamp{}, ErrNonceForeign.With("a nonce of this server", nonce)
+	}
+	issued := time.Unix(0, int64(binary.BigEndian.Uint64(b)))
+	begin := issued.Truncate(s.period)
+	until := begin.Add(2 * s.period)
+	if !now.Before(until) {
+		return stamp{}, ErrNonceOld.With("a nonce of the last two periods", nonce).Off(now.Sub(until))
+	}
+	// Another instance's clock may be a little ahead; ours may have been set back by far more.
+	if ahead := issued.Sub(now); ahead > skew {
+		return stamp{}, ErrNonceOld.With("a nonce of the past", nonce).Off(ahead - skew)
+	}
+	return stamp{
+		issued: issued, own: bytes.Equal(b[nonceTime:nonceTime+nonceLife], s.life[:]),
+		until: until, current: now.Before(begin.Add(s.period)),
+	}, nil
+}
+
+func (s *nonceSource) ours(message, mac []byte) bool {
+	for _, secret := range s.secrets {
+		if hmac.Equal(mac, s.mac(secret, message)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *nonceSource) mac(secret, message []byte) []byte {
+	h := hmac.New(sha256.New, secret)
+	h.Write([]byte(s.context))
+	h.Write(message)
+	return h.Sum(nil)[:nonceMAC]
+}

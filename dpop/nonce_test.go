@@ -1,0 +1,299 @@
+package dpop_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/poptest"
+)
+
+// poptest.Now is five seconds into a minute, so a nonce of Now is accepted for 115 more seconds.
+
+func secret(b byte) []byte { return bytes.Repeat([]byte{b}, dpop.MinNonceSecret) }
+
+func sharing(secrets ...[]byte) func(*dpop.Verifier) {
+	return func(v *dpop.Verifier) { v.Nonces.Secrets = secrets }
+}
+
+func withNonce(nonce string) string { return mint(poptest.Proof{Nonce: nonce}) }
+
+// RS-020, RS-057, RS-058, RS-062, RS-070: how a nonce ages.
+func TestNonceAges(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		age     time.Duration
+		want    *dpop.Error
+		off     time.Duration
+		renewed bool
+	}{
+		{"new", 0, nil, 0, false},
+		{"last instant of its period", 55*time.Second - 1, nil, 0, false},
+		{"first instant of the next", 55 * time.Second, nil, 0, true},
+		{"last instant of the next", 115*time.Second - 1, nil, 0, true},
+		{"first instant after", 115 * time.Second, dpop.ErrNonceOld, 0, false},
+		{"an hour after", 115*time.Second + time.Hour, dpop.ErrNonceOld, time.Hour, false},
+		{"clock set back by the skew", -10 * time.Second, nil, 0, false},
+		{"clock set back by a hair more", -10*time.Second - 1, dpop.ErrNonceOld, 1, false},
+		{"clock set back by an hour", -time.Hour - 10*time.Second, dpop.ErrNonceOld, time.Hour, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v, clock := newServer(t, nil)
+			nonce := v.Nonce()
+			clock.Advance(c.age)
+			if c.want != nil {
+				cause := refuses(t, v, requestWith(withNonce(nonce)), c.want)
+				if cause.Difference != c.off || !dpop.NeedsNonce(cause) {
+					t.Errorf("off by %v, want %v; answered with a nonce: %v", cause.Difference, c.off, dpop.NeedsNonce(cause))
+				}
+				accepts(t, v, requestWith(withNonce(v.Nonce()))) // RS-058
+				return
+			}
+			p := accepts(t, v, requestWith(withNonce(nonce)))
+			if !p.HasNonce() {
+				t.Error("HasNonce() = false")
+			}
+			// RS-063
+			if next := v.NextNonce(p); (next != "") != c.renewed || c.renewed && next != v.Nonce() {
+				t.Errorf("NextNonce() = %q", next)
+			}
+		})
+	}
+}
+
+// RS-057, RS-059, RS-066: nonces that were changed, or that somebody else made.
+func TestNonceForeign(t *testing.T) {
+	v, clock := newServer(t, nil)
+	stranger, _ := newServer(t, nil)
+	good := v.Nonce()
+	raw, err := base64.RawURLEncoding.DecodeString(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(time.Second)
+	for name, nonce := range map[string]string{
+		"of another server":    stranger.Nonce(),
+		"as RFC 9449 shows it": poptest.Vectors().RFC9449.NonceExamples[0],
+		"short":                good[1:],
+		"cut by four":          good[:len(good)-4],
+		"long":                 good + "A",
+		"longer":               good + "AAAA",
+		"very long":            strings.Repeat(good, 50),
+		"padded":               good + "=",
+		"with a line break":    good[:8] + "\n" + good[8:],
+		"for a line break":     good[:8] + "\n" + good[9:],
+		"with a space":         good + " ",
+		"with stray bits":      strayBits(good),
+		"standard alphabet":    base64.RawStdEncoding.EncodeToString(slices.Repeat([]byte{0xff}, 32)),
+		"MAC of zeros":         b64(append(bytes.Clone(raw[:16]), make([]byte, 16)...)),
+		"all zero":             b64(make([]byte, 32)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			cause := refuses(t, v, requestWith(withNonce(nonce)), dpop.ErrNonceForeign)
+			if !dpop.NeedsNonce(cause) {
+				t.Error("not answered with a nonce")
+			}
+		})
+	}
+	refuses(t, v, requestWith(claims(members{"nonce": ""})), dpop.ErrNonceForeign)
+	refuses(t, v, requestWith(claims(members{"nonce": null})), dpop.ErrJSON)
+
+	// Every bit of it counts: the time, the mark of the process and the MAC.
+	for bit := range 8 * len(raw) {
+		changed := bytes.Clone(raw)
+		changed[bit/8] ^= 1 << (bit % 8)
+		_, err := v.Read(requestWith(withNonce(b64(changed))), accessToken)
+		isReason(t, err, dpop.ErrNonceForeign)
+	}
+	accepts(t, v, requestWith(withNonce(good)))
+}
+
+// RS-059, RS-061: nonces differ where time moved, have the required alphabet, and no common end.
+func TestNonceText(t *testing.T) {
+	v, clock := newServer(t, nil)
+	seen, ends := map[string]bool{}, map[string]bool{}
+	for range 1000 {
+		nonce := v.Nonce()
+		if nonce == "" || strings.ContainsFunc(nonce, func(c rune) bool { return c < 0x21 || c > 0x7e || c == '"' || c == '\\' }) {
+			t.Fatalf("%q is not 1*NQCHAR", nonce)
+		}
+		seen[nonce] = true
+		ends[nonce[len(nonce)-8:]] = true
+		clock.Advance(time.Second)
+	}
+	if len(seen) != 1000 || len(ends) != 1000 {
+		t.Errorf("%d nonces and %d ends of 1000 are different", len(seen), len(ends))
+	}
+}
+
+// RS-067: one nonce serves many proofs, each accepted once.
+func TestNonceIsUsedManyTimes(t *testing.T) {
+	v, _ := newServer(t, nil)
+	nonce := v.Nonce()
+	for range 3 {
+		proof := withNonce(nonce)
+		accepts(t, v, requestWith(proof))
+		refuses(t, v, requestWith(proof), dpop.ErrReplayed)
+	}
+}
+
+// RS-056, RS-058, RS-068: where nonces are required, there is no way without.
+func TestRequireNonce(t *testing.T) {
+	v, _ := newServer(t, func(v *dpop.Verifier) { v.RequireNonce = true })
+	for _, iat := range []time.Time{poptest.Now, poptest.Now.Add(-time.Hour), poptest.Now.Add(time.Hour)} {
+		cause := refuses(t, v, requestWith(mint(poptest.Proof{IssuedAt: iat})), dpop.ErrNonceMissing)
+		if !dpop.NeedsNonce(cause) {
+			t.Error("not answered with a nonce")
+		}
+	}
+	accepts(t, v, requestWith(withNonce(v.Nonce())))
+	refuses(t, v, requestWith(mint(poptest.Proof{})), dpop.ErrNonceMissing)
+	refuses(t, v, requestWith(claims(members{"nonce": ""})), dpop.ErrNonceForeign)
+}
+
+func TestNeedsNonce(t *testing.T) {
+	for _, yes := range []error{dpop.ErrNonceMissing, dpop.ErrNonceForeign, dpop.ErrNonceOld, dpop.ErrRestart} {
+		if !dpop.NeedsNonce(yes) {
+			t.Errorf("%v is not answered with a nonce", yes)
+		}
+	}
+	for _, no := range []error{nil, dpop.ErrStale, dpop.ErrFuture, dpop.ErrReplayed, dpop.ErrStore, dpop.ErrSignature, errors.New("x")} {
+		if dpop.NeedsNonce(no) {
+			t.Errorf("%v is answered with a nonce", no)
+		}
+	}
+}
+
+// RS-069: a fresh nonce stands for time, so a client with a wrong clock works. It stands for nothing else.
+func TestNonceStandsForTime(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	v, clock := newServer(t, nil)
+	nonce := v.Nonce()
+	for _, c := range []struct {
+		off  time.Duration
+		want *dpop.Error
+	}{{-year, dpop.ErrStale}, {year, dpop.ErrFuture}, {-20 * year, dpop.ErrStale}} {
+		iat := poptest.Now.Add(c.off)
+		refuses(t, v, requestWith(mint(poptest.Proof{IssuedAt: iat})), c.want)
+		proof := mint(poptest.Proof{IssuedAt: iat, Nonce: nonce})
+		if p := accepts(t, v, requestWith(proof)); !p.IssuedAt().Equal(iat) {
+			t.Errorf("IssuedAt() = %v, want %v", p.IssuedAt(), iat)
+		}
+		refuses(t, v, requestWith(proof), dpop.ErrReplayed)
+	}
+	refuses(t, v, requestWith(claims(members{"nonce": nonce, "iat": "soon"})), dpop.ErrJSON)
+	refuses(t, v, requestWith(claims(members{"nonce": nonce, "iat": nil})), dpop.ErrClaim)
+	refuses(t, v, request("POST", poptest.URL, withNonce(nonce)), dpop.ErrMethod)
+	clock.Advance(2 * time.Minute)
+	// A proof is not rescued by a good iat when its nonce is old.
+	refuses(t, v, requestWith(mint(poptest.Proof{IssuedAt: clock.Now(), Nonce: nonce})), dpop.ErrNonceOld)
+}
+
+// RS-066: who accepts whose nonces.
+func TestNonceSharing(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		issuer, reader func(*dpop.Verifier)
+		want           *dpop.Error
+	}{
+		{"shared secret", sharing(secret(1)), sharing(secret(1)), nil},
+		{"different secrets", sharing(secret(1)), sharing(secret(2)), dpop.ErrNonceForeign},
+		{"no secret given", nil, nil, dpop.ErrNonceForeign},
+		{"rotation: reader knows the new one already", sharing(secret(1)), sharing(secret(1), secret(2)), nil},
+		{"rotation: issuer signs with the new one", sharing(secret(2), secret(1)), sharing(secret(1), secret(2)), nil},
+		{"rotation: reader signs with the new one", sharing(secret(1), secret(2)), sharing(secret(2), secret(1)), nil},
+		{"rotation: issuer dropped the old one", sharing(secret(2)), sharing(secret(2), secret(1)), nil},
+		{"rotation: the first signs", sharing(secret(1), secret(2)), sharing(secret(1)), nil},
+		{"rotation: the second does not sign", sharing(secret(1), secret(2)), sharing(secret(2)), dpop.ErrNonceForeign},
+		{"rotation: reader dropped the old one", sharing(secret(1)), sharing(secret(2)), dpop.ErrNonceForeign},
+		{"another namespace", sharing(secret(1)), func(v *dpop.Verifier) {
+			v.Namespace, v.Nonces.Secrets = "b", [][]byte{secret(1)}
+		}, dpop.ErrNonceForeign},
+		// A longer period would bring a nonce back to life after its proofs have been forgotten.
+		{"another period", sharing(secret(1)), func(v *dpop.Verifier) {
+			v.Nonces = dpop.Nonces{Period: 5 * time.Minute, Secrets: [][]byte{secret(1)}}
+		}, dpop.ErrNonceForeign},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			issuer, _ := newServer(t, c.issuer)
+			reader, _ := newServer(t, c.reader)
+			if c.want == nil {
+				accepts(t, reader, requestWith(withNonce(issuer.Nonce())))
+			} else {
+				refuses(t, reader, requestWith(withNonce(issuer.Nonce())), c.want)
+			}
+		})
+	}
+}
+
+// The clocks of two instances differ a little.
+func TestNonceBetweenClocks(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		ahead time.Duration // issuer's clock
+		want  *dpop.Error
+	}{
+		{"behind by a second", -time.Second, nil},
+		{"behind, in the period before", -65 * time.Second, nil},
+		{"behind, two periods before", -65*time.Second - 1, dpop.ErrNonceOld},
+		{"ahead by the skew", 10 * time.Second, nil},
+		{"ahead by a hair more", 10*time.Second + 1, dpop.ErrNonceOld},
+		{"ahead by an hour", time.Hour, dpop.ErrNonceOld},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			issuer, clock := newServer(t, sharing(secret(1)))
+			reader, _ := newServer(t, sharing(secret(1)))
+			clock.Advance(c.ahead)
+			proof := withNonce(issuer.Nonce())
+			if c.want != nil {
+				refuses(t, reader, requestWith(proof), c.want)
+				return
+			}
+			accepts(t, reader, requestWith(proof))
+		})
+	}
+	t.Run("ahead, in the next period", func(t *testing.T) {
+		issuer, ahead := newServer(t, sharing(secret(1)))
+		reader, clock := newServer(t, sharing(secret(1)))
+		ahead.Advance(56 * time.Second)
+		clock.Advance(54 * time.Second)
+		p := accepts(t, reader, requestWith(withNonce(issuer.Nonce())))
+		if next := reader.NextNonce(p); next != "" {
+			t.Errorf("an older nonce is offered: %q", next)
+		}
+	})
+}
+
+// NextNonce has nothing for a client that uses none.
+func TestNextNonceWithout(t *testing.T) {
+	v, clock := newServer(t, nil)
+	p := accepts(t, v, requestWith(mint(poptest.Proof{})))
+	clock.Advance(time.Hour)
+	if next := v.NextNonce(p); next != "" {
+		t.Errorf("NextNonce() = %q", next)
+	}
+}
+
+// A client that follows NextNonce is never refused, however it is timed within a period.
+func TestNextNonceKeepsAClientGoing(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	v, clock := newServer(t, func(v *dpop.Verifier) { v.RequireNonce, v.Nonces.Period = true, 10*time.Second })
+	nonce, renewed := v.Nonce(), 0
+	for range 200 {
+		p := accepts(t, v, requestWith(mint(poptest.Proof{IssuedAt: clock.Now(), Nonce: nonce})))
+		if next := v.NextNonce(p); next != "" {
+			nonce = next
+			renewed++
+		}
+		clock.Advance(time.Duration(random.Int64N(int64(10 * time.Second))))
+	}
+	if renewed < 50 || renewed > 150 {
+		t.Errorf("renewed %d times in about 100 periods", renewed)
+	}
+}

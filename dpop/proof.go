@@ -1,0 +1,151 @@
+package dpop
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/senderlock/senderlock/internal/jose"
+)
+
+// Proof is a DPoP proof that was read from a request (RFC 9449 §4.2). [Verifier.Read] makes it; its signature
+// counts only after [Proof.VerifySignature]. A Proof belongs to one request and is not safe for concurrent use.
+type Proof struct {
+	header  header
+	compact jose.Compact
+	claims  claims
+
+	issued time.Time // iat
+	stamp  stamp     // what the nonce says; zero without one
+	until  time.Time // first instant at which this proof can no longer be accepted
+	signed bool      // the signature has been verified
+}
+
+// Thumbprint returns the SHA-256 thumbprint of the proof's key (RFC 7638), to compare with cnf.jkt. The key is
+// the client's only if the signature verifies.
+func (p *Proof) Thumbprint() string { return p.header.key.Thumbprint() }
+
+// Algorithm returns the JWS algorithm of the proof, one of those that the [Verifier] allows.
+func (p *Proof) Algorithm() string { return p.header.alg }
+
+// IssuedAt returns the time at which the client says that it made the proof, by the client's clock.
+func (p *Proof) IssuedAt() time.Time { return p.issued }
+
+// HasNonce reports whether the proof carries a nonce. [Verifier.Read] has found it to be a fresh one of ours.
+func (p *Proof) HasNonce() bool { return p.claims.Nonce.set }
+
+// VerifySignature checks the signature under the key in the proof's header (RFC 9449 §4.3 item 6). It is the
+// dear step, so callers compare the thumbprint first. It returns [ErrMalformed] or [ErrSignature].
+func (p *Proof) VerifySignature() error {
+	if err := p.header.key.Verify(p.header.alg, p.compact); err != nil {
+		return err
+	}
+	p.signed = true
+	return nil
+}
+
+// header is what the header of a proof says once it has been checked.
+type header struct {
+	alg   string
+	key   *jose.Key
+	known bool // from the cache
+}
+
+// maxCachedHeader bounds the cached segments, in octets; an RSA key of 4096 bits takes half of it.
+const maxCachedHeader = 2048
+
+// claims are the members of the payload that a resource server judges; others are ignored (RFC 9449 §4.2).
+type claims struct {
+	ID        text           `json:"jti"`
+	Method    text           `json:"htm"`
+	Target    text           `json:"htu"`
+	IssuedAt  jsontext.Value `json:"iat"`
+	TokenHash text           `json:"ath"`
+	Nonce     text           `json:"nonce"`
+}
+
+// text is a claim that is a string wherever it is present; null is not a string.
+type text struct {
+	value string
+	set   bool
+}
+
+// UnmarshalJSONFrom reads a JSON string and refuses everything else.
+func (t *text) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if kind := d.PeekKind(); kind != jsontext.KindString {
+		return ErrJSON.With("a string", kind.String())
+	}
+	token, err := d.ReadToken()
+	if err != nil {
+		return err
+	}
+	*t = text{value: token.String(), set: true}
+	return nil
+}
+
+// parse reads the one DPoP field of a request (RFC 9449 §4.3 items 1 to 5 and 7; the signature comes later).
+func (v *Verifier) parse(fields []string) (*Proof, error) {
+	switch {
+	case len(fields) == 0:
+		return nil, ErrMissing
+	case len(fields) > 1:
+		return nil, ErrMultiple.With("one field", strconv.Itoa(len(fields)))
+	case len(fields[0]) > v.MaxSize:
+		return nil, ErrTooLarge.With("at most "+strconv.Itoa(v.MaxSize)+" octets", strconv.Itoa(len(fields[0])))
+	}
+	compact, err := jose.Split(fields[0])
+	if err != nil {
+		return nil, err
+	}
+	p := &Proof{compact: compact}
+	if p.header, err = v.parseHeader(compact.Header); err != nil {
+		return nil, err
+	}
+	if err := jose.DecodeSmall(compact.Payload, &p.claims); err != nil {
+		return nil, err
+	}
+	for _, required := range [...]struct {
+		name string
+		text text
+	}{{"jti", p.claims.ID}, {"htm", p.claims.Method}, {"htu", p.claims.Target}} {
+		if required.text.value == "" {
+			return nil, ErrClaim.With(required.name, "")
+		}
+	}
+	if p.claims.IssuedAt == nil {
+		return nil, ErrClaim.With("iat", "")
+	}
+	if p.issued, err = jose.NumericDate("iat", p.claims.IssuedAt); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// parseHeader checks the header of a proof, or takes it from the cache: a client sends the same octets again
+// and again.
+func (v *Verifier) parseHeader(raw string) (header, error) {
+	if h, ok := v.headers.Get(raw); ok {
+		return h, nil
+	}
+	h, err := jose.ParseHeader(raw)
+	switch {
+	case err != nil:
+		return header{}, err
+	case h.Type != "dpop+jwt":
+		return header{}, ErrType.With("dpop+jwt", h.Type)
+	case !v.allowed(h.Algorithm):
+		return header{}, ErrAlgorithm.With(strings.Join(v.Algorithms, " "), h.Algorithm)
+	case h.JWK == nil:
+		return header{}, ErrHeader.With("jwk", "")
+	}
+	key, err := jose.ParseKey(h.JWK, v.MaxRSABits)
+	if err != nil {
+		return header{}, err
+	}
+	if err := key.Fits(h.Algorithm); err != nil {
+		return header{}, err
+	}
+	return header{alg: h.Algorithm, key: key}, nil
+}

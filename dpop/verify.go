@@ -1,0 +1,333 @@
+package dpop
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/senderlock/senderlock/internal/cache"
+	"github.com/senderlock/senderlock/internal/jose"
+)
+
+// The settings of a zero [Verifier].
+const (
+	DefaultMaxAge  = time.Minute
+	DefaultSkew    = 10 * time.Second
+	DefaultMaxSize = 8 << 10 // octets
+)
+
+// The bounds of the settings. A proof is remembered for as long as it could be accepted, so a longer life costs
+// memory, and RFC 9449 §11.1 asks for seconds or minutes.
+const (
+	maxMaxAge = 10 * time.Minute
+	maxSkew   = 5 * time.Minute
+
+	headerCacheEntries = 20_000
+)
+
+// FAPI2Algorithms are the algorithms that the FAPI 2.0 Security Profile permits (§5.4), for
+// [Verifier.Algorithms].
+var FAPI2Algorithms = []string{"PS256", "ES256", "EdDSA", "Ed25519"}
+
+// Algorithms returns every algorithm that exists here, strongest habits first: the default of
+// [Verifier.Algorithms]. EdDSA and Ed25519 are two names of one algorithm; older clients send the first.
+func Algorithms() []string { return jose.Algorithms() }
+
+// Verifier accepts DPoP proofs (RFC 9449 §4.3). Fill in the fields, call [Verifier.Validate] once, and change
+// nothing afterwards; without that call the first use validates, and a wrong setting refuses every proof. The
+// zero Verifier is safe for one instance that is reached directly. A Verifier must not be copied; its methods
+// are safe for concurrent use. Close it when done.
+//
+// A request is judged in three steps, so that the caller can put the cheap checks of the token between them:
+// [Verifier.Read], [Proof.VerifySignature], [Verifier.Remember]. [Verifier.Verify] does all three.
+type Verifier struct {
+	// Origins are the public URIs of this server. Nil takes Host and the connection's TLS state.
+	Origins *Origins
+	// Algorithms are the accepted JWS algorithms. Nil means all of [Algorithms].
+	Algorithms []string
+	// MaxAge is for how long after its iat a proof is accepted. Zero means one minute; ten is the most. Verifiers
+	// that share a replay store need the same: each proof is remembered for as long as the one that saw it says.
+	MaxAge time.Duration
+	// Skew is how far ahead a client's clock may be. Zero means ten seconds; five minutes is the most.
+	Skew time.Duration
+	// MaxSize is the largest accepted proof in octets. Zero means 8 KiB.
+	MaxSize int
+	// MaxRSABits is the largest accepted RSA modulus. Zero means 4096; the least is 2048.
+	MaxRSABits int
+
+	// Replay remembers used proofs. Nil remembers them in this process alone, up to a million at a time.
+	Replay ReplayStore
+	// Namespace keeps the proofs of several APIs apart that share a replay store or nonce secrets. Empty is a
+	// namespace too.
+	Namespace string
+	// Nonces are the settings of nonces; the zero value serves a single instance.
+	Nonces Nonces
+	// RequireNonce refuses proofs without a nonce. A nonce that is present must be ours in any case, and then
+	// stands for time: iat is not judged, so a client with a wrong clock works.
+	RequireNonce bool
+	// InsecureForgetAtStart accepts proofs that may have been used before this process began. With a replay
+	// store that forgets (see [ReplayStore]) every proof of the last minute can then be used once more after a
+	// restart. For tests and demonstrations.
+	InsecureForgetAtStart bool
+
+	// Now is the clock. Nil means [time.Now].
+	Now func() time.Time
+
+	once    sync.Once
+	err     error
+	closed  atomic.Bool
+	headers *cache.Cache[header] // by the raw segment
+	nonces  *nonceSource
+	owned   *Memory   // the replay store, if it was made here
+	since   time.Time // proofs from before may have been used; zero if the store forgets nothing
+}
+
+// Validate checks the settings and prepares the Verifier. Its error names the field and what to put there. It
+// may be called more than once.
+func (v *Verifier) Validate() error {
+	v.once.Do(func() {
+		if v.err = v.settle(); v.err != nil {
+			v.err = fmt.Errorf("dpop.Verifier: %w", v.err)
+		}
+	})
+	return v.err
+}
+
+func (v *Verifier) settle() (err error) {
+	if v.Now == nil {
+		v.Now = time.Now
+	}
+	if v.Algorithms == nil {
+		v.Algorithms = Algorithms()
+	}
+	v.Algorithms = slices.Clone(v.Algorithms)
+	if len(v.Algorithms) == 0 {
+		return errors.New("Algorithms is empty: list some of dpop.Algorithms(), or leave it nil for all")
+	}
+	for _, alg := range v.Algorithms {
+		if !slices.Contains(Algorithms(), alg) {
+			return fmt.Errorf("Algorithms has %q: take names from %q", alg, Algorithms())
+		}
+	}
+	if v.MaxAge, err = between("MaxAge", v.MaxAge, DefaultMaxAge, time.Second, maxMaxAge); err != nil {
+		return err
+	}
+	if v.Skew, err = between("Skew", v.Skew, DefaultSkew, time.Nanosecond, maxSkew); err != nil {
+		return err
+	}
+	if v.MaxSize, err = between("MaxSize", v.MaxSize, DefaultMaxSize, 512, 1<<20); err != nil {
+		return err
+	}
+	if v.MaxRSABits, err = between("MaxRSABits", v.MaxRSABits, jose.DefaultRSABits, jose.MinRSABits, 16384); err != nil {
+		return err
+	}
+	if v.nonces, err = newNonceSource(v.Nonces, v.Namespace); err != nil {
+		return err
+	}
+	if v.headers, err = cache.New[header](headerCacheEntries); err != nil {
+		return err
+	}
+	if v.Replay == nil {
+		if v.owned, err = NewMemory(MemoryConfig{Now: v.Now}); err != nil {
+			return err
+		}
+		v.Replay = v.owned
+	}
+	if store, forgets := v.Replay.(interface{ Since() time.Time }); forgets && !v.InsecureForgetAtStart {
+		v.since = store.Since()
+	}
+	return nil
+}
+
+// between gives a setting its default and refuses what lies outside its bounds.
+func between[T int | time.Duration](field string, value, zero, least, most T) (T, error) {
+	if value == 0 {
+		value = zero
+	}
+	if value < least || value > most {
+		return 0, fmt.Errorf("%s is %v: give a value from %v to %v, or zero for %v", field, value, least, most, zero)
+	}
+	return value, nil
+}
+
+// Close releases what Validate prepared: the cache and, if Replay was nil, the replay memory. Requests must
+// have ended; a later claim fails with [ErrStore]. It may be called more than once.
+func (v *Verifier) Close() error {
+	v.closed.Store(true)
+	v.once.Do(func() { v.err = errors.New("dpop.Verifier: closed before use") })
+	if v.headers != nil {
+		v.headers.Close()
+	}
+	if v.owned != nil {
+		return v.owned.Close()
+	}
+	return nil
+}
+
+// Verify accepts the proof of a request once (RFC 9449 §4.3): it reads it, verifies its signature and claims
+// it. Whether the token is bound to the proof's key is for the caller to compare, by [Proof.Thumbprint]. The
+// errors are those of [Verifier.Read], [Proof.VerifySignature] and [Verifier.Remember].
+func (v *Verifier) Verify(r *http.Request, token string) (*Proof, error) {
+	p, err := v.Read(r, token)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.VerifySignature(); err != nil {
+		return nil, err
+	}
+	if err := v.Remember(r.Context(), p); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Read parses the proof of a request and compares it with the request, without its signature (RFC 9449 §4.3
+// items 1 to 5 and 7 to 12). The access token is the one that came with it; an empty one is a request without
+// a token, as at a token endpoint, and ath is then not looked at. Every refusal is an [*Error]; for those that
+// [NeedsNonce] reports, answer with [Verifier.Nonce].
+func (v *Verifier) Read(r *http.Request, token string) (*Proof, error) {
+	if err := v.Validate(); err != nil {
+		return nil, err
+	}
+	p, err := v.parse(r.Header["Dpop"])
+	if err != nil {
+		return nil, err
+	}
+	if err := v.compare(p, r, token); err != nil {
+		return nil, err
+	}
+	if err := v.current(p, v.Now()); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// compare holds the proof against the request and its token (items 8, 9 and 12).
+func (v *Verifier) compare(p *Proof, r *http.Request, token string) error {
+	if p.claims.Method.value != r.Method {
+		return ErrMethod.With(r.Method, p.claims.Method.value)
+	}
+	target, err := v.Origins.Target(r)
+	if err != nil {
+		return err
+	}
+	if !matches(p.claims.Target.value, target) {
+		return ErrTarget.With(target, p.claims.Target.value)
+	}
+	if token == "" {
+		return nil
+	}
+	sum := sha256.Sum256([]byte(token))
+	var want [43]byte
+	base64.RawURLEncoding.Encode(want[:], sum[:])
+	if subtle.ConstantTimeCompare(want[:], []byte(p.claims.TokenHash.value)) != 1 {
+		return ErrTokenHash.With(string(want[:]), p.claims.TokenHash.value)
+	}
+	return nil
+}
+
+// current judges when the proof was made (items 10 and 11), and with that until when it can be accepted: the
+// two belong together, or a proof outlives the memory of its use.
+func (v *Verifier) current(p *Proof, now time.Time) (err error) {
+	// Before the start nothing later than start + Skew was accepted, so what is later is new.
+	unused := v.since.Add(v.Skew)
+	if p.HasNonce() {
+		if p.stamp, err = v.nonces.read(p.claims.Nonce.value, now, v.Skew); err != nil {
+			return err
+		}
+		if !v.since.IsZero() && !p.stamp.own && p.stamp.issued.Before(unused) {
+			return ErrRestart.With("a nonce of this process or one from "+when(unused), when(p.stamp.issued))
+		}
+		p.until = p.stamp.until
+		return nil
+	}
+	last := p.issued.Add(v.MaxAge)
+	switch earliest, latest := now.Add(-v.MaxAge), now.Add(v.Skew); {
+	case v.RequireNonce:
+		return ErrNonceMissing
+	case p.issued.Before(earliest):
+		return ErrStale.With("iat from "+when(earliest), when(p.issued)).Off(now.Sub(last))
+	case p.issued.After(latest):
+		return ErrFuture.With("iat up to "+when(latest), when(p.issued)).Off(p.issued.Sub(latest))
+	}
+	if !v.since.IsZero() && p.issued.Before(unused) {
+		return ErrRestart.With("iat from "+when(unused)+" or a nonce", when(p.issued)).Off(unused.Sub(p.issued))
+	}
+	p.until = last.Add(1) // the last instant itself is still good
+	return nil
+}
+
+// Remember claims the proof, so that it is accepted once (RFC 9449 §11.1). It comes last, when everything else
+// about the request has been checked. It returns [ErrReplayed] for a proof that was used, [ErrStale] or
+// [ErrNonceOld] if its time ran out since [Verifier.Read], [ErrUnsigned] before [Proof.VerifySignature], and
+// [ErrStore] when the replay store could not answer.
+func (v *Verifier) Remember(ctx context.Context, p *Proof) error {
+	if !p.signed {
+		return ErrUnsigned
+	}
+	if v.closed.Load() {
+		return fmt.Errorf("%w: the verifier is closed", ErrStore)
+	}
+	if err := p.expired(v.Now()); err != nil {
+		return err
+	}
+	fresh, err := v.Replay.Claim(ctx, NewReplayKey(v.Namespace, p.Thumbprint(), p.claims.ID.value), p.until)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrStore, err)
+	}
+	if !fresh {
+		return ErrReplayed.With("a new jti", p.claims.ID.value)
+	}
+	// A store may forget a proof at the instant it expires. A claim that took until then proves nothing.
+	if err := p.expired(v.Now()); err != nil {
+		return err
+	}
+	// Only now, so that garbage cannot push the headers of good clients out.
+	if !p.header.known && len(p.compact.Header) <= maxCachedHeader {
+		p.header.known = true
+		v.headers.Add(p.compact.Header, p.header)
+	}
+	return nil
+}
+
+// expired returns the cause for which a proof that was in time when it was read is no longer, or nil.
+func (p *Proof) expired(now time.Time) error {
+	if now.Before(p.until) {
+		return nil
+	}
+	kind := ErrStale
+	if p.HasNonce() {
+		kind = ErrNonceOld
+	}
+	return kind.With("use before "+when(p.until), when(now)).Off(now.Sub(p.until))
+}
+
+// Nonce returns a new nonce, for a refusal that [NeedsNonce] reports. A client may use it many times, until the
+// period after the current one ends. It is empty if the settings are wrong.
+func (v *Verifier) Nonce() string {
+	if v.Validate() != nil {
+		return ""
+	}
+	return v.nonces.issue(v.Now())
+}
+
+// NextNonce returns the nonce to send with a successful answer (RFC 9449 §8.2), or the empty string: the
+// client has none, or has one of the current period.
+func (v *Verifier) NextNonce(p *Proof) string {
+	if !p.HasNonce() || p.stamp.current {
+		return ""
+	}
+	return v.Nonce()
+}
+
+func (v *Verifier) allowed(alg string) bool { return slices.Contains(v.Algorithms, alg) }
+
+func when(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

@@ -1,0 +1,162 @@
+package dpop_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/poptest"
+)
+
+func alwaysFresh(context.Context, dpop.ReplayKey, time.Time) (bool, error) { return true, nil }
+
+// bare is what no verifier can do without: the hash of one proof and one ECDSA verification.
+func bare(b *testing.B) func() {
+	key := poptest.ClientKey()
+	proof := mint(poptest.Proof{})
+	input := proof[:strings.LastIndexByte(proof, '.')]
+	digest := sha256.Sum256([]byte(input))
+	signature, err := key.Private.Sign(nil, digest[:], crypto.SHA256)
+	if err != nil {
+		b.Fatal(err)
+	}
+	public := key.Private.Public().(*ecdsa.PublicKey)
+	return func() {
+		digest := sha256.Sum256([]byte(input))
+		if !ecdsa.VerifyASN1(public, digest[:], signature) {
+			b.Fatal("bare verification failed")
+		}
+	}
+}
+
+// compare times an operation that prepare makes ready, and the bare verification in turn with it. It reports the
+// median ns/op and the allocations of the operation alone, with ratio = operation / bare; medians, so that other
+// load on the machine counts for little.
+func compare(b *testing.B, prepare func() (operation func())) {
+	verify := bare(b)
+	var ours, theirs []time.Duration
+	for b.Loop() {
+		operation := prepare()
+		start := time.Now()
+		operation()
+		middle := time.Now()
+		verify()
+		theirs = append(theirs, time.Since(middle))
+		ours = append(ours, middle.Sub(start))
+	}
+	ready := make([]func(), 21)
+	for i := range ready {
+		ready[i] = prepare()
+	}
+	i := 0
+	allocs := testing.AllocsPerRun(len(ready)-1, func() { ready[i](); i++ })
+	b.ReportMetric(median(ours), "ns/op")
+	b.ReportMetric(allocs, "allocs")
+	b.ReportMetric(median(ours)/median(theirs), "ratio")
+}
+
+func median(d []time.Duration) float64 {
+	slices.Sort(d)
+	return float64(d[len(d)/2])
+}
+
+// BenchmarkVerify is a whole acceptance of an ES256 proof, the replay claim included.
+func BenchmarkVerify(b *testing.B) {
+	b.Run("known key", func(b *testing.B) {
+		v, _ := newServer(b, nil)
+		first := mint(poptest.Proof{})
+		accepts(b, v, requestWith(first))
+		if !v.HeaderCached(strings.Split(first, ".")[0]) {
+			b.Fatal("the key is not known")
+		}
+		compare(b, func() func() { return acceptance(b, v, requestWith(mint(poptest.Proof{}))) })
+	})
+	b.Run("known key and nonce", func(b *testing.B) {
+		v, _ := newServer(b, nil)
+		first := mint(poptest.Proof{})
+		accepts(b, v, requestWith(first))
+		if !v.HeaderCached(strings.Split(first, ".")[0]) {
+			b.Fatal("the key is not known")
+		}
+		nonce := v.Nonce()
+		compare(b, func() func() { return acceptance(b, v, requestWith(mint(poptest.Proof{Nonce: nonce}))) })
+	})
+	b.Run("new key", func(b *testing.B) {
+		v, _ := newServer(b, nil)
+		n := 0
+		compare(b, func() func() {
+			n++ // another header is another key to the cache
+			return acceptance(b, v, requestWith(header(members{"kid": fmt.Sprint(n)})))
+		})
+	})
+}
+
+func acceptance(b *testing.B, v *dpop.Verifier, r *http.Request) func() {
+	return func() {
+		if _, err := v.Verify(r, accessToken); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkRefuse is what a request costs that proves nothing: far less than a verification.
+func BenchmarkRefuse(b *testing.B) {
+	hostile := base64.RawURLEncoding.EncodeToString([]byte(strings.Repeat("\xff", 2048)))
+	for _, c := range []struct {
+		name  string
+		proof string
+		want  *dpop.Error
+	}{
+		{"bad syntax", strings.Repeat("A", 8000), dpop.ErrMalformed},
+		{"bad JSON", rawPayload(strings.TrimSuffix(text(1), "}")), dpop.ErrJSON},
+		{"deep JSON", rawPayload(strings.Repeat(`{"a":`, 900)), dpop.ErrJSON},
+		{"many members", rawHeader(manyMembers()), dpop.ErrType},
+		{"wrong htu", claims(members{"htu": poptest.Audience + "/transfer"}), dpop.ErrTarget},
+		{"old", mint(poptest.Proof{IssuedAt: poptest.Now.Add(-time.Hour)}), dpop.ErrStale},
+		{"hostile RSA key", jwk("RS256", members{"n": hostile}), dpop.ErrKey},
+		{"point not on its curve", jwk("ES512", members{"y": b64(make([]byte, 66))}), dpop.ErrKey},
+		{"Ed25519 of small order", jwk("EdDSA", members{"x": b64(make([]byte, 32))}), dpop.ErrKey},
+		{"foreign nonce", withNonce(b64(make([]byte, 32))), dpop.ErrNonceForeign},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			v, _ := newServer(b, nil)
+			r := requestWith(c.proof)
+			compare(b, func() func() {
+				return func() {
+					if _, err := v.Read(r, accessToken); !errors.Is(err, c.want) {
+						b.Fatal(err)
+					}
+				}
+			})
+		})
+	}
+	b.Run("read alone, to compare the thumbprint", func(b *testing.B) {
+		v, _ := newServer(b, nil)
+		r := requestWith(mint(poptest.Proof{}))
+		compare(b, func() func() {
+			return func() {
+				if p, err := v.Read(r, accessToken); err != nil || p.Thumbprint() == "" {
+					b.Fatal(err)
+				}
+			}
+		})
+	})
+}
+
+func manyMembers() string {
+	var s strings.Builder
+	for i := 0; s.Len() < 5000; i++ {
+		fmt.Fprintf(&s, `"%x":0,`, i)
+	}
+	return "{" + s.String() + `"typ":"x","alg":"ES256"}`
+}
