@@ -1,0 +1,22 @@
+package mtls
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// MaxVerdicts is how many acceptances, and how many refusals, are remembered at most.
+const MaxVerdicts = maxVerdicts
+
+// Remember lets a new memory have n acceptances and n refusals, and returns how many of each it keeps.
+func Remember(n int) (accepted, refused int) {
+	known := &verdicts{accepted: map[fingerprint]verdict{}, refused: map[fingerprint]verdict{}}
+	for i := range n {
+		var id fingerprint
+		binary.BigEndian.PutUint64(id[:], uint64(i))
+		known.add(id, verdict{})
+		id[31] = 1
+		known.add(id, verdict{err: errors.New("refused")})
+	}
+	return len(known.accepted), len(known.refused)
+}

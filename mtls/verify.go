@@ -1,0 +1,193 @@
+package mtls
+
+import (
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Verification makes sources that demand more of a certificate than possession: that it leads to one of the given
+// roots, is valid at this moment and is meant for authenticating clients. A request without a certificate passes,
+// as with any [CertificateSource]. crypto/tls checks a chain in the handshake and not again when a session is
+// resumed; these sources check on every request, and remember the answer for a certificate in bounded memory as
+// long as it can hold. To change the roots, make a new source.
+//
+// Revocation of certificates (CRL, OCSP) is not checked.
+type Verification struct {
+	// Roots holds the authorities that may issue the clients' certificates. Required. It is copied.
+	Roots *x509.CertPool
+	// Intermediates holds certificates that may lead to a root, beside those that come with the request. Nil
+	// means none. It is copied.
+	Intermediates *x509.CertPool
+	// Now is the clock. Nil means [time.Now].
+	Now func() time.Time
+}
+
+// FromTLS is [FromTLS] with verification. Besides, its source returns [ErrExpired], [ErrNotYetValid], [ErrUsage] and
+// [ErrUntrusted]; a certificate without extended key usage is meant for every purpose (RFC 5280 §4.2.1.12). It
+// returns an error when there are no roots.
+func (v Verification) FromTLS() (CertificateSource, error) {
+	return v.verified(fromTLS)
+}
+
+// FromProxy is the function [FromProxy] with verification; its source returns the same causes as that of
+// Verification.FromTLS, too. The chain is what the proxy forwards, if its format has room for one.
+func (v Verification) FromProxy(p Proxy) (CertificateSource, error) {
+	s, err := newProxySource(p)
+	if err != nil {
+		return nil, err
+	}
+	return v.verified(s)
+}
+
+func (v Verification) verified(s source) (CertificateSource, error) {
+	if v.Roots == nil || v.Roots.Equal(x509.NewCertPool()) {
+		return nil, errors.New("mtls: Verification.Roots: give the authorities that issue the clients' certificates")
+	}
+	v.Roots = v.Roots.Clone()
+	if v.Intermediates == nil {
+		v.Intermediates = x509.NewCertPool()
+	}
+	v.Intermediates = v.Intermediates.Clone()
+	if v.Now == nil {
+		v.Now = time.Now
+	}
+	known := &verdicts{accepted: map[fingerprint]verdict{}, refused: map[fingerprint]verdict{}}
+	return func(r *http.Request) (*x509.Certificate, error) {
+		p, err := s(r)
+		if err != nil || p.cert == nil {
+			return nil, err
+		}
+		if err := v.check(p, known); err != nil {
+			return nil, err
+		}
+		return p.cert, nil
+	}, nil
+}
+
+func (v *Verification) check(p presented, known *verdicts) error {
+	now := v.Now()
+	if err := current(p.cert, now); err != nil {
+		return err
+	}
+	id := sha256.Sum256(p.cert.Raw)
+	if found, ok := known.find(id, now); ok {
+		return found.err
+	}
+	judged := v.judge(p, now)
+	known.add(id, judged)
+	return judged.err
+}
+
+func current(cert *x509.Certificate, now time.Time) error {
+	if late := now.Sub(cert.NotAfter); late > 0 {
+		return ErrExpired.Off(late)
+	}
+	if early := cert.NotBefore.Sub(now); early > 0 {
+		return ErrNotYetValid.Off(early)
+	}
+	return nil
+}
+
+// maxRSABits is the limit that crypto/tls sets to the certificates of a peer. Through a proxy they come without
+// one, and checking a signature of such a key is expensive.
+const maxRSABits = 8192
+
+func (v *Verification) judge(p presented, now time.Time) verdict {
+	refuse := func(err error) verdict { return verdict{from: now, until: now.Add(refusalHolds), err: err} }
+	issuers, err := p.issuers()
+	if err != nil {
+		return refuse(err)
+	}
+	intermediates := v.Intermediates.Clone()
+	for _, c := range issuers {
+		if key, ok := c.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxRSABits {
+			return refuse(ErrUntrusted.With(fmt.Sprint("at most ", maxRSABits), fmt.Sprint(key.N.BitLen(), " bits")))
+		}
+		intermediates.AddCert(c)
+	}
+	chains, err := p.cert.Verify(x509.VerifyOptions{
+		Roots: v.Roots, Intermediates: intermediates, CurrentTime: now,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.IncompatibleUsage {
+		return refuse(ErrUsage.Because(brief(err)))
+	}
+	if err != nil {
+		return refuse(ErrUntrusted.Because(brief(err)))
+	}
+	return validity(chains)
+}
+
+// refusalHolds is how long a refusal is remembered. Building a chain from hostile certificates can take a hundred
+// signature checks, and one connection carries many requests. The owner of a certificate alone can bring about
+// its refusal, since the handshake proves possession of its key.
+const refusalHolds = 10 * time.Second
+
+// validity returns the time during which the chain that ends last is valid.
+func validity(chains [][]*x509.Certificate) (longest verdict) {
+	for _, chain := range chains {
+		v := verdict{from: chain[0].NotBefore, until: chain[0].NotAfter}
+		for _, c := range chain[1:] {
+			if c.NotBefore.After(v.from) {
+				v.from = c.NotBefore
+			}
+			if c.NotAfter.Before(v.until) {
+				v.until = c.NotAfter
+			}
+		}
+		if v.until.After(longest.until) {
+			longest = v
+		}
+	}
+	return longest
+}
+
+type fingerprint = [sha256.Size]byte
+
+// verdict is the answer for one certificate, from one instant until another, both included.
+type verdict struct {
+	from, until time.Time
+	err         error
+}
+
+// maxVerdicts bounds each of the two memories; full, each takes about half a megabyte.
+const maxVerdicts = 4096
+
+// verdicts remembers refusals apart from acceptances, so that hostile clients cannot push the others out.
+type verdicts struct {
+	mu                sync.Mutex
+	accepted, refused map[fingerprint]verdict
+}
+
+func (s *verdicts) find(id fingerprint, now time.Time) (verdict, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range []map[fingerprint]verdict{s.accepted, s.refused} {
+		if v, ok := m[id]; ok && !now.Before(v.from) && !now.After(v.until) {
+			return v, true
+		}
+	}
+	return verdict{}, false
+}
+
+func (s *verdicts) add(id fingerprint, v verdict) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	into := s.accepted
+	if v.err != nil {
+		into = s.refused
+	}
+	if len(into) >= maxVerdicts {
+		for other := range into {
+			delete(into, other)
+			break
+		}
+	}
+	into[id] = v
+}
