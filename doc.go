@@ -4,6 +4,8 @@
 //
 //   - dpop checks DPoP proofs (RFC 9449): parsing, signature, nonce, replay.
 //     It knows nothing of tokens.
+//   - mtls finds the client's certificate (RFC 8705, RFC 9440): from the TLS
+//     connection or from listed proxies. It knows nothing of tokens either.
 //   - access checks access tokens and makes the decision, for any net/http
 //     server: Guard, policy, challenges.
 //   - echoauth is the Echo middleware over access, and the only package
@@ -12,7 +14,7 @@
 //     examples/quickstart.
 //   - internal holds what two packages share, and what only tests need.
 //
-// Imports point one way, from echoauth to access to dpop.
+// Imports point one way, from echoauth to access to dpop and mtls.
 //
 // README.md shows a complete server; SECURITY.md says what is trusted and
 // what is out of scope.

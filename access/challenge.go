@@ -1,0 +1,92 @@
+package access
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// challenge is one challenge of a WWW-Authenticate field (RFC 9110 §11.6.1).
+type challenge struct {
+	scheme scheme
+	params []parameter
+}
+
+type parameter struct{ name, value string }
+
+// String writes the challenge. No value comes from a client; what an application's policy puts in is kept within
+// the characters of RFC 6750 §3.
+func (c challenge) String() string {
+	var b strings.Builder
+	b.WriteString(string(c.scheme))
+	for i, p := range c.params {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(" " + p.name + `="`)
+		for i := range len(p.value) {
+			if char := p.value[i]; char < ' ' || char > '~' || char == '"' || char == '\\' {
+				b.WriteByte('?')
+			} else {
+				b.WriteByte(char)
+			}
+		}
+		b.WriteByte('"')
+	}
+	return b.String()
+}
+
+// challenges lists the schemes that are accepted here, DPoP first, since many clients read only the first. The
+// error stands on the challenge of the scheme that the request used, or on the first when it made none clear
+// (RFC 9449 §7.2).
+func (g *Guard) challenges(used scheme, e *Error) []challenge {
+	var list []challenge
+	if g.DPoP != nil {
+		list = append(list, challenge{scheme: schemeDPoP})
+	}
+	if used == schemeBearer || g.InsecureAllowBearer || g.Certificates != nil || g.DPoP == nil {
+		list = append(list, challenge{scheme: schemeBearer})
+	}
+	if used == "" || used == schemeDPoP && g.DPoP == nil {
+		used = list[0].scheme
+	}
+	for i := range list {
+		c := &list[i]
+		if c.scheme == used {
+			c.params = e.parameters()
+		}
+		if c.scheme == schemeDPoP {
+			c.params = append(c.params, parameter{"algs", strings.Join(g.DPoP.Algorithms, " ")})
+		}
+	}
+	return list
+}
+
+// parameters are what the refusal says of itself (RFC 6750 §3, RFC 9470 §3). Without a code it says nothing.
+func (e *Error) parameters() []parameter {
+	if e.Code == "" {
+		return nil
+	}
+	list := []parameter{{"error", e.Code}, {"error_description", e.Description}}
+	if e.Scope != "" {
+		list = append(list, parameter{"scope", e.Scope})
+	}
+	if e.ACRValues != "" {
+		list = append(list, parameter{"acr_values", e.ACRValues})
+	}
+	if e.MaxAge > 0 {
+		list = append(list, parameter{"max_age", strconv.Itoa(int(e.MaxAge / time.Second))})
+	}
+	return list
+}
+
+// quotable reports whether a setting may stand in a space-delimited list within a quoted string: the scope-token
+// of RFC 6749 §3.3.
+func quotable(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return s != ""
+}

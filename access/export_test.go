@@ -1,0 +1,10 @@
+package access
+
+// WaitForCache returns when every token that was offered to the cache can be found in it.
+func (g *Guard) WaitForCache() { g.tokens.Wait() }
+
+// ParseAuthorization is for the fuzz target.
+func ParseAuthorization(field string) (scheme, token string, err error) {
+	c, err := parseAuthorization(field)
+	return string(c.scheme), c.token, err
+}

@@ -1,0 +1,249 @@
+package access
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/cache"
+	"github.com/senderlock/senderlock/mtls"
+)
+
+// DefaultMaxTokenLifetime is the longest lifetime of a token that a zero [Guard] accepts.
+const DefaultMaxTokenLifetime = 15 * time.Minute
+
+const tokenCacheEntries = 20_000
+
+var errClosed = errors.New("access.Guard: closed")
+
+// Guard decides about requests. Fill in the fields, call [Guard.Validate] once, and change nothing afterwards;
+// without that call the first request validates, and a wrong setting refuses every request. A Guard must not be
+// copied; its methods are safe for concurrent use. Close it when done.
+type Guard struct {
+	// Tokens checks access tokens. Required.
+	Tokens Validator
+	// DPoP checks proofs. Nil refuses tokens that are bound to a DPoP key.
+	DPoP *dpop.Verifier
+	// Certificates finds the client's certificate, for tokens that are bound to one (RFC 8705 §3). Nil refuses
+	// them. It is asked about every request, since what it refuses is an attempt to slip a certificate in.
+	Certificates mtls.CertificateSource
+	// MaxTokenLifetime is the longest accepted lifetime of a token, from iat to exp. Zero means 15 minutes.
+	MaxTokenLifetime time.Duration
+	// Leeway is how far the issuer's clock may differ. Zero means ten seconds; a minute is the most.
+	Leeway time.Duration
+	// Policies are asked in turn about every request whose token and sender are in order, before its proof is
+	// used up, cached tokens included.
+	Policies []Policy
+	// InsecureAllowBearer accepts tokens that are bound to nobody under the scheme Bearer: whoever steals one can
+	// use it.
+	InsecureAllowBearer bool
+	// Now is the clock. Nil means [time.Now].
+	Now func() time.Time
+
+	once   sync.Once
+	err    error
+	closed atomic.Bool
+	tokens *cache.Cache[*Token] // by SHA-256
+}
+
+// Policy is a further demand on a request: revocation, a client's address, an account's state. It returns nil to
+// let the request go on. To refuse, it returns an [*Error] of its own, or a cause of this package, which is
+// answered as invalid_token; any other error is our own trouble and is answered with 503. It must be safe for
+// concurrent use.
+type Policy func(r *http.Request, grant *Grant) error
+
+// Validate checks the settings and prepares the Guard. Its error names the field and what to put there. It may
+// be called more than once.
+func (g *Guard) Validate() error {
+	g.once.Do(func() {
+		if g.err = g.settle(); g.err != nil {
+			g.err = fmt.Errorf("access.Guard: %w", g.err)
+		}
+	})
+	return g.err
+}
+
+func (g *Guard) settle() (err error) {
+	if g.Now == nil {
+		g.Now = time.Now
+	}
+	if g.Tokens == nil {
+		return errors.New("Tokens is nil: give an *access.JWT with your issuers, or a Validator of your own")
+	}
+	if g.DPoP == nil && g.Certificates == nil && !g.InsecureAllowBearer {
+		return errors.New("DPoP and Certificates are nil: no token could be accepted; give a *dpop.Verifier or a source of certificates")
+	}
+	if g.DPoP != nil {
+		if err := g.DPoP.Validate(); err != nil {
+			return err
+		}
+	}
+	if jwt, ok := g.Tokens.(*JWT); ok {
+		if err := jwt.Validate(); err != nil {
+			return err
+		}
+	}
+	for i, policy := range g.Policies {
+		if policy == nil {
+			return fmt.Errorf("Policies[%d] is nil: give a function, or leave it out", i)
+		}
+	}
+	if g.MaxTokenLifetime, err = between("MaxTokenLifetime", g.MaxTokenLifetime, DefaultMaxTokenLifetime, time.Second, 366*24*time.Hour); err != nil {
+		return err
+	}
+	if g.Leeway, err = between("Leeway", g.Leeway, DefaultLeeway, 0, time.Minute); err != nil {
+		return err
+	}
+	g.tokens, err = cache.New[*Token](tokenCacheEntries)
+	return err
+}
+
+// Close releases what Validate prepared; later requests are refused. Tokens and DPoP are the caller's to close.
+// It may be called more than once.
+func (g *Guard) Close() error {
+	g.closed.Store(true)
+	g.once.Do(func() { g.err = errClosed })
+	if g.tokens != nil {
+		g.tokens.Close()
+	}
+	return nil
+}
+
+// Check accepts a request, or refuses it with an [*Error]. Cheap checks come before dear ones, and the claim of
+// the proof comes last, so only a request that passed everything else uses its proof up. Check does not write
+// an answer: see [WriteError], and [Grant.SetHeaders] for accepted requests.
+func (g *Guard) Check(r *http.Request) (*Grant, error) {
+	if err := g.Validate(); err != nil {
+		return nil, unavailable(err)
+	}
+	if g.closed.Load() {
+		return nil, unavailable(errClosed)
+	}
+
+	// 1. Credentials: one Authorization field, one scheme, one token.
+	c, err := parseCredentials(r)
+	if err != nil {
+		return nil, g.refuse(c.scheme, codeOfCredentials(err), err)
+	}
+
+	// 2. The proof, if there is any sign of one; its signature comes later.
+	var proof *dpop.Proof
+	switch signs := c.scheme == schemeDPoP || r.Header["Dpop"] != nil; {
+	case c.scheme == schemeDPoP && g.DPoP == nil:
+		return nil, g.refuse(c.scheme, CodeInvalidToken, ErrNoDPoP)
+	case signs && g.DPoP != nil:
+		if proof, err = g.DPoP.Read(r, c.token); err != nil {
+			return nil, g.refuse(c.scheme, CodeInvalidProof, err)
+		}
+	}
+
+	// 3. The token.
+	token, known, err := g.token(r, c.token)
+	if err != nil {
+		return nil, g.refuse(c.scheme, CodeInvalidToken, err)
+	}
+
+	// 4. The sender is the one that the token was issued to.
+	grant := &Grant{Token: token, scheme: c.scheme}
+	if g.Certificates != nil {
+		if grant.Certificate, err = g.Certificates(r); err != nil {
+			return nil, g.refuse(c.scheme, CodeInvalidToken, err)
+		}
+	}
+	if grant.Binding, err = g.bound(c.scheme, token.Confirmation, proof, grant.Certificate); err != nil {
+		return nil, g.refuse(c.scheme, CodeInvalidToken, err)
+	}
+	if proof != nil {
+		if err := proof.VerifySignature(); err != nil {
+			return nil, g.refuse(c.scheme, CodeInvalidProof, err)
+		}
+		grant.Thumbprint, grant.hasNonce, grant.Nonce = proof.Thumbprint(), proof.HasNonce(), g.DPoP.NextNonce(proof)
+	}
+
+	// 5. Policy.
+	if err := token.within(g.MaxTokenLifetime); err != nil {
+		return nil, g.refuse(c.scheme, CodeInvalidToken, err)
+	}
+	for _, policy := range g.Policies {
+		if err := policy(r, grant); err != nil {
+			return nil, g.refuse(c.scheme, CodeInvalidToken, err)
+		}
+	}
+
+	// 6. The proof is used up.
+	if proof != nil {
+		if err := g.DPoP.Remember(r.Context(), proof); err != nil {
+			return nil, g.refuse(c.scheme, CodeInvalidProof, err)
+		}
+	}
+	if !known && token.current != nil {
+		g.tokens.Add(cacheKey(c.token), token)
+	}
+	return grant, nil
+}
+
+// codeOfCredentials tells malformed credentials from none, which get no code (RFC 6750 §3.1).
+func codeOfCredentials(err error) string {
+	if errors.Is(err, ErrNoCredentials) || errors.Is(err, ErrScheme) {
+		return ""
+	}
+	return CodeInvalidRequest
+}
+
+// token returns what the access token says, from the cache or from the validator; known means that a request
+// with it has passed before. Its times are judged now, whatever the validator did.
+func (g *Guard) token(r *http.Request, raw string) (t *Token, known bool, err error) {
+	if t, known = g.tokens.Get(cacheKey(raw)); !known || !t.current() {
+		if t, err = g.Tokens.ValidateToken(r.Context(), raw); err != nil {
+			return nil, false, err
+		}
+		if t == nil {
+			return nil, false, errors.New("access: the Validator returned neither a token nor an error")
+		}
+		known = false
+	}
+	return t, known, t.lives(g.Now(), g.Leeway)
+}
+
+func cacheKey(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return string(sum[:])
+}
+
+// bound compares the sender with every confirmation of the token. None may be missing, and none may be dropped
+// by the choice of another scheme (RFC 7800 §3.1, RFC 8705 §3, RFC 9449 §7.1 and §7.2).
+func (g *Guard) bound(used scheme, cnf Confirmation, proof *dpop.Proof, cert *x509.Certificate) (Binding, error) {
+	var b Binding
+	switch {
+	case cnf.JKT != "" && g.DPoP == nil:
+		return 0, ErrNoDPoP
+	case cnf.JKT != "" && used != schemeDPoP:
+		return 0, ErrBoundAsBearer
+	case cnf.JKT != "" && proof.Thumbprint() != cnf.JKT:
+		return 0, ErrKeyMismatch.With(cnf.JKT, proof.Thumbprint())
+	case cnf.JKT != "":
+		b |= BindingDPoP
+	case used == schemeDPoP:
+		return 0, ErrUnbound.With("cnf.jkt", "")
+	}
+	switch {
+	case cnf.X5tS256 != "" && g.Certificates == nil:
+		return 0, ErrNoMTLS
+	case cnf.X5tS256 != "" && cert == nil:
+		return 0, ErrNoCertificate.With(cnf.X5tS256, "")
+	case cnf.X5tS256 != "" && !mtls.Matches(cert, cnf.X5tS256):
+		return 0, ErrCertificateMismatch.With(cnf.X5tS256, mtls.Thumbprint(cert))
+	case cnf.X5tS256 != "":
+		b |= BindingCertificate
+	}
+	if b == 0 && !g.InsecureAllowBearer {
+		return 0, ErrUnbound.With("cnf", "")
+	}
+	return b, nil
+}

@@ -1,0 +1,204 @@
+package access
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/senderlock/senderlock/internal/jose"
+)
+
+// Validator checks access tokens. [JWT] is one; an application that keeps its own tokens can bring another. It
+// must be safe for concurrent use.
+type Validator interface {
+	// ValidateToken returns what a token says. For a token that is not valid it returns one of the causes of this
+	// package ([ErrTokenInactive] when no other fits), possibly wrapped; [ErrUnavailable] and any other error is
+	// our own trouble, which is answered with 503. The Guard judges times and confirmation itself.
+	ValidateToken(ctx context.Context, token string) (*Token, error)
+}
+
+// Token is what a valid access token says (RFC 9068 §2.2, RFC 7662 §2.2). It is shared between requests: treat
+// it as read-only.
+type Token struct {
+	Issuer   string
+	Subject  string
+	ClientID string
+	ID       string   // jti; empty if the token has none
+	Session  string   // sid; empty if the token has none
+	Audience []string // aud
+	Scopes   []string
+
+	Expiry    time.Time // exp
+	IssuedAt  time.Time // iat; zero if the token has none
+	NotBefore time.Time // nbf; zero if the token has none
+
+	AuthTime time.Time // auth_time, when the user logged in; zero if the token does not say
+	ACR      string    // acr, how the user logged in; empty if the token does not say
+
+	Confirmation Confirmation
+
+	claims  jsontext.Value
+	current func() bool // still true what the validator found; nil: not to be cached
+}
+
+// Confirmation says whom a token is bound to (RFC 7800 §3.1). The zero Confirmation is that of an unbound token.
+type Confirmation struct {
+	JKT     string // thumbprint of the sender's DPoP key (RFC 9449 §6.1)
+	X5tS256 string // thumbprint of the sender's certificate (RFC 8705 §3.1)
+}
+
+// HasScopes reports whether the token carries all of the scopes.
+func (t *Token) HasScopes(scopes ...string) bool {
+	return !slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(t.Scopes, s) })
+}
+
+// Claims decodes all claims of the token into v by the rules of encoding/json/v2: names match exactly. A token that did not come as JSON
+// has none.
+func (t *Token) Claims(v any) error {
+	if t.claims == nil {
+		return json.Unmarshal([]byte("{}"), v)
+	}
+	return json.Unmarshal(t.claims, v)
+}
+
+// lives judges the times of a token (RFC 9068 §4).
+func (t *Token) lives(now time.Time, leeway time.Duration) error {
+	if t.Expiry.IsZero() {
+		return ErrTokenClaim.With("exp", "")
+	}
+	if end := t.Expiry.Add(leeway); !now.Before(end) {
+		return ErrTokenExpired.With("use before "+when(t.Expiry), when(now)).Off(now.Sub(end))
+	}
+	for _, begin := range []time.Time{t.NotBefore, t.IssuedAt} {
+		if early := begin.Sub(now.Add(leeway)); early > 0 {
+			return ErrTokenEarly.With("use from "+when(begin), when(now)).Off(early)
+		}
+	}
+	return nil
+}
+
+// within refuses a token that was made to live longer than max.
+func (t *Token) within(limit time.Duration) error {
+	begin := t.IssuedAt
+	if begin.IsZero() {
+		begin = t.NotBefore
+	}
+	if begin.IsZero() {
+		return ErrTokenClaim.With("iat, to know for how long the token lives", "")
+	}
+	if lifetime := t.Expiry.Sub(begin); lifetime > limit {
+		return ErrTokenLifetime.With("at most "+limit.String(), lifetime.String()).Off(lifetime - limit)
+	}
+	return nil
+}
+
+// claimSet are the claims that are judged, of a JWT or of an introspection response; others are ignored.
+type claimSet struct {
+	Issuer          string         `json:"iss"`
+	Subject         string         `json:"sub"`
+	ClientID        string         `json:"client_id"`
+	AuthorizedParty string         `json:"azp"`
+	ID              string         `json:"jti"`
+	Session         string         `json:"sid"`
+	Audience        list           `json:"aud"`
+	Scope           words          `json:"scope"`
+	SCP             words          `json:"scp"`
+	Expiry          jsontext.Value `json:"exp"`
+	IssuedAt        jsontext.Value `json:"iat"`
+	NotBefore       jsontext.Value `json:"nbf"`
+	AuthTime        jsontext.Value `json:"auth_time"`
+	ACR             string         `json:"acr"`
+	Confirmation    jsontext.Value `json:"cnf"`
+}
+
+// token turns claims into a Token.
+func (c *claimSet) token(raw jsontext.Value) (*Token, error) {
+	t := &Token{
+		Issuer: c.Issuer, Subject: c.Subject, ClientID: c.ClientID, ID: c.ID, Session: c.Session,
+		Audience: c.Audience, Scopes: c.Scope, ACR: c.ACR, claims: raw,
+	}
+	if t.ClientID == "" {
+		t.ClientID = c.AuthorizedParty
+	}
+	for _, date := range []struct {
+		name  string
+		claim jsontext.Value
+		time  *time.Time
+	}{
+		{"exp", c.Expiry, &t.Expiry}, {"iat", c.IssuedAt, &t.IssuedAt},
+		{"nbf", c.NotBefore, &t.NotBefore}, {"auth_time", c.AuthTime, &t.AuthTime},
+	} {
+		if date.claim == nil {
+			continue
+		}
+		var err error
+		if *date.time, err = jose.NumericDate(date.name, date.claim); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	t.Confirmation, err = parseConfirmation(c.Confirmation)
+	return t, err
+}
+
+// parseConfirmation reads cnf. Members that are not understood are ignored (RFC 7800 §3.1), but not all of
+// them: a token that is bound somehow must not pass as one that is not bound at all.
+func parseConfirmation(raw jsontext.Value) (Confirmation, error) {
+	if raw == nil {
+		return Confirmation{}, nil
+	}
+	var cnf struct {
+		JKT     jsontext.Value `json:"jkt"`
+		X5tS256 jsontext.Value `json:"x5t#S256"`
+	}
+	if err := jose.Object(raw, &cnf); err != nil {
+		return Confirmation{}, ErrConfirmation.With("an object", string(raw))
+	}
+	if cnf.JKT == nil && cnf.X5tS256 == nil {
+		return Confirmation{}, ErrConfirmation.With("jkt or x5t#S256", string(raw))
+	}
+	var c Confirmation
+	for _, member := range []struct {
+		raw   jsontext.Value
+		value *string
+	}{{cnf.JKT, &c.JKT}, {cnf.X5tS256, &c.X5tS256}} {
+		if member.raw == nil {
+			continue
+		}
+		if json.Unmarshal(member.raw, member.value) != nil || *member.value == "" {
+			return Confirmation{}, ErrConfirmation.With("a thumbprint", string(raw))
+		}
+	}
+	return c, nil
+}
+
+// list is a claim that is a string or an array of strings (RFC 7519 §4.1.3).
+type list []string
+
+// UnmarshalJSONFrom reads one string or an array of them.
+func (l *list) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if d.PeekKind() == jsontext.KindString {
+		*l = make(list, 1)
+		return json.UnmarshalDecode(d, &(*l)[0])
+	}
+	return json.UnmarshalDecode(d, (*[]string)(l))
+}
+
+// words is a claim whose strings are lists separated by spaces: scope as RFC 8693 §4.2 writes it, or as an array.
+type words []string
+
+// UnmarshalJSONFrom reads one string or an array of them and takes them apart at spaces.
+func (w *words) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	var l list
+	if err := l.UnmarshalJSONFrom(d); err != nil {
+		return err
+	}
+	*w = strings.Fields(strings.Join(l, " "))
+	return nil
+}
+
+func when(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
