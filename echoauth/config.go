@@ -1,0 +1,152 @@
+package echoauth
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/mtls"
+)
+
+// Config holds the settings of an [Auth]. Origins and Issuers are enough for a safe server; every other zero
+// value is the safe choice for a single instance.
+type Config struct {
+	// Origins are the public origins of this API ("https://api.example.com"), each optionally with a path prefix
+	// that a proxy strips. A request to another Host is refused. Required, unless InsecureTrustHost is set.
+	Origins []string
+	// InsecureTrustHost takes the origin from Host and the connection's TLS state. Whoever can make a client
+	// send a request to another name can then use its proof here. For tests and local development.
+	InsecureTrustHost bool
+	// TrustedProxies are the addresses ("10.0.0.0/8") whose X-Forwarded-Proto and X-Forwarded-Host choose among
+	// the Origins. Empty trusts nobody.
+	TrustedProxies []string
+
+	// Issuers are the authorization servers whose JWT access tokens are accepted. Required, unless Tokens is set.
+	Issuers []access.Issuer
+	// Tokens checks access tokens in place of Issuers. It is the caller's to close.
+	Tokens access.Validator
+	// HTTPClient fetches the metadata and keys of Issuers. Nil means one of ours.
+	HTTPClient *http.Client
+	// InsecureAllowHTTP permits issuers on http that are not on this machine.
+	InsecureAllowHTTP bool
+
+	// MaxTokenLifetime is the longest accepted lifetime of a token. Zero means 15 minutes.
+	MaxTokenLifetime time.Duration
+	// Leeway is how far the issuers' clocks may differ. Zero means ten seconds.
+	Leeway time.Duration
+	// Policies are further demands on every request, such as revocation.
+	Policies []access.Policy
+	// InsecureAllowBearer accepts tokens that are bound to nobody.
+	InsecureAllowBearer bool
+
+	// Certificates finds the client's certificate, for tokens that are bound to one: [mtls.FromTLS], or
+	// [mtls.FromProxy] where a proxy ends TLS. Nil refuses such tokens.
+	Certificates mtls.CertificateSource
+
+	// Algorithms are the accepted algorithms of proofs. Nil means all of [dpop.Algorithms].
+	Algorithms []string
+	// MaxAge is for how long after its iat a proof is accepted. Zero means one minute.
+	MaxAge time.Duration
+	// Skew is how far ahead a client's clock may be. Zero means ten seconds.
+	Skew time.Duration
+	// RequireNonce demands a nonce of every proof. A single route can demand one by [access.Requirement].
+	RequireNonce bool
+	// Nonces are the settings of nonces. Instances behind one address share Secrets.
+	Nonces dpop.Nonces
+	// Replay remembers used proofs. Nil remembers up to a million in this process, which is right for a single
+	// instance only. A store is the caller's to close.
+	Replay dpop.ReplayStore
+	// Namespace keeps the proofs of several APIs apart that share Replay or Nonces.Secrets.
+	Namespace string
+	// InsecureForgetAtStart accepts, right after a start, proofs that may have been used before it.
+	InsecureForgetAtStart bool
+
+	// Deny renders a refusal, whose headers are already set. If it writes no answer and returns no error, the
+	// usual one is sent. Whatever it does, the handler does not run. Nil leaves it to Echo's error handler,
+	// which gets an [echo.HTTPError] with the [access.Error] inside.
+	Deny func(echo.Context, *access.Error) error
+	// Log hears of refusals at Info and of our own trouble at Error. Nil means [slog.Default].
+	Log *slog.Logger
+	// Now is the clock. Nil means [time.Now].
+	Now func() time.Time
+}
+
+// New checks the settings and makes the middleware. Its error names the field and what to put there. It asks
+// nothing of the network. Close the Auth when the server has stopped.
+func New(config Config) (*Auth, error) {
+	a, err := config.build()
+	if err != nil {
+		return nil, fmt.Errorf("echoauth.Config: %w", err)
+	}
+	return a, nil
+}
+
+func (c *Config) build() (*Auth, error) {
+	origins, err := c.origins()
+	if err != nil {
+		return nil, err
+	}
+	a := &Auth{deny: c.Deny, log: c.Log}
+	if a.log == nil {
+		a.log = slog.Default()
+	}
+	verifier := &dpop.Verifier{
+		Origins: origins, Algorithms: c.Algorithms, MaxAge: c.MaxAge, Skew: c.Skew,
+		Replay: c.Replay, Namespace: c.Namespace, Nonces: c.Nonces, RequireNonce: c.RequireNonce,
+		InsecureForgetAtStart: c.InsecureForgetAtStart, Now: c.Now,
+	}
+	a.closers = append(a.closers, verifier.Close)
+	tokens := c.Tokens
+	switch {
+	case tokens != nil && c.Issuers != nil:
+		return nil, errors.New("Tokens and Issuers are both set: give one of them")
+	case tokens == nil && len(c.Issuers) == 0:
+		return nil, errors.New(`Issuers is empty: give the authorization servers, such as {URL: "https://login.example.com", Audience: "https://api.example.com"}`)
+	case tokens == nil:
+		jwt := &access.JWT{
+			Issuers: c.Issuers, Leeway: c.Leeway, HTTPClient: c.HTTPClient,
+			InsecureAllowHTTP: c.InsecureAllowHTTP, Log: a.log, Now: c.Now,
+		}
+		a.closers = append(a.closers, jwt.Close)
+		tokens = jwt
+	}
+	a.guard = &access.Guard{
+		Tokens: tokens, DPoP: verifier, Certificates: c.Certificates, MaxTokenLifetime: c.MaxTokenLifetime, Leeway: c.Leeway,
+		Policies: c.Policies, InsecureAllowBearer: c.InsecureAllowBearer, Now: c.Now,
+	}
+	a.closers = append(a.closers, a.guard.Close)
+	if err := a.guard.Validate(); err != nil {
+		_ = a.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+func (c *Config) origins() (*dpop.Origins, error) {
+	if len(c.Origins) == 0 && !c.InsecureTrustHost {
+		return nil, errors.New(`Origins is empty: give the public origins of this API, such as "https://api.example.com"`)
+	}
+	if len(c.Origins) > 0 && c.InsecureTrustHost {
+		return nil, errors.New("Origins and InsecureTrustHost are both set: with origins, Host need not be trusted")
+	}
+	var proxies []netip.Prefix
+	for i, s := range c.TrustedProxies {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, fmt.Errorf("TrustedProxies[%d] is %q: give an address range, such as %q", i, s, "10.0.0.0/8")
+		}
+		proxies = append(proxies, p)
+	}
+	origins, err := dpop.NewOrigins(c.Origins, proxies)
+	if err != nil {
+		return nil, fmt.Errorf("Origins: %w", err)
+	}
+	return origins, nil
+}

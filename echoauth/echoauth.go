@@ -1,0 +1,137 @@
+package echoauth
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/senderlock/senderlock/access"
+)
+
+// grantKey is where an echo.Context holds the grant.
+const grantKey = "github.com/senderlock/senderlock/echoauth"
+
+// Auth is the middleware of one API. It is safe for concurrent use. Make it with [New] and close it when the
+// server has stopped.
+type Auth struct {
+	guard   *access.Guard
+	deny    func(echo.Context, *access.Error) error
+	log     *slog.Logger
+	closers []func() error
+}
+
+// granted is what a context holds.
+type granted struct {
+	by    *Auth
+	grant *access.Grant
+}
+
+// Close ends background work and releases memory. Call it when the server has stopped: later requests are
+// refused. It may be called more than once.
+func (a *Auth) Close() error {
+	var all []error
+	for _, closer := range a.closers {
+		all = append(all, closer())
+	}
+	return errors.Join(all...)
+}
+
+// Authenticate lets a request pass only with an access token that is valid and was issued to its sender; the
+// handler finds the rest in [GrantFrom]. A request that it has accepted once, on an outer group, is not judged
+// again. CORS middleware belongs in front of it, since a preflight carries no credentials.
+func (a *Auth) Authenticate() echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if _, err := a.authenticate(c); err != nil {
+				return a.refuse(c, err)
+			}
+			return next(c)
+		}
+	}
+}
+
+// RequireScope lets a request pass only if its token has all of the scopes; otherwise 403 insufficient_scope. It
+// panics on a scope that no token can have.
+func (a *Auth) RequireScope(scopes ...string) echo.MiddlewareFunc {
+	return a.Require(access.Requirement{Scopes: scopes})
+}
+
+// Require lets a request pass only if it meets the demand of its route. Without [Auth.Authenticate] in front it
+// authenticates first, so a route that requires something is never open. It panics on a wrong requirement, since
+// routes are made when a program starts.
+func (a *Auth) Require(q access.Requirement) echo.MiddlewareFunc {
+	if err := q.Validate(); err != nil {
+		panic("echoauth: " + err.Error())
+	}
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			grant, err := a.authenticate(c)
+			if err == nil {
+				err = a.guard.Allow(grant, q)
+			}
+			if err != nil {
+				return a.refuse(c, err)
+			}
+			return next(c)
+		}
+	}
+}
+
+// GrantFrom returns who is calling and what for. It is never nil behind [Auth.Authenticate] or [Auth.Require],
+// and nil elsewhere.
+func GrantFrom(c echo.Context) *access.Grant {
+	if held, ok := c.Get(grantKey).(granted); ok {
+		return held.grant
+	}
+	return nil
+}
+
+// authenticate judges the request, once.
+func (a *Auth) authenticate(c echo.Context) (*access.Grant, error) {
+	if held, ok := c.Get(grantKey).(granted); ok && held.by == a {
+		return held.grant, nil
+	}
+	grant, err := a.guard.Check(c.Request())
+	if err != nil {
+		return nil, err
+	}
+	c.Set(grantKey, granted{by: a, grant: grant})
+	if grant.Nonce != "" {
+		// Before the answer goes out, so that a handler's own Cache-Control does not let a nonce be stored.
+		c.Response().Before(func() { grant.SetHeaders(c.Response().Header()) })
+	}
+	return grant, nil
+}
+
+// refuse answers a refusal. Whatever happens in here, the handler does not run.
+func (a *Auth) refuse(c echo.Context, err error) error {
+	e, ok := errors.AsType[*access.Error](err)
+	if !ok {
+		e = &access.Error{Status: http.StatusServiceUnavailable, Err: err}
+	}
+	a.say(c, e)
+	e.SetHeaders(c.Response().Header())
+	if a.deny != nil {
+		if err := a.deny(c, e); err != nil || c.Response().Committed {
+			return err
+		}
+	}
+	return echo.NewHTTPError(e.Status, e.Description).SetInternal(e)
+}
+
+// say tells the operator why. Received values are quoted by the cause; tokens and proofs are not in it.
+func (a *Auth) say(c echo.Context, e *access.Error) {
+	level := slog.LevelInfo
+	if e.Status >= http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	ctx := c.Request().Context()
+	if !a.log.Enabled(ctx, level) {
+		return
+	}
+	a.log.LogAttrs(ctx, level, "request refused",
+		slog.Int("status", e.Status), slog.String("code", e.Code), slog.String("reason", e.Reason()),
+		slog.String("method", c.Request().Method), slog.String("route", c.Path()), slog.Any("cause", e.Err))
+}

@@ -1,0 +1,118 @@
+package echoauth_test
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/echoauth"
+	"github.com/senderlock/senderlock/internal/poptest"
+)
+
+// config is a good configuration under a fixed clock.
+func config() echoauth.Config {
+	return echoauth.Config{
+		Origins: []string{poptest.Audience},
+		Issuers: []access.Issuer{{
+			URL: poptest.Issuer, Audience: poptest.Audience,
+			JWKS: poptest.JWKS(map[string]*poptest.Key{poptest.KeyID: poptest.IssuerKey()}),
+		}},
+		InsecureForgetAtStart: true,
+		Log:                   slog.New(slog.DiscardHandler),
+		Now:                   poptest.NewClock().Now,
+	}
+}
+
+func newAuth(t testing.TB, changes ...func(*echoauth.Config)) *echoauth.Auth {
+	t.Helper()
+	c := config()
+	for _, change := range changes {
+		change(&c)
+	}
+	auth, err := echoauth.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := auth.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return auth
+}
+
+// api is an Echo server whose handlers count.
+type api struct {
+	*echo.Echo
+	mu   sync.Mutex
+	runs int
+}
+
+// newAPI protects everything, and has one route.
+func newAPI(auth *echoauth.Auth, middleware ...echo.MiddlewareFunc) *api {
+	a := &api{Echo: echo.New()}
+	a.Any("/accounts", a.handler, append([]echo.MiddlewareFunc{auth.Authenticate()}, middleware...)...)
+	return a
+}
+
+func (a *api) handler(c echo.Context) error {
+	a.mu.Lock()
+	a.runs++
+	a.mu.Unlock()
+	grant := echoauth.GrantFrom(c)
+	return c.JSON(http.StatusOK, map[string]string{"subject": grant.Subject, "binding": grant.Binding.String()})
+}
+
+func (a *api) serve(r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	a.ServeHTTP(w, r)
+	return w
+}
+
+// ran returns how often a handler ran since the last call.
+func (a *api) ran() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := a.runs
+	a.runs = 0
+	return n
+}
+
+func bound(changes ...func(*poptest.Token)) string {
+	t := poptest.Token{JKT: poptest.ClientKey().Thumbprint()}
+	for _, change := range changes {
+		change(&t)
+	}
+	return t.String()
+}
+
+// signed adds the credentials of the token's owner to a request for a public URL.
+func signed(r *http.Request, token, url string, changes ...func(*poptest.Proof)) *http.Request {
+	p := poptest.Proof{Token: token, Method: r.Method, URL: url}
+	for _, change := range changes {
+		change(&p)
+	}
+	r.Header.Set("Authorization", "DPoP "+token)
+	r.Header.Set("DPoP", p.String())
+	return r
+}
+
+func get(target string) *http.Request { return httptest.NewRequest(http.MethodGet, target, nil) }
+
+// owner is a good request for poptest.URL.
+func owner() *http.Request { return signed(get(poptest.URL), bound(), poptest.URL) }
+
+// hasCode reports whether the answer's first challenge carries an error code; an empty one means none at all.
+func hasCode(w *httptest.ResponseRecorder, code string) bool {
+	first := w.Header().Get("WWW-Authenticate")
+	if code == "" {
+		return !strings.Contains(first, "error=")
+	}
+	return strings.Contains(first, `error="`+code+`"`)
+}
