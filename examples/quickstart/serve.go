@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"text/template"
+)
+
+var commands = template.Must(template.New("commands").Parse(`
+The API is at {{.API}}, the authorization server at {{.Issuer}}. Ctrl-C ends both.
+In another terminal, in the folder of this module:
+
+key={{.Key}}
+api={{.API}}
+token=$(go run ./examples/quickstart token -key "$key" {{.Issuer}})
+
+# the owner: 200
+curl -i "$api/accounts" -H "Authorization: DPoP $token" -H "DPoP: $(go run ./examples/quickstart proof -key "$key" GET "$api/accounts" "$token")"
+
+# a thief with the token and a key of his own: 401 invalid_token
+curl -i "$api/accounts" -H "Authorization: DPoP $token" -H "DPoP: $(go run ./examples/quickstart proof GET "$api/accounts" "$token")"
+
+# the token as a bearer token: 401 invalid_token
+curl -i "$api/accounts" -H "Authorization: Bearer $token"
+
+# the same proof twice: 201, then 401 invalid_dpop_proof
+proof=$(go run ./examples/quickstart proof -key "$key" POST "$api/accounts" "$token")
+curl -i -X POST "$api/accounts" -H "Authorization: DPoP $token" -H "DPoP: $proof"
+curl -i -X POST "$api/accounts" -H "Authorization: DPoP $token" -H "DPoP: $proof"
+
+The token is good for five minutes, a proof for one. What the server's log says of each refusal:
+`))
+
+// serve keeps the servers running until ctx ends. The owner's key lies in a file for as long, so that the commands
+// token and proof can sign with it.
+func (s *stage) serve(ctx context.Context) error {
+	folder, err := os.MkdirTemp("", "quickstart-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	key := filepath.Join(folder, "wallet.jwk")
+	if err := s.key.save(key); err != nil {
+		return err
+	}
+	if err := commands.Execute(s.out, map[string]string{"API": s.api, "Issuer": s.issuer, "Key": key}); err != nil {
+		return err
+	}
+	s.log.follow(s.out)
+	<-ctx.Done()
+	return nil
+}
+
+// printToken is the command token: it asks for an access token that is bound to the key in a file.
+func (p program) printToken(ctx context.Context, args []string) error {
+	flags := p.flags(`quickstart token -key FILE [-scope "SCOPE…"] ISSUER`)
+	file := flags.String("key", "", "the `file` with the private key, a JWK")
+	scope := flags.String("scope", "", "the scopes to ask for, separated by spaces; all if empty")
+	if err := parse(flags, args, 1); err != nil {
+		return err
+	}
+	key, err := loadSigner(*file)
+	if err != nil {
+		return err
+	}
+	c := &client{id: "wallet", secret: walletSecret, issuer: flags.Arg(0), key: key}
+	token, err := c.token(ctx, *scope)
+	if err == nil {
+		fmt.Fprintln(p.out, token)
+	}
+	return err
+}
+
+// printProof is the command proof: it signs a proof for one request.
+func (p program) printProof(ctx context.Context, args []string) error {
+	flags := p.flags("quickstart proof [-key FILE] METHOD URL TOKEN")
+	file := flags.String("key", "", "the `file` with the private key, a JWK; a new key if empty, as a thief would have")
+	if err := parse(flags, args, 3); err != nil {
+		return err
+	}
+	key, err := newSigner()
+	if *file != "" {
+		key, err = loadSigner(*file)
+	}
+	if err != nil {
+		return err
+	}
+	method, url, token := flags.Arg(0), flags.Arg(1), flags.Arg(2)
+	nonce, err := nonceOf(ctx, key, method, url)
+	if err != nil {
+		return err
+	}
+	proof, err := key.sign(method, url, token, nonce)
+	if err == nil {
+		fmt.Fprintln(p.out, proof)
+	}
+	return err
+}
+
+// nonceOf learns whether the API wants a nonce. A client that stays takes it from an earlier answer; this one has
+// none, so it sends a request that cannot be accepted.
+func nonceOf(ctx context.Context, key *signer, method, url string) (string, error) {
+	const noToken = "no-token"
+	proof, err := key.sign(method, url, noToken, "")
+	if err != nil {
+		return "", err
+	}
+	r, err := http.NewRequestWithContext(ctx, method, url, nil)
+	if err != nil {
+		return "", err
+	}
+	r.Header = withProof(noToken, proof)
+	response, err := httpClient.Do(r)
+	if err != nil {
+		return "", err
+	}
+	return response.Header.Get("DPoP-Nonce"), response.Body.Close()
+}
