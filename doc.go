@@ -6,6 +6,8 @@
 //     It knows nothing of tokens.
 //   - mtls finds the client's certificate (RFC 8705, RFC 9440): from the TLS
 //     connection or from listed proxies. It knows nothing of tokens either.
+//   - revocation takes access tokens back before they expire: by token,
+//     session, subject, client or key, in memory or in a file that survives.
 //   - access checks access tokens and makes the decision, for any net/http
 //     server: Guard, policy, challenges.
 //   - echoauth is the Echo middleware over access, and the only package
@@ -14,7 +16,8 @@
 //     examples/quickstart.
 //   - internal holds what two packages share, and what only tests need.
 //
-// Imports point one way, from echoauth to access to dpop and mtls.
+// Imports point one way, from echoauth to access to dpop, mtls and
+// revocation.
 //
 // README.md shows a complete server; SECURITY.md says what is trusted and
 // what is out of scope.

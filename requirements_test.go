@@ -34,7 +34,6 @@ var notTested = map[string]string{
 	"RS-159": "no metadata is published",
 	"RS-160": "no metadata is published",
 	"RS-161": "no metadata is published",
-	"RS-164": "revocation is an application's own Policy, which tests of package access use",
 	"RS-169": "TLS is the server's; that of the examples is Go's default, TLS 1.2 or later",
 	"RS-171": "it informs; which mitigations are on is in the settings",
 	"RS-173": "it is a note on how test suites count",

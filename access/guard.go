@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/cache"
 	"github.com/senderlock/senderlock/mtls"
+	"github.com/senderlock/senderlock/revocation"
 )
 
 // DefaultMaxTokenLifetime is the longest lifetime of a token that a zero [Guard] accepts.
@@ -37,6 +39,10 @@ type Guard struct {
 	MaxTokenLifetime time.Duration
 	// Leeway is how far the issuer's clock may differ. Zero means ten seconds; a minute is the most.
 	Leeway time.Duration
+	// Revocation is asked about every request, cached tokens included, so that a token that was taken back is
+	// refused from the next request on. It must keep entries for as long as MaxTokenLifetime and Leeway here. Nil
+	// takes no token back.
+	Revocation revocation.Store
 	// Policies are asked in turn about every request whose token and sender are in order, before its proof is
 	// used up, cached tokens included.
 	Policies []Policy
@@ -99,6 +105,12 @@ func (g *Guard) settle() (err error) {
 	}
 	if g.Leeway, err = between("Leeway", g.Leeway, DefaultLeeway, 0, time.Minute); err != nil {
 		return err
+	}
+	if g.Revocation != nil {
+		if kept := g.Revocation.Retention(); kept.Lifetime < g.MaxTokenLifetime || kept.Leeway < g.Leeway {
+			return fmt.Errorf("Revocation keeps entries for tokens of %v with a leeway of %v, and tokens of %v with %v are accepted: raise its Retention",
+				kept.Lifetime, kept.Leeway, g.MaxTokenLifetime, g.Leeway)
+		}
 	}
 	g.tokens, err = cache.New[*Token](tokenCacheEntries)
 	return err
@@ -170,6 +182,9 @@ func (g *Guard) Check(r *http.Request) (*Grant, error) {
 	if err := token.within(g.MaxTokenLifetime); err != nil {
 		return nil, g.refuse(c.scheme, CodeInvalidToken, err)
 	}
+	if err := g.revoked(r.Context(), token); err != nil {
+		return nil, g.refuse(c.scheme, CodeInvalidToken, err)
+	}
 	for _, policy := range g.Policies {
 		if err := policy(r, grant); err != nil {
 			return nil, g.refuse(c.scheme, CodeInvalidToken, err)
@@ -214,6 +229,21 @@ func (g *Guard) token(r *http.Request, raw string) (t *Token, known bool, err er
 func cacheKey(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return string(sum[:])
+}
+
+// revoked returns the cause if the token has been taken back. That the store cannot tell is our own trouble.
+func (g *Guard) revoked(ctx context.Context, token *Token) error {
+	if g.Revocation == nil {
+		return nil
+	}
+	entry, err := g.Revocation.Revoked(ctx, token.Revocable())
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	case entry != nil:
+		return entry.Cause()
+	}
+	return nil
 }
 
 // bound compares the sender with every confirmation of the token. None may be missing, and none may be dropped

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/senderlock/senderlock/internal/jose"
+	"github.com/senderlock/senderlock/revocation"
 )
 
 // Validator checks access tokens. [JWT] is one; an application that keeps its own tokens can bring another. It
@@ -49,6 +50,16 @@ type Token struct {
 type Confirmation struct {
 	JKT     string // thumbprint of the sender's DPoP key (RFC 9449 §6.1)
 	X5tS256 string // thumbprint of the sender's certificate (RFC 8705 §3.1)
+}
+
+// Revocable returns what a revocation store needs to know of the token, and what an application takes from it to
+// take the token, its session, its subject, its client or its sender's key back.
+func (t *Token) Revocable() revocation.Token {
+	return revocation.Token{
+		Issuer: t.Issuer, ID: t.ID, Subject: t.Subject, Session: t.Session, Client: t.ClientID,
+		KeyThumbprint: t.Confirmation.JKT, CertThumbprint: t.Confirmation.X5tS256,
+		IssuedAt: t.IssuedAt, Expiry: t.Expiry,
+	}
 }
 
 // HasScopes reports whether the token carries all of the scopes.

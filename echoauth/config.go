@@ -13,6 +13,7 @@ import (
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/mtls"
+	"github.com/senderlock/senderlock/revocation"
 )
 
 // Config holds the settings of an [Auth]. Origins and Issuers are enough for a safe server; every other zero
@@ -41,7 +42,9 @@ type Config struct {
 	MaxTokenLifetime time.Duration
 	// Leeway is how far the issuers' clocks may differ. Zero means ten seconds.
 	Leeway time.Duration
-	// Policies are further demands on every request, such as revocation.
+	// Revocation is asked about every request, so that a token can be taken back. It is the caller's to close.
+	Revocation revocation.Store
+	// Policies are further demands on every request.
 	Policies []access.Policy
 	// InsecureAllowBearer accepts tokens that are bound to nobody.
 	InsecureAllowBearer bool
@@ -118,7 +121,7 @@ func (c *Config) build() (*Auth, error) {
 		tokens = jwt
 	}
 	a.guard = &access.Guard{
-		Tokens: tokens, DPoP: verifier, Certificates: c.Certificates, MaxTokenLifetime: c.MaxTokenLifetime, Leeway: c.Leeway,
+		Tokens: tokens, DPoP: verifier, Certificates: c.Certificates, Revocation: c.Revocation, MaxTokenLifetime: c.MaxTokenLifetime, Leeway: c.Leeway,
 		Policies: c.Policies, InsecureAllowBearer: c.InsecureAllowBearer, Now: c.Now,
 	}
 	a.closers = append(a.closers, a.guard.Close)

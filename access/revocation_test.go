@@ -1,0 +1,123 @@
+package access_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/revocation"
+)
+
+func newRevocations(t testing.TB, s *setup) *revocation.Memory {
+	t.Helper()
+	m, err := revocation.NewMemory(revocation.Options{Now: s.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = m.Close() })
+	return m
+}
+
+// RS-164: a token that is taken back is refused from the next request on, although it was known, by whatever it is
+// taken back.
+func TestRevocation(t *testing.T) {
+	for by, value := range map[revocation.By]string{
+		revocation.ByToken: "t-1", revocation.BySession: "s-1", revocation.BySubject: "user-1",
+		revocation.ByClient: "client-1", revocation.ByKey: poptest.ClientKey().Thumbprint(),
+	} {
+		t.Run(by.String(), func(t *testing.T) {
+			var store *revocation.Memory
+			s := newGuard(t, func(s *setup) {
+				store = newRevocations(t, s)
+				s.Revocation = store
+			})
+			token := bound(claim("jti", "t-1"), claim("sid", "s-1"))
+			other := bound(claim("jti", "t-2"), claim("sid", "s-2"), claim("sub", "user-2"), claim("client_id", "client-2"),
+				claim("cnf", map[string]any{"jkt": poptest.Keyed("ES256", "other").Thumbprint()}))
+			for range 2 {
+				if _, err := s.Check(owner(token)); err != nil {
+					t.Fatal(err)
+				}
+				s.WaitForCache()
+			}
+			entry := revocation.Entry{Issuer: poptest.Issuer, By: by, Value: value}
+			if err := store.Revoke(t.Context(), entry); err != nil {
+				t.Fatal(err)
+			}
+			_, err := s.Check(owner(token))
+			e := expect(t, err, refusal{401, "invalid_token", by.String() + "_revoked"})
+			if strings.Contains(e.Description, value) {
+				t.Errorf("the client is told %q", e.Description)
+			}
+			if _, err := s.Check(get("DPoP "+other, poptest.Proof{Token: other, Key: poptest.Keyed("ES256", "other")}.String())); err != nil {
+				t.Errorf("somebody else: %v", err)
+			}
+		})
+	}
+}
+
+// "Everything issued before": the tokens of the new login go on.
+func TestRevocationOfAllBefore(t *testing.T) {
+	var store *revocation.Memory
+	s := newGuard(t, func(s *setup) {
+		store = newRevocations(t, s)
+		s.Revocation = store
+	})
+	old := bound(claim("sid", "old"))
+	s.clock.Advance(time.Minute)
+	now := func(t *poptest.Token) { t.IssuedAt = s.clock.Now() }
+	entry := revocation.Entry{Issuer: poptest.Issuer, By: revocation.BySubject, Value: "user-1", Before: s.clock.Now(), ExceptSession: "new"}
+	if err := store.Revoke(t.Context(), entry); err != nil {
+		t.Fatal(err)
+	}
+	call := func(token string) error {
+		_, err := s.Check(get("DPoP "+token, poptest.Proof{Token: token, IssuedAt: s.clock.Now()}.String()))
+		return err
+	}
+	expect(t, call(old), refusal{401, "invalid_token", "subject_revoked"})
+	expect(t, call(bound(now)), refusal{401, "invalid_token", "subject_revoked"}) // of the same second
+	if err := call(bound(now, claim("sid", "new"))); err != nil {
+		t.Errorf("the new login: %v", err)
+	}
+	s.clock.Advance(time.Second)
+	if err := call(bound(now)); err != nil {
+		t.Errorf("a later one: %v", err)
+	}
+}
+
+type brokenStore struct{ revocation.Store }
+
+func (brokenStore) Revoked(context.Context, revocation.Token) (*revocation.Entry, error) {
+	return nil, errors.New("no answer")
+}
+
+// RS-180: a store that cannot tell is our own trouble, also when it gives one of its own causes.
+func TestRevocationStoreDown(t *testing.T) {
+	for name, open := range map[string]func(*setup) revocation.Store{
+		"no answer": func(s *setup) revocation.Store { return brokenStore{newRevocations(t, s)} },
+		"closed": func(s *setup) revocation.Store {
+			m := newRevocations(t, s)
+			_ = m.Close()
+			return m
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newGuard(t, func(s *setup) { s.Revocation = open(s) })
+			_, err := s.Check(owner(bound()))
+			expect(t, err, refusal{503, "", "unavailable"})
+		})
+	}
+}
+
+func TestRevocationMustLastAsLongAsTokens(t *testing.T) {
+	s := newGuard(t)
+	s2 := &setup{clock: s.clock}
+	s2.Tokens, s2.DPoP, s2.MaxTokenLifetime = s.jwt, s.verifier, 2*time.Hour
+	s2.Revocation = newRevocations(t, s)
+	if err := s2.Validate(); err == nil || !strings.Contains(err.Error(), "Revocation keeps entries for tokens of 1h0m0s") {
+		t.Errorf("got %v", err)
+	}
+}

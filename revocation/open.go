@@ -1,0 +1,226 @@
+package revocation
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+// What the file holds: its format and the newest end of a dropped entry in meta, and the records.
+var (
+	bucketMeta    = []byte("senderlock.revocation")
+	bucketEntries = []byte("entries")
+	bucketUses    = []byte("uses")
+	keyFormat     = []byte("format")
+	keyHorizon    = []byte("horizon")
+	format        = []byte("1")
+)
+
+// lockWait is how long Open waits for another process to let go of the file, as in a restart.
+const lockWait = time.Second
+
+// Open opens the file at path, or makes it with mode 0600, and reads all of it into memory. Whoever can write
+// the file can undo revocations; its directory must exist and belong to the server alone. Copy it only while
+// it is closed.
+//
+// Errors are [ErrLocked] if another process keeps the file open for longer than a second, [ErrFile] if it is
+// damaged or not one of this package (it is left as it is, but may stay locked until the process ends),
+// [ErrDisk] if it cannot be written, an error of the operating system, or a description of what is wrong with
+// o. Entries beyond [Options.Capacity] are all read, none is dropped.
+func Open(path string, o Options) (*File, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	f := &File{
+		mem:            newMemory(o),
+		pendingEntries: make(map[key]struct{}),
+		pendingUses:    make(map[useKey]struct{}),
+		stop:           make(chan struct{}),
+	}
+	if err := f.open(path); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(f.tidy(), syncDir(filepath.Dir(path))); err != nil {
+		return nil, errors.Join(err, f.db.Close())
+	}
+	f.stopped.Go(func() { f.tidyEvery(o.SaveEvery) })
+	return f, nil
+}
+
+// open opens and reads the file. A damaged one makes bbolt panic, or the memory map fault; both are errors here.
+func (f *File) open(path string) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = ErrFile.With("", path).Because(fmt.Errorf("%v", p))
+		}
+		if err != nil && f.db != nil {
+			_ = f.db.Close()
+		}
+	}()
+	f.db, err = bolt.Open(path, 0o600, &bolt.Options{
+		Timeout:      lockWait,
+		FreelistType: bolt.FreelistMapType,
+		NoStatistics: true,
+	})
+	if err != nil {
+		return openError(path, err)
+	}
+	f.db.MaxBatchDelay = time.Millisecond // a lone revocation waits this long for company
+	return f.load()
+}
+
+func openError(path string, err error) error {
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return ErrLocked.With("", path)
+	}
+	_, isPath := errors.AsType[*fs.PathError](err)
+	_, isErrno := errors.AsType[syscall.Errno](err)
+	if isPath || isErrno {
+		return fmt.Errorf("revocation: open %s: %w", path, err)
+	}
+	return ErrFile.With("", path).Because(err)
+}
+
+// load reads the file into memory. It writes only to a file that is new.
+func (f *File) load() error {
+	known, err := f.known()
+	if err != nil {
+		return err
+	}
+	if !known {
+		if err := f.db.Update(initialize); err != nil {
+			return ErrDisk.Because(err)
+		}
+		return nil
+	}
+	return f.db.View(func(tx *bolt.Tx) error {
+		return errors.Join(f.loadHorizon(tx), f.loadEntries(tx), f.loadUses(tx))
+	})
+}
+
+// known reports whether the file is one of ours, or else new and empty.
+func (f *File) known() (known bool, err error) {
+	err = f.db.View(func(tx *bolt.Tx) error {
+		meta := tx.Bucket(bucketMeta)
+		if meta == nil {
+			if first, _ := tx.Cursor().First(); first != nil {
+				return ErrFile.With("bucket "+string(bucketMeta), string(first))
+			}
+			return nil
+		}
+		known = true
+		if got := meta.Get(keyFormat); string(got) != string(format) {
+			return ErrFile.With("format "+string(format), string(got))
+		}
+		if tx.Bucket(bucketEntries) == nil || tx.Bucket(bucketUses) == nil {
+			return ErrFile.With("buckets entries and uses", "one is missing")
+		}
+		return nil
+	})
+	return known, err
+}
+
+func initialize(tx *bolt.Tx) error {
+	for _, name := range [...][]byte{bucketEntries, bucketUses, bucketMeta} {
+		if _, err := tx.CreateBucket(name); err != nil {
+			return err
+		}
+	}
+	return tx.Bucket(bucketMeta).Put(keyFormat, format)
+}
+
+func (f *File) loadEntries(tx *bolt.Tx) error {
+	return load(tx.Bucket(bucketEntries), func(name, value []byte) bool {
+		k, ok1 := decodeKey(name)
+		r, ok2 := decodeRecord(name, value)
+		if ok1 && ok2 {
+			f.mem.table.restore(k, r)
+		}
+		return ok1 && ok2
+	})
+}
+
+func (f *File) loadUses(tx *bolt.Tx) error {
+	return load(tx.Bucket(bucketUses), func(name, value []byte) bool {
+		u, ok := decodeUse(name, value)
+		if ok {
+			f.mem.uses.restore(u)
+		}
+		return ok
+	})
+}
+
+// load calls restore for each record of a bucket. Damage can hide a record, or show another in its place, so
+// their order and number are checked as well.
+func load(b *bolt.Bucket, restore func(name, value []byte) (ok bool)) error {
+	var count uint64
+	var last []byte
+	err := b.ForEach(func(name, value []byte) error {
+		if bytes.Compare(last, name) >= 0 || !restore(name, value) {
+			return ErrFile.With("an intact record", string(name))
+		}
+		last = name
+		count++
+		return nil
+	})
+	if err == nil && count != b.Sequence() {
+		err = ErrFile.With(fmt.Sprintf("%d records", b.Sequence()), fmt.Sprint(count))
+	}
+	return err
+}
+
+func (f *File) loadHorizon(tx *bolt.Tx) error {
+	value := tx.Bucket(bucketMeta).Get(keyHorizon)
+	if value == nil {
+		return nil
+	}
+	r := unseal(keyHorizon, value)
+	horizon := r.int()
+	if r.failed {
+		return ErrFile.With("an intact horizon", string(value))
+	}
+	raise(&f.mem.table.horizon, horizon)
+	return nil
+}
+
+// writeHorizon saves the newest end of a dropped entry, so that [ErrClock] holds across a restart.
+func (f *File) writeHorizon(tx *bolt.Tx) error {
+	value := seal(keyHorizon, binary.AppendVarint(nil, f.mem.table.horizon.Load()))
+	meta := tx.Bucket(bucketMeta)
+	if string(meta.Get(keyHorizon)) == string(value) {
+		return nil
+	}
+	return meta.Put(keyHorizon, value)
+}
+
+// syncDir makes the file's name as durable as its contents.
+func syncDir(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil // directories cannot be synced there
+	}
+	d, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("revocation: %w", err)
+	}
+	err = d.Sync()
+	if closeErr := d.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return ErrDisk.Because(err)
+	}
+	return nil
+}
