@@ -322,7 +322,10 @@ func (e *exchange) send(body io.ReadCloser) (resp *http.Response, curable bool, 
 		return resp, false, err
 	}
 	supplied := e.peer.learnNonce(resp.Header)
-	switch refusal(resp) {
+	if resp.StatusCode != http.StatusUnauthorized && resp.StatusCode != http.StatusBadRequest {
+		return resp, false, nil
+	}
+	switch ErrorCode(resp) {
 	case codeUseNonce:
 		// A server may judge iat as well, and there is no third try.
 		e.peer.learnClock(resp.Header, e.Now(), ahead)
@@ -362,10 +365,12 @@ func (p *peer) learnClock(h http.Header, now time.Time, used time.Duration) bool
 	return (ahead - used).Abs() >= clockResolution
 }
 
-// refusal returns the error code of a response that refuses a proof: that of a DPoP challenge, or of the JSON body
-// in which authorization servers report errors (RFC 6749 §5.2). The body can be read afterwards as if untouched.
-func refusal(resp *http.Response) (code string) {
-	if resp.StatusCode != http.StatusUnauthorized && resp.StatusCode != http.StatusBadRequest {
+// ErrorCode returns the error code of a response with a status from 400 to 499: that of a DPoP challenge, or of the
+// JSON body in which authorization servers report errors (RFC 6749 §5.2). It is empty if there is none. It tells
+// "use_dpop_nonce", which a [Transport] has answered already if the body permitted, from "invalid_token" and what
+// else asks for another token. The body can be read afterwards as if untouched.
+func ErrorCode(resp *http.Response) (code string) {
+	if resp.StatusCode < 400 || resp.StatusCode > 499 {
 		return ""
 	}
 	// A challenge that cannot be read, such as another scheme's, must not hide ours.

@@ -328,6 +328,40 @@ func TestTransportRetriesWithNonce(t *testing.T) {
 	}
 }
 
+func TestErrorCode(t *testing.T) {
+	jsonType := http.Header{"Content-Type": {"application/json"}}
+	challenge := func(fields ...string) http.Header { return http.Header{"Www-Authenticate": fields} }
+	for _, test := range []struct {
+		name   string
+		status int
+		header http.Header
+		body   string
+		want   string
+	}{
+		{"a token that expired", 401, challenge(`DPoP algs="ES256", error="invalid_token"`), "", "invalid_token"},
+		{"a missing scope", 403, challenge(`DPoP error="insufficient_scope", scope="a b"`), "", "insufficient_scope"},
+		{"a challenge rather than the body", 401, http.Header{"Www-Authenticate": {`DPoP error=a`}, "Content-Type": {"application/json"}},
+			`{"error":"b"}`, "a"},
+		{"a refused grant", 400, jsonType, `{"error":"invalid_grant"}`, "invalid_grant"},
+		{"no code", 401, challenge("DPoP"), "text", ""},
+		{"another scheme", 401, challenge(`Bearer error="invalid_token"`), "", ""},
+		{"success", 200, jsonType, `{"error":"x"}`, ""},
+		{"trouble of the server", 500, jsonType, `{"error":"x"}`, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			body := &countedBody{Reader: strings.NewReader(test.body)}
+			resp := &http.Response{StatusCode: test.status, Header: test.header, Body: body}
+			if got := dpop.ErrorCode(resp); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+			b, err := io.ReadAll(resp.Body)
+			if resp.Body.Close(); string(b) != test.body || err != nil || body.closed != 1 {
+				t.Errorf("then read %q (%v), closed %d times", b, err, body.closed)
+			}
+		})
+	}
+}
+
 func TestTransportRetriesOnce(t *testing.T) {
 	tr, n := newTransport(t, challenged("n1"), challenged("n2"), challenged("n3"))
 	if status, _ := do(t, tr, get(t)); status != 401 || len(n.hops) != 2 {
