@@ -85,7 +85,9 @@ type authServer struct {
 }
 
 func newAuthServer(t *testing.T) *authServer {
-	s := &authServer{t: t, nonce: "as-nonce", tokenType: "DPoP", bound: map[string]string{}, verifier: map[string]string{}}
+	s := &authServer{
+		t: t, nonce: "as-nonce", tokenType: "DPoP", bound: map[string]string{}, verifier: map[string]string{},
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /authorize", s.authorize)
 	mux.HandleFunc("POST /token", s.token)
@@ -100,7 +102,8 @@ func (s *authServer) authorize(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	code := rand.Text()
 	s.bound[code], s.verifier[code] = r.FormValue("dpop_jkt"), r.FormValue("code_challenge")
-	http.Redirect(w, r, r.FormValue("redirect_uri")+"?code="+code+"&state="+url.QueryEscape(r.FormValue("state")), http.StatusFound)
+	back := url.Values{"code": {code}, "state": {r.FormValue("state")}}
+	http.Redirect(w, r, r.FormValue("redirect_uri")+"?"+back.Encode(), http.StatusFound)
 }
 
 func (s *authServer) token(w http.ResponseWriter, r *http.Request) {
@@ -208,7 +211,9 @@ func TestOAuth2AuthorizationCodeAndRefresh(t *testing.T) {
 	ctx, tr := s.transports(t, api)
 	config := oauth2.Config{
 		ClientID: "app", RedirectURL: "http://127.0.0.1/callback",
-		Endpoint: oauth2.Endpoint{AuthURL: s.URL + "/authorize", TokenURL: s.URL + "/token", AuthStyle: oauth2.AuthStyleInParams},
+		Endpoint: oauth2.Endpoint{
+			AuthURL: s.URL + "/authorize", TokenURL: s.URL + "/token", AuthStyle: oauth2.AuthStyleInParams,
+		},
 	}
 	verifier := oauth2.GenerateVerifier()
 	code := authorizationCode(t, config.AuthCodeURL("state", oauth2.S256ChallengeOption(verifier),
@@ -248,7 +253,8 @@ func TestOAuth2BearerToken(t *testing.T) {
 		ctx, tr := s.transports(t, api)
 		config := clientcredentials.Config{ClientID: "service", ClientSecret: "secret", TokenURL: s.URL + "/token"}
 		tr.Token = boundToken(config.TokenSource(ctx))
-		if _, err := tr.RoundTrip(request(t, "GET", api.URL, nil)); err == nil || !strings.Contains(err.Error(), "not bound") {
+		_, err := tr.RoundTrip(request(t, "GET", api.URL, nil))
+		if err == nil || !strings.Contains(err.Error(), "not bound") {
 			t.Errorf("token_type %q: %v", cmp.Or(s.tokenType, "none"), err)
 		}
 	}

@@ -50,8 +50,8 @@ func softHSM(t *testing.T) *crypto11.Context {
 		t.Fatal(err)
 	}
 	t.Setenv("SOFTHSM2_CONF", config)
-	output, err := exec.Command(util, "--init-token", "--free", "--label", "client", "--pin", "1234", "--so-pin", "5678").CombinedOutput()
-	if err != nil {
+	initialise := exec.Command(util, "--init-token", "--free", "--label", "client", "--pin", "1234", "--so-pin", "5678")
+	if output, err := initialise.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, output)
 	}
 	token, err := crypto11.Configure(&crypto11.Config{Path: module, TokenLabel: "client", Pin: "1234"})

@@ -158,7 +158,7 @@ type proofClaims struct {
 func (s *Signer) Sign(o ProofOptions) (string, error) {
 	claims, err := o.claims()
 	if err != nil {
-		return "", fmt.Errorf("dpop.ProofOptions: %w", err)
+		return "", err
 	}
 	payload, err := json.Marshal(claims)
 	if err != nil {
@@ -174,14 +174,14 @@ func (s *Signer) Sign(o ProofOptions) (string, error) {
 
 func (o *ProofOptions) claims() (*proofClaims, error) {
 	if !challenge.IsToken(o.Method) {
-		return nil, errors.New("Method is not an HTTP method: give one such as GET")
+		return nil, errors.New("dpop.ProofOptions.Method: not an HTTP method: give one such as GET")
 	}
 	target, err := parseURI(o.URL)
 	if err != nil {
-		return nil, fmt.Errorf("URL: %w: give one such as https://api.example.com/accounts", err)
+		return nil, fmt.Errorf("dpop.ProofOptions.URL: %w: give one such as https://api.example.com/accounts", err)
 	}
 	if o.Nonce != "" && !validNonce(o.Nonce) {
-		return nil, errors.New("Nonce has characters that no nonce may have: give the value of a DPoP-Nonce field")
+		return nil, errors.New("dpop.ProofOptions.Nonce: not a nonce: give the value of a DPoP-Nonce field")
 	}
 	c := &proofClaims{
 		// 128 bits or more, so that no two proofs share one (RFC 9449 §4.2).

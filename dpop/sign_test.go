@@ -240,7 +240,7 @@ func TestSignRefuses(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			proof, err := signer.Sign(test.o)
-			if proof != "" || err == nil || !strings.HasPrefix(err.Error(), "dpop.ProofOptions: "+test.want) {
+			if proof != "" || err == nil || !strings.HasPrefix(err.Error(), "dpop.ProofOptions."+test.want+": ") {
 				t.Errorf("got %q, %v, want an error about %s", proof, err, test.want)
 			}
 		})

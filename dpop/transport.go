@@ -265,7 +265,10 @@ func (e *exchange) fetchToken() (err error) {
 // may depend on the response, so waiting for their end could wait for ever.
 func (e *exchange) keepBody() error {
 	r := e.req
-	if r.Body == nil || r.Body == http.NoBody || r.GetBody != nil || r.ContentLength <= 0 || r.ContentLength > e.MaxKept {
+	if r.Body == nil || r.Body == http.NoBody || r.GetBody != nil {
+		return nil
+	}
+	if r.ContentLength <= 0 || r.ContentLength > e.MaxKept {
 		return nil
 	}
 	// One octet more shows net/http a body that is longer than it says, which it refuses.

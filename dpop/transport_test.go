@@ -224,9 +224,13 @@ func TestTransportLearnsNonces(t *testing.T) {
 			do(t, tr, get(t))
 			do(t, tr, get(t))
 			do(t, tr, get(t)) // an answer without a nonce takes none away
-			if len(n.hops) != 3 || n.hops[1].proof.claims["nonce"] != test.want || n.hops[2].proof.claims["nonce"] != test.want {
-				t.Errorf("%d requests, nonces %v and %v, want %v", len(n.hops),
-					n.hops[1].proof.claims["nonce"], n.hops[2].proof.claims["nonce"], test.want)
+			if len(n.hops) != 3 {
+				t.Fatalf("%d requests", len(n.hops))
+			}
+			for _, h := range n.hops[1:] {
+				if got := h.proof.claims["nonce"]; got != test.want {
+					t.Errorf("nonce %v, want %v", got, test.want)
+				}
 			}
 		})
 	}
@@ -238,8 +242,9 @@ func TestTransportKeepsOriginsApart(t *testing.T) {
 	do(t, tr, get(t))
 	for _, other := range tr.Origins[1:] {
 		do(t, tr, request(t, "GET", other, nil))
-		if sent := n.hops[len(n.hops)-1]; sent.proof.claims["nonce"] != nil || sent.Header.Get("Authorization") != "DPoP token" {
-			t.Errorf("%s: nonce %v, Authorization %q", other, sent.proof.claims["nonce"], sent.Header.Get("Authorization"))
+		sent := n.hops[len(n.hops)-1]
+		if got := sent.Header.Get("Authorization"); sent.proof.claims["nonce"] != nil || got != "DPoP token" {
+			t.Errorf("%s: nonce %v, Authorization %q", other, sent.proof.claims["nonce"], got)
 		}
 	}
 	do(t, tr, request(t, "GET", "HTTPS://API.example.com:443/x", nil))
@@ -277,8 +282,9 @@ func TestTransportRetriesWithNonce(t *testing.T) {
 		{"status 400", challenge(400, useNonce), true},
 		{"JSON of an authorization server", json(400, "application/json", `{"error":"use_dpop_nonce"}`), true},
 		{"JSON with status 401", json(401, "application/json;charset=UTF-8", `{"error":"use_dpop_nonce","x":1}`), true},
-		{"JSON beside a challenge that says nothing", answer{status: 401, body: strings.NewReader(`{"error":"use_dpop_nonce"}`),
-			fields: http.Header{"DPoP-Nonce": {"n"}, "WWW-Authenticate": {"DPoP"}, "Content-Type": {"application/json"}}}, true},
+		{"JSON beside a challenge that says nothing", answer{
+			status: 401, body: strings.NewReader(`{"error":"use_dpop_nonce"}`), fields: http.Header{
+				"DPoP-Nonce": {"n"}, "WWW-Authenticate": {"DPoP"}, "Content-Type": {"application/json"}}}, true},
 
 		{"success", challenge(200, useNonce), false},
 		{"status 403", challenge(403, useNonce), false},
@@ -340,8 +346,8 @@ func TestErrorCode(t *testing.T) {
 	}{
 		{"a token that expired", 401, challenge(`DPoP algs="ES256", error="invalid_token"`), "", "invalid_token"},
 		{"a missing scope", 403, challenge(`DPoP error="insufficient_scope", scope="a b"`), "", "insufficient_scope"},
-		{"a challenge rather than the body", 401, http.Header{"Www-Authenticate": {`DPoP error=a`}, "Content-Type": {"application/json"}},
-			`{"error":"b"}`, "a"},
+		{"a challenge rather than the body", 401, http.Header{
+			"Www-Authenticate": {`DPoP error=a`}, "Content-Type": {"application/json"}}, `{"error":"b"}`, "a"},
 		{"a refused grant", 400, jsonType, `{"error":"invalid_grant"}`, "invalid_grant"},
 		{"no code", 401, challenge("DPoP"), "text", ""},
 		{"another scheme", 401, challenge(`Bearer error="invalid_token"`), "", ""},
@@ -642,7 +648,8 @@ func TestTransportClockLimits(t *testing.T) {
 		hops    int
 	}{
 		{"a refused proof", refuse(`DPoP error="invalid_dpop_proof"`, hourAhead), time.Hour, 2},
-		{"a refused proof, told by an authorization server", answer{status: 400, body: strings.NewReader(`{"error":"invalid_dpop_proof"}`),
+		{"a refused proof, told by an authorization server", answer{
+			status: 400, body: strings.NewReader(`{"error":"invalid_dpop_proof"}`),
 			fields: http.Header{"Content-Type": {"application/json"}, "Date": {hourAhead}}}, time.Hour, 2},
 		{"success", answer{fields: http.Header{"Date": {hourAhead}}}, 0, 1},
 		{"another refusal", refuse(`DPoP error="invalid_token"`, hourAhead), 0, 1},
@@ -695,8 +702,11 @@ func TestTransportWithoutToken(t *testing.T) {
 		t.Fatalf("%d requests", len(n.hops))
 	}
 	for _, h := range n.hops {
-		if user, _, _ := h.BasicAuth(); user != "client" || h.proof.claims["ath"] != nil || h.body != "grant_type=client_credentials" {
-			t.Errorf("sent %v with body %q, proof %v", h.Header, h.body, h.proof.claims)
+		if user, _, _ := h.BasicAuth(); user != "client" || h.proof.claims["ath"] != nil {
+			t.Errorf("sent %v with proof %v", h.Header, h.proof.claims)
+		}
+		if h.body != "grant_type=client_credentials" {
+			t.Errorf("sent body %q", h.body)
 		}
 	}
 }
@@ -710,7 +720,8 @@ func TestTransportPrime(t *testing.T) {
 	if status, _ := do(t, tr, upload); status != 200 || len(n.hops) != 2 {
 		t.Fatalf("status %d after %d requests", status, len(n.hops))
 	}
-	if prime, put := n.hops[0], n.hops[1]; prime.Method != "GET" || put.proof.claims["nonce"] != "n" || put.body != "a stream" {
+	prime, put := n.hops[0], n.hops[1]
+	if prime.Method != "GET" || put.proof.claims["nonce"] != "n" || put.body != "a stream" {
 		t.Errorf("primed with %s, then nonce %v", prime.Method, put.proof.claims["nonce"])
 	}
 
@@ -780,8 +791,11 @@ func TestTransportErrors(t *testing.T) {
 			r := request(t, "POST", poptest.URL, body)
 			r.ContentLength = 4
 			resp, err := tr.RoundTrip(test.edit(r, tr))
-			if resp != nil || err == nil || !strings.Contains(err.Error(), test.text) || test.want != nil && !errors.Is(err, test.want) {
-				t.Errorf("got %v, %v, want %v", resp, err, test.want)
+			if resp != nil || err == nil || !strings.Contains(err.Error(), test.text) {
+				t.Fatalf("got %v, %v, want an error with %q", resp, err, test.text)
+			}
+			if test.want != nil && !errors.Is(err, test.want) {
+				t.Errorf("got %v, want %v", err, test.want)
 			}
 			if len(n.hops) != 0 || body.closed != 1 {
 				t.Errorf("%d requests, body closed %d times", len(n.hops), body.closed)
@@ -817,7 +831,9 @@ func TestTransportValidate(t *testing.T) {
 		{"a pattern", func(tr *dpop.Transport) { tr.Origins = []string{"https://*.example.com"} }, "scheme and host"},
 		{"the second origin", func(tr *dpop.Transport) { tr.Origins = append(tr.Origins, "") }, `""`},
 		{"without TLS", func(tr *dpop.Transport) { tr.Origins = []string{"http://api.example.com"} }, "InsecureAllowHTTP"},
-		{"without TLS to a host that sounds local", func(tr *dpop.Transport) { tr.Origins = []string{"http://localhost.example.com"} }, "InsecureAllowHTTP"},
+		{"without TLS to a host that sounds local", func(tr *dpop.Transport) {
+			tr.Origins = []string{"http://localhost.example.com"}
+		}, "InsecureAllowHTTP"},
 		{"without TLS on purpose", func(tr *dpop.Transport) {
 			tr.Origins, tr.InsecureAllowHTTP = []string{"http://api.example.com"}, true
 		}, ""},

@@ -103,7 +103,8 @@ func decodeJWK(raw []byte) (crypto.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(stored.(crypto.Signer).Public()) {
+	named := stored.(crypto.Signer).Public()
+	if public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(named) {
 		return nil, fmt.Errorf("%w: its public key does not belong to the private key", ErrFormat)
 	}
 	return key, nil

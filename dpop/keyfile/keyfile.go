@@ -103,7 +103,8 @@ func (f File) read() ([]byte, error) {
 		return nil, err
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
-		return nil, fmt.Errorf("%w: its mode is %#o: make a new key if someone may have read it, else run chmod 600", ErrExposed, mode)
+		return nil, fmt.Errorf("%w: its mode is %#o: make a new key if someone may have read it, else run chmod 600",
+			ErrExposed, mode)
 	}
 	raw, err := io.ReadAll(io.LimitReader(file, maxSize+1))
 	if err == nil && len(raw) > maxSize {

@@ -38,7 +38,8 @@ func bindings(t *testing.T) func(path string) map[string]string {
 		cmd.Dir = folder
 		return cmd.CombinedOutput()
 	}
-	output, err := run("mod", "edit", "-module=example.com/bindings", "-require="+module+"@v0.0.0", "-replace="+module+"="+root)
+	output, err := run("mod", "edit", "-module=example.com/bindings",
+		"-require="+module+"@v0.0.0", "-replace="+module+"="+root)
 	if err != nil {
 		t.Fatalf("%v: %s", err, output)
 	}

@@ -71,8 +71,8 @@ func (s *Signer) Thumbprint() string { return s.signer.Thumbprint() }
 func (s *Signer) PublicJWK() string { return s.signer.PublicJWK() }
 
 // NeedsNonce reports whether a response asks for the nonce in its DPoP-Nonce field, so that the request should be
-// sent again, once, with a new proof (RFC 9449 §8 and §9). wwwAuthenticate is the value of that field, several joined
-// with commas. body is the text of the response if it is JSON, as of a token endpoint, else empty.
+// sent again, once, with a new proof (RFC 9449 §8 and §9). wwwAuthenticate is the value of that field, several
+// joined with commas. body is the text of the response if it is JSON, as of a token endpoint, else empty.
 func NeedsNonce(status int, wwwAuthenticate, body string) bool {
 	if status != http.StatusUnauthorized && status != http.StatusBadRequest {
 		return false
@@ -121,8 +121,9 @@ func (k *platformKey) Sign(_ io.Reader, digest []byte, _ crypto.SignerOpts) ([]b
 	if ecdsa.VerifyASN1(k.public, digest, signature) {
 		return signature, nil
 	}
-	if der, err := fromCoordinates(signature, coordinate(k.public.Curve)); err == nil && ecdsa.VerifyASN1(k.public, digest, der) {
-		return der, nil
+	joined, err := fromCoordinates(signature, coordinate(k.public.Curve))
+	if err == nil && ecdsa.VerifyASN1(k.public, digest, joined) {
+		return joined, nil
 	}
 	return nil, errors.New("SignDigest did not return a signature of the digest by the key: it must not hash again " +
 		"(iOS: ecdsaSignatureDigestX962SHA256; Android: NONEwithECDSA)")
