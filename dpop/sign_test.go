@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"io"
@@ -118,6 +119,26 @@ func TestSignerKeepsLeadingZeros(t *testing.T) {
 	compact, _ := jose.Split(proof)
 	if got, err := jose.Decode(compact.Signature); !bytes.Equal(got, want) {
 		t.Errorf("signature %x (%v), want %x", got, err, want)
+	}
+}
+
+// The salt of a PSS signature is as long as the hash (RFC 7518 §3.5); some servers accept no other.
+func TestSignerSalt(t *testing.T) {
+	for alg, hash := range map[string]crypto.Hash{"PS256": crypto.SHA256, "PS384": crypto.SHA384, "PS512": crypto.SHA512} {
+		key := poptest.NewKey(alg)
+		proof, err := newTestSigner(t, key).Sign(dpop.ProofOptions{Method: "GET", URL: poptest.URL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		compact, _ := jose.Split(proof)
+		signature, _ := jose.Decode(compact.Signature)
+		digest := hash.New()
+		digest.Write([]byte(compact.Input))
+		public := key.Private.Public().(*rsa.PublicKey)
+		exact := &rsa.PSSOptions{SaltLength: hash.Size(), Hash: hash}
+		if err := rsa.VerifyPSS(public, hash, digest.Sum(nil), signature, exact); err != nil {
+			t.Errorf("%s: %v", alg, err)
+		}
 	}
 }
 

@@ -376,11 +376,13 @@ func TestTransportRetriesOnce(t *testing.T) {
 	if do(t, tr, get(t)); n.hops[2].proof.claims["nonce"] != "n2" {
 		t.Errorf("nonce %v, want the one of the second refusal", n.hops[2].proof.claims["nonce"])
 	}
-	tr, n = newTransport(t, challenged("same"))
-	do(t, tr, get(t))
-	do(t, tr, get(t))
-	if len(n.hops) != 3 {
-		t.Errorf("%d requests, want no second with the nonce that was just refused", len(n.hops))
+	withoutNonce := answer{status: 401, fields: http.Header{"WWW-Authenticate": {useNonce}}}
+	for name, second := range map[string]answer{"the nonce that it refused": challenged("n"), "none": withoutNonce} {
+		tr, n = newTransport(t, challenged("n"), ok(), second, ok())
+		do(t, tr, get(t))
+		if status, _ := do(t, tr, get(t)); status != 401 || len(n.hops) != 3 {
+			t.Errorf("a server that supplies %s: status %d after %d requests", name, status, len(n.hops)-2)
+		}
 	}
 }
 
@@ -746,40 +748,41 @@ func TestTransportPrime(t *testing.T) {
 func TestTransportErrors(t *testing.T) {
 	failed := errors.New("failed")
 	for _, test := range []struct {
-		name string
-		edit func(*http.Request, *dpop.Transport) *http.Request
-		want error
-		text string
+		name   string
+		length int64 // of the body, which is kept if it is known
+		edit   func(*http.Request, *dpop.Transport) *http.Request
+		want   error
+		text   string
 	}{
-		{"the token source", func(r *http.Request, tr *dpop.Transport) *http.Request {
+		{"the token source", 4, func(r *http.Request, tr *dpop.Transport) *http.Request {
 			tr.Token = func(context.Context) (string, error) { return "", failed }
 			return r
 		}, failed, "access token"},
-		{"an empty token", func(r *http.Request, tr *dpop.Transport) *http.Request {
+		{"an empty token", 4, func(r *http.Request, tr *dpop.Transport) *http.Request {
 			tr.Token = func(context.Context) (string, error) { return "", nil }
 			return r
 		}, nil, "access token"},
-		{"a token with a line break", func(r *http.Request, tr *dpop.Transport) *http.Request {
+		{"a token with a line break", 4, func(r *http.Request, tr *dpop.Transport) *http.Request {
 			tr.Token = func(context.Context) (string, error) { return "a\r\nb", nil }
 			return r
 		}, nil, "access token"},
-		{"the body", func(r *http.Request, tr *dpop.Transport) *http.Request {
+		{"the body", 4, func(r *http.Request, tr *dpop.Transport) *http.Request {
 			r.Body.(*countedBody).Reader = readFunc(func([]byte) (int, error) { return 0, failed })
 			return r
 		}, failed, "request body"},
-		{"the key", func(r *http.Request, tr *dpop.Transport) *http.Request {
+		{"the key", -1, func(r *http.Request, tr *dpop.Transport) *http.Request {
 			tr.Signer, _ = dpop.NewSigner(oddSigner{poptest.ClientKey().Private.Public(), nil, failed}, "")
 			return r
 		}, failed, "signature"},
-		{"the method", func(r *http.Request, tr *dpop.Transport) *http.Request {
+		{"the method", -1, func(r *http.Request, tr *dpop.Transport) *http.Request {
 			r.Method = "GET IT"
 			return r
 		}, nil, "Method"},
-		{"the settings", func(r *http.Request, tr *dpop.Transport) *http.Request {
+		{"the settings", 4, func(r *http.Request, tr *dpop.Transport) *http.Request {
 			tr.Signer = nil
 			return r
 		}, nil, "Signer"},
-		{"the context", func(r *http.Request, tr *dpop.Transport) *http.Request {
+		{"the context", 4, func(r *http.Request, tr *dpop.Transport) *http.Request {
 			ctx, cancel := context.WithCancel(r.Context())
 			cancel()
 			return r.WithContext(ctx)
@@ -789,7 +792,7 @@ func TestTransportErrors(t *testing.T) {
 			tr, n := newTransport(t, ok())
 			body := &countedBody{Reader: strings.NewReader("data")}
 			r := request(t, "POST", poptest.URL, body)
-			r.ContentLength = 4
+			r.ContentLength = test.length
 			resp, err := tr.RoundTrip(test.edit(r, tr))
 			if resp != nil || err == nil || !strings.Contains(err.Error(), test.text) {
 				t.Fatalf("got %v, %v, want an error with %q", resp, err, test.text)
