@@ -253,7 +253,7 @@ func TestOAuth2BearerToken(t *testing.T) {
 		ctx, tr := s.transports(t, api)
 		config := clientcredentials.Config{ClientID: "service", ClientSecret: "secret", TokenURL: s.URL + "/token"}
 		tr.Token = boundToken(config.TokenSource(ctx))
-		_, err := tr.RoundTrip(request(t, "GET", api.URL, nil))
+		_, err := tr.RoundTrip(newRequest(t, "GET", api.URL, nil))
 		if err == nil || !strings.Contains(err.Error(), "not bound") {
 			t.Errorf("token_type %q: %v", cmp.Or(s.tokenType, "none"), err)
 		}
@@ -263,7 +263,7 @@ func TestOAuth2BearerToken(t *testing.T) {
 // authorizationCode follows the user's browser up to the redirect back to the client.
 func authorizationCode(t *testing.T, authorizeURL string) string {
 	t.Helper()
-	resp, err := http.DefaultTransport.RoundTrip(request(t, "GET", authorizeURL, nil))
+	resp, err := http.DefaultTransport.RoundTrip(newRequest(t, "GET", authorizeURL, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

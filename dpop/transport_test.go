@@ -85,7 +85,7 @@ func (n *network) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: a.status, Header: header, Body: body, Request: r}, nil
 }
 
-func ok() answer { return answer{} }
+func accepted() answer { return answer{} }
 
 // challenged demands a nonce, as resource servers do.
 func challenged(nonce string) answer {
@@ -105,8 +105,8 @@ func newTransport(t testing.TB, answers ...answer) (*dpop.Transport, *network) {
 	}, n
 }
 
-// do sends a request and returns the status and the body of the answer.
-func do(t testing.TB, tr http.RoundTripper, r *http.Request) (int, string) {
+// send sends a request and returns the status and the body of the answer.
+func send(t testing.TB, tr http.RoundTripper, r *http.Request) (int, string) {
 	t.Helper()
 	resp, err := tr.RoundTrip(r)
 	if err != nil {
@@ -120,7 +120,7 @@ func do(t testing.TB, tr http.RoundTripper, r *http.Request) (int, string) {
 	return resp.StatusCode, string(b)
 }
 
-func request(t testing.TB, method, url string, body io.Reader) *http.Request {
+func newRequest(t testing.TB, method, url string, body io.Reader) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, body)
 	if err != nil {
@@ -129,15 +129,15 @@ func request(t testing.TB, method, url string, body io.Reader) *http.Request {
 	return r
 }
 
-func get(t testing.TB) *http.Request { return request(t, "GET", poptest.URL, nil) }
+func getAccounts(t testing.TB) *http.Request { return newRequest(t, "GET", poptest.URL, nil) }
 
 func TestTransportSendsTokenAndProof(t *testing.T) {
-	tr, n := newTransport(t, ok())
-	r := request(t, "", poptest.URL+"/%7e%2F?a=b#c", nil)
+	tr, n := newTransport(t, accepted())
+	r := newRequest(t, "", poptest.URL+"/%7e%2F?a=b#c", nil)
 	r.Header.Set("Authorization", "Basic dXNlcg==")
 	r.Header.Set("DPoP", "old")
 	r.Header.Set("Accept", "text/plain")
-	do(t, tr, r)
+	send(t, tr, r)
 	sent := n.hops[0]
 	if got := sent.Header["Authorization"]; !reflect.DeepEqual(got, []string{"DPoP token"}) {
 		t.Errorf("Authorization %q", got)
@@ -152,7 +152,7 @@ func TestTransportSendsTokenAndProof(t *testing.T) {
 			t.Errorf("%s is %v, want %v", name, sent.proof.claims[name], value)
 		}
 	}
-	do(t, tr, r)
+	send(t, tr, r)
 	if n.hops[0].proof.claims["jti"] == n.hops[1].proof.claims["jti"] {
 		t.Error("two requests share one proof")
 	}
@@ -160,14 +160,14 @@ func TestTransportSendsTokenAndProof(t *testing.T) {
 
 // RoundTrip must not change the request that it is given, and must close its body.
 func TestTransportLeavesRequestAlone(t *testing.T) {
-	tr, _ := newTransport(t, challenged("n1"), ok())
+	tr, _ := newTransport(t, challenged("n1"), accepted())
 	body := &countedBody{Reader: strings.NewReader("data")}
-	r := request(t, "POST", poptest.URL, body)
+	r := newRequest(t, "POST", poptest.URL, body)
 	r.ContentLength = 4
 	r.Header.Set("Accept", "*/*")
 	r.Trailer = http.Header{"Checksum": nil}
 	header := r.Header.Clone()
-	do(t, tr, r)
+	send(t, tr, r)
 	if !reflect.DeepEqual(r.Header, header) || r.Body != body || r.GetBody != nil || r.ContentLength != 4 {
 		t.Errorf("the request was changed: %v", r)
 	}
@@ -175,21 +175,21 @@ func TestTransportLeavesRequestAlone(t *testing.T) {
 		t.Errorf("the body was closed %d times", body.closed)
 	}
 	r = &http.Request{URL: &url.URL{Scheme: "https", Host: "api.example.com"}}
-	if do(t, tr, r); r.Header != nil {
+	if send(t, tr, r); r.Header != nil {
 		t.Errorf("the request was changed: %v", r)
 	}
 }
 
 // Trailers are filled in while the body is read, in the map of the request that the caller holds.
 func TestTransportKeepsTrailers(t *testing.T) {
-	tr, n := newTransport(t, ok())
-	r := request(t, "POST", poptest.URL, nil)
+	tr, n := newTransport(t, accepted())
+	r := newRequest(t, "POST", poptest.URL, nil)
 	r.Trailer = http.Header{"Checksum": nil}
 	r.Body = &countedBody{Reader: readFunc(func([]byte) (int, error) {
 		r.Trailer.Set("Checksum", "x")
 		return 0, io.EOF
 	})}
-	do(t, tr, r)
+	send(t, tr, r)
 	if got := n.hops[0].Trailer.Get("Checksum"); got != "x" {
 		t.Errorf("trailer %q", got)
 	}
@@ -220,10 +220,10 @@ func TestTransportLearnsNonces(t *testing.T) {
 		{"not above 2 KiB", with(200, strings.Repeat("n", 2049)), nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			tr, n := newTransport(t, test.a, ok())
-			do(t, tr, get(t))
-			do(t, tr, get(t))
-			do(t, tr, get(t)) // an answer without a nonce takes none away
+			tr, n := newTransport(t, test.a, accepted())
+			send(t, tr, getAccounts(t))
+			send(t, tr, getAccounts(t))
+			send(t, tr, getAccounts(t)) // an answer without a nonce takes none away
 			if len(n.hops) != 3 {
 				t.Fatalf("%d requests", len(n.hops))
 			}
@@ -237,17 +237,17 @@ func TestTransportLearnsNonces(t *testing.T) {
 }
 
 func TestTransportKeepsOriginsApart(t *testing.T) {
-	tr, n := newTransport(t, answer{fields: http.Header{"DPoP-Nonce": {"n"}}}, ok())
+	tr, n := newTransport(t, answer{fields: http.Header{"DPoP-Nonce": {"n"}}}, accepted())
 	tr.Origins = append(tr.Origins, "https://api.example.com:8443", "https://other.example.com")
-	do(t, tr, get(t))
+	send(t, tr, getAccounts(t))
 	for _, other := range tr.Origins[1:] {
-		do(t, tr, request(t, "GET", other, nil))
+		send(t, tr, newRequest(t, "GET", other, nil))
 		sent := n.hops[len(n.hops)-1]
 		if got := sent.Header.Get("Authorization"); sent.proof.claims["nonce"] != nil || got != "DPoP token" {
 			t.Errorf("%s: nonce %v, Authorization %q", other, sent.proof.claims["nonce"], got)
 		}
 	}
-	do(t, tr, request(t, "GET", "HTTPS://API.example.com:443/x", nil))
+	send(t, tr, newRequest(t, "GET", "HTTPS://API.example.com:443/x", nil))
 	if sent := n.hops[3]; sent.proof.claims["nonce"] != "n" {
 		t.Errorf("one origin written in two ways: nonce %v", sent.proof.claims["nonce"])
 	}
@@ -312,8 +312,8 @@ func TestTransportRetriesWithNonce(t *testing.T) {
 				body = string(b)
 				test.a.body = strings.NewReader(body)
 			}
-			tr, n := newTransport(t, test.a, ok())
-			status, read := do(t, tr, get(t))
+			tr, n := newTransport(t, test.a, accepted())
+			status, read := send(t, tr, getAccounts(t))
 			if !test.again {
 				if len(n.hops) != 1 || status != test.a.status || read != body {
 					t.Errorf("%d requests, status %d, body %.40q", len(n.hops), status, read)
@@ -370,17 +370,17 @@ func TestErrorCode(t *testing.T) {
 
 func TestTransportRetriesOnce(t *testing.T) {
 	tr, n := newTransport(t, challenged("n1"), challenged("n2"), challenged("n3"))
-	if status, _ := do(t, tr, get(t)); status != 401 || len(n.hops) != 2 {
+	if status, _ := send(t, tr, getAccounts(t)); status != 401 || len(n.hops) != 2 {
 		t.Errorf("status %d after %d requests", status, len(n.hops))
 	}
-	if do(t, tr, get(t)); n.hops[2].proof.claims["nonce"] != "n2" {
+	if send(t, tr, getAccounts(t)); n.hops[2].proof.claims["nonce"] != "n2" {
 		t.Errorf("nonce %v, want the one of the second refusal", n.hops[2].proof.claims["nonce"])
 	}
 	withoutNonce := answer{status: 401, fields: http.Header{"WWW-Authenticate": {useNonce}}}
 	for name, second := range map[string]answer{"the nonce that it refused": challenged("n"), "none": withoutNonce} {
-		tr, n = newTransport(t, challenged("n"), ok(), second, ok())
-		do(t, tr, get(t))
-		if status, _ := do(t, tr, get(t)); status != 401 || len(n.hops) != 3 {
+		tr, n = newTransport(t, challenged("n"), accepted(), second, accepted())
+		send(t, tr, getAccounts(t))
+		if status, _ := send(t, tr, getAccounts(t)); status != 401 || len(n.hops) != 3 {
 			t.Errorf("a server that supplies %s: status %d after %d requests", name, status, len(n.hops)-2)
 		}
 	}
@@ -414,13 +414,13 @@ func TestTransportBodies(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			refused := challenged("n")
 			refused.body = strings.NewReader("refused")
-			tr, n := newTransport(t, refused, ok())
-			r := request(t, "POST", poptest.URL, test.body)
+			tr, n := newTransport(t, refused, accepted())
+			r := newRequest(t, "POST", poptest.URL, test.body)
 			r.ContentLength = test.length
 			if test.edit != nil {
 				test.edit(r, tr)
 			}
-			status, body := do(t, tr, r)
+			status, body := send(t, tr, r)
 			if test.again && (len(n.hops) != 2 || status != 200 || n.hops[1].body != n.hops[0].body) {
 				t.Errorf("%d requests, status %d", len(n.hops), status)
 			}
@@ -441,7 +441,7 @@ func TestTransportWrongLength(t *testing.T) {
 	for _, length := range []int64{3, 5} {
 		tr, _ := newTransport(t)
 		tr.Base, tr.Origins = nil, []string{server.URL}
-		r := request(t, "POST", server.URL, &countedBody{Reader: strings.NewReader("data")})
+		r := newRequest(t, "POST", server.URL, &countedBody{Reader: strings.NewReader("data")})
 		r.ContentLength = length
 		if resp, err := tr.RoundTrip(r); err == nil || !strings.Contains(err.Error(), "ContentLength") {
 			t.Errorf("4 octets with ContentLength %d: got %v, %v", length, resp, err)
@@ -464,8 +464,8 @@ func TestTransportDrainsFirstResponse(t *testing.T) {
 			}), size)
 			refused := challenged("n")
 			refused.body = body
-			tr, n := newTransport(t, refused, ok())
-			if status, _ := do(t, tr, get(t)); status != 200 || len(n.hops) != 2 || body.closed != 1 {
+			tr, n := newTransport(t, refused, accepted())
+			if status, _ := send(t, tr, getAccounts(t)); status != 200 || len(n.hops) != 2 || body.closed != 1 {
 				t.Errorf("status %d after %d requests, closed %d times", status, len(n.hops), body.closed)
 			}
 			if read < min(size, 1000) || read > 64<<10 {
@@ -496,11 +496,11 @@ func TestTransportOtherOrigins(t *testing.T) {
 				t.Error("the token was asked for")
 				return "token", nil
 			}
-			r := request(t, "GET", test.url, nil)
+			r := newRequest(t, "GET", test.url, nil)
 			if test.host != "" {
 				r.Host = test.host
 			}
-			if status, body := do(t, tr, r); status != 401 || body != "refused" || len(n.hops) != 1 {
+			if status, body := send(t, tr, r); status != 401 || body != "refused" || len(n.hops) != 1 {
 				t.Errorf("status %d after %d requests", status, len(n.hops))
 			}
 			if sent := n.hops[0]; sent.Request != r || len(sent.Header) != 0 {
@@ -512,12 +512,12 @@ func TestTransportOtherOrigins(t *testing.T) {
 
 // A Host on the list is what the server sees; an international name is proven as it is sent.
 func TestTransportHost(t *testing.T) {
-	tr, n := newTransport(t, ok())
+	tr, n := newTransport(t, accepted())
 	tr.Origins = []string{"https://10.0.0.1:8443", "https://api.example.com:8443", "https://xn--bcher-kva.example"}
-	r := request(t, "GET", "https://10.0.0.1:8443/a", nil)
+	r := newRequest(t, "GET", "https://10.0.0.1:8443/a", nil)
 	r.Host = "api.example.com:8443"
-	do(t, tr, r)
-	do(t, tr, request(t, "GET", "https://bücher.example/a", nil))
+	send(t, tr, r)
+	send(t, tr, newRequest(t, "GET", "https://bücher.example/a", nil))
 	for i, want := range []string{"https://api.example.com:8443/a", "https://xn--bcher-kva.example/a"} {
 		if got := n.hops[i].proof.claims["htu"]; got != want {
 			t.Errorf("htu %v, want %s", got, want)
@@ -565,7 +565,7 @@ func TestTransportRedirects(t *testing.T) {
 		got = nil
 		tr, _ := newTransport(t)
 		tr.Base, tr.Origins = nil, []string{first.URL, second.URL}
-		resp, err := (&http.Client{Transport: tr}).Do(request(t, "POST", first.URL+path, strings.NewReader("data")))
+		resp, err := (&http.Client{Transport: tr}).Do(newRequest(t, "POST", first.URL+path, strings.NewReader("data")))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -615,23 +615,23 @@ func TestTransportLearnsClock(t *testing.T) {
 		{"without a battery", -50 * 365 * 24 * time.Hour, 1, 1, 401},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			tr, n := newTransport(t, ok())
+			tr, n := newTransport(t, accepted())
 			server, client := poptest.NewClock(), poptest.NewClock()
 			client.Advance(test.off)
 			tr.Base, tr.Now = &timeKeeper{n, server.Now, "invalid_dpop_proof"}, client.Now
 			for i, want := range []int{test.first, test.next} {
 				before := len(n.hops)
-				if status, _ := do(t, tr, get(t)); status != test.status || len(n.hops)-before != want {
+				if status, _ := send(t, tr, getAccounts(t)); status != test.status || len(n.hops)-before != want {
 					t.Errorf("request %d: status %d after %d attempts, want %d after %d",
 						i+1, status, len(n.hops)-before, test.status, want)
 				}
 			}
 			client.Set(server.Now())
-			if status, _ := do(t, tr, get(t)); status != 200 || len(n.hops) > test.first+test.next+2 {
+			if status, _ := send(t, tr, getAccounts(t)); status != 200 || len(n.hops) > test.first+test.next+2 {
 				t.Errorf("with the clock set right: status %d after %d attempts", status, len(n.hops))
 			}
 			before := len(n.hops)
-			if do(t, tr, get(t)); len(n.hops) != before+1 {
+			if send(t, tr, getAccounts(t)); len(n.hops) != before+1 {
 				t.Error("the old difference was not forgotten")
 			}
 		})
@@ -661,14 +661,14 @@ func TestTransportClockLimits(t *testing.T) {
 		{"a second", refuse(`DPoP error="invalid_dpop_proof"`, poptest.Now.Add(time.Second).Format(http.TimeFormat)), 0, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			tr, n := newTransport(t, test.a, ok())
+			tr, n := newTransport(t, test.a, accepted())
 			tr.Origins = append(tr.Origins, "https://other.example.com")
-			do(t, tr, get(t))
+			send(t, tr, getAccounts(t))
 			if len(n.hops) != test.hops {
 				t.Errorf("%d attempts, want %d", len(n.hops), test.hops)
 			}
-			do(t, tr, get(t))
-			do(t, tr, request(t, "GET", "https://other.example.com", nil))
+			send(t, tr, getAccounts(t))
+			send(t, tr, newRequest(t, "GET", "https://other.example.com", nil))
 			last := n.hops[len(n.hops)-2:]
 			if iat := last[0].proof.claims["iat"]; iat != float64(poptest.Now.Add(test.learned).Unix()) {
 				t.Errorf("iat is off by %v s, want %v", iat.(float64)-float64(poptest.Now.Unix()), test.learned)
@@ -684,8 +684,8 @@ func TestTransportClockLimits(t *testing.T) {
 func TestTransportLearnsNonceAndClockTogether(t *testing.T) {
 	refused := challenged("n")
 	refused.fields.Set("Date", poptest.Now.Add(-time.Hour).Format(http.TimeFormat))
-	tr, n := newTransport(t, refused, ok())
-	do(t, tr, get(t))
+	tr, n := newTransport(t, refused, accepted())
+	send(t, tr, getAccounts(t))
 	if c := n.hops[1].proof.claims; c["nonce"] != "n" || c["iat"] != float64(poptest.Now.Add(-time.Hour).Unix()) {
 		t.Errorf("second proof %v", c)
 	}
@@ -695,11 +695,11 @@ func TestTransportLearnsNonceAndClockTogether(t *testing.T) {
 func TestTransportWithoutToken(t *testing.T) {
 	refused := answer{status: 400, body: strings.NewReader(`{"error":"use_dpop_nonce"}`),
 		fields: http.Header{"DPoP-Nonce": {"n"}, "Content-Type": {"application/json"}}}
-	tr, n := newTransport(t, refused, ok())
+	tr, n := newTransport(t, refused, accepted())
 	tr.Token = nil
-	r := request(t, "POST", poptest.URL, strings.NewReader("grant_type=client_credentials"))
+	r := newRequest(t, "POST", poptest.URL, strings.NewReader("grant_type=client_credentials"))
 	r.SetBasicAuth("client", "secret")
-	do(t, tr, r)
+	send(t, tr, r)
 	if len(n.hops) != 2 {
 		t.Fatalf("%d requests", len(n.hops))
 	}
@@ -714,12 +714,12 @@ func TestTransportWithoutToken(t *testing.T) {
 }
 
 func TestTransportPrime(t *testing.T) {
-	tr, n := newTransport(t, challenged("n"), ok())
+	tr, n := newTransport(t, challenged("n"), accepted())
 	if err := tr.Prime(t.Context(), poptest.URL); err != nil {
 		t.Fatal(err)
 	}
-	upload := request(t, "PUT", poptest.URL, &countedBody{Reader: strings.NewReader("a stream")})
-	if status, _ := do(t, tr, upload); status != 200 || len(n.hops) != 2 {
+	upload := newRequest(t, "PUT", poptest.URL, &countedBody{Reader: strings.NewReader("a stream")})
+	if status, _ := send(t, tr, upload); status != 200 || len(n.hops) != 2 {
 		t.Fatalf("status %d after %d requests", status, len(n.hops))
 	}
 	prime, put := n.hops[0], n.hops[1]
@@ -727,7 +727,7 @@ func TestTransportPrime(t *testing.T) {
 		t.Errorf("primed with %s, then nonce %v", prime.Method, put.proof.claims["nonce"])
 	}
 
-	tr, _ = newTransport(t, ok())
+	tr, _ = newTransport(t, accepted())
 	if err := tr.Prime(t.Context(), poptest.URL); err != nil {
 		t.Errorf("a server without nonces: %v", err)
 	}
@@ -789,9 +789,9 @@ func TestTransportErrors(t *testing.T) {
 		}, context.Canceled, "context canceled"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			tr, n := newTransport(t, ok())
+			tr, n := newTransport(t, accepted())
 			body := &countedBody{Reader: strings.NewReader("data")}
-			r := request(t, "POST", poptest.URL, body)
+			r := newRequest(t, "POST", poptest.URL, body)
 			r.ContentLength = test.length
 			resp, err := tr.RoundTrip(test.edit(r, tr))
 			if resp != nil || err == nil || !strings.Contains(err.Error(), test.text) {
@@ -810,9 +810,9 @@ func TestTransportErrors(t *testing.T) {
 // The token source sees the context of the request.
 func TestTransportTokenContext(t *testing.T) {
 	type key struct{}
-	tr, n := newTransport(t, ok())
+	tr, n := newTransport(t, accepted())
 	tr.Token = func(ctx context.Context) (string, error) { return ctx.Value(key{}).(string), nil }
-	do(t, tr, get(t).WithContext(context.WithValue(t.Context(), key{}, "mine")))
+	send(t, tr, getAccounts(t).WithContext(context.WithValue(t.Context(), key{}, "mine")))
 	if got := n.hops[0].Header.Get("Authorization"); got != "DPoP mine" {
 		t.Errorf("Authorization %q", got)
 	}
@@ -845,7 +845,7 @@ func TestTransportValidate(t *testing.T) {
 		}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			tr, n := newTransport(t, ok())
+			tr, n := newTransport(t, accepted())
 			test.edit(tr)
 			err := tr.Validate()
 			if test.want == "" {
@@ -857,7 +857,7 @@ func TestTransportValidate(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), "dpop.Transport: ") {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
-			if _, again := tr.RoundTrip(get(t)); again != err || len(n.hops) != 0 {
+			if _, again := tr.RoundTrip(getAccounts(t)); again != err || len(n.hops) != 0 {
 				t.Errorf("a request gave %v, want %v", again, err)
 			}
 		})
