@@ -25,7 +25,7 @@ func numberedKey(n uint64) dpop.ReplayKey {
 
 // spreadExpiry lets the expiries of consecutive proofs fall into every slice of proofLife.
 func spreadExpiry(n uint64) time.Time {
-	return poptest.Now.Add(time.Duration(n%70)*time.Second + time.Second)
+	return poptest.Now.Add(time.Second + time.Duration(n)*time.Second%proofLife)
 }
 
 // nanosOf returns what one call of f takes, in nanoseconds.
