@@ -29,6 +29,11 @@ type Grant struct {
 
 	scheme   scheme
 	hasNonce bool
+
+	// for a Decision
+	began time.Time
+	took  time.Duration
+	known bool // the token was
 }
 
 // SetHeaders adds what the answer to an accepted request needs: a new nonce, if there is one, which makes the
@@ -106,6 +111,14 @@ func (q Requirement) Validate() error {
 // Allow compares an accepted request with the demand of its route, or refuses it with an [*Error]. The binding
 // comes first, then scopes, then the login, for which the user is needed.
 func (g *Guard) Allow(grant *Grant, q Requirement) error {
+	if e := g.compare(grant, q); e != nil {
+		e.attempt = grant
+		return e
+	}
+	return nil
+}
+
+func (g *Guard) compare(grant *Grant, q Requirement) *Error {
 	if err := q.Validate(); err != nil {
 		return unavailable(err)
 	}

@@ -51,15 +51,15 @@ var ErrStore = errors.New("dpop: replay store failed")
 // The ways in which a [Memory] cannot decide a claim: the server's own trouble, not the client's.
 var (
 	// ErrStoreFull means that as many proofs are remembered as may be, and none has expired.
-	ErrStoreFull = errors.New("dpop: replay memory is full")
+	ErrStoreFull = reason.New("replay_memory_full", "dpop: replay memory is full")
 	// ErrStoreClosed means that the memory was closed.
-	ErrStoreClosed = errors.New("dpop: replay memory is closed")
+	ErrStoreClosed = reason.New("replay_memory_closed", "dpop: replay memory is closed")
 	// ErrNotRecorded means that the entry was written but not found afterwards.
-	ErrNotRecorded = errors.New("dpop: replay memory did not keep the entry")
+	ErrNotRecorded = reason.New("replay_not_recorded", "dpop: replay memory did not keep the entry")
 	// ErrExpiryPast means that the proof expired before it was claimed.
-	ErrExpiryPast = errors.New("dpop: the proof expired before it was claimed")
+	ErrExpiryPast = reason.New("replay_expiry_past", "dpop: the proof expired before it was claimed")
 	// ErrClockBack means that the clock has been further: proofs of this expiry are already forgotten.
-	ErrClockBack = errors.New("dpop: the clock went back to a time whose proofs are already forgotten")
+	ErrClockBack = reason.New("replay_clock_back", "dpop: the clock went back to a time whose proofs are already forgotten")
 )
 
 // ErrUnsigned means that [Verifier.Remember] was called before [Proof.VerifySignature] succeeded.

@@ -24,11 +24,11 @@ const (
 	nonceSize = nonceTime + nonceLife + nonceMAC
 )
 
-// The settings of a zero [Nonces] and its bound: a proof with a nonce lives for two periods, and no proof lives
-// longer than the longest MaxAge.
+// The settings of a zero [Nonces] and its bound: a proof with a nonce lives for up to two periods, and [Memory] has
+// slices for lives of up to 85 minutes.
 const (
 	defaultNoncePeriod = time.Minute
-	maxNoncePeriod     = maxMaxAge / 2
+	maxNoncePeriod     = 30 * time.Minute
 )
 
 // Nonces are the settings of the nonces that a [Verifier] hands out (RFC 9449 §8 and §9). A nonce is the time of
@@ -40,8 +40,12 @@ type Nonces struct {
 	// then no other instance accepts its nonces, nor does this one after a restart.
 	Secrets [][]byte
 	// Period divides time: nonces of the current period and of the one before it are accepted. Zero means one
-	// minute; five are the most. A proof with a nonce is accepted, and remembered, for up to two periods.
+	// minute; thirty are the most. A proof with a nonce is accepted, and remembered, for up to two periods, so a
+	// longer period needs a larger replay store.
 	Period time.Duration
+	// EveryAnswer sends a nonce with every accepted answer to a proof that has one, not only once the client's is no
+	// longer of the current period. Some clients, and test suites, expect that. No such answer may be stored then.
+	EveryAnswer bool
 }
 
 // A nonceSource issues and recognises nonces. It is immutable.

@@ -320,9 +320,9 @@ func (v *Verifier) Nonce() string {
 }
 
 // NextNonce returns the nonce to send with a successful answer (RFC 9449 §8.2), or the empty string: the
-// client has none, or has one of the current period.
+// client has none, or has one of the current period and that is enough.
 func (v *Verifier) NextNonce(p *Proof) string {
-	if !p.HasNonce() || p.stamp.current {
+	if !p.HasNonce() || p.stamp.current && !v.Nonces.EveryAnswer {
 		return ""
 	}
 	return v.Nonce()
