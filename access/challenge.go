@@ -24,16 +24,18 @@ func (c offer) String() string {
 			b.WriteByte(',')
 		}
 		b.WriteString(" " + p.name + `="`)
-		for i := range len(p.value) {
-			if char := p.value[i]; char < ' ' || char > '~' || char == '"' || char == '\\' {
-				b.WriteByte('?')
-			} else {
-				b.WriteByte(char)
-			}
-		}
+		b.WriteString(strings.Map(plain, p.value))
 		b.WriteByte('"')
 	}
 	return b.String()
+}
+
+// plain keeps a character within those of RFC 6750 §3.
+func plain(r rune) rune {
+	if r < ' ' || r > '~' || r == '"' || r == '\\' {
+		return '?'
+	}
+	return r
 }
 
 // challenges lists the schemes that are accepted here, DPoP first, since many clients read only the first. The
@@ -56,7 +58,7 @@ func (g *Guard) challenges(used scheme, e *Error) []offer {
 			c.params = e.parameters()
 		}
 		if c.scheme == schemeDPoP {
-			c.params = append(c.params, parameter{"algs", strings.Join(g.DPoP.Algorithms, " ")})
+			c.params = append(c.params, parameter{"algs", g.algs})
 		}
 	}
 	return list

@@ -2,17 +2,18 @@ package access
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/cache"
+	"github.com/senderlock/senderlock/internal/jose"
 	"github.com/senderlock/senderlock/mtls"
 	"github.com/senderlock/senderlock/revocation"
 )
@@ -58,6 +59,7 @@ type Guard struct {
 	err    error
 	closed atomic.Bool
 	tokens *cache.Cache[*Token] // by SHA-256
+	algs   string               // of proofs, for challenges
 }
 
 // Policy is a further demand on a request: revocation, a client's address, an account's state. It returns nil to
@@ -91,6 +93,7 @@ func (g *Guard) settle() (err error) {
 		if err := g.DPoP.Validate(); err != nil {
 			return err
 		}
+		g.algs = strings.Join(g.DPoP.Algorithms, " ")
 	}
 	if jwt, ok := g.Tokens.(*JWT); ok {
 		if err := jwt.Validate(); err != nil {
@@ -258,7 +261,7 @@ func (g *Guard) token(r *http.Request, raw string) (t *Token, known bool, err er
 }
 
 func cacheKey(token string) string {
-	sum := sha256.Sum256([]byte(token))
+	sum := jose.SHA256(token)
 	return string(sum[:])
 }
 

@@ -1,0 +1,73 @@
+package story
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+)
+
+// Log is the server's log. It keeps the last entry. A zero Log is ready for use, and safe for concurrent use.
+type Log struct {
+	mu   sync.Mutex
+	last entry
+	live io.Writer // also hears of each entry, unless nil
+}
+
+// entry is what the middleware says of a refusal.
+type entry struct {
+	Message string `json:"msg"`
+	Status  int    `json:"status"`
+	Method  string `json:"method"`
+	Route   string `json:"route"`
+	Reason  string `json:"reason"`
+	Cause   string `json:"cause"`
+}
+
+// cause gives the cause in plain words; in full with the expected and the received value.
+func (e entry) cause(full bool) string {
+	if full {
+		return e.Cause
+	}
+	short, _, _ := strings.Cut(e.Cause, ": expected ")
+	return short
+}
+
+// Logger returns what the server is given to write to.
+func (l *Log) Logger() *slog.Logger { return slog.New(slog.NewJSONHandler(l, nil)) }
+
+// Write takes one JSON entry of package slog.
+func (l *Log) Write(text []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var e entry
+	if err := json.Unmarshal(text, &e); err != nil {
+		return 0, err
+	}
+	l.last = e
+	if l.live != nil {
+		fmt.Fprintf(l.live, "%s: %s %s: %d %s: %s\n", e.Message, e.Method, e.Route, e.Status, e.Reason, e.Cause)
+	}
+	return len(text), nil
+}
+
+// Follow also tells w of each entry from now on.
+func (l *Log) Follow(w io.Writer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.live = w
+}
+
+func (l *Log) read() entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last
+}
+
+func (l *Log) clear() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last = entry{}
+}
