@@ -58,12 +58,6 @@ type Guard struct {
 	tokens *cache.Cache[*Token] // by SHA-256
 }
 
-// Policy is a further demand on a request: revocation, a client's address, an account's state. It returns nil to
-// let the request go on. To refuse, it returns an [*Error] of its own, or a cause of this package, which is
-// answered as invalid_token; any other error is our own trouble and is answered with 503. It must be safe for
-// concurrent use.
-type Policy func(r *http.Request, grant *Grant) error
-
 // Validate checks the settings and prepares the Guard. Its error names the field and what to put there. It may
 // be called more than once.
 func (g *Guard) Validate() error {
@@ -95,10 +89,8 @@ func (g *Guard) settle() (err error) {
 			return err
 		}
 	}
-	for i, policy := range g.Policies {
-		if policy == nil {
-			return fmt.Errorf("Policies[%d] is nil: give a function, or leave it out", i)
-		}
+	if err := validPolicies(g.Policies); err != nil {
+		return err
 	}
 	if g.MaxTokenLifetime, err = between("MaxTokenLifetime", g.MaxTokenLifetime, DefaultMaxTokenLifetime, time.Second, 366*24*time.Hour); err != nil {
 		return err
@@ -185,10 +177,8 @@ func (g *Guard) Check(r *http.Request) (*Grant, error) {
 	if err := g.revoked(r.Context(), token); err != nil {
 		return nil, g.refuse(c.scheme, CodeInvalidToken, err)
 	}
-	for _, policy := range g.Policies {
-		if err := policy(r, grant); err != nil {
-			return nil, g.refuse(c.scheme, CodeInvalidToken, err)
-		}
+	if err := ask(g.Policies, r, grant); err != nil {
+		return nil, g.refuse(c.scheme, CodeInvalidToken, err)
 	}
 
 	// 6. The proof is used up.
