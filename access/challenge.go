@@ -58,6 +58,9 @@ func (g *Guard) challenges(used scheme, e *Error) []challenge {
 		if c.scheme == schemeDPoP {
 			c.params = append(c.params, parameter{"algs", strings.Join(g.DPoP.Algorithms, " ")})
 		}
+		if g.metadata != nil { // RFC 9728 §5.1
+			c.params = append(c.params, parameter{"resource_metadata", g.metadata.String()})
+		}
 	}
 	return list
 }

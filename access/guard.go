@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,16 +47,19 @@ type Guard struct {
 	// Policies are asked in turn about every request whose token and sender are in order, before its proof is
 	// used up, cached tokens included.
 	Policies []Policy
+	// Resource is published as metadata, to which challenges then point (RFC 9728). Nil publishes nothing.
+	Resource *Resource
 	// InsecureAllowBearer accepts tokens that are bound to nobody under the scheme Bearer: whoever steals one can
 	// use it.
 	InsecureAllowBearer bool
 	// Now is the clock. Nil means [time.Now].
 	Now func() time.Time
 
-	once   sync.Once
-	err    error
-	closed atomic.Bool
-	tokens *cache.Cache[*Token] // by SHA-256
+	once     sync.Once
+	err      error
+	closed   atomic.Bool
+	tokens   *cache.Cache[*Token] // by SHA-256
+	metadata *url.URL             // where it is found; nil without Resource
 }
 
 // Validate checks the settings and prepares the Guard. Its error names the field and what to put there. It may
@@ -102,6 +106,11 @@ func (g *Guard) settle() (err error) {
 		if kept := g.Revocation.Retention(); kept.Lifetime < g.MaxTokenLifetime || kept.Leeway < g.Leeway {
 			return fmt.Errorf("Revocation keeps entries for tokens of %v with a leeway of %v, and tokens of %v with %v are accepted: raise its Retention",
 				kept.Lifetime, kept.Leeway, g.MaxTokenLifetime, g.Leeway)
+		}
+	}
+	if g.Resource != nil {
+		if g.metadata, err = g.Resource.metadataURL(); err != nil {
+			return err
 		}
 	}
 	g.tokens, err = cache.New[*Token](tokenCacheEntries)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync"
 
 	"github.com/labstack/echo/v4"
 
@@ -21,6 +22,9 @@ type Auth struct {
 	deny    func(echo.Context, *access.Error) error
 	log     *slog.Logger
 	closers []func() error
+
+	mu     sync.Mutex
+	scopes []string // that routes require, sorted
 }
 
 // granted is what a context holds.
@@ -66,6 +70,7 @@ func (a *Auth) Require(q access.Requirement) echo.MiddlewareFunc {
 	if err := q.Validate(); err != nil {
 		panic("echoauth: " + err.Error())
 	}
+	a.collect(q.Scopes)
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			grant, err := a.authenticate(c)
