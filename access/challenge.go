@@ -60,6 +60,9 @@ func (g *Guard) challenges(used scheme, e *Error) []offer {
 		if c.scheme == schemeDPoP {
 			c.params = append(c.params, parameter{"algs", g.algs})
 		}
+		if g.metadata != nil { // RFC 9728 §5.1
+			c.params = append(c.params, parameter{"resource_metadata", g.metadata.String()})
+		}
 	}
 	return list
 }

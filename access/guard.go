@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -47,6 +48,8 @@ type Guard struct {
 	// Policies are asked in turn about every request whose token and sender are in order, before its proof is
 	// used up, cached tokens included.
 	Policies []Policy
+	// Resource is published as metadata, to which challenges then point (RFC 9728). Nil publishes nothing.
+	Resource *Resource
 	// InsecureAllowBearer accepts tokens that are bound to nobody under the scheme Bearer: whoever steals one can
 	// use it.
 	InsecureAllowBearer bool
@@ -55,18 +58,13 @@ type Guard struct {
 	// Now is the clock. Nil means [time.Now].
 	Now func() time.Time
 
-	once   sync.Once
-	err    error
-	closed atomic.Bool
-	tokens *cache.Cache[*Token] // by SHA-256
-	algs   string               // of proofs, for challenges
+	once     sync.Once
+	err      error
+	closed   atomic.Bool
+	tokens   *cache.Cache[*Token] // by SHA-256
+	algs     string               // of proofs, for challenges
+	metadata *url.URL             // where it is found; nil without Resource
 }
-
-// Policy is a further demand on a request: revocation, a client's address, an account's state. It returns nil to
-// let the request go on. To refuse, it returns an [*Error] of its own, or a cause of this package, which is
-// answered as invalid_token; any other error is our own trouble and is answered with 503. It must be safe for
-// concurrent use.
-type Policy func(r *http.Request, grant *Grant) error
 
 // Validate checks the settings and prepares the Guard. Its error names the field and what to put there. It may
 // be called more than once.
@@ -100,10 +98,8 @@ func (g *Guard) settle() (err error) {
 			return err
 		}
 	}
-	for i, policy := range g.Policies {
-		if policy == nil {
-			return fmt.Errorf("Policies[%d] is nil: give a function, or leave it out", i)
-		}
+	if err := validPolicies(g.Policies); err != nil {
+		return err
 	}
 	if g.MaxTokenLifetime, err = between("MaxTokenLifetime", g.MaxTokenLifetime, DefaultMaxTokenLifetime, time.Second, 366*24*time.Hour); err != nil {
 		return err
@@ -115,6 +111,11 @@ func (g *Guard) settle() (err error) {
 		if kept := g.Revocation.Retention(); kept.Lifetime < g.MaxTokenLifetime || kept.Leeway < g.Leeway {
 			return fmt.Errorf("Revocation keeps entries for tokens of %v with a leeway of %v, and tokens of %v with %v are accepted: raise its Retention",
 				kept.Lifetime, kept.Leeway, g.MaxTokenLifetime, g.Leeway)
+		}
+	}
+	if g.Resource != nil {
+		if g.metadata, err = g.Resource.metadataURL(); err != nil {
+			return err
 		}
 	}
 	g.tokens, err = cache.New[*Token](tokenCacheEntries)
@@ -219,10 +220,8 @@ func (g *Guard) judge(r *http.Request, grant *Grant) *Error {
 	if err := g.revoked(r.Context(), token); err != nil {
 		return g.refuse(c.scheme, CodeInvalidToken, err)
 	}
-	for _, policy := range g.Policies {
-		if err := policy(r, grant); err != nil {
-			return g.refuse(c.scheme, CodeInvalidToken, err)
-		}
+	if err := ask(g.Policies, r, grant); err != nil {
+		return g.refuse(c.scheme, CodeInvalidToken, err)
 	}
 
 	// 6. The proof is used up.

@@ -198,7 +198,7 @@ func (j *JWT) validate(ctx context.Context, token string) (*Token, error) {
 	}
 	from, ok := j.issuers[claims.Issuer]
 	if !ok {
-		return nil, ErrTokenIssuer.With(strings.Join(j.known(), " "), claims.Issuer)
+		return nil, ErrTokenIssuer.With(strings.Join(j.IssuerURLs(), " "), claims.Issuer)
 	}
 	t, err := from.judge(header, &claims, payload)
 	if err != nil {
@@ -277,7 +277,8 @@ func (i *issuer) verify(ctx context.Context, header jose.Header, compact jose.Co
 	return nil, err
 }
 
-func (j *JWT) known() []string {
+// IssuerURLs returns the identifiers of the accepted issuers.
+func (j *JWT) IssuerURLs() []string {
 	var urls []string
 	for _, i := range j.Issuers {
 		urls = append(urls, i.URL)

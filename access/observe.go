@@ -68,7 +68,7 @@ func NewDecision(r *http.Request, route string, grant *Grant, err error) Decisio
 		if d.Refusal, ok = errors.AsType[*Error](err); !ok {
 			d.Refusal = unavailable(err)
 		}
-		grant = d.Refusal.attempt
+		grant = cmp.Or(d.Refusal.attempt, grant)
 	}
 	if grant == nil {
 		return d

@@ -46,6 +46,9 @@ type Config struct {
 	Revocation revocation.Store
 	// Policies are further demands on every request.
 	Policies []access.Policy
+	// Resource is what this API publishes of itself (RFC 9728): challenges point to it, and [Auth.PublishMetadata]
+	// serves it. Its URL is under one of the Origins. Nil publishes nothing.
+	Resource *access.Resource
 	// InsecureAllowBearer accepts tokens that are bound to nobody.
 	InsecureAllowBearer bool
 
@@ -127,11 +130,16 @@ func (c *Config) build() (*Auth, error) {
 		tokens = jwt
 	}
 	a.guard = &access.Guard{
-		Tokens: tokens, DPoP: verifier, Certificates: c.Certificates, Revocation: c.Revocation, MaxTokenLifetime: c.MaxTokenLifetime, Leeway: c.Leeway,
-		Policies: c.Policies, InsecureAllowBearer: c.InsecureAllowBearer, Now: c.Now,
+		Tokens: tokens, DPoP: verifier, Certificates: c.Certificates, Revocation: c.Revocation,
+		MaxTokenLifetime: c.MaxTokenLifetime, Leeway: c.Leeway,
+		Policies: c.Policies, Resource: c.Resource, InsecureAllowBearer: c.InsecureAllowBearer, Now: c.Now,
 	}
 	a.closers = append(a.closers, a.guard.Close)
-	if err := a.guard.Validate(); err != nil {
+	err = a.guard.Validate()
+	if err == nil {
+		err = c.reachable(origins)
+	}
+	if err != nil {
 		_ = a.Close()
 		return nil, err
 	}

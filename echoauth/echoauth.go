@@ -1,7 +1,9 @@
 package echoauth
 
 import (
+	"context"
 	"errors"
+	"sync"
 
 	"github.com/labstack/echo/v4"
 
@@ -18,6 +20,9 @@ type Auth struct {
 	deny    func(echo.Context, *access.Error) error
 	tell    teller
 	closers []func() error
+
+	mu     sync.Mutex
+	scopes []string // that routes require, sorted
 }
 
 // granted is what a context holds.
@@ -57,6 +62,7 @@ func (a *Auth) Require(q access.Requirement) echo.MiddlewareFunc {
 	if err := q.Validate(); err != nil {
 		panic("echoauth: " + err.Error())
 	}
+	a.collect(q.Scopes)
 	return a.demand(func(grant *access.Grant) error { return a.guard.Allow(grant, q) })
 }
 
@@ -70,13 +76,50 @@ func (a *Auth) demand(allow func(*access.Grant) error) echo.MiddlewareFunc {
 				err = allow(held.grant)
 			}
 			if err != nil {
-				held.told = true
-				return a.refuse(c, held.grant, err)
+				return a.refuse(c, held, err)
 			}
 			defer a.tell.accepted(c, held) // unless an answer has begun
 			return next(c)
 		}
 	}
+}
+
+// Stream is for routes whose responses go on for long: server-sent events, WebSockets, long polls. It ends the
+// context of the request as soon as another request with its token would be refused, because the token expired or
+// was taken back; [access.Guard.Watch] says when exactly, and what [context.Cause] gives then. The handler has to
+// heed c.Request().Context(). If it returns the context's error without having answered, the client gets the
+// refusal. Without [Auth.Authenticate] in front it authenticates first. It panics on a wrong setting.
+func (a *Auth) Stream(s access.Stream) echo.MiddlewareFunc {
+	if err := s.Validate(); err != nil {
+		panic("echoauth: " + err.Error())
+	}
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			held, err := a.authenticate(c)
+			if err != nil {
+				return a.refuse(c, held, err)
+			}
+			ctx, cancel := a.guard.Watch(c.Request(), held.grant, s)
+			defer cancel()
+			c.SetRequest(c.Request().WithContext(ctx))
+			defer a.tell.accepted(c, held)
+			return a.ended(c, held, next(c))
+		}
+	}
+}
+
+// ended looks at how a long-lived response came to its end.
+func (a *Auth) ended(c echo.Context, held *granted, err error) error {
+	ctx := c.Request().Context()
+	e, cut := errors.AsType[*access.Error](context.Cause(ctx))
+	switch {
+	case !cut:
+		return err
+	case errors.Is(err, ctx.Err()) && !c.Response().Committed:
+		return a.refuse(c, held, e)
+	}
+	a.tell.ended(c, held, e)
+	return err
 }
 
 // GrantFrom returns who is calling and what for. It is never nil behind [Auth.Authenticate] or [Auth.Require],
@@ -111,8 +154,9 @@ func (a *Auth) authenticate(c echo.Context) (*granted, error) {
 }
 
 // refuse answers a refusal. Whatever happens in here, the handler does not run.
-func (a *Auth) refuse(c echo.Context, grant *access.Grant, err error) error {
-	d := access.NewDecision(c.Request(), c.Path(), grant, err)
+func (a *Auth) refuse(c echo.Context, held *granted, err error) error {
+	held.told = true
+	d := access.NewDecision(c.Request(), c.Path(), held.grant, err)
 	a.tell.decided(c.Request().Context(), d)
 	e := d.Refusal
 	e.SetHeaders(c.Response().Header())

@@ -41,17 +41,30 @@ func (t teller) accepted(c echo.Context, held *granted) {
 }
 
 func (t teller) decided(ctx context.Context, d access.Decision) {
-	level, text := slog.LevelInfo, "request refused"
+	text := "request refused"
+	if d.Outcome() == access.Accepted {
+		text = "request accepted"
+	}
+	t.say(ctx, text, d)
+	if t.observe != nil {
+		t.observe(ctx, d)
+	}
+}
+
+// ended tells why a response that had begun was cut short. Its request was decided before.
+func (t teller) ended(c echo.Context, held *granted, e *access.Error) {
+	t.say(c.Request().Context(), "response ended", access.NewDecision(c.Request(), c.Path(), held.grant, e))
+}
+
+func (t teller) say(ctx context.Context, text string, d access.Decision) {
+	level := slog.LevelInfo
 	switch d.Outcome() {
 	case access.Accepted:
-		level, text = t.level, "request accepted"
+		level = t.level
 	case access.Unavailable:
 		level = slog.LevelError
 	}
 	if t.log.Enabled(ctx, level) {
 		t.log.LogAttrs(ctx, level, text, d.Attrs()...)
-	}
-	if t.observe != nil {
-		t.observe(ctx, d)
 	}
 }
