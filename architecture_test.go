@@ -33,6 +33,7 @@ var layers = map[string][]string{
 	"redisstore": {"dpop", "revocation", "internal"},
 	"access":     {"dpop", "mtls", "revocation", "internal"},
 	"echoauth":   {"access", "dpop", "mtls", "revocation", "internal"},
+	"otelauth":   {"access", "dpop", "mtls", "revocation", "internal"},
 }
 
 const echo = "github.com/labstack/echo"
@@ -43,6 +44,8 @@ var importers = map[string][]string{
 	"github.com/dgraph-io/ristretto": {"dpop", "internal/cache"},
 	"github.com/redis/rueidis":       {"redisstore"},
 	"go.etcd.io/bbolt":               {"revocation"},
+	"go.opentelemetry.io/otel":       {"otelauth", "examples"},
+	"github.com/prometheus":          {"examples"},
 }
 
 // hidden are the libraries whose types stay out of the public API.
@@ -86,30 +89,31 @@ func TestImportRulesCanFail(t *testing.T) {
 		change func(graph)
 		want   string // empty: in order
 	}{
-		"in order":                    {func(graph) {}, ""},
-		"access may import mtls":      {imports(own("access"), own("mtls"), own("revocation")), ""},
-		"no dpop":                     {func(g graph) { delete(g, own("dpop")) }, "dpop is missing"},
-		"no access":                   {func(g graph) { delete(g, own("access")) }, "access is missing"},
-		"no echoauth":                 {func(g graph) { delete(g, own("echoauth")) }, "echoauth is missing"},
-		"dpop imports access":         {imports(own("dpop"), own("access")), "dpop reaches access"},
-		"dpop imports echoauth":       {imports(own("dpop"), own("echoauth")), "dpop reaches echoauth"},
-		"dpop imports mtls":           {imports(own("dpop"), own("mtls")), "dpop reaches mtls"},
-		"dpop imports revocation":     {imports(own("dpop"), own("revocation")), "dpop reaches revocation"},
-		"dpop imports examples":       {imports(own("dpop"), own("examples/authserver")), "dpop reaches examples/authserver"},
-		"dpop by way of internal":     {imports(own("internal/jose"), own("mtls")), "dpop reaches mtls"},
-		"a folder of dpop":            {imports(own("dpop/inner"), own("access")), "dpop/inner reaches access"},
-		"mtls imports access":         {imports(own("mtls"), own("access")), "mtls reaches access"},
-		"access imports echoauth":     {imports(own("access"), own("echoauth")), "access reaches echoauth"},
-		"access imports the root":     {imports(own("access"), module), "access reaches ."},
-		"access imports Echo":         {imports(own("access"), echo+"/v4"), "access imports " + echo},
-		"access reaches Echo":         {imports(own("access"), "example.com/wrapper"), "access reaches " + echo},
-		"poptest imports Echo":        {imports(own("internal/poptest"), echo+"/v4"), "internal/poptest imports " + echo},
-		"echoauth imports ristretto":  {imports(own("echoauth"), "github.com/dgraph-io/ristretto/v2"), "echoauth imports github.com/dgraph-io/ristretto"},
-		"access imports rueidis":      {imports(own("access"), "github.com/redis/rueidis"), "access imports github.com/redis/rueidis"},
-		"access imports bbolt":        {imports(own("access"), "go.etcd.io/bbolt"), "access imports go.etcd.io/bbolt"},
-		"the root imports an example": {imports(module, own("examples/authserver")), ". imports examples/authserver"},
-		"an example imports poptest":  {imports(own("examples/quickstart"), own("internal/poptest")), "examples/quickstart imports internal/poptest"},
-		"echoauth imports poptest":    {imports(own("echoauth"), own("internal/poptest")), "echoauth imports internal/poptest"},
+		"in order":                     {func(graph) {}, ""},
+		"access may import mtls":       {imports(own("access"), own("mtls"), own("revocation")), ""},
+		"no dpop":                      {func(g graph) { delete(g, own("dpop")) }, "dpop is missing"},
+		"no access":                    {func(g graph) { delete(g, own("access")) }, "access is missing"},
+		"no echoauth":                  {func(g graph) { delete(g, own("echoauth")) }, "echoauth is missing"},
+		"dpop imports access":          {imports(own("dpop"), own("access")), "dpop reaches access"},
+		"dpop imports echoauth":        {imports(own("dpop"), own("echoauth")), "dpop reaches echoauth"},
+		"dpop imports mtls":            {imports(own("dpop"), own("mtls")), "dpop reaches mtls"},
+		"dpop imports revocation":      {imports(own("dpop"), own("revocation")), "dpop reaches revocation"},
+		"dpop imports examples":        {imports(own("dpop"), own("examples/authserver")), "dpop reaches examples/authserver"},
+		"dpop by way of internal":      {imports(own("internal/jose"), own("mtls")), "dpop reaches mtls"},
+		"a folder of dpop":             {imports(own("dpop/inner"), own("access")), "dpop/inner reaches access"},
+		"mtls imports access":          {imports(own("mtls"), own("access")), "mtls reaches access"},
+		"access imports echoauth":      {imports(own("access"), own("echoauth")), "access reaches echoauth"},
+		"access imports the root":      {imports(own("access"), module), "access reaches ."},
+		"access imports Echo":          {imports(own("access"), echo+"/v4"), "access imports " + echo},
+		"access reaches Echo":          {imports(own("access"), "example.com/wrapper"), "access reaches " + echo},
+		"poptest imports Echo":         {imports(own("internal/poptest"), echo+"/v4"), "internal/poptest imports " + echo},
+		"echoauth imports ristretto":   {imports(own("echoauth"), "github.com/dgraph-io/ristretto/v2"), "echoauth imports github.com/dgraph-io/ristretto"},
+		"access imports rueidis":       {imports(own("access"), "github.com/redis/rueidis"), "access imports github.com/redis/rueidis"},
+		"access imports bbolt":         {imports(own("access"), "go.etcd.io/bbolt"), "access imports go.etcd.io/bbolt"},
+		"access imports OpenTelemetry": {imports(own("access"), "go.opentelemetry.io/otel/metric"), "access imports go.opentelemetry.io/otel"},
+		"the root imports an example":  {imports(module, own("examples/authserver")), ". imports examples/authserver"},
+		"an example imports poptest":   {imports(own("examples/quickstart"), own("internal/poptest")), "examples/quickstart imports internal/poptest"},
+		"echoauth imports poptest":     {imports(own("echoauth"), own("internal/poptest")), "echoauth imports internal/poptest"},
 		"a test imports an example": {func(g graph) {
 			p := g[own("echoauth")]
 			p.XTestImports = []string{own("examples/authserver")}
