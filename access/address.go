@@ -23,11 +23,11 @@ func PeerAddress(r *http.Request) (netip.Addr, error) {
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("access: the connection has no address: %w", err)
 	}
-	return plain(peer.Addr()), nil
+	return unmapped(peer.Addr()), nil
 }
 
-// plain is an address as it is compared: IPv4 as IPv4, and without a zone, which means something on one host only.
-func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
+// unmapped is an address as it is compared: IPv4 as IPv4, and without a zone, which means something on one host only.
+func unmapped(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
 // ForwardedAddress makes an [AddressSource] for a server behind proxies that add the address they are asked from to
 // X-Forwarded-For. Only what the trusted addresses say is believed: the client is the last address in the field that
@@ -71,10 +71,10 @@ func ForwardedAddress(trusted ...netip.Prefix) (AddressSource, error) {
 // parseAddress reads an address, with a port behind it as some proxies write it.
 func parseAddress(s string) (netip.Addr, error) {
 	if withPort, err := netip.ParseAddrPort(s); err == nil {
-		return plain(withPort.Addr()), nil
+		return unmapped(withPort.Addr()), nil
 	}
 	a, err := netip.ParseAddr(s)
-	return plain(a), err
+	return unmapped(a), err
 }
 
 // CompareAddress makes a [Policy] that lets a token be used only from the address in one of its claims: an IP address
@@ -121,6 +121,6 @@ func addressRange(grant *Grant, claim string) (netip.Prefix, error) {
 	if err != nil {
 		return netip.Prefix{}, ErrTokenClaim.With("an address in "+claim, text)
 	}
-	a = plain(a)
+	a = unmapped(a)
 	return netip.PrefixFrom(a, a.BitLen()), nil
 }

@@ -93,7 +93,7 @@ type Error struct {
 	// Err is the cause.
 	Err error
 
-	challenges []challenge
+	challenges []offer
 }
 
 // Error gives status, code and cause, for logs.

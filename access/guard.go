@@ -2,18 +2,19 @@ package access
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/cache"
+	"github.com/senderlock/senderlock/internal/jose"
 	"github.com/senderlock/senderlock/mtls"
 	"github.com/senderlock/senderlock/revocation"
 )
@@ -67,6 +68,7 @@ type Guard struct {
 	err      error
 	closed   atomic.Bool
 	tokens   *cache.Cache[*Token] // by SHA-256
+	algs     string               // of proofs, for challenges
 	metadata *url.URL             // where it is found; nil without Resource
 }
 
@@ -95,6 +97,7 @@ func (g *Guard) settle() (err error) {
 		if err := g.DPoP.Validate(); err != nil {
 			return err
 		}
+		g.algs = strings.Join(g.DPoP.Algorithms, " ")
 	}
 	if jwt, ok := g.Tokens.(*JWT); ok {
 		if err := jwt.Validate(); err != nil {
@@ -247,7 +250,7 @@ func (g *Guard) token(r *http.Request, key, raw string) (t *Token, known bool, e
 }
 
 func cacheKey(token string) string {
-	sum := sha256.Sum256([]byte(token))
+	sum := jose.SHA256(token)
 	return string(sum[:])
 }
 

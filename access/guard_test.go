@@ -359,7 +359,7 @@ func TestPolicyAnswers(t *testing.T) {
 	})
 	_, err := s.Check(owner(bound()))
 	e := expect(t, err, refusal{403, "insufficient_scope", ""})
-	want := `DPoP error="insufficient_scope", error_description="line??feed ?and? quotes ??", ` + algs
+	want := `DPoP error="insufficient_scope", error_description="line??feed ?and? quotes ?", ` + algs
 	if got := challenges(e); len(got) != 1 || got[0] != want {
 		t.Errorf("challenges %q, want %q", got, want)
 	}

@@ -2,7 +2,6 @@ package dpop
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
@@ -225,7 +224,7 @@ func (v *Verifier) compare(p *Proof, r *http.Request, token string) error {
 	if token == "" {
 		return nil
 	}
-	sum := sha256.Sum256([]byte(token))
+	sum := jose.SHA256(token)
 	var want [43]byte
 	base64.RawURLEncoding.Encode(want[:], sum[:])
 	if subtle.ConstantTimeCompare(want[:], []byte(p.claims.TokenHash.value)) != 1 {

@@ -1,15 +1,16 @@
-package main
+package story
 
 import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"sync"
 )
 
-// logbook is the server's log; it keeps the last entry.
-type logbook struct {
+// Log is the server's log. It keeps the last entry. A zero Log is ready for use, and safe for concurrent use.
+type Log struct {
 	mu   sync.Mutex
 	last entry
 	live io.Writer // also hears of each entry, unless nil
@@ -34,8 +35,11 @@ func (e entry) cause(full bool) string {
 	return short
 }
 
+// Logger returns what the server is given to write to.
+func (l *Log) Logger() *slog.Logger { return slog.New(slog.NewJSONHandler(l, nil)) }
+
 // Write takes one JSON entry of package slog.
-func (l *logbook) Write(text []byte) (int, error) {
+func (l *Log) Write(text []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var e entry
@@ -49,21 +53,21 @@ func (l *logbook) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-func (l *logbook) read() entry {
+// Follow also tells w of each entry from now on.
+func (l *Log) Follow(w io.Writer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.live = w
+}
+
+func (l *Log) read() entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.last
 }
 
-func (l *logbook) clear() {
+func (l *Log) clear() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last = entry{}
-}
-
-// follow also tells w of each entry from now on.
-func (l *logbook) follow(w io.Writer) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.live = w
 }
