@@ -29,6 +29,7 @@ type Grant struct {
 
 	scheme   scheme
 	hasNonce bool
+	key      string // of the token in caches
 
 	// for a Decision
 	began time.Time

@@ -45,6 +45,14 @@ type Guard struct {
 	// refused from the next request on. It must keep entries for as long as MaxTokenLifetime and Leeway here. Nil
 	// takes no token back.
 	Revocation revocation.Store
+	// Register records each accepted token, with the address it was last used from, for as long as it lives. A token
+	// without jti is then refused, and so is every request that cannot be recorded. Nil keeps no record.
+	Register revocation.Register
+	// OnlyRegistered refuses tokens that are not on record already: the application records a token when it is
+	// issued, and ends it with [revocation.Register].Forget.
+	OnlyRegistered bool
+	// Address finds the address for Register. Nil means [PeerAddress]; behind proxies, give [ForwardedAddress].
+	Address AddressSource
 	// Policies are asked in turn about every request whose token and sender are in order, before its proof is
 	// used up, cached tokens included.
 	Policies []Policy
@@ -118,6 +126,12 @@ func (g *Guard) settle() (err error) {
 			return err
 		}
 	}
+	if g.OnlyRegistered && g.Register == nil {
+		return errors.New("OnlyRegistered is set and Register is nil: give the record of the tokens in use")
+	}
+	if g.Address == nil {
+		g.Address = PeerAddress
+	}
 	g.tokens, err = cache.New[*Token](tokenCacheEntries)
 	return err
 }
@@ -169,8 +183,9 @@ func (g *Guard) Authenticate(r *http.Request) (*Grant, error) {
 	return grant, nil
 }
 
-// judge fills in grant as far as it gets. Cheap checks come before dear ones, and the claim of the proof comes last,
-// so only a request that passed everything else uses its proof up.
+// judge fills in grant as far as it gets. Cheap checks come before dear ones, and the claim of the proof comes behind
+// all of them, so only a request that passed everything else uses its proof up; what comes after the claim is the
+// record of tokens in use, which no replay may touch.
 func (g *Guard) judge(r *http.Request, grant *Grant) *Error {
 	// 1. Credentials: one Authorization field, one scheme, one token.
 	c, err := parseCredentials(r)
@@ -191,11 +206,12 @@ func (g *Guard) judge(r *http.Request, grant *Grant) *Error {
 	}
 
 	// 3. The token.
-	token, known, err := g.token(r, c.token)
+	key := cacheKey(c.token)
+	token, known, err := g.token(r, key, c.token)
 	if err != nil {
 		return g.refuse(c.scheme, CodeInvalidToken, err)
 	}
-	grant.Token, grant.known = token, known
+	grant.Token, grant.known, grant.key = token, known, key
 
 	// 4. The sender is the one that the token was issued to.
 	if g.Certificates != nil {
@@ -230,8 +246,13 @@ func (g *Guard) judge(r *http.Request, grant *Grant) *Error {
 			return g.refuse(c.scheme, CodeInvalidProof, err)
 		}
 	}
+
+	// 7. The token is in use, which only a request that is accepted may say.
+	if err := g.inUse(r, token); err != nil {
+		return g.refuse(c.scheme, CodeInvalidToken, err)
+	}
 	if !known && token.current != nil {
-		g.tokens.Add(cacheKey(c.token), token)
+		g.tokens.Add(key, token)
 	}
 	return nil
 }
@@ -246,8 +267,8 @@ func codeOfCredentials(err error) string {
 
 // token returns what the access token says, from the cache or from the validator; known means that a request
 // with it has passed before. Its times are judged now, whatever the validator did.
-func (g *Guard) token(r *http.Request, raw string) (t *Token, known bool, err error) {
-	if t, known = g.tokens.Get(cacheKey(raw)); !known || !t.current() {
+func (g *Guard) token(r *http.Request, key, raw string) (t *Token, known bool, err error) {
+	if t, known = g.tokens.Get(key); !known || !t.current() {
 		if t, err = g.Tokens.ValidateToken(r.Context(), raw); err != nil {
 			return nil, false, err
 		}
@@ -275,6 +296,33 @@ func (g *Guard) revoked(ctx context.Context, token *Token) error {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	case entry != nil:
 		return entry.Cause()
+	}
+	return nil
+}
+
+// inUse puts the token on record, or looks for it there. That the record cannot tell is our own trouble.
+func (g *Guard) inUse(r *http.Request, token *Token) error {
+	if g.Register == nil {
+		return nil
+	}
+	if token.ID == "" {
+		return ErrTokenClaim.With("jti, for the record of tokens in use", "")
+	}
+	address, err := g.Address(r)
+	if err != nil {
+		return err
+	}
+	onRecord := true
+	if g.OnlyRegistered {
+		onRecord, err = g.Register.Seen(r.Context(), token.Revocable(), address.String())
+	} else {
+		err = g.Register.Record(r.Context(), token.Revocable(), address.String())
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	case !onRecord:
+		return ErrNotRegistered
 	}
 	return nil
 }

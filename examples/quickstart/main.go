@@ -18,11 +18,13 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	p := program{newAPI: newAPI, out: os.Stdout, errOut: os.Stderr, colour: isTerminal(os.Stdout)}
+	p := program{newAPI: newAPI, out: os.Stdout, errOut: os.Stderr, colour: story.IsTerminal(os.Stdout)}
 	status := p.run(ctx, os.Args[1:])
 	stop()
 	os.Exit(status)
@@ -72,9 +74,9 @@ func (p program) dispatch(ctx context.Context, args []string) error {
 		return err
 	}
 	defer s.close()
-	s.opening()
+	s.Opening(fmt.Sprintf("The API is at %s, the authorization server at %s.", s.api, s.issuer))
 	s.story(ctx)
-	if !s.summary() {
+	if !s.Summary() {
 		return errUnexpected
 	}
 	if *serve {
@@ -105,9 +107,4 @@ func parse(flags *flag.FlagSet, args []string, count int) error {
 		return errUsage
 	}
 	return nil
-}
-
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }

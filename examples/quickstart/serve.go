@@ -49,7 +49,7 @@ func (s *stage) serve(ctx context.Context) error {
 	if err := commands.Execute(s.out, map[string]string{"API": s.api, "Issuer": s.issuer, "Key": key}); err != nil {
 		return err
 	}
-	s.log.follow(s.out)
+	s.Log.Follow(s.out)
 	<-ctx.Done()
 	return nil
 }

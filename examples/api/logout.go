@@ -1,0 +1,4 @@
+package main
+
+// logout receives the provider's logout tokens.
+func (a *app) logout(records) error { return nil }
