@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/senderlock/senderlock/access"
@@ -85,7 +86,9 @@ func read(get func(string) string) (*settings, error) {
 		adminHost:      e.text("ADMIN_HOST", loopbackV4), adminPort: e.port("ADMIN_PORT", ""), adminToken: e.text("ADMIN_TOKEN", ""),
 		drain: e.seconds("SHUTDOWN_DELAY", defaultDrain, 0, maxDrain),
 	}
-	e.url("ISSUER")
+	if u := e.url("ISSUER"); strings.Contains(u, "?") {
+		e.wrong("ISSUER", "set the issuer identifier, which has no query (RFC 8414 §2)")
+	}
 	if s.corsOrigin != "" && !origin(s.corsOrigin) {
 		e.wrong("CORS_ORIGIN", "set the one origin whose pages may use the API, such as https://app.example.com, without a path")
 	}
@@ -102,6 +105,7 @@ func read(get func(string) string) (*settings, error) {
 }
 
 func (s *settings) readTLS(e *environment) {
+	before := len(e.problems)
 	s.tlsCert = e.file("TLS_CERT_FILE", "set the path of a PEM file with the server's certificate and its chain")
 	s.tlsKey = e.file("TLS_KEY_FILE", "set the path of a PEM file with the server's private key")
 	for _, name := range []string{"TLS_PORT", "TLS_CERT_FILE", "TLS_KEY_FILE"} {
@@ -109,7 +113,7 @@ func (s *settings) readTLS(e *environment) {
 			e.needs(name, other)
 		}
 	}
-	if len(e.problems) == 0 && s.tlsPort != "" {
+	if len(e.problems) == before && s.tlsPort != "" {
 		if _, err := tls.LoadX509KeyPair(s.tlsCert, s.tlsKey); err != nil {
 			e.wrong("TLS_CERT_FILE", fmt.Sprintf("set it and TLS_KEY_FILE to a certificate and its key: %v", err))
 		}
