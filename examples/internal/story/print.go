@@ -42,7 +42,10 @@ func (s *Story) printSeen(who, got string, expected bool) {
 
 // Say prints what happens between two requests.
 func (s *Story) Say(what string) {
-	fmt.Fprintf(s.Out, "\n%s\n", s.paint(bold, what))
+	if s.answers > 0 {
+		fmt.Fprintln(s.Out)
+	}
+	fmt.Fprintln(s.Out, s.paint(bold, what))
 }
 
 // Opening prints what is where, and how to read the rest.
