@@ -42,7 +42,7 @@ type Guard struct {
 	// Leeway is how far the issuer's clock may differ. Zero means ten seconds; a minute is the most.
 	Leeway time.Duration
 	// Revocation is asked about every request, cached tokens included, so that a token that was taken back is
-	// refused from the next request on. It must keep entries for as long as MaxTokenLifetime and Leeway here. Nil
+	// refused from the next request on; long-lived responses end by [Guard.Watch]. It must keep entries for as long as MaxTokenLifetime and Leeway here. Nil
 	// takes no token back.
 	Revocation revocation.Store
 	// Register records each accepted token, with the address it was last used from, for as long as it lives. A token

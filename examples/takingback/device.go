@@ -23,7 +23,7 @@ const (
 	callback = "http://127.0.0.1/callback" // where the browser would bring the code
 
 	// patience is longer than any answer should take.
-	patience = 5 * time.Second
+	patience = 3 * time.Second
 )
 
 // device is a client with a key of its own, to which its tokens are bound.
