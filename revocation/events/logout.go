@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/senderlock/senderlock/internal/setting"
 	"github.com/senderlock/senderlock/revocation"
 )
 
@@ -64,7 +65,7 @@ func (b *BackChannelLogout) settle() error {
 	if len(b.ClientIDs) == 0 || slices.Contains(b.ClientIDs, "") {
 		return fmt.Errorf("ClientIDs is %q: give the client_id under which the provider knows the application", b.ClientIDs)
 	}
-	if err := bound("MaxAge", &b.MaxAge, DefaultMaxAge, time.Second, time.Hour); err != nil {
+	if err := setting.Between("MaxAge", &b.MaxAge, DefaultMaxAge, time.Second, time.Hour); err != nil {
 		return err
 	}
 	b.profile = profile{types: []string{"logout+jwt"}, audiences: slices.Clone(b.ClientIDs), judge: b.judge}

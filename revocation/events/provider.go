@@ -14,6 +14,7 @@ import (
 
 	"github.com/senderlock/senderlock/internal/jose"
 	"github.com/senderlock/senderlock/internal/keyset"
+	"github.com/senderlock/senderlock/internal/setting"
 	"github.com/senderlock/senderlock/revocation"
 )
 
@@ -73,22 +74,13 @@ func (p *Provider) settle() error {
 	if p.TokenIssuer == "" {
 		p.TokenIssuer = p.URL
 	}
-	if p.Algorithms == nil {
-		p.Algorithms = jose.Algorithms()
-	}
-	p.Algorithms = slices.Clone(p.Algorithms)
-	if len(p.Algorithms) == 0 {
-		return fmt.Errorf("Algorithms is empty: list some of %q, or leave it nil for all", jose.Algorithms())
-	}
-	for _, alg := range p.Algorithms {
-		if !slices.Contains(jose.Algorithms(), alg) {
-			return fmt.Errorf("Algorithms has %q: take names from %q", alg, jose.Algorithms())
-		}
+	if p.Algorithms, err = setting.Chosen("Algorithms", p.Algorithms, jose.Algorithms()); err != nil {
+		return err
 	}
 	if err := errors.Join(
-		bound("Leeway", &p.Leeway, DefaultLeeway, 0, time.Minute),
-		bound("Skew", &p.Skew, DefaultSkew, 0, time.Minute),
-		bound("MaxSize", &p.MaxSize, DefaultMaxSize, 512, 1<<20),
+		setting.Between("Leeway", &p.Leeway, DefaultLeeway, 0, time.Minute),
+		setting.Between("Skew", &p.Skew, DefaultSkew, 0, time.Minute),
+		setting.Between("MaxSize", &p.MaxSize, DefaultMaxSize, 512, 1<<20),
 	); err != nil {
 		return err
 	}
@@ -110,17 +102,6 @@ func (p *Provider) close() error {
 		return nil
 	}
 	return p.keys.Close()
-}
-
-// bound gives a setting its default and refuses what lies outside its bounds.
-func bound[T int | time.Duration](field string, value *T, zero, least, most T) error {
-	if *value == 0 {
-		*value = zero
-	}
-	if *value < least || *value > most {
-		return fmt.Errorf("%s is %v: give a value from %v to %v, or zero for %v", field, *value, least, most, zero)
-	}
-	return nil
 }
 
 // subject denies what was issued to sub up to an event.
