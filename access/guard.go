@@ -15,6 +15,7 @@ import (
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/cache"
 	"github.com/senderlock/senderlock/internal/jose"
+	"github.com/senderlock/senderlock/internal/setting"
 	"github.com/senderlock/senderlock/mtls"
 	"github.com/senderlock/senderlock/revocation"
 )
@@ -107,10 +108,10 @@ func (g *Guard) settle() (err error) {
 	if err := validPolicies(g.Policies); err != nil {
 		return err
 	}
-	if g.MaxTokenLifetime, err = between("MaxTokenLifetime", g.MaxTokenLifetime, DefaultMaxTokenLifetime, time.Second, 366*24*time.Hour); err != nil {
+	if err := setting.Between("MaxTokenLifetime", &g.MaxTokenLifetime, DefaultMaxTokenLifetime, time.Second, 366*24*time.Hour); err != nil {
 		return err
 	}
-	if g.Leeway, err = between("Leeway", g.Leeway, DefaultLeeway, 0, time.Minute); err != nil {
+	if err := setting.Between("Leeway", &g.Leeway, DefaultLeeway, 0, time.Minute); err != nil {
 		return err
 	}
 	if g.Revocation != nil {
