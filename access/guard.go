@@ -15,6 +15,7 @@ import (
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/cache"
 	"github.com/senderlock/senderlock/internal/jose"
+	"github.com/senderlock/senderlock/internal/setting"
 	"github.com/senderlock/senderlock/mtls"
 	"github.com/senderlock/senderlock/revocation"
 )
@@ -42,7 +43,7 @@ type Guard struct {
 	// Leeway is how far the issuer's clock may differ. Zero means ten seconds; a minute is the most.
 	Leeway time.Duration
 	// Revocation is asked about every request, cached tokens included, so that a token that was taken back is
-	// refused from the next request on. It must keep entries for as long as MaxTokenLifetime and Leeway here. Nil
+	// refused from the next request on; long-lived responses end by [Guard.Watch]. It must keep entries for as long as MaxTokenLifetime and Leeway here. Nil
 	// takes no token back.
 	Revocation revocation.Store
 	// Register records each accepted token, with the address it was last used from, for as long as it lives. A token
@@ -109,10 +110,10 @@ func (g *Guard) settle() (err error) {
 	if err := validPolicies(g.Policies); err != nil {
 		return err
 	}
-	if g.MaxTokenLifetime, err = between("MaxTokenLifetime", g.MaxTokenLifetime, DefaultMaxTokenLifetime, time.Second, 366*24*time.Hour); err != nil {
+	if err := setting.Between("MaxTokenLifetime", &g.MaxTokenLifetime, DefaultMaxTokenLifetime, time.Second, 366*24*time.Hour); err != nil {
 		return err
 	}
-	if g.Leeway, err = between("Leeway", g.Leeway, DefaultLeeway, 0, time.Minute); err != nil {
+	if err := setting.Between("Leeway", &g.Leeway, DefaultLeeway, 0, time.Minute); err != nil {
 		return err
 	}
 	if g.Revocation != nil {

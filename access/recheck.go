@@ -32,8 +32,8 @@ type Recheck struct {
 	// Percent looks up again after so much of the token's life, from 1 to 100: of a token of 15 minutes, 10 looks up
 	// every 90 seconds.
 	Percent int
-	// Tokens is how many tokens are remembered at least, and half of how many at most; each takes some 250 octets.
-	// Zero means 100,000. One that is forgotten is looked up again.
+	// Tokens is how many tokens are remembered at least; the most is twice as many, of some 150 octets each. Zero
+	// means 100,000. One that is forgotten is looked up again, a refused one too.
 	Tokens int
 	// Now is the clock. Nil means [time.Now].
 	Now func() time.Time

@@ -144,7 +144,12 @@ func TestRecheckConcurrent(t *testing.T) {
 				if token.Subject == "user-2" {
 					return nil
 				}
-				return <-answer
+				select {
+				case err := <-answer:
+					return err
+				case <-ctx.Done():
+					return ctx.Err()
+				}
 			}}.Policy()
 			if err != nil {
 				t.Fatal(err)
@@ -166,12 +171,12 @@ func TestRecheckConcurrent(t *testing.T) {
 					t.Error(err)
 				}
 			})
+			synctest.Wait()
 		}
-		synctest.Wait()
 		if _, err := s.Check(owner(bound(claim("sub", "user-2")))); err != nil {
 			t.Error(err)
 		}
-		leave() // of the one that may have begun the look-up
+		leave() // of the one that began the look-up
 		synctest.Wait()
 		answer <- nil
 		all.Wait()

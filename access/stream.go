@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/senderlock/senderlock/internal/setting"
 )
 
 // The bounds of [Stream].
@@ -33,7 +35,7 @@ type Stream struct {
 // Validate checks the settings, so that a route can be refused when it is made. Its error names the field and
 // what to put there.
 func (s Stream) Validate() error {
-	if _, err := between("Every", s.Every, DefaultStreamInterval, time.Millisecond, maxStreamInterval); err != nil {
+	if err := setting.Between("Every", &s.Every, DefaultStreamInterval, time.Millisecond, maxStreamInterval); err != nil {
 		return fmt.Errorf("access.Stream: %w", err)
 	}
 	if err := validPolicies(s.Policies); err != nil {

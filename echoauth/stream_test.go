@@ -24,8 +24,8 @@ import (
 	"github.com/senderlock/senderlock/revocation"
 )
 
-// events is a handler that sends server-sent events: one at the begin, and one that says why it ends.
-func events(c echo.Context) error {
+// sendEvents is a handler that sends server-sent events: one at the begin, and one that says why it ends.
+func sendEvents(c echo.Context) error {
 	ctx := c.Request().Context()
 	c.Response().Header().Set("Content-Type", "text/event-stream")
 	fmt.Fprint(c.Response(), "data: begin\n\n")
@@ -101,7 +101,7 @@ func newStreaming(t *testing.T) *streaming {
 	e := echo.New()
 	e.Use(s.count, auth.Authenticate())
 	stream := auth.Stream(access.Stream{Every: 5 * time.Millisecond})
-	e.GET("/events", events, stream)
+	e.GET("/events", sendEvents, stream)
 	e.GET("/socket", socket, stream)
 	e.GET("/poll", s.poll, stream)
 	s.Server = httptest.NewServer(e)

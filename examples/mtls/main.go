@@ -11,9 +11,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -37,23 +35,9 @@ type program struct {
 	colour      bool
 }
 
-// errUnexpected means that an answer was not the expected one; the story has named it.
-var errUnexpected = errors.New("not every answer was the expected one")
-
-// errUsage means that the arguments were wrong; flag has said so.
-var errUsage = errors.New("usage")
-
 // run does what the arguments say and returns the exit status.
 func (p program) run(ctx context.Context, args []string) int {
-	err := p.dispatch(ctx, args)
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
-		return 0
-	case errors.Is(err, errUsage):
-		return 2
-	}
-	fmt.Fprintln(p.errOut, "mtls:", err)
-	return 1
+	return story.Status("mtls", p.dispatch(ctx, args), p.errOut)
 }
 
 func (p program) dispatch(ctx context.Context, args []string) error {
@@ -65,14 +49,8 @@ func (p program) dispatch(ctx context.Context, args []string) error {
 	flags.StringVar(&front.listen, "listen", "127.0.0.1:8080", "the `address` at which the proxy finds the API, with -proxy")
 	flags.StringVar(&front.trusted, "trusted", "127.0.0.1/32", "the `range` of addresses that the proxy connects from, with -proxy")
 	flags.StringVar(&front.origin, "origin", "https://localhost:8443", "the `origin` of the proxy, as clients see it, with -proxy")
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+	if err := story.Parse(flags, args, 0); err != nil {
 		return err
-	} else if err != nil {
-		return errUsage
-	}
-	if flags.NArg() > 0 {
-		flags.Usage()
-		return errUsage
 	}
 	s, err := newStage(p, *verbose)
 	if err != nil {
@@ -93,7 +71,7 @@ func (s *stage) tell() error {
 	s.Opening("The API is at " + s.api + ". It asks every client for a certificate, and demands none.")
 	s.story()
 	if !s.Summary() {
-		return errUnexpected
+		return story.ErrUnexpected
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/echoauth"
+	"github.com/senderlock/senderlock/examples/internal/story"
 	"github.com/senderlock/senderlock/mtls"
 )
 
@@ -124,7 +125,7 @@ func TestWeakenedAPI(t *testing.T) {
 				return e, auth, nil
 			}
 			out, errOut, status := run(t, weak)
-			if status != 1 || !strings.Contains(errOut, errUnexpected.Error()) {
+			if status != 1 || !strings.Contains(errOut, story.ErrUnexpected.Error()) {
 				t.Errorf("exit status %d, %s", status, errOut)
 			}
 			if !strings.Contains(out, "NOT as expected:\n") || !strings.Contains(out, "\n  "+test.named+"\n") || !strings.Contains(out, "\n✗ ") {

@@ -155,7 +155,7 @@ func TestWeakenedAPI(t *testing.T) {
 				return e, auth, nil
 			}
 			out, errOut, status := run(t, weak)
-			if status != 1 || !strings.Contains(errOut, errUnexpected.Error()) {
+			if status != 1 || !strings.Contains(errOut, story.ErrUnexpected.Error()) {
 				t.Errorf("exit status %d, %s", status, errOut)
 			}
 			if !strings.Contains(out, "NOT as expected:\n") || !strings.Contains(out, "\n  "+test.named+"\n") || !strings.Contains(out, "\n✗ ") {

@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// Log is the server's log. It keeps the last entry. A zero Log is ready for use, and safe for concurrent use.
+// Log is the server's log. It keeps the last refusal. A zero Log is ready for use, and safe for concurrent use.
 type Log struct {
 	mu   sync.Mutex
 	last entry
@@ -46,7 +46,9 @@ func (l *Log) Write(text []byte) (int, error) {
 	if err := json.Unmarshal(text, &e); err != nil {
 		return 0, err
 	}
-	l.last = e
+	if e.Message == "request refused" { // not the end of a response, which may come beside another request
+		l.last = e
+	}
 	if l.live != nil {
 		fmt.Fprintf(l.live, "%s: %s %s: %d %s: %s\n", e.Message, e.Method, e.Route, e.Status, e.Reason, e.Cause)
 	}

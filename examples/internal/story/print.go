@@ -24,13 +24,28 @@ const (
 )
 
 func (s *Story) print(l line) {
-	mark := s.paint(green, "✓")
-	if !l.expected {
-		mark = s.paint(red, "✗")
-	}
 	request := fmt.Sprintf("%-42s  %-4s %s", l.who, l.method, l.path)
-	said := fmt.Sprintf("%s %s  %s  %s", mark, request, s.paint(bold, fmt.Sprint(l.status)), l.told)
+	said := fmt.Sprintf("%s %s  %s  %s", s.mark(l.expected), request, s.paint(bold, fmt.Sprint(l.status)), l.told)
 	fmt.Fprintf(s.Out, "%s\n    %s\n", strings.TrimRight(said, " "), s.paint(faint, l.why))
+}
+
+func (s *Story) mark(expected bool) string {
+	if expected {
+		return s.paint(green, "✓")
+	}
+	return s.paint(red, "✗")
+}
+
+func (s *Story) printSeen(who, got string, expected bool) {
+	fmt.Fprintf(s.Out, "%s %s\n    %s\n", s.mark(expected), who, s.paint(faint, got))
+}
+
+// Say prints what happens between two requests.
+func (s *Story) Say(what string) {
+	if s.answers > 0 {
+		fmt.Fprintln(s.Out)
+	}
+	fmt.Fprintln(s.Out, s.paint(bold, what))
 }
 
 // Opening prints what is where, and how to read the rest.

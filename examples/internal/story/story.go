@@ -4,6 +4,7 @@
 package story
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net/http"
@@ -53,6 +54,31 @@ func (s *Story) Play(who string, client *http.Client, r *http.Request, want Answ
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
 	s.Note(err)
+	s.judge(who, response, string(body), want)
+	return response.Header
+}
+
+// Begin plays a request whose answer goes on, and judges it by its first line. It returns the rest, for the caller to
+// read and to close, or nil when there was no answer.
+func (s *Story) Begin(who string, client *http.Client, r *http.Request, want Answer) io.ReadCloser {
+	s.Log.clear()
+	response, err := client.Do(r)
+	if err != nil {
+		s.Note(fmt.Errorf("%s: %w", who, err))
+		return nil
+	}
+	rest := bufio.NewReader(response.Body)
+	first, err := rest.ReadString('\n')
+	s.Note(err)
+	s.judge(who, response, first, want)
+	return struct {
+		io.Reader
+		io.Closer
+	}{rest, response.Body}
+}
+
+// judge prints an answer, and notes when it is not the wanted one.
+func (s *Story) judge(who string, response *http.Response, body string, want Answer) {
 	told, code := challengeOf(response.Header)
 	entry := s.Log.read()
 	got := Answer{response.StatusCode, code, entry.Reason}
@@ -63,12 +89,19 @@ func (s *Story) Play(who string, client *http.Client, r *http.Request, want Answ
 	if got != want {
 		s.unexpected = append(s.unexpected, fmt.Sprintf("%s: expected %s, got %s", who, want, got))
 	}
-	why := strings.TrimSpace(string(body))
+	why := strings.TrimSpace(body)
 	if entry.Reason != "" {
 		why = entry.Reason + ": " + entry.cause(s.Verbose)
 	}
-	s.print(line{who, r.Method, r.URL.Path, told, why, got.Status, got == want})
-	return response.Header
+	s.print(line{who, response.Request.Method, response.Request.URL.Path, told, why, got.Status, got == want})
+}
+
+// Saw prints what the client of an answer that goes on saw of it, and notes when it is not what was wanted.
+func (s *Story) Saw(who, got, want string) {
+	if got != want {
+		s.unexpected = append(s.unexpected, fmt.Sprintf("%s: expected %q, got %q", who, want, got))
+	}
+	s.printSeen(who, got, got == want)
 }
 
 // Note remembers trouble of the example itself, which fails the story. Nil is no trouble.
@@ -80,7 +113,7 @@ func (s *Story) Note(err error) {
 
 var (
 	challengeForm = regexp.MustCompile(`^(\w+)(?: error="([^"]*)")?`)
-	scopeForm     = regexp.MustCompile(`scope="[^"]*"`)
+	demandForm    = regexp.MustCompile(`(?:scope|acr_values|max_age)="[^"]*"`)
 )
 
 // challengeOf returns the challenge that speaks of the error, in short, and its code.
@@ -90,7 +123,8 @@ func challengeOf(h http.Header) (short, code string) {
 		if m == nil || short != "" && m[2] == "" {
 			continue
 		}
-		short, code = strings.TrimSpace(m[0]+" "+scopeForm.FindString(field)), m[2]
+		demands := strings.Join(demandForm.FindAllString(field, -1), " ")
+		short, code = strings.TrimSpace(m[0]+" "+demands), m[2]
 	}
 	return short, code
 }
