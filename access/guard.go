@@ -182,18 +182,23 @@ func (g *Guard) Check(r *http.Request) (*Grant, error) {
 	if err := token.within(g.MaxTokenLifetime); err != nil {
 		return nil, g.refuse(c.scheme, CodeInvalidToken, err)
 	}
-	if err := g.revoked(r.Context(), token); err != nil {
-		return nil, g.refuse(c.scheme, CodeInvalidToken, err)
-	}
 	for _, policy := range g.Policies {
 		if err := policy(r, grant); err != nil {
 			return nil, g.refuse(c.scheme, CodeInvalidToken, err)
 		}
 	}
+	ctx := r.Context()
+	if proof != nil && g.Revocation != nil {
+		// One store for both can answer both in one round trip. The proof of a revoked token is then used up as well.
+		ctx = g.DPoP.Announce(ctx, proof)
+	}
+	if err := g.revoked(ctx, token); err != nil {
+		return nil, g.refuse(c.scheme, CodeInvalidToken, err)
+	}
 
 	// 6. The proof is used up.
 	if proof != nil {
-		if err := g.DPoP.Remember(r.Context(), proof); err != nil {
+		if err := g.DPoP.Remember(ctx, proof); err != nil {
 			return nil, g.refuse(c.scheme, CodeInvalidProof, err)
 		}
 	}
