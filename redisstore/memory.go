@@ -45,8 +45,8 @@ func (m *memory) note(info map[string]string, now time.Time) error {
 		return nil
 	}
 	m.known[id] = true
-	// The clock may have been set back, but the memory has not become longer by it.
-	m.since.Store(max(m.since.Load(), m.began(info, now).UnixNano()))
+	// It moves even if the clock was set back or stands still, so that nonces of before are told apart.
+	m.since.Store(max(m.since.Load()+1, m.began(info, now).UnixNano()))
 	return nil
 }
 
