@@ -230,6 +230,9 @@ func TestOutage(t *testing.T) {
 		f.verify(0, poptest.Proof{}, dpop.ErrOutage)
 	}
 	f.verify(0, poptest.Proof{Nonce: common}, dpop.ErrOutage)
+	f.links[0].cut = false // until it is found to be back, nobody waits for it
+	f.verify(0, poptest.Proof{}, dpop.ErrOutage)
+	f.links[0].cut = true
 	f.verify(1, poptest.Proof{Nonce: common}, nil)
 	own := f.servers[0].Nonce()
 	once := mint(poptest.Proof{Nonce: own, IssuedAt: f.clock.Now()})
@@ -331,6 +334,15 @@ func TestAnnouncedClaim(t *testing.T) {
 		t.Error("one settled claim was good twice")
 	}
 	f.links[0].cut, f.links[0].down = false, false
+	other := read()
+	if err := other.VerifySignature(); err != nil {
+		t.Fatal(err)
+	}
+	ctx = v.Announce(t.Context(), p)
+	dpop.Announced(ctx, store).Settle(false, nil)
+	if err := v.Remember(ctx, other); err != nil {
+		t.Errorf("a claim settled for one proof counts for another: %v", err)
+	}
 	for want, settle := range map[error]func(*dpop.Announcement){
 		dpop.ErrReplayed: func(a *dpop.Announcement) { a.Settle(false, nil) },
 		dpop.ErrStore:    func(a *dpop.Announcement) { a.Settle(true, errors.New("too few replicas")) },
