@@ -121,7 +121,11 @@ func (s *Store) ask(ctx context.Context, client rueidis.Client) error {
 	if err != nil {
 		return err
 	}
-	return s.memory.note(parseInfo(text), s.now())
+	info := parseInfo(text)
+	if mode := info["redis_mode"]; (mode == "cluster") != s.config.Cluster && mode != "sentinel" {
+		return fmt.Errorf("the server's mode is %q: set Cluster for those of a Cluster, and only for them", mode)
+	}
+	return s.memory.note(info, s.now())
 }
 
 func parseInfo(text string) map[string]string {

@@ -79,7 +79,7 @@ func claimed(answer rueidis.RedisResult) (fresh bool, err error) {
 
 // waitCommand waits on the same connection for what was written on it. It gives up in time for its answer.
 func (s *Store) waitCommand(b rueidis.Builder) rueidis.Completed {
-	return b.Wait().Numreplicas(int64(s.config.Wait)).Timeout(max(1, s.config.Timeout.Milliseconds()*3/4)).Build()
+	return b.Wait().Numreplicas(int64(s.config.Wait)).Timeout(max(1, s.config.Timeout.Milliseconds()/2)).Build()
 }
 
 func (s *Store) waited(answer rueidis.RedisResult) error {

@@ -50,7 +50,7 @@ func Need(t testing.TB) {
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	Need(t)
-	port := freePort(t)
+	port := FreePort(t)
 	dir, err := os.MkdirTemp("", "redis")
 	if err != nil {
 		t.Fatal(err)
@@ -68,8 +68,8 @@ func Start(t testing.TB, args ...string) *Server {
 	return s
 }
 
-// freePort asks the system for a port that is free now.
-func freePort(t testing.TB) string {
+// FreePort asks the system for a port that is free now.
+func FreePort(t testing.TB) string {
 	t.Helper()
 	for {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -125,9 +125,6 @@ func (s *Server) signal(sig syscall.Signal) {
 	}
 }
 
-// CLI sets further arguments with which redis-cli reaches the server, such as --tls.
-func (s *Server) CLI(args ...string) { s.cli = append(s.cli, args...) }
-
 // Do runs one command with redis-cli and returns what it prints, errors too.
 func (s *Server) Do(command ...string) string {
 	out, _ := exec.Command("redis-cli", slices.Concat(s.cli, command)...).CombinedOutput()
@@ -174,7 +171,7 @@ func Sentinels(t testing.TB, master *Server, n, replicas int) (addresses []strin
 		if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		sentinelPort := freePort(t)
+		sentinelPort := FreePort(t)
 		s := &Server{t: t, Addr: "127.0.0.1:" + sentinelPort, cli: []string{"-p", sentinelPort}}
 		s.args = []string{file, "--sentinel", "--port", sentinelPort, "--bind", "127.0.0.1"}
 		t.Cleanup(s.Kill)
