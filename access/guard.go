@@ -234,16 +234,21 @@ func (g *Guard) judge(r *http.Request, grant *Grant) *Error {
 	if err := token.within(g.MaxTokenLifetime); err != nil {
 		return g.refuse(c.scheme, CodeInvalidToken, err)
 	}
-	if err := g.revoked(r.Context(), token); err != nil {
+	if err := ask(g.Policies, r, grant); err != nil {
 		return g.refuse(c.scheme, CodeInvalidToken, err)
 	}
-	if err := ask(g.Policies, r, grant); err != nil {
+	ctx := r.Context()
+	if proof != nil && g.Revocation != nil {
+		// One store for both can answer both in one round trip. The proof of a revoked token is then used up as well.
+		ctx = g.DPoP.Announce(ctx, proof)
+	}
+	if err := g.revoked(ctx, token); err != nil {
 		return g.refuse(c.scheme, CodeInvalidToken, err)
 	}
 
 	// 6. The proof is used up.
 	if proof != nil {
-		if err := g.DPoP.Remember(r.Context(), proof); err != nil {
+		if err := g.DPoP.Remember(ctx, proof); err != nil {
 			return g.refuse(c.scheme, CodeInvalidProof, err)
 		}
 	}

@@ -43,6 +43,10 @@ var (
 	ErrNonceForeign = reason.New("nonce_foreign", "the nonce is not one of ours")
 	ErrNonceOld     = reason.New("nonce_old", "the nonce is no longer current")
 	ErrRestart      = reason.New("iat_before_start", "the proof may have been used before this server started")
+	// ErrOutage means that the replay store is out of reach, and the proof has no nonce that does without it.
+	ErrOutage = reason.New("replay_store_down", "the proof carries no nonce of this instance, and one is required now")
+	// ErrNonceElsewhere means that the proof was made for another instance, which could not reach the replay store.
+	ErrNonceElsewhere = reason.New("nonce_elsewhere", "the nonce is for another instance")
 )
 
 // ErrStore means that the replay store could not answer: the server's own trouble, not the client's.
@@ -71,5 +75,6 @@ func Reason(err error) string { return reason.Of(err) }
 // NeedsNonce reports whether err is answered with error="use_dpop_nonce" and a nonce (RFC 9449 §9).
 func NeedsNonce(err error) bool {
 	return errors.Is(err, ErrNonceMissing) || errors.Is(err, ErrNonceForeign) ||
-		errors.Is(err, ErrNonceOld) || errors.Is(err, ErrRestart)
+		errors.Is(err, ErrNonceOld) || errors.Is(err, ErrRestart) ||
+		errors.Is(err, ErrOutage) || errors.Is(err, ErrNonceElsewhere)
 }
