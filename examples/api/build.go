@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,7 +11,6 @@ import (
 	"net/url"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,6 +23,7 @@ import (
 	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/mtls"
 	"github.com/senderlock/senderlock/otelauth"
+	"github.com/senderlock/senderlock/redisstore"
 	"github.com/senderlock/senderlock/revocation"
 )
 
@@ -57,11 +56,15 @@ func build(s *settings, log *slog.Logger) (a *app, err error) {
 			a = nil
 		}
 	}()
-	replay, err := a.replay()
+	shared, err := a.shared()
 	if err != nil {
 		return a, err
 	}
-	tokens, err := a.records()
+	replay, err := a.replay(shared)
+	if err != nil {
+		return a, err
+	}
+	tokens, err := a.records(shared)
 	if err != nil {
 		return a, err
 	}
@@ -73,8 +76,7 @@ func build(s *settings, log *slog.Logger) (a *app, err error) {
 	if err != nil {
 		return a, err
 	}
-	a.api = a.routes(auth)
-	if err := a.logout(tokens); err != nil {
+	if a.api, err = a.routes(auth); err != nil {
 		return a, err
 	}
 	a.admin = newAdmin(s, log, tokens, registry)
@@ -93,22 +95,47 @@ func (a *app) Close() error {
 
 func (a *app) onClose(closer func() error) { a.closers = append(a.closers, closer) }
 
-// replay remembers used proofs.
-func (a *app) replay() (*dpop.Memory, error) {
-	if a.settings.redisURL != "" {
-		return nil, errors.New("REPLAY_REDIS_URL is set, and this build has no shared replay memory: leave it out, and run one instance")
-	}
-	m, err := dpop.NewMemory(dpop.MemoryConfig{})
-	if err == nil {
-		a.onClose(m.Close)
-	}
-	return m, err
+// retention is for as long as a token that a revocation denies is accepted.
+func (s *settings) retention() revocation.Retention {
+	return revocation.Retention{Lifetime: s.maxLifetime, Leeway: access.DefaultLeeway}
 }
 
-// records are in a file if it is named, so that they outlive a restart.
-func (a *app) records() (r records, err error) {
-	// A revocation must be kept for as long as a token that it denies is accepted.
-	options := revocation.Options{Retention: revocation.Retention{Lifetime: a.settings.maxLifetime, Leeway: access.DefaultLeeway}}
+// shared is what many instances remember together, in Redis. Nil unless set.
+func (a *app) shared() (*redisstore.Store, error) {
+	if a.settings.redisURL == "" {
+		return nil, nil
+	}
+	const want = "REPLAY_REDIS_URL is not usable: set the URL of a Redis that answers, such as redis://10.0.0.1:6379/0: %w"
+	c, err := redisstore.ParseURL(a.settings.redisURL)
+	if err != nil {
+		return nil, fmt.Errorf(want, err)
+	}
+	c.Retention = a.settings.retention()
+	store, err := redisstore.Open(context.Background(), c)
+	if err != nil {
+		return nil, fmt.Errorf(want, err)
+	}
+	a.onClose(store.Close)
+	return store, nil
+}
+
+// replay remembers used proofs: in the shared store, or in this process.
+func (a *app) replay(shared *redisstore.Store) (dpop.ReplayStore, error) {
+	if shared != nil {
+		return shared, nil
+	}
+	m, err := dpop.NewMemory(dpop.MemoryConfig{})
+	if err != nil {
+		return nil, err
+	}
+	a.onClose(m.Close)
+	return m, nil
+}
+
+// records are in a file if it is named, so that they outlive a restart. Without one, instances that share a store share
+// the revocations as well; each lists the tokens that it has seen itself.
+func (a *app) records(shared *redisstore.Store) (r records, err error) {
+	options := revocation.Options{Retention: a.settings.retention()}
 	if path := a.settings.revocationFile; path != "" {
 		if r, err = revocation.Open(path, options); err != nil {
 			return nil, fmt.Errorf("REVOCATION_FILE is %q: set the path of a file that this program alone can write: %w", path, err)
@@ -117,7 +144,21 @@ func (a *app) records() (r records, err error) {
 		return nil, err
 	}
 	a.onClose(r.Close)
+	if shared != nil && a.settings.revocationFile == "" {
+		return sharedRecords{shared, r}, nil
+	}
 	return r, nil
+}
+
+// sharedRecords has the revocations of all instances, and the tokens in use at this one.
+type sharedRecords struct {
+	revocation.Store
+	register
+}
+
+type register interface {
+	revocation.Register
+	Close() error
 }
 
 // memory is a [revocation.Memory], which needs no closing.
@@ -131,7 +172,7 @@ func newMemory(o revocation.Options) (records, error) {
 }
 
 // telemetry collects metrics for Prometheus. To export spans as well, give otelauth a TracerProvider.
-func (a *app) telemetry(replay *dpop.Memory) (*prometheus.Registry, access.Observer, error) {
+func (a *app) telemetry(replay dpop.ReplayStore) (*prometheus.Registry, access.Observer, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	exporter, err := prometheusexporter.New(prometheusexporter.WithRegisterer(registry))
@@ -141,14 +182,12 @@ func (a *app) telemetry(replay *dpop.Memory) (*prometheus.Registry, access.Obser
 	provider := metric.NewMeterProvider(metric.WithReader(exporter))
 	a.onClose(func() error { return provider.Shutdown(context.Background()) })
 	c := otelauth.Config{MeterProvider: provider}
-	if replay != nil {
-		c.Replay = replay
-	}
+	c.Replay, _ = replay.(otelauth.Replay) // the shared store counts for itself
 	observer, err := otelauth.New(c)
 	return registry, observer, err
 }
 
-func (a *app) auth(replay *dpop.Memory, tokens records, observer access.Observer) (*echoauth.Auth, error) {
+func (a *app) auth(replay dpop.ReplayStore, tokens records, observer access.Observer) (*echoauth.Auth, error) {
 	s := a.settings
 	certificates, err := s.certificates()
 	if err != nil {
@@ -249,8 +288,3 @@ func (a *app) listenTLS() error {
 	a.tls, err = mtls.ServerTLS(&tls.Config{GetCertificate: pair.GetCertificate})
 	return err
 }
-
-var (
-	_ x509.CertPool
-	_ time.Duration
-)

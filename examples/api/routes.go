@@ -15,7 +15,7 @@ import (
 const maxBody = "64K"
 
 // routes is the API. What stands before auth.Authenticate is for everyone.
-func (a *app) routes(auth *echoauth.Auth) *echo.Echo {
+func (a *app) routes(auth *echoauth.Auth) (*echo.Echo, error) {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.Use(a.lastAnswers, middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: a.panicked}))
@@ -31,6 +31,11 @@ func (a *app) routes(auth *echoauth.Auth) *echo.Echo {
 	}
 	e.Use(middleware.BodyLimit(maxBody))
 
+	logout, err := a.logout(auth)
+	if err != nil {
+		return nil, err
+	}
+	e.POST("/backchannel-logout", logout)
 	e.GET("/healthz", a.health)
 	if a.settings.resource() != nil {
 		auth.PublishMetadata(e)
@@ -44,7 +49,7 @@ func (a *app) routes(auth *echoauth.Auth) *echo.Echo {
 	api.GET("/stepup", show, auth.Require(access.Requirement{
 		Scopes: []string{"read"}, ACRValues: []string{"urn:interop:gold"}, MaxAuthAge: 300 * time.Second,
 	}))
-	return e
+	return e, nil
 }
 
 // show tells who called. Put your own handlers in its place.
