@@ -250,9 +250,9 @@ type reply struct {
 	body   string
 }
 
-// code is the error of the first challenge.
+// code is the error of the challenges, of which one has it.
 func (a reply) code() string {
-	_, after, _ := strings.Cut(a.header.Get("WWW-Authenticate"), `error="`)
+	_, after, _ := strings.Cut(strings.Join(a.header.Values("WWW-Authenticate"), ", "), `error="`)
 	code, _, _ := strings.Cut(after, `"`)
 	return code
 }
