@@ -67,6 +67,14 @@ func TestGracefulEnd(t *testing.T) {
 	if a := p.do(call{path: "/healthz"}); a.status != http.StatusServiceUnavailable {
 		t.Errorf("/healthz while ending: %d %v", a.status, a.header)
 	}
+	// Only when nobody can come in any more is the issuer there again.
+	for range time.Tick(10 * time.Millisecond) {
+		conn, err := net.DialTimeout("tcp", p.ports["PORT"], time.Second)
+		if err != nil {
+			break
+		}
+		_ = conn.Close()
+	}
 	w.Release()
 	for range 2 * each {
 		if got := <-results; got.err != nil || got.status != 200 || !got.close {
