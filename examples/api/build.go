@@ -203,10 +203,18 @@ func (a *app) auth(replay dpop.ReplayStore, tokens records, observer access.Obse
 			return nil, fmt.Errorf("TRUSTED_PROXIES: %w", err)
 		}
 	}
+	validator, err := a.validator(observer)
+	if err != nil {
+		return nil, err
+	}
+	var register revocation.Register
+	if s.adminPort != "" { // nobody could ask for it otherwise
+		register = tokens
+	}
 	auth, err := echoauth.New(echoauth.Config{
 		Origins: s.origins, TrustedProxies: proxies, Resource: s.resource(),
-		Issuers: []access.Issuer{s.issuer}, HTTPClient: s.client(),
-		MaxTokenLifetime: s.maxLifetime, Revocation: tokens, Register: tokens, Address: address,
+		Tokens: validator, MaxTokenLifetime: s.maxLifetime,
+		Revocation: tokens, Register: register, Address: address,
 		Certificates: certificates,
 		RequireNonce: s.nonce, Nonces: s.nonces, Replay: replay,
 		Log: a.log, LogAccepted: true, Observer: observer,
