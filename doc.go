@@ -13,6 +13,7 @@
 //     server: Guard, policy, challenges.
 //   - echoauth is the Echo middleware over access, and the only package
 //     outside examples that knows Echo.
+//   - otelauth tells OpenTelemetry what is decided.
 //   - examples are short programs, each with a test that runs it. Begin with
 //     examples/quickstart.
 //   - internal holds what two packages share, and what only tests need.

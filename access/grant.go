@@ -136,8 +136,12 @@ func (g *Guard) compare(grant *Grant, q Requirement) *Error {
 		return g.insufficient(grant, CodeInsufficientScope, q, ErrScope.With(strings.Join(q.Scopes, " "), strings.Join(grant.Scopes, " ")))
 	}
 	if q.MaxAuthAge > 0 {
-		if age := g.Now().Sub(grant.AuthTime); grant.AuthTime.IsZero() || age > q.MaxAuthAge+g.Leeway {
-			return g.insufficient(grant, CodeStepUp, q, ErrAuthAge.With("a login in the last "+q.MaxAuthAge.String(), when(grant.AuthTime)))
+		tooOld := ErrAuthAge.With("a login in the last "+q.MaxAuthAge.String(), "")
+		if grant.AuthTime.IsZero() {
+			return g.insufficient(grant, CodeStepUp, q, tooOld)
+		}
+		if age := g.Now().Sub(grant.AuthTime); age > q.MaxAuthAge+g.Leeway {
+			return g.insufficient(grant, CodeStepUp, q, tooOld.With(tooOld.Expected, when(grant.AuthTime)).Off(age-q.MaxAuthAge))
 		}
 	}
 	if len(q.ACRValues) > 0 && !slices.Contains(q.ACRValues, grant.ACR) {

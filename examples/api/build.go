@@ -175,7 +175,7 @@ func newMemory(o revocation.Options) (records, error) {
 func (a *app) telemetry(replay dpop.ReplayStore) (*prometheus.Registry, access.Observer, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	exporter, err := prometheusexporter.New(prometheusexporter.WithRegisterer(registry))
+	exporter, err := prometheusexporter.New(prometheusexporter.WithRegisterer(registry), prometheusexporter.WithoutScopeInfo())
 	if err != nil {
 		return nil, access.Observer{}, err
 	}

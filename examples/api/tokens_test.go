@@ -53,7 +53,7 @@ func TestOpaqueTokens(t *testing.T) {
 	introspecting := env{
 		"INTROSPECTION_ENDPOINT": w.URL() + "/introspect", "INTROSPECTION_CLIENT_ID": "api", "INTROSPECTION_CLIENT_SECRET": "a secret:",
 	}
-	for name, test := range map[string]struct {
+	tests := map[string]struct {
 		changes map[string]any
 		call    call
 		status  int
@@ -81,8 +81,11 @@ func TestOpaqueTokens(t *testing.T) {
 		"step-up":     {map[string]any{"acr": "urn:interop:gold", "auth_time": now}, call{path: "/api/stepup"}, 200, ""},
 		"no-login":    {map[string]any{"acr": "urn:interop:gold"}, call{path: "/api/stepup"}, 401, "login_too_old"},
 		"not-numbers": {map[string]any{"exp": "soon"}, call{}, 503, ""},
-	} {
+	}
+	for name, test := range tests {
 		say(name, test.changes)
+	}
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			p := w.start(t, introspecting)
 			test.call.token = name
