@@ -175,7 +175,7 @@ func TestMetrics(t *testing.T) {
 	for _, want := range []string{
 		`senderlock_decisions_total{`, `outcome="accepted"`, `reason="htu_mismatch"`, `route="/api/items/:id"`,
 		`senderlock_decision_duration_seconds_bucket{`, `senderlock_tokens_total{`, `known="true"`, `known="false"`,
-		`senderlock_replay_entries{`, `senderlock_replay_capacity{`, `} 1e+06`, `senderlock_key_fetches_total{issuer="` + w.URL() + `"`,
+		"\nsenderlock_replay_entries 2\n", "\nsenderlock_replay_capacity 1e+06\n", `senderlock_key_fetches_total{issuer="` + w.URL() + `"`,
 		"go_goroutines", "process_open_fds",
 	} {
 		if !strings.Contains(a.body, want) {
