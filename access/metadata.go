@@ -4,13 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/senderlock/senderlock/internal/setting"
 )
 
 const wellKnownResource = "/.well-known/oauth-protected-resource" // RFC 9728 §3
@@ -105,7 +106,7 @@ var plainPath = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?$`)
 func (r *Resource) metadataURL() (*url.URL, error) {
 	u, err := url.Parse(r.URL)
 	if err != nil || u.Host == "" || u.User != nil || u.String() != r.URL || !plainPath.MatchString(u.EscapedPath()) ||
-		strings.ContainsAny(r.URL, "?#") || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+		strings.ContainsAny(r.URL, "?#") || u.Scheme != "https" && (u.Scheme != "http" || !setting.Loopback(u.Hostname())) {
 		return nil, fmt.Errorf("Resource.URL is %q: give the identifier of this API, such as %q: https, host and a plain path", r.URL, "https://api.example.com")
 	}
 	for _, scope := range r.Scopes {
@@ -124,12 +125,4 @@ func (r *Resource) metadataURL() (*url.URL, error) {
 	}
 	u.Path = wellKnownResource + u.Path
 	return u, nil
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
 }

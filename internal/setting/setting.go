@@ -4,7 +4,9 @@ package setting
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -33,4 +35,10 @@ func Chosen(field string, names, all []string) ([]string, error) {
 		}
 	}
 	return slices.Clone(names), nil
+}
+
+// Loopback reports whether a host, by name or address, is this machine, to which http may do.
+func Loopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()
 }

@@ -53,3 +53,14 @@ func message(err error) string {
 	}
 	return err.Error()
 }
+
+func TestLoopback(t *testing.T) {
+	for host, want := range map[string]bool{
+		"localhost": true, "LocalHost": true, "127.0.0.1": true, "127.9.9.9": true, "::1": true,
+		"": false, "localhost.example.com": false, "192.0.2.1": false, "::": false, "0.0.0.0": false, "127.1": false,
+	} {
+		if setting.Loopback(host) != want {
+			t.Errorf("%q: want %t", host, want)
+		}
+	}
+}
