@@ -220,6 +220,9 @@ func TestClosedConnections(t *testing.T) {
 	relay.set(true, true)
 	relay.cut()
 	<-done
+	if err := warm(s); err != nil {
+		t.Fatal(err)
+	}
 	if ok, err := claim(s, "lost"); ok || err != nil {
 		t.Errorf("again: %t, %v", ok, err)
 	}
