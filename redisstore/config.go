@@ -208,7 +208,7 @@ func between(field string, value, zero, least, most time.Duration) (time.Duratio
 // The sizes of what each connection holds, in octets; claims are small.
 const buffer = 64 << 10
 
-// options are for the client. No command is sent twice: a claim that was sent again would refuse itself.
+// options are for the client. It sends no command twice by itself: a claim that was sent again would refuse itself.
 func (c *Config) options() rueidis.ClientOption {
 	return rueidis.ClientOption{
 		InitAddress:         c.Addresses,

@@ -45,3 +45,14 @@ func TestRevocationStore(t *testing.T) {
 		})
 	})
 }
+
+func TestRegister(t *testing.T) {
+	onEach(t, func(t *testing.T, c redisstore.Config) {
+		storecontract.TestRegister(t, func(t *testing.T) storecontract.Register {
+			clock := poptest.NewClock()
+			c.Now, c.Namespace = clock.Now, fresh()
+			s := open(t, c)
+			return storecontract.Register{Register: s, Store: s, Now: clock.Now, Advance: clock.Advance}
+		})
+	})
+}

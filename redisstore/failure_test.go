@@ -2,7 +2,9 @@ package redisstore_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -65,10 +67,11 @@ func do(command ...string) func(*redistest.Server) {
 // relay stands between a store and its server. It can swallow what is sent, with the connections left open, and hold
 // back what is answered.
 type relay struct {
-	addr string
-	mu   sync.Mutex
-	up   bool // what the store sends gets through
-	down bool // what the server answers gets through
+	addr  string
+	mu    sync.Mutex
+	up    bool // what the store sends gets through
+	down  bool // what the server answers gets through
+	conns []net.Conn
 }
 
 func newRelay(t *testing.T, to string) *relay {
@@ -89,6 +92,9 @@ func newRelay(t *testing.T, to string) *relay {
 				_ = near.Close()
 				continue
 			}
+			r.mu.Lock()
+			r.conns = append(r.conns, near)
+			r.mu.Unlock()
 			go r.pass(far, near, &r.up)
 			go r.pass(near, far, &r.down)
 		}
@@ -120,33 +126,129 @@ func (r *relay) set(up, down bool) {
 	r.up, r.down = up, down
 }
 
-// A half-open connection, and one that lost the answer: the claim fails, and what may have been recorded is refused.
+// cut closes all connections.
+func (r *relay) cut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.conns {
+		_ = c.Close()
+	}
+	r.conns = nil
+}
+
+// warm uses every connection of a store.
+func warm(s *redisstore.Store) (err error) {
+	for range 50 {
+		if _, e := claim(s, "any"+time.Now().String()); e != nil {
+			err = e
+		}
+	}
+	return err
+}
+
+// recorded reports whether the server has a claim.
+func recorded(server *redistest.Server, name string) bool {
+	key := dpop.NewReplayKey("", "", name)
+	return server.Do("EXISTS", "senderlock:p:"+base64.RawURLEncoding.EncodeToString(key[:])) == "1"
+}
+
+// A half-open connection, and one that lost the answer: the claim fails, and what was recorded is refused.
 func TestHalfOpen(t *testing.T) {
 	server := redistest.Start(t)
 	relay := newRelay(t, server.Addr)
 	s := open(t, redisstore.Config{Addresses: []string{relay.addr}, Timeout: 200 * time.Millisecond})
-	mustClaim(t, s, "before")
-	for name, c := range map[string]struct{ up, down, recorded bool }{
-		"nothing arrives":        {false, true, false},
-		"no answer comes back":   {true, false, true},
-		"neither gets through":   {false, false, false},
-		"no answer, once again ": {true, false, true},
+	for name, c := range map[string]struct{ up, down bool }{
+		"nothing arrives":      {false, true},
+		"no answer comes back": {true, false},
+		"neither gets through": {false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			redistest.Wait(t, "all connections are good", func() bool { return warm(s) == nil })
 			relay.set(c.up, c.down)
 			if ok, err := claim(s, name); ok || err == nil {
 				t.Fatalf("Claim = %t, %v, want an error", ok, err)
 			}
+			there := recorded(server, name)
+			if there && !c.up {
+				t.Error("it was recorded although nothing arrived")
+			}
 			relay.set(true, true)
-			redistest.Wait(t, "the connection is replaced", func() bool {
-				_, err := claim(s, "any"+time.Now().String())
-				return err == nil
-			})
-			if ok, err := claim(s, name); ok == c.recorded || err != nil {
-				t.Errorf("the same claim = %t, %v; it was recorded: %t", ok, err, c.recorded)
+			redistest.Wait(t, "all connections are good again", func() bool { return warm(s) == nil })
+			if ok, err := claim(s, name); ok == there || err != nil {
+				t.Errorf("the same claim = %t, %v; it was recorded: %t", ok, err, there)
 			}
 		})
 	}
+}
+
+// Connections that the server closed while they were idle do not fail a call: it is made again. If the first attempt
+// was recorded, the second does not take it for somebody else's.
+func TestClosedConnections(t *testing.T) {
+	server := redistest.Start(t)
+	relay := newRelay(t, server.Addr)
+	s := open(t, redisstore.Config{Addresses: []string{relay.addr}, Timeout: patient})
+	if err := warm(s); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		relay.cut()
+		name := fmt.Sprint(i)
+		mustClaim(t, s, name)
+		if ok, err := claim(s, name); ok { // over a closed connection nobody knows whose claim it was
+			t.Errorf("again: %t, %v", ok, err)
+		}
+		if err := warm(s); err != nil {
+			t.Error(err)
+		}
+		relay.cut()
+		if e, err := s.Revoked(t.Context(), tokenOf("alice")); e != nil || err != nil {
+			t.Errorf("Revoked = %v, %v", e, err)
+		}
+	}
+	if err := warm(s); err != nil {
+		t.Fatal(err)
+	}
+	relay.set(true, false)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if ok, err := claim(s, "lost"); ok || err == nil || !strings.Contains(err.Error(), "closed before the answer") {
+			t.Errorf("a claim whose answer was lost = %t, %v", ok, err)
+		}
+	}()
+	redistest.Wait(t, "the server has it", func() bool { return recorded(server, "lost") })
+	relay.set(true, true)
+	relay.cut()
+	<-done
+	if err := warm(s); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := claim(s, "lost"); ok || err != nil {
+		t.Errorf("again: %t, %v", ok, err)
+	}
+}
+
+// A clock that is set back, to when a token could be accepted whose entries may be gone.
+func TestRevocationClockBack(t *testing.T) {
+	clock := poptest.NewClock()
+	s := openOn(t, redistest.Start(t), func(c *redisstore.Config) { c.Now = clock.Now })
+	tok := tokenOf("alice")
+	tok.IssuedAt, tok.Expiry = clock.Now(), clock.Now().Add(5*time.Minute)
+	look := func(want error) {
+		t.Helper()
+		if e, err := s.Revoked(t.Context(), tok); e != nil || !errors.Is(err, want) {
+			t.Errorf("Revoked = %v, %v, want %v", e, err, want)
+		}
+	}
+	look(nil)
+	clock.Advance(5 * time.Minute)
+	look(nil)
+	clock.Advance(-4 * time.Minute)
+	look(nil) // its entries are kept for the leeway of a minute
+	clock.Advance(6 * time.Minute)
+	look(nil)
+	clock.Advance(-4 * time.Minute)
+	look(revocation.ErrClock)
 }
 
 // A caller who has gone does not start an outage.

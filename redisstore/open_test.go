@@ -188,7 +188,8 @@ func tokenOf(subject string) revocation.Token {
 }
 
 // minimal are the rights that the doc comment of Store names.
-const minimal = "+info +set +get +mget +watch +unwatch +multi +exec +select +wait +cluster|slots +cluster|shards +asking"
+const minimal = "+info +set +get +mget +watch +unwatch +multi +exec +select +wait +cluster|slots +cluster|shards +asking " +
+	"+del +zadd +zrem +zrange +pexpire"
 
 // allow makes the user api, with those rights on the keys of shop.
 func allow(s *redistest.Server) {
@@ -252,6 +253,14 @@ func works(t *testing.T, s *redisstore.Store) {
 		}
 		if e, err := s.Revoked(t.Context(), tokenOf(name)); e == nil || err != nil {
 			t.Fatalf("Revoked = %v, %v", e, err)
+		}
+		if err := s.Record(t.Context(), tokenOf(name), "192.0.2.1"); err != nil {
+			t.Fatal(err)
+		}
+		if uses, err := s.InUse(t.Context(), poptest.Issuer, name); len(uses) != 1 || err != nil {
+			t.Fatalf("InUse = %v, %v", uses, err)
+		} else if err := s.Forget(t.Context(), uses[0]); err != nil {
+			t.Fatal(err)
 		}
 		if e, err := s.Revoked(t.Context(), tokenOf("nobody")); e != nil || err != nil {
 			t.Fatalf("Revoked = %v, %v", e, err)

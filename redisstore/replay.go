@@ -2,7 +2,11 @@ package redisstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"slices"
+	"syscall"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -48,13 +52,15 @@ func (s *Store) claimable(expiry, now time.Time) error {
 
 // set makes a key that matters until an instant, and reports whether there was none.
 func (s *Store) set(ctx context.Context, key string, until, now time.Time) (fresh bool, err error) {
-	command := s.setCommand(key, until, now)
 	if s.config.Wait == 0 {
-		return claimed(s.client.Do(ctx, command))
+		answers, repeated := s.do(ctx, func() []rueidis.Completed {
+			return []rueidis.Completed{s.setCommand(key, until, now)}
+		})
+		return claimed(answers[0], repeated)
 	}
 	err = s.client.Dedicated(func(c rueidis.DedicatedClient) error {
-		answers := c.DoMulti(ctx, command, s.waitCommand(c.B()))
-		if fresh, err = claimed(answers[0]); err != nil || !fresh {
+		answers := c.DoMulti(ctx, s.setCommand(key, until, now), s.waitCommand(c.B()))
+		if fresh, err = claimed(answers[0], false); err != nil || !fresh {
 			return err
 		}
 		return s.waited(answers[1])
@@ -62,19 +68,43 @@ func (s *Store) set(ctx context.Context, key string, until, now time.Time) (fres
 	return fresh && err == nil, err
 }
 
+// connections are those to one server. After a restart each of them may turn out to be closed when it is used.
+const connections = 4
+
+// do sends commands in one round trip, and again over another connection if the first was closed by the server. What
+// was sent over that one may have been executed.
+func (s *Store) do(ctx context.Context, commands func() []rueidis.Completed) (answers []rueidis.RedisResult, repeated bool) {
+	for range connections {
+		answers = s.client.DoMulti(ctx, commands()...)
+		if !slices.ContainsFunc(answers, wasClosed) {
+			break
+		}
+		repeated = true
+	}
+	return answers, repeated
+}
+
+func wasClosed(answer rueidis.RedisResult) bool {
+	err := answer.NonRedisError()
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
 func (s *Store) setCommand(key string, until, now time.Time) rueidis.Completed {
 	return s.client.B().Set().Key(key).Value("").Nx().Px(s.lifetime(until, now)).Build()
 }
 
-func claimed(answer rueidis.RedisResult) (fresh bool, err error) {
+// claimed reads the answer to a claim. If the claim was sent twice, a key that is there may be its own.
+func claimed(answer rueidis.RedisResult, repeated bool) (fresh bool, err error) {
 	err = answer.Error()
-	if rueidis.IsRedisNil(err) {
-		return false, nil
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+		return true, nil
+	case !rueidis.IsRedisNil(err):
 		return false, fmt.Errorf("redisstore: claim: %w", err)
+	case repeated:
+		return false, errors.New("redisstore: claim: the connection was closed before the answer came")
 	}
-	return true, nil
+	return false, nil
 }
 
 // waitCommand waits on the same connection for what was written on it. It gives up in time for its answer.

@@ -23,20 +23,22 @@ func (s *Store) Revoked(ctx context.Context, t revocation.Token) (*revocation.En
 		return nil, err
 	}
 	keys := s.lookups(&t)
-	commands := s.getCommands(keys)
 	claim := s.announced(ctx, now)
-	if claim != nil {
-		commands = append(commands, s.setCommand(s.key("p", claim.Key), claim.Expiry, now))
-	}
-	if len(commands) == 0 {
+	if len(keys) == 0 && claim == nil {
 		return nil, nil
 	}
 	bounded, cancel := s.within(ctx)
 	defer cancel()
-	answers := s.client.DoMulti(bounded, commands...)
+	answers, repeated := s.do(bounded, func() []rueidis.Completed {
+		commands := s.getCommands(keys)
+		if claim != nil {
+			commands = append(commands, s.setCommand(s.key("p", claim.Key), claim.Expiry, now))
+		}
+		return commands
+	})
 	if claim != nil {
 		last := len(answers) - 1
-		fresh, err := claimed(answers[last])
+		fresh, err := claimed(answers[last], repeated)
 		if err != nil {
 			s.failed(ctx)
 		}

@@ -25,12 +25,12 @@ var (
 	ErrDamaged = errors.New("redisstore: a key holds something else than expected")
 )
 
-// Store is a [dpop.ReplayStore] and a [revocation.Store] on Redis or Valkey, for any number of instances. Its methods
-// are safe for concurrent use. Make one with [Open]; give the same one as both, and the two questions of a request
+// Store is a [dpop.ReplayStore], a [revocation.Store] and a [revocation.Register] on Redis or Valkey, for any number of
+// instances. Its methods are safe for concurrent use. Make one with [Open]; give the same one as both, and the two questions of a request
 // cost one round trip. Close it when the server has stopped.
 //
 // An ACL user needs +info +set +get +mget +watch +unwatch +multi +exec, +select for another DB than 0, +wait for Wait,
-// and +cluster|slots +cluster|shards +asking for a Cluster; the HELLO, AUTH and PING of a connection are open to all.
+// +cluster|slots +cluster|shards +asking for a Cluster, and +del +zadd +zrem +zrange +pexpire for the Register; the HELLO, AUTH and PING of a connection are open to all.
 type Store struct {
 	config Config
 	client rueidis.Client
@@ -164,5 +164,7 @@ func (s *Store) lifetime(until, now time.Time) time.Duration {
 
 // key names a key: for what use, and which.
 func (s *Store) key(use string, hash dpop.ReplayKey) string {
-	return s.config.Namespace + ":" + use + ":" + base64.RawURLEncoding.EncodeToString(hash[:])
+	return s.config.Namespace + ":" + use + ":" + encodeHash(hash)
 }
+
+func encodeHash(hash dpop.ReplayKey) string { return base64.RawURLEncoding.EncodeToString(hash[:]) }

@@ -132,33 +132,23 @@ func (a *app) replay(shared *redisstore.Store) (dpop.ReplayStore, error) {
 	return m, nil
 }
 
-// records are in a file if it is named, so that they outlive a restart. Without one, instances that share a store share
-// the revocations as well; each lists the tokens that it has seen itself.
+// records are in a file if it is named, so that they outlive a restart, or in the shared store, or in this process.
 func (a *app) records(shared *redisstore.Store) (r records, err error) {
 	options := revocation.Options{Retention: a.settings.retention()}
-	if path := a.settings.revocationFile; path != "" {
+	switch path := a.settings.revocationFile; {
+	case path != "":
 		if r, err = revocation.Open(path, options); err != nil {
 			return nil, fmt.Errorf("REVOCATION_FILE is %q: set the path of a file that this program alone can write: %w", path, err)
 		}
-	} else if r, err = newMemory(options); err != nil {
-		return nil, err
+	case shared != nil:
+		return shared, nil
+	default:
+		if r, err = newMemory(options); err != nil {
+			return nil, err
+		}
 	}
 	a.onClose(r.Close)
-	if shared != nil && a.settings.revocationFile == "" {
-		return sharedRecords{shared, r}, nil
-	}
 	return r, nil
-}
-
-// sharedRecords has the revocations of all instances, and the tokens in use at this one.
-type sharedRecords struct {
-	revocation.Store
-	register
-}
-
-type register interface {
-	revocation.Register
-	Close() error
 }
 
 // memory is a [revocation.Memory], which needs no closing.

@@ -155,7 +155,10 @@ func Replica(t testing.TB, master *Server, args ...string) *Server {
 	host, port, _ := net.SplitHostPort(master.Addr)
 	r := Start(t, append([]string{"--replicaof", host, port}, args...)...)
 	Wait(t, "the replica is in step", func() bool {
-		return strings.Contains(r.Do("INFO", "replication"), "master_link_status:up")
+		_, port, _ := net.SplitHostPort(r.Addr)
+		return strings.Contains(r.Do("INFO", "replication"), "master_link_status:up") &&
+			strings.Contains(master.Do("INFO", "replication"), "port="+port+",state=online") &&
+			master.Do("WAIT", "1", "100") != "0"
 	})
 	return r
 }
