@@ -27,7 +27,9 @@ func TestOpaqueTokens(t *testing.T) {
 	}
 	defer introspection.Close()
 	a := newAPI(newAuth(t, func(c *echoauth.Config) { c.Tokens = introspection }))
-	call := func(token string) *httptest.ResponseRecorder { return a.serve(signed(get(poptest.URL), token, poptest.URL)) }
+	call := func(token string) *httptest.ResponseRecorder {
+		return a.serve(signed(get(poptest.URL), token, poptest.URL))
+	}
 	if w := call("opaque"); w.Code != 200 || a.ran() != 1 {
 		t.Errorf("opaque: %d %s", w.Code, w.Body)
 	}
