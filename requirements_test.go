@@ -14,7 +14,6 @@ const requirements = 182
 
 // notTested are the rows that no test here can name, each with why. The tests name the others.
 var notTested = map[string]string{
-	"RS-034": "the token_type of an introspection answer is not judged: cnf says whether a token is bound",
 	"RS-047": "it binds clients that parse challenges",
 	"RS-078": "it advises authorization servers; what it warns of is refused by the longest accepted lifetime",
 	"RS-081": "it says what a proof does not cover; SECURITY.md repeats it",

@@ -193,7 +193,7 @@ func (a *app) auth(replay dpop.ReplayStore, tokens records, observer access.Obse
 			return nil, fmt.Errorf("TRUSTED_PROXIES: %w", err)
 		}
 	}
-	validator, err := a.validator(observer)
+	opaque, err := a.opaque()
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +203,7 @@ func (a *app) auth(replay dpop.ReplayStore, tokens records, observer access.Obse
 	}
 	auth, err := echoauth.New(echoauth.Config{
 		Origins: s.origins, TrustedProxies: proxies, Resource: s.resource(),
-		Tokens: validator, MaxTokenLifetime: s.maxLifetime,
+		Issuers: []access.Issuer{s.issuer}, HTTPClient: s.client(), Tokens: opaque, MaxTokenLifetime: s.maxLifetime,
 		Revocation: tokens, Register: register, Address: address,
 		Certificates: certificates,
 		RequireNonce: s.nonce, Nonces: s.nonces, Replay: replay,
