@@ -158,7 +158,12 @@ func TestWait(t *testing.T) {
 	t.Parallel()
 	master := redistest.Start(t)
 	replica := redistest.Replica(t, master)
-	s := openOn(t, master, func(c *redisstore.Config) { c.Wait, c.Timeout = 1, time.Second })
+	c := redisstore.Config{Addresses: []string{master.Addr}, Wait: 1, Timeout: 2 * time.Second}
+	redistest.Wait(t, "the replica confirms", func() bool {
+		s, err := redisstore.Open(t.Context(), c)
+		return err == nil && s.Close() == nil
+	})
+	s := open(t, c)
 	works(t, s)
 	replica.Stop()
 	if ok, err := claim(s, "alone"); ok || !errors.Is(err, redisstore.ErrReplicas) {

@@ -172,8 +172,7 @@ func Replica(t testing.TB, master *Server, args ...string) *Server {
 	Wait(t, "the replica is in step", func() bool {
 		_, port, _ := net.SplitHostPort(r.Addr)
 		return strings.Contains(r.Do("INFO", "replication"), "master_link_status:up") &&
-			strings.Contains(master.Do("INFO", "replication"), "port="+port+",state=online") &&
-			master.Do("WAIT", "1", "100") != "0"
+			strings.Contains(master.Do("INFO", "replication"), "port="+port+",state=online")
 	})
 	return r
 }
