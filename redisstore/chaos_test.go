@@ -121,7 +121,7 @@ func TestChaos(t *testing.T) {
 			ctx, cancel := context.WithCancel(context.Background())
 			var harm sync.WaitGroup
 			harm.Go(func() { harass(ctx, server) })
-			for range proofCount(t, 120) {
+			for range proofCount(t, 90) {
 				w.send()
 			}
 			cancel()

@@ -24,6 +24,7 @@ func onEach(t *testing.T, test func(t *testing.T, c redisstore.Config)) {
 }
 
 func TestReplayStore(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, c redisstore.Config) {
 		storecontract.TestReplayStore(t, func(t *testing.T) storecontract.Replay {
 			clock := poptest.NewClock()
@@ -36,6 +37,7 @@ func TestReplayStore(t *testing.T) {
 }
 
 func TestRevocationStore(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, c redisstore.Config) {
 		storecontract.TestRevocationStore(t, func(t *testing.T) storecontract.Revocation {
 			clock := poptest.NewClock()
@@ -47,6 +49,7 @@ func TestRevocationStore(t *testing.T) {
 }
 
 func TestRegister(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, c redisstore.Config) {
 		storecontract.TestRegister(t, func(t *testing.T) storecontract.Register {
 			clock := poptest.NewClock()

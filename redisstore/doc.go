@@ -37,6 +37,7 @@
 //   - Keys that are deleted: FLUSHALL, another program in the same Namespace, a server whose clock is set forward. Keep
 //     the server to the API. Eviction is refused: maxmemory-policy must be noeviction, which Open and a look once a
 //     second demand. A full server then refuses claims, and requests get 503.
+//   - What a proxy hides. Connect to the servers themselves: INFO must come from the process that takes the claims.
 //   - A master that is made a replica and a master again within a second by hand, with its connections left open.
 //
 // Revocations are not protected in that way: to be sure, an instance would have to refuse every token issued before.
@@ -57,7 +58,8 @@
 // more if it had to wait for another's attempt to connect, and calls succeed again when the server does. With
 // [FallbackNonce] an instance that cannot reach the server goes on alone: it demands a nonce that it issues for itself
 // and remembers those proofs in its own memory. Every other instance refuses such a proof, always, so it is accepted
-// once at most; and an instance that is started anew refuses those of the life before. It needs a load balancer that
+// once at most; and an instance that is started anew refuses those of the life before. (It does not start while the
+// server is out of reach: Open fails.) It needs a load balancer that
 // brings a client back to the same instance. Revocations cannot be looked up in an outage, so it serves only where they
 // come from elsewhere, such as a revocation.File, or are not used.
 //

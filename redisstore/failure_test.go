@@ -23,6 +23,7 @@ import (
 // RS-180: whatever is wrong with the server, a request is refused with 503 and Retry-After, does not hang, and when
 // the server is well again, requests are accepted without anybody's help.
 func TestFailures(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ harm, heal func(*redistest.Server) }{
 		"down":      {(*redistest.Server).Kill, (*redistest.Server).Restart},
 		"halted":    {(*redistest.Server).Stop, (*redistest.Server).Continue},
@@ -263,6 +264,7 @@ func TestGoneCallerIsNoOutage(t *testing.T) {
 
 // With Fallback an instance goes on alone, with nonces of its own, and comes back.
 func TestFallback(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	c := redisstore.Config{Addresses: []string{server.Addr}, Timeout: 200 * time.Millisecond, MaxSkew: time.Second, Fallback: redisstore.FallbackNonce}
 	brief := func(v *dpop.Verifier) { v.Skew = time.Second }

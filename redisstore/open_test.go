@@ -114,6 +114,7 @@ func claim(s *redisstore.Store, name string) (bool, error) {
 }
 
 func TestServerMustBeFit(t *testing.T) {
+	t.Parallel()
 	t.Run("nobody there", func(t *testing.T) {
 		refusesToOpen(t, redisstore.Config{Addresses: []string{"127.0.0.1:1"}}, "connecting to [127.0.0.1:1]")
 	})
@@ -161,6 +162,7 @@ func TestServerMustBeFit(t *testing.T) {
 
 // A policy that is changed later is noticed too.
 func TestEvictionSetLater(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := openOn(t, server)
 	mustClaim(t, s, "before")
@@ -229,6 +231,7 @@ func TestTLSAndUser(t *testing.T) {
 
 // The same rights are enough in a Cluster.
 func TestUserOfACluster(t *testing.T) {
+	t.Parallel()
 	nodes, addresses := redistest.Cluster(t, 3)
 	for _, n := range nodes {
 		allow(n)

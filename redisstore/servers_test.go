@@ -41,6 +41,7 @@ func refusedEverywhere(t *testing.T, c *client, proofs []string, sockets ...*soc
 // RS-073: a master that is killed takes its newest claims with it, because replication is asynchronous. Nothing that
 // it accepted is accepted by the replica that takes over.
 func TestSentinelFailover(t *testing.T) {
+	t.Parallel()
 	master := redistest.Start(t)
 	replica := redistest.Replica(t, master)
 	sentinels := redistest.Sentinels(t, master, 3, 1)
@@ -139,6 +140,7 @@ func TestRestartedEmpty(t *testing.T) {
 
 // A new instance at a server that has run for long needs no nonce: it knows from when on everything is remembered.
 func TestNewInstanceAtOldServer(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	redistest.Wait(t, "the server is a while old", func() bool {
 		return !strings.Contains(server.Do("INFO", "server"), "uptime_in_seconds:0") &&
@@ -153,9 +155,15 @@ func TestNewInstanceAtOldServer(t *testing.T) {
 
 // Wait: a claim counts only when the replica has it.
 func TestWait(t *testing.T) {
+	t.Parallel()
 	master := redistest.Start(t)
 	replica := redistest.Replica(t, master)
-	s := openOn(t, master, func(c *redisstore.Config) { c.Wait, c.Timeout = 1, time.Second })
+	c := redisstore.Config{Addresses: []string{master.Addr}, Wait: 1, Timeout: 2 * time.Second}
+	redistest.Wait(t, "the replica confirms", func() bool {
+		s, err := redisstore.Open(t.Context(), c)
+		return err == nil && s.Close() == nil
+	})
+	s := open(t, c)
 	works(t, s)
 	replica.Stop()
 	if ok, err := claim(s, "alone"); ok || !errors.Is(err, redisstore.ErrReplicas) {
