@@ -17,7 +17,8 @@ import (
 // with the instant from which it remembers everything; the [Verifier] then refuses proofs that may have been
 // used before it. That holds as long as the clock is not set back, nor Skew made smaller, while no process runs.
 // A store that can lose its memory while the process runs moves the instant forward each time, by a nanosecond at
-// least, before it answers a claim from the new memory: the Verifier looks again after each claim. A wrapper around such a store passes the method on.
+// least, before it answers a claim from the new memory: the Verifier looks again after each claim. A wrapper around
+// such a store passes the method on.
 //
 // A store that can be out of reach may also have the methods
 //

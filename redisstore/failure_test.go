@@ -266,7 +266,10 @@ func TestGoneCallerIsNoOutage(t *testing.T) {
 func TestFallback(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	c := redisstore.Config{Addresses: []string{server.Addr}, Timeout: 200 * time.Millisecond, MaxSkew: time.Second, Fallback: redisstore.FallbackNonce}
+	c := redisstore.Config{
+		Addresses: []string{server.Addr}, Timeout: 200 * time.Millisecond, MaxSkew: time.Second,
+		Fallback: redisstore.FallbackNonce,
+	}
 	brief := func(v *dpop.Verifier) { v.Skew = time.Second }
 	one, two := start(t, c, brief).socket(t), start(t, c, brief).socket(t)
 	client := newClient(time.Now())
@@ -359,7 +362,8 @@ func TestClosed(t *testing.T) {
 	if ok, err := claim(s, "a"); ok || !errors.Is(err, dpop.ErrStoreClosed) {
 		t.Errorf("Claim = %t, %v", ok, err)
 	}
-	if ok, err := s.Local().Claim(t.Context(), dpop.ReplayKey{}, time.Now().Add(time.Minute)); ok || !errors.Is(err, dpop.ErrStoreClosed) {
+	ok, err := s.Local().Claim(t.Context(), dpop.ReplayKey{}, time.Now().Add(time.Minute))
+	if ok || !errors.Is(err, dpop.ErrStoreClosed) {
 		t.Errorf("Local Claim = %t, %v", ok, err)
 	}
 	if _, err := s.Revoked(t.Context(), tokenOf("alice")); !errors.Is(err, revocation.ErrClosed) {

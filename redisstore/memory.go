@@ -84,7 +84,11 @@ func (s *Store) dial(ctx context.Context, addr string, d *net.Dialer, conf *tls.
 	}
 	if err := s.examine(ctx, addr); err != nil {
 		_ = conn.Close()
-		return nil, fmt.Errorf("%s: %w", addr, err)
+		err = fmt.Errorf("%s: %w", addr, err)
+		if errors.Is(err, ErrEviction) {
+			s.unfit.Store(&err) // those over open connections are refused too
+		}
+		return nil, err
 	}
 	return conn, nil
 }

@@ -260,7 +260,7 @@ func TestSecretsRotate(t *testing.T) {
 // token's proof is used up.
 func TestOneRoundTrip(t *testing.T) {
 	server := redistest.Start(t)
-	i := start(t, redisstore.Config{Addresses: []string{server.Addr}, Namespace: "shop"}, func(v *dpop.Verifier) { v.InsecureForgetAtStart = true })
+	i := start(t, redisstore.Config{Addresses: []string{server.Addr}}, func(v *dpop.Verifier) { v.InsecureForgetAtStart = true })
 	client, socket := newClient(time.Now()), i.socket(t)
 	socket.expect(t, client, time.Now(), http.StatusOK)
 	calls := func(command string) (n string) {
@@ -286,7 +286,8 @@ func TestOneRoundTrip(t *testing.T) {
 	if ok, err := i.store.Claim(t.Context(), a.Key, a.Expiry); ok || err != nil {
 		t.Errorf("a claim that was announced is still free: %t, %v", ok, err)
 	}
-	if err := i.store.Revoke(t.Context(), revocation.Entry{Issuer: poptest.Issuer, By: revocation.BySubject, Value: "user-1"}); err != nil {
+	e := revocation.Entry{Issuer: poptest.Issuer, By: revocation.BySubject, Value: "user-1"}
+	if err := i.store.Revoke(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}
 	before := server.Do("DBSIZE")

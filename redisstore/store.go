@@ -26,11 +26,12 @@ var (
 )
 
 // Store is a [dpop.ReplayStore], a [revocation.Store] and a [revocation.Register] on Redis or Valkey, for any number of
-// instances. Its methods are safe for concurrent use. Make one with [Open]; give the same one as both, and the two questions of a request
-// cost one round trip. Close it when the server has stopped.
+// instances. Its methods are safe for concurrent use. Make one with [Open], and close it when the server has stopped.
+// Give the same one as both memories, and the two questions of a request cost one round trip.
 //
-// An ACL user needs +info +set +get +mget +watch +unwatch +multi +exec, +select for another DB than 0, +wait for Wait,
-// +cluster|slots +cluster|shards +asking for a Cluster, and +del +zadd +zrem +zrange +pexpire for the Register; the HELLO, AUTH and PING of a connection are open to all.
+// An ACL user needs the commands +info +set +get +mget +watch +unwatch +multi +exec, further +select for another DB than
+// 0, +wait for Wait, +cluster|slots +cluster|shards +asking for a Cluster, and +del +zadd +zrem +zrange +pexpire for the
+// Register. HELLO, AUTH and PING are open to all.
 type Store struct {
 	config Config
 	client rueidis.Client

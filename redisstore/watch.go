@@ -36,8 +36,8 @@ func (s *Store) look(ctx context.Context) {
 	err := s.inspect(ctx)
 	if errors.Is(err, ErrEviction) {
 		s.unfit.Store(&err)
-	} else if err == nil {
-		s.unfit.Store(nil)
+	} else {
+		s.unfit.Store(nil) // one that does not answer takes no claims either
 	}
 	if s.down.Load() {
 		ctx, cancel := s.within(ctx)
