@@ -120,7 +120,7 @@ func (r *runner) one(
 
 var (
 	signed = regexp.MustCompile(`(eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.)([A-Za-z0-9_-]{6})[A-Za-z0-9_-]+`)
-	long   = regexp.MustCompile(`[^\s]{1500,}`)
+	long   = regexp.MustCompile(`[^\s]{900,}`)
 )
 
 // cut takes the secrets out of a text that is shown: signatures without which a token or proof is worth nothing,

@@ -296,7 +296,7 @@ func proofKey(s *suite) {
 	rsa("e-leading-zero", "RS-143", "an exponent with a leading zero octet", "key_unacceptable", "e", "AAEAAQ")
 	rsa("n-leading-zero", "RS-143", "a modulus with a leading zero octet", "key_unacceptable", "n", extend(keyJSON("rsa")["n"]))
 	rsa("n-missing", "RS-127", "no modulus", "key_unacceptable", "n", nil)
-	rsa("n-even", "RS-127", "an even modulus", "key_unacceptable", "n", strings.Repeat("_", 341)+"w")
+	rsa("n-even", "RS-127", "an even modulus", "key_unacceptable", "n", strings.Repeat("_", 341)+"g")
 	s.refuse("RS-179", "key-rsa-16384", "an RSA key of 16,384 bits costs nothing", "key_unacceptable",
 		vectors.Proof{Key: "rsa", JWK: members("n", strings.Repeat("_", 2730)+"8")}, bound("rsa"), func(c *vectors.Case) {
 			c.Steps[0].Strict.Checks, c.Steps[0].Base.Checks = []string{"fast"}, []string{"fast"}

@@ -74,13 +74,14 @@ func credentials(s *suite) {
 	auth("RS-040", "space-after", "a space behind the token", accepted, []string{"DPoP ${token} "})
 	auth("RS-172", "scheme-inverted", "the scheme with the case of letters inverted", accepted, []string{"dpOp ${token}"})
 	for _, c := range [][3]string{
-		{"tab", "a tab behind the scheme", "DPoP\t${token}"}, {"no-space", "no space", "DPoP${token}"}, {"word", "a word behind the token", "DPoP ${token} x"},
+		{"tab", "a tab behind the scheme", "DPoP\t${token}"}, {"word", "a word behind the token", "DPoP ${token} x"},
 		{"no-token", "no token", "DPoP"}, {"comma", "a comma behind the token", "DPoP ${token},"}, {"quotes", "quotes around the token", `DPoP "${token}"`},
 		{"parameter", "the token as a parameter", `DPoP token="${token}"`}, {"twice-one-field", "two tokens in one field", "DPoP ${token}, DPoP ${token}"},
 		{"equals-first", "an equals sign before the token", "DPoP =${token}"}, {"percent", "a percent sign in the token", "DPoP ${token}%"},
 	} {
 		auth("RS-040", c[0], c[1], badAuth, []string{c[2]})
 	}
+	auth("RS-040", "no-space", "no space behind the scheme", noCreds.or(400), []string{"DPoP${token}"})
 	auth("RS-104", "token-alone", "the token without a scheme", noCreds.or(400), []string{"${token}"})
 	auth("RS-104", "basic", "the scheme Basic", noCreds.or(400), []string{"Basic dXNlcjpwYXNz"})
 	auth("RS-104", "gnap", "an unknown scheme", noCreds.or(400), []string{"GNAP ${token}"})
@@ -361,7 +362,11 @@ func tokens(s *suite) {
 		if c == "header:latin1" {
 			t.Header = members("x", "@latin1")
 		}
-		bad("RS-138", "form-"+strings.ReplaceAll(c, ":", "-"), "token: "+strings.ReplaceAll(c, ":", ": "), t)
+		a := badToken
+		if c == "header:pad" { // then it is no token68 either
+			a = badToken.or(400)
+		}
+		s.token("RS-138", "token-form-"+strings.ReplaceAll(c, ":", "-"), "token: "+strings.ReplaceAll(c, ":", ": "), a, t)
 	}
 	all := `"iss":"${issuer}","aud":"${audience}","sub":"user-1","client_id":"c","jti":"${random}","iat":${now},"exp":${now+300},"cnf":{"jkt":"${jkt:client}"}`
 	bad("RS-137", "duplicate-cnf", "token: cnf twice", vectors.Token{RawPayload: `{` + all + `,"cnf":{"jkt":"${jkt:other}"}}`})
