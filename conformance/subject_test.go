@@ -136,3 +136,7 @@ func TestMiddlewareStrict(t *testing.T) {
 	report := conformance.Run(t, s, s.options())
 	t.Logf("%s, %v", report.Score(), report.Count)
 }
+
+func algorithms(names ...string) func(*echoauth.Config) {
+	return func(c *echoauth.Config) { c.Algorithms = names }
+}
