@@ -97,6 +97,7 @@ func TestImportRulesCanFail(t *testing.T) {
 		"dpop imports revocation":     {imports(own("dpop"), own("revocation")), "dpop reaches revocation"},
 		"dpop imports examples":       {imports(own("dpop"), own("examples/authserver")), "dpop reaches examples/authserver"},
 		"dpop by way of internal":     {imports(own("internal/jose"), own("mtls")), "dpop reaches mtls"},
+		"a folder of revocation":      {imports(own("revocation/events"), own("access")), "revocation/events reaches access"},
 		"a folder of dpop":            {imports(own("dpop/inner"), own("access")), "dpop/inner reaches access"},
 		"mtls imports access":         {imports(own("mtls"), own("access")), "mtls reaches access"},
 		"access imports echoauth":     {imports(own("access"), own("echoauth")), "access reaches echoauth"},

@@ -8,6 +8,7 @@
 //     connection or from listed proxies. It knows nothing of tokens either.
 //   - revocation takes access tokens back before they expire: by token,
 //     session, subject, client or key, in memory or in a file that survives.
+//     Its folder events receives logout tokens and security events.
 //   - access checks access tokens and makes the decision, for any net/http
 //     server: Guard, policy, challenges.
 //   - echoauth is the Echo middleware over access, and the only package

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// challenge is one challenge of a WWW-Authenticate field (RFC 9110 §11.6.1).
-type challenge struct {
+// offer is one challenge of a WWW-Authenticate field (RFC 9110 §11.6.1).
+type offer struct {
 	scheme scheme
 	params []parameter
 }
@@ -16,7 +16,7 @@ type parameter struct{ name, value string }
 
 // String writes the challenge. No value comes from a client; what an application's policy puts in is kept within
 // the characters of RFC 6750 §3.
-func (c challenge) String() string {
+func (c offer) String() string {
 	var b strings.Builder
 	b.WriteString(string(c.scheme))
 	for i, p := range c.params {
@@ -24,28 +24,30 @@ func (c challenge) String() string {
 			b.WriteByte(',')
 		}
 		b.WriteString(" " + p.name + `="`)
-		for i := range len(p.value) {
-			if char := p.value[i]; char < ' ' || char > '~' || char == '"' || char == '\\' {
-				b.WriteByte('?')
-			} else {
-				b.WriteByte(char)
-			}
-		}
+		b.WriteString(strings.Map(plain, p.value))
 		b.WriteByte('"')
 	}
 	return b.String()
 }
 
+// plain keeps a character within those of RFC 6750 §3.
+func plain(r rune) rune {
+	if r < ' ' || r > '~' || r == '"' || r == '\\' {
+		return '?'
+	}
+	return r
+}
+
 // challenges lists the schemes that are accepted here, DPoP first, since many clients read only the first. The
 // error stands on the challenge of the scheme that the request used, or on the first when it made none clear
 // (RFC 9449 §7.2).
-func (g *Guard) challenges(used scheme, e *Error) []challenge {
-	var list []challenge
+func (g *Guard) challenges(used scheme, e *Error) []offer {
+	var list []offer
 	if g.DPoP != nil {
-		list = append(list, challenge{scheme: schemeDPoP})
+		list = append(list, offer{scheme: schemeDPoP})
 	}
 	if used == schemeBearer || g.InsecureAllowBearer || g.Certificates != nil || g.DPoP == nil {
-		list = append(list, challenge{scheme: schemeBearer})
+		list = append(list, offer{scheme: schemeBearer})
 	}
 	if used == "" || used == schemeDPoP && g.DPoP == nil {
 		used = list[0].scheme
@@ -56,7 +58,10 @@ func (g *Guard) challenges(used scheme, e *Error) []challenge {
 			c.params = e.parameters()
 		}
 		if c.scheme == schemeDPoP {
-			c.params = append(c.params, parameter{"algs", strings.Join(g.DPoP.Algorithms, " ")})
+			c.params = append(c.params, parameter{"algs", g.algs})
+		}
+		if g.metadata != nil { // RFC 9728 §5.1
+			c.params = append(c.params, parameter{"resource_metadata", g.metadata.String()})
 		}
 	}
 	return list

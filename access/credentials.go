@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/senderlock/senderlock/internal/challenge"
 )
 
 // scheme is an authentication scheme by its registered spelling; empty when the request made none clear.
@@ -51,41 +53,16 @@ func parseAuthorization(field string) (credentials, error) {
 		c.scheme = schemeDPoP
 	case strings.EqualFold(name, string(schemeBearer)):
 		c.scheme = schemeBearer
-	case isToken(name):
+	case challenge.IsToken(name):
 		return c, ErrScheme
 	default:
 		return c, ErrCredentials
 	}
 	c.token = strings.TrimLeft(rest, " ")
-	if !spaced || !isToken68(c.token) {
+	if !spaced || !challenge.IsToken68(c.token) {
 		return c, ErrCredentials
 	}
 	return c, nil
-}
-
-// isToken68 is the token68 of RFC 9110 §11.2.
-func isToken68(s string) bool {
-	body := strings.TrimRight(s, "=")
-	for i := range len(body) {
-		if c := body[i]; !alphanumeric(c) && strings.IndexByte("-._~+/", c) < 0 {
-			return false
-		}
-	}
-	return body != ""
-}
-
-// isToken is the token of RFC 9110 §5.6.2.
-func isToken(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; !alphanumeric(c) && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
-			return false
-		}
-	}
-	return s != ""
-}
-
-func alphanumeric(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }
 
 // tokenInQuery reports whether the query has a member access_token, however it is spelled.

@@ -51,6 +51,10 @@ var (
 	// ErrCertificateMismatch is also the cause when a certificate was renewed: its token goes with it.
 	ErrCertificateMismatch = reason.New("certificate_mismatch", "the client certificate is not the one that the access token is bound to")
 
+	ErrAccount       = reason.New("account_not_active", "the account that the access token stands for is not active")
+	ErrAddress       = reason.New("address_mismatch", "the access token is for another address than the request comes from")
+	ErrNotRegistered = reason.New("token_not_on_record", "the access token is not on the record of those in use")
+
 	ErrScope   = reason.New("scope_missing", "the access token lacks a required scope")
 	ErrBinding = reason.New("binding_missing", "the access token is not bound in the required way")
 	ErrAuthAge = reason.New("login_too_old", "a more recent login is required")
@@ -89,7 +93,7 @@ type Error struct {
 	// Err is the cause.
 	Err error
 
-	challenges []challenge
+	challenges []offer
 }
 
 // Error gives status, code and cause, for logs.
@@ -160,10 +164,10 @@ func (g *Guard) refuse(used scheme, code string, err error) *Error {
 		}
 		return &own
 	}
-	cause, ok := errors.AsType[*reason.Error](err)
-	if !ok || errors.Is(err, dpop.ErrStore) || errors.Is(err, ErrUnavailable) {
+	if !isRefusal(err) {
 		return unavailable(err)
 	}
+	cause, _ := errors.AsType[*reason.Error](err)
 	e := &Error{Status: http.StatusUnauthorized, Code: code, Description: cause.Text, Err: err}
 	switch {
 	case dpop.NeedsNonce(err):
@@ -175,4 +179,13 @@ func (g *Guard) refuse(used scheme, code string, err error) *Error {
 	}
 	e.challenges = g.challenges(used, e)
 	return e
+}
+
+// isRefusal reports whether the cause lies with the client.
+func isRefusal(err error) bool {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Status < http.StatusInternalServerError
+	}
+	_, named := errors.AsType[*reason.Error](err)
+	return named && !errors.Is(err, dpop.ErrStore) && !errors.Is(err, ErrUnavailable)
 }

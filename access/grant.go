@@ -29,6 +29,7 @@ type Grant struct {
 
 	scheme   scheme
 	hasNonce bool
+	key      string // of the token in caches
 }
 
 // SetHeaders adds what the answer to an accepted request needs: a new nonce, if there is one, which makes the

@@ -2,17 +2,20 @@ package access
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/cache"
+	"github.com/senderlock/senderlock/internal/jose"
+	"github.com/senderlock/senderlock/internal/setting"
 	"github.com/senderlock/senderlock/mtls"
 	"github.com/senderlock/senderlock/revocation"
 )
@@ -40,29 +43,35 @@ type Guard struct {
 	// Leeway is how far the issuer's clock may differ. Zero means ten seconds; a minute is the most.
 	Leeway time.Duration
 	// Revocation is asked about every request, cached tokens included, so that a token that was taken back is
-	// refused from the next request on. It must keep entries for as long as MaxTokenLifetime and Leeway here. Nil
+	// refused from the next request on; long-lived responses end by [Guard.Watch]. It must keep entries for as long as MaxTokenLifetime and Leeway here. Nil
 	// takes no token back.
 	Revocation revocation.Store
+	// Register records each accepted token, with the address it was last used from, for as long as it lives. A token
+	// without jti is then refused, and so is every request that cannot be recorded. Nil keeps no record.
+	Register revocation.Register
+	// OnlyRegistered refuses tokens that are not on record already: the application records a token when it is
+	// issued, and ends it with [revocation.Register].Forget.
+	OnlyRegistered bool
+	// Address finds the address for Register. Nil means [PeerAddress]; behind proxies, give [ForwardedAddress].
+	Address AddressSource
 	// Policies are asked in turn about every request whose token and sender are in order, before its proof is
 	// used up, cached tokens included.
 	Policies []Policy
+	// Resource is published as metadata, to which challenges then point (RFC 9728). Nil publishes nothing.
+	Resource *Resource
 	// InsecureAllowBearer accepts tokens that are bound to nobody under the scheme Bearer: whoever steals one can
 	// use it.
 	InsecureAllowBearer bool
 	// Now is the clock. Nil means [time.Now].
 	Now func() time.Time
 
-	once   sync.Once
-	err    error
-	closed atomic.Bool
-	tokens *cache.Cache[*Token] // by SHA-256
+	once     sync.Once
+	err      error
+	closed   atomic.Bool
+	tokens   *cache.Cache[*Token] // by SHA-256
+	algs     string               // of proofs, for challenges
+	metadata *url.URL             // where it is found; nil without Resource
 }
-
-// Policy is a further demand on a request: revocation, a client's address, an account's state. It returns nil to
-// let the request go on. To refuse, it returns an [*Error] of its own, or a cause of this package, which is
-// answered as invalid_token; any other error is our own trouble and is answered with 503. It must be safe for
-// concurrent use.
-type Policy func(r *http.Request, grant *Grant) error
 
 // Validate checks the settings and prepares the Guard. Its error names the field and what to put there. It may
 // be called more than once.
@@ -89,21 +98,20 @@ func (g *Guard) settle() (err error) {
 		if err := g.DPoP.Validate(); err != nil {
 			return err
 		}
+		g.algs = strings.Join(g.DPoP.Algorithms, " ")
 	}
 	if jwt, ok := g.Tokens.(*JWT); ok {
 		if err := jwt.Validate(); err != nil {
 			return err
 		}
 	}
-	for i, policy := range g.Policies {
-		if policy == nil {
-			return fmt.Errorf("Policies[%d] is nil: give a function, or leave it out", i)
-		}
-	}
-	if g.MaxTokenLifetime, err = between("MaxTokenLifetime", g.MaxTokenLifetime, DefaultMaxTokenLifetime, time.Second, 366*24*time.Hour); err != nil {
+	if err := validPolicies(g.Policies); err != nil {
 		return err
 	}
-	if g.Leeway, err = between("Leeway", g.Leeway, DefaultLeeway, 0, time.Minute); err != nil {
+	if err := setting.Between("MaxTokenLifetime", &g.MaxTokenLifetime, DefaultMaxTokenLifetime, time.Second, 366*24*time.Hour); err != nil {
+		return err
+	}
+	if err := setting.Between("Leeway", &g.Leeway, DefaultLeeway, 0, time.Minute); err != nil {
 		return err
 	}
 	if g.Revocation != nil {
@@ -111,6 +119,17 @@ func (g *Guard) settle() (err error) {
 			return fmt.Errorf("Revocation keeps entries for tokens of %v with a leeway of %v, and tokens of %v with %v are accepted: raise its Retention",
 				kept.Lifetime, kept.Leeway, g.MaxTokenLifetime, g.Leeway)
 		}
+	}
+	if g.Resource != nil {
+		if g.metadata, err = g.Resource.metadataURL(); err != nil {
+			return err
+		}
+	}
+	if g.OnlyRegistered && g.Register == nil {
+		return errors.New("OnlyRegistered is set and Register is nil: give the record of the tokens in use")
+	}
+	if g.Address == nil {
+		g.Address = PeerAddress
 	}
 	g.tokens, err = cache.New[*Token](tokenCacheEntries)
 	return err
@@ -128,7 +147,8 @@ func (g *Guard) Close() error {
 }
 
 // Check accepts a request, or refuses it with an [*Error]. Cheap checks come before dear ones, and the claim of
-// the proof comes last, so only a request that passed everything else uses its proof up. Check does not write
+// the proof comes behind all of them, so only a request that passed everything else uses its proof up; what comes
+// after the claim is the record of tokens in use, which no replay may touch. Check does not write
 // an answer: see [WriteError], and [Grant.SetHeaders] for accepted requests.
 func (g *Guard) Check(r *http.Request) (*Grant, error) {
 	if err := g.Validate(); err != nil {
@@ -156,13 +176,14 @@ func (g *Guard) Check(r *http.Request) (*Grant, error) {
 	}
 
 	// 3. The token.
-	token, known, err := g.token(r, c.token)
+	key := cacheKey(c.token)
+	token, known, err := g.token(r, key, c.token)
 	if err != nil {
 		return nil, g.refuse(c.scheme, CodeInvalidToken, err)
 	}
 
 	// 4. The sender is the one that the token was issued to.
-	grant := &Grant{Token: token, scheme: c.scheme}
+	grant := &Grant{Token: token, scheme: c.scheme, key: key}
 	if g.Certificates != nil {
 		if grant.Certificate, err = g.Certificates(r); err != nil {
 			return nil, g.refuse(c.scheme, CodeInvalidToken, err)
@@ -185,10 +206,8 @@ func (g *Guard) Check(r *http.Request) (*Grant, error) {
 	if err := g.revoked(r.Context(), token); err != nil {
 		return nil, g.refuse(c.scheme, CodeInvalidToken, err)
 	}
-	for _, policy := range g.Policies {
-		if err := policy(r, grant); err != nil {
-			return nil, g.refuse(c.scheme, CodeInvalidToken, err)
-		}
+	if err := ask(g.Policies, r, grant); err != nil {
+		return nil, g.refuse(c.scheme, CodeInvalidToken, err)
 	}
 
 	// 6. The proof is used up.
@@ -197,8 +216,13 @@ func (g *Guard) Check(r *http.Request) (*Grant, error) {
 			return nil, g.refuse(c.scheme, CodeInvalidProof, err)
 		}
 	}
+
+	// 7. The token is in use, which only a request that is accepted may say.
+	if err := g.inUse(r, token); err != nil {
+		return nil, g.refuse(c.scheme, CodeInvalidToken, err)
+	}
 	if !known && token.current != nil {
-		g.tokens.Add(cacheKey(c.token), token)
+		g.tokens.Add(key, token)
 	}
 	return grant, nil
 }
@@ -213,8 +237,8 @@ func codeOfCredentials(err error) string {
 
 // token returns what the access token says, from the cache or from the validator; known means that a request
 // with it has passed before. Its times are judged now, whatever the validator did.
-func (g *Guard) token(r *http.Request, raw string) (t *Token, known bool, err error) {
-	if t, known = g.tokens.Get(cacheKey(raw)); !known || !t.current() {
+func (g *Guard) token(r *http.Request, key, raw string) (t *Token, known bool, err error) {
+	if t, known = g.tokens.Get(key); !known || !t.current() {
 		if t, err = g.Tokens.ValidateToken(r.Context(), raw); err != nil {
 			return nil, false, err
 		}
@@ -227,7 +251,7 @@ func (g *Guard) token(r *http.Request, raw string) (t *Token, known bool, err er
 }
 
 func cacheKey(token string) string {
-	sum := sha256.Sum256([]byte(token))
+	sum := jose.SHA256(token)
 	return string(sum[:])
 }
 
@@ -242,6 +266,33 @@ func (g *Guard) revoked(ctx context.Context, token *Token) error {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	case entry != nil:
 		return entry.Cause()
+	}
+	return nil
+}
+
+// inUse puts the token on record, or looks for it there. That the record cannot tell is our own trouble.
+func (g *Guard) inUse(r *http.Request, token *Token) error {
+	if g.Register == nil {
+		return nil
+	}
+	if token.ID == "" {
+		return ErrTokenClaim.With("jti, for the record of tokens in use", "")
+	}
+	address, err := g.Address(r)
+	if err != nil {
+		return err
+	}
+	onRecord := true
+	if g.OnlyRegistered {
+		onRecord, err = g.Register.Seen(r.Context(), token.Revocable(), address.String())
+	} else {
+		err = g.Register.Record(r.Context(), token.Revocable(), address.String())
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	case !onRecord:
+		return ErrNotRegistered
 	}
 	return nil
 }

@@ -359,7 +359,7 @@ func TestPolicyAnswers(t *testing.T) {
 	})
 	_, err := s.Check(owner(bound()))
 	e := expect(t, err, refusal{403, "insufficient_scope", ""})
-	want := `DPoP error="insufficient_scope", error_description="line??feed ?and? quotes ??", ` + algs
+	want := `DPoP error="insufficient_scope", error_description="line??feed ?and? quotes ?", ` + algs
 	if got := challenges(e); len(got) != 1 || got[0] != want {
 		t.Errorf("challenges %q, want %q", got, want)
 	}
@@ -413,6 +413,7 @@ func TestGuardSettings(t *testing.T) {
 		"wrong DPoP":          {&access.Guard{Tokens: jwt, DPoP: &dpop.Verifier{MaxAge: -1}}, "MaxAge is -1ns"},
 		"wrong JWT":           {&access.Guard{Tokens: &access.JWT{}, DPoP: &dpop.Verifier{}}, "Issuers is empty"},
 		"nil policy":          {&access.Guard{Tokens: jwt, DPoP: &dpop.Verifier{}, Policies: []access.Policy{nil}}, "Policies[0] is nil"},
+		"no register":         {&access.Guard{Tokens: jwt, DPoP: &dpop.Verifier{}, OnlyRegistered: true}, "OnlyRegistered is set and Register is nil"},
 		"negative lifetime":   {&access.Guard{Tokens: jwt, DPoP: &dpop.Verifier{}, MaxTokenLifetime: -1}, "MaxTokenLifetime is -1ns"},
 		"leeway of an hour":   {&access.Guard{Tokens: jwt, DPoP: &dpop.Verifier{}, Leeway: time.Hour}, "Leeway is 1h0m0s"},
 		"closed before use":   {closed(&access.Guard{Tokens: jwt, DPoP: &dpop.Verifier{}}), "access.Guard: closed"},

@@ -18,6 +18,7 @@ import (
 	"github.com/senderlock/senderlock/internal/jose"
 	"github.com/senderlock/senderlock/internal/keyset"
 	"github.com/senderlock/senderlock/internal/reason"
+	"github.com/senderlock/senderlock/internal/setting"
 )
 
 // The settings of a zero [JWT] and [Guard].
@@ -94,10 +95,10 @@ func (j *JWT) settle() (err error) {
 	if j.Now == nil {
 		j.Now = time.Now
 	}
-	if j.Leeway, err = between("Leeway", j.Leeway, DefaultLeeway, 0, time.Minute); err != nil {
+	if err := setting.Between("Leeway", &j.Leeway, DefaultLeeway, 0, time.Minute); err != nil {
 		return err
 	}
-	if j.MaxSize, err = between("MaxSize", j.MaxSize, DefaultMaxTokenSize, 512, 1<<20); err != nil {
+	if err := setting.Between("MaxSize", &j.MaxSize, DefaultMaxTokenSize, 512, 1<<20); err != nil {
 		return err
 	}
 	if len(j.Issuers) == 0 {
@@ -123,17 +124,8 @@ func (j *JWT) add(settings Issuer) error {
 	case settings.Audience == "":
 		return errors.New(`.Audience is empty: give the identifier of this resource server, such as "https://api.example.com"`)
 	}
-	if settings.Algorithms == nil {
-		settings.Algorithms = jose.Algorithms()
-	}
-	settings.Algorithms = slices.Clone(settings.Algorithms)
-	if len(settings.Algorithms) == 0 {
-		return fmt.Errorf(".Algorithms is empty: list some of %q, or leave it nil for all", jose.Algorithms())
-	}
-	for _, alg := range settings.Algorithms {
-		if !slices.Contains(jose.Algorithms(), alg) {
-			return fmt.Errorf(".Algorithms has %q: take names from %q", alg, jose.Algorithms())
-		}
+	if settings.Algorithms, err = setting.Chosen(".Algorithms", settings.Algorithms, jose.Algorithms()); err != nil {
+		return err
 	}
 	keys, err := keyset.New(keyset.Config{
 		Issuer: settings.URL, JWKSURL: settings.JWKSURL, Static: settings.JWKS,
@@ -196,7 +188,7 @@ func (j *JWT) validate(ctx context.Context, token string) (*Token, error) {
 	}
 	from, ok := j.issuers[claims.Issuer]
 	if !ok {
-		return nil, ErrTokenIssuer.With(strings.Join(j.known(), " "), claims.Issuer)
+		return nil, ErrTokenIssuer.With(strings.Join(j.IssuerURLs(), " "), claims.Issuer)
 	}
 	t, err := from.judge(header, &claims, payload)
 	if err != nil {
@@ -275,21 +267,11 @@ func (i *issuer) verify(ctx context.Context, header jose.Header, compact jose.Co
 	return nil, err
 }
 
-func (j *JWT) known() []string {
+// IssuerURLs returns the identifiers of the accepted issuers.
+func (j *JWT) IssuerURLs() []string {
 	var urls []string
 	for _, i := range j.Issuers {
 		urls = append(urls, i.URL)
 	}
 	return urls
-}
-
-// between gives a setting its default and refuses what lies outside its bounds.
-func between[T int | time.Duration](field string, value, zero, least, most T) (T, error) {
-	if value == 0 {
-		value = zero
-	}
-	if value < least || value > most {
-		return 0, fmt.Errorf("%s is %v: give a value from %v to %v, or zero for %v", field, value, least, most, zero)
-	}
-	return value, nil
 }

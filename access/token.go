@@ -115,7 +115,7 @@ type claimSet struct {
 	AuthorizedParty string         `json:"azp"`
 	ID              string         `json:"jti"`
 	Session         string         `json:"sid"`
-	Audience        list           `json:"aud"`
+	Audience        jose.Strings   `json:"aud"`
 	Scope           words          `json:"scope"`
 	SCP             words          `json:"scp"`
 	Expiry          jsontext.Value `json:"exp"`
@@ -187,24 +187,12 @@ func parseConfirmation(raw jsontext.Value) (Confirmation, error) {
 	return c, nil
 }
 
-// list is a claim that is a string or an array of strings (RFC 7519 §4.1.3).
-type list []string
-
-// UnmarshalJSONFrom reads one string or an array of them.
-func (l *list) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	if d.PeekKind() == jsontext.KindString {
-		*l = make(list, 1)
-		return json.UnmarshalDecode(d, &(*l)[0])
-	}
-	return json.UnmarshalDecode(d, (*[]string)(l))
-}
-
 // words is a claim whose strings are lists separated by spaces: scope as RFC 8693 §4.2 writes it, or as an array.
 type words []string
 
 // UnmarshalJSONFrom reads one string or an array of them and takes them apart at spaces.
 func (w *words) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	var l list
+	var l jose.Strings
 	if err := l.UnmarshalJSONFrom(d); err != nil {
 		return err
 	}

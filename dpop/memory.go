@@ -19,8 +19,8 @@ const (
 
 	// sliceSeconds is the width of a time slice: an entry outlives its expiry by less than this.
 	sliceSeconds = 10
-	// maxSlices bounds what the slices themselves cost, some 300 KB each. Proofs that are accepted for an hour
-	// need 360.
+	// maxSlices bounds what the slices themselves cost: some 300 KB each, and one look of every claim. Proofs
+	// that are accepted for an hour need 360.
 	maxSlices = 512
 
 	// stripeCount bounds the claims in flight, and with them the writes that wait in a cache's buffer of 32,768:
@@ -43,8 +43,9 @@ type MemoryConfig struct {
 // room: when it is full, claims fail. It forgets everything when the process ends, which [Memory.Since] tells
 // the [Verifier]. Several instances of a server need a store that they share instead.
 //
-// Entries are released some seconds after their expiry, by later calls of Claim and Len. All methods are safe
-// for concurrent use. Make one with [NewMemory], and close it when it is no longer needed.
+// Entries are released some seconds after their expiry, by later calls of Claim and Len. Live expiries may lie
+// up to 85 minutes apart, and the nearer together they are, the faster is a claim. All methods are safe for
+// concurrent use. Make one with [NewMemory], and close it when it is no longer needed.
 type Memory struct {
 	now        func() time.Time
 	since      time.Time
@@ -114,7 +115,7 @@ func (m *Memory) Claim(ctx context.Context, key ReplayKey, expiry time.Time) (fr
 	return m.record(s, key[:])
 }
 
-// Len returns the number of entries that are held, for metrics.
+// Len returns the number of entries that are held, for metrics. Up to ten seconds' worth of them have expired.
 func (m *Memory) Len() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()

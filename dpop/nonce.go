@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/senderlock/senderlock/internal/jose"
+	"github.com/senderlock/senderlock/internal/setting"
 )
 
 // The sizes of nonces and of the secrets behind them, in octets.
@@ -53,9 +54,8 @@ type nonceSource struct {
 }
 
 func newNonceSource(settings Nonces, namespace string) (s *nonceSource, err error) {
-	s = &nonceSource{}
-	s.period, err = between("Nonces.Period", settings.Period, defaultNoncePeriod, time.Second, maxNoncePeriod)
-	if err != nil {
+	s = &nonceSource{period: settings.Period}
+	if err := setting.Between("Nonces.Period", &s.period, defaultNoncePeriod, time.Second, maxNoncePeriod); err != nil {
 		return nil, err
 	}
 	for i, secret := range settings.Secrets {

@@ -2,7 +2,6 @@ package dpop
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/senderlock/senderlock/internal/cache"
 	"github.com/senderlock/senderlock/internal/jose"
+	"github.com/senderlock/senderlock/internal/setting"
 )
 
 // The settings of a zero [Verifier].
@@ -105,28 +105,19 @@ func (v *Verifier) settle() (err error) {
 	if v.Now == nil {
 		v.Now = time.Now
 	}
-	if v.Algorithms == nil {
-		v.Algorithms = Algorithms()
-	}
-	v.Algorithms = slices.Clone(v.Algorithms)
-	if len(v.Algorithms) == 0 {
-		return errors.New("Algorithms is empty: list some of dpop.Algorithms(), or leave it nil for all")
-	}
-	for _, alg := range v.Algorithms {
-		if !slices.Contains(Algorithms(), alg) {
-			return fmt.Errorf("Algorithms has %q: take names from %q", alg, Algorithms())
-		}
-	}
-	if v.MaxAge, err = between("MaxAge", v.MaxAge, DefaultMaxAge, time.Second, maxMaxAge); err != nil {
+	if v.Algorithms, err = setting.Chosen("Algorithms", v.Algorithms, Algorithms()); err != nil {
 		return err
 	}
-	if v.Skew, err = between("Skew", v.Skew, DefaultSkew, time.Nanosecond, maxSkew); err != nil {
+	if err := setting.Between("MaxAge", &v.MaxAge, DefaultMaxAge, time.Second, maxMaxAge); err != nil {
 		return err
 	}
-	if v.MaxSize, err = between("MaxSize", v.MaxSize, DefaultMaxSize, 512, 1<<20); err != nil {
+	if err := setting.Between("Skew", &v.Skew, DefaultSkew, time.Nanosecond, maxSkew); err != nil {
 		return err
 	}
-	if v.MaxRSABits, err = between("MaxRSABits", v.MaxRSABits, jose.DefaultRSABits, jose.MinRSABits, 16384); err != nil {
+	if err := setting.Between("MaxSize", &v.MaxSize, DefaultMaxSize, 512, 1<<20); err != nil {
+		return err
+	}
+	if err := setting.Between("MaxRSABits", &v.MaxRSABits, jose.DefaultRSABits, jose.MinRSABits, 16384); err != nil {
 		return err
 	}
 	if v.nonces, err = newNonceSource(v.Nonces, v.Namespace); err != nil {
@@ -145,17 +136,6 @@ func (v *Verifier) settle() (err error) {
 		v.since = store.Since()
 	}
 	return nil
-}
-
-// between gives a setting its default and refuses what lies outside its bounds.
-func between[T int | time.Duration](field string, value, zero, least, most T) (T, error) {
-	if value == 0 {
-		value = zero
-	}
-	if value < least || value > most {
-		return 0, fmt.Errorf("%s is %v: give a value from %v to %v, or zero for %v", field, value, least, most, zero)
-	}
-	return value, nil
 }
 
 // Close releases what Validate prepared: the cache and, if Replay was nil, the replay memory. Requests must
@@ -225,7 +205,7 @@ func (v *Verifier) compare(p *Proof, r *http.Request, token string) error {
 	if token == "" {
 		return nil
 	}
-	sum := sha256.Sum256([]byte(token))
+	sum := jose.SHA256(token)
 	var want [43]byte
 	base64.RawURLEncoding.Encode(want[:], sum[:])
 	if subtle.ConstantTimeCompare(want[:], []byte(p.claims.TokenHash.value)) != 1 {

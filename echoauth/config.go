@@ -44,8 +44,18 @@ type Config struct {
 	Leeway time.Duration
 	// Revocation is asked about every request, so that a token can be taken back. It is the caller's to close.
 	Revocation revocation.Store
+	// Register records each accepted token with the address it was last used from. It is the caller's to close.
+	Register revocation.Register
+	// OnlyRegistered refuses tokens that are not on Register already.
+	OnlyRegistered bool
+	// Address finds the address for Register. Nil means [access.PeerAddress]; behind proxies, give
+	// [access.ForwardedAddress].
+	Address access.AddressSource
 	// Policies are further demands on every request.
 	Policies []access.Policy
+	// Resource is what this API publishes of itself (RFC 9728): challenges point to it, and [Auth.PublishMetadata]
+	// serves it. Its URL is under one of the Origins. Nil publishes nothing.
+	Resource *access.Resource
 	// InsecureAllowBearer accepts tokens that are bound to nobody.
 	InsecureAllowBearer bool
 
@@ -121,11 +131,17 @@ func (c *Config) build() (*Auth, error) {
 		tokens = jwt
 	}
 	a.guard = &access.Guard{
-		Tokens: tokens, DPoP: verifier, Certificates: c.Certificates, Revocation: c.Revocation, MaxTokenLifetime: c.MaxTokenLifetime, Leeway: c.Leeway,
-		Policies: c.Policies, InsecureAllowBearer: c.InsecureAllowBearer, Now: c.Now,
+		Tokens: tokens, DPoP: verifier, Certificates: c.Certificates, Revocation: c.Revocation,
+		Register: c.Register, OnlyRegistered: c.OnlyRegistered, Address: c.Address,
+		MaxTokenLifetime: c.MaxTokenLifetime, Leeway: c.Leeway,
+		Policies: c.Policies, Resource: c.Resource, InsecureAllowBearer: c.InsecureAllowBearer, Now: c.Now,
 	}
 	a.closers = append(a.closers, a.guard.Close)
-	if err := a.guard.Validate(); err != nil {
+	err = a.guard.Validate()
+	if err == nil {
+		err = c.reachable(origins)
+	}
+	if err != nil {
 		_ = a.Close()
 		return nil, err
 	}

@@ -1,9 +1,11 @@
 package echoauth
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync"
 
 	"github.com/labstack/echo/v4"
 
@@ -20,6 +22,9 @@ type Auth struct {
 	deny    func(echo.Context, *access.Error) error
 	log     *slog.Logger
 	closers []func() error
+
+	mu     sync.Mutex
+	scopes []string // that routes require, sorted
 }
 
 // granted is what a context holds.
@@ -65,6 +70,7 @@ func (a *Auth) Require(q access.Requirement) echo.MiddlewareFunc {
 	if err := q.Validate(); err != nil {
 		panic("echoauth: " + err.Error())
 	}
+	a.collect(q.Scopes)
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			grant, err := a.authenticate(c)
@@ -77,6 +83,43 @@ func (a *Auth) Require(q access.Requirement) echo.MiddlewareFunc {
 			return next(c)
 		}
 	}
+}
+
+// Stream is for routes whose responses go on for long: server-sent events, WebSockets, long polls. It ends the
+// context of the request as soon as another request with its token would be refused, because the token expired or
+// was taken back; [access.Guard.Watch] says when exactly, and what [context.Cause] gives then. The handler has to
+// heed c.Request().Context(). If it returns the context's error without having answered, the client gets the
+// refusal. Without [Auth.Authenticate] in front it authenticates first. It panics on a wrong setting.
+func (a *Auth) Stream(s access.Stream) echo.MiddlewareFunc {
+	if err := s.Validate(); err != nil {
+		panic("echoauth: " + err.Error())
+	}
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			grant, err := a.authenticate(c)
+			if err != nil {
+				return a.refuse(c, err)
+			}
+			ctx, cancel := a.guard.Watch(c.Request(), grant, s)
+			defer cancel()
+			c.SetRequest(c.Request().WithContext(ctx))
+			return a.ended(c, next(c))
+		}
+	}
+}
+
+// ended looks at how a long-lived response came to its end.
+func (a *Auth) ended(c echo.Context, err error) error {
+	ctx := c.Request().Context()
+	e, cut := errors.AsType[*access.Error](context.Cause(ctx))
+	switch {
+	case !cut:
+		return err
+	case errors.Is(err, ctx.Err()) && !c.Response().Committed:
+		return a.refuse(c, e)
+	}
+	a.say(c, "response ended", e)
+	return err
 }
 
 // GrantFrom returns who is calling and what for. It is never nil behind [Auth.Authenticate] or [Auth.Require],
@@ -111,7 +154,7 @@ func (a *Auth) refuse(c echo.Context, err error) error {
 	if !ok {
 		e = &access.Error{Status: http.StatusServiceUnavailable, Err: err}
 	}
-	a.say(c, e)
+	a.say(c, "request refused", e)
 	e.SetHeaders(c.Response().Header())
 	if a.deny != nil {
 		if err := a.deny(c, e); err != nil || c.Response().Committed {
@@ -122,7 +165,7 @@ func (a *Auth) refuse(c echo.Context, err error) error {
 }
 
 // say tells the operator why. Received values are quoted by the cause; tokens and proofs are not in it.
-func (a *Auth) say(c echo.Context, e *access.Error) {
+func (a *Auth) say(c echo.Context, what string, e *access.Error) {
 	level := slog.LevelInfo
 	if e.Status >= http.StatusInternalServerError {
 		level = slog.LevelError
@@ -131,7 +174,7 @@ func (a *Auth) say(c echo.Context, e *access.Error) {
 	if !a.log.Enabled(ctx, level) {
 		return
 	}
-	a.log.LogAttrs(ctx, level, "request refused",
+	a.log.LogAttrs(ctx, level, what,
 		slog.Int("status", e.Status), slog.String("code", e.Code), slog.String("reason", e.Reason()),
 		slog.String("method", c.Request().Method), slog.String("route", c.Path()), slog.Any("cause", e.Err))
 }

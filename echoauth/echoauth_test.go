@@ -599,6 +599,9 @@ func TestConfigErrors(t *testing.T) {
 		"Algorithms":         {func(c *echoauth.Config) { c.Algorithms = []string{"none"} }, `Algorithms has "none"`},
 		"a short secret":     {func(c *echoauth.Config) { c.Nonces.Secrets = [][]byte{make([]byte, 31)} }, "Nonces.Secrets[0] has 31 octets"},
 		"a nonce period":     {func(c *echoauth.Config) { c.Nonces.Period = time.Millisecond }, "Nonces.Period is 1ms"},
+		"a resource":         {func(c *echoauth.Config) { c.Resource = &access.Resource{} }, `Resource.URL is ""`},
+		"another's resource": {func(c *echoauth.Config) { c.Resource = &access.Resource{URL: "https://b.example.com"} }, "which is under none of the Origins"},
+		"no register":        {func(c *echoauth.Config) { c.OnlyRegistered = true }, "Register is nil"},
 		"a policy":           {func(c *echoauth.Config) { c.Policies = []access.Policy{nil} }, "Policies[0] is nil"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,5 +11,6 @@
 // What is not in it: access tokens and the decision, which are in package access; certificate revocation lists
 // and OCSP; PROXY protocol, which changes the peer's address before a request reaches this package.
 //
-// README.md in this folder says how each proxy must be set so that clients cannot write its field.
+// README.md in this folder lists the formats; that of examples/mtls has the settings with which each proxy writes its
+// field and clients cannot.
 package mtls

@@ -55,7 +55,7 @@ var formats = [...]struct {
 
 // Proxy says which proxies end the clients' TLS connections and how they forward the certificate. The field is
 // believed because of who sent the request, so the proxies must overwrite or remove whatever clients put there
-// (RFC 9440 §2.4 and §4; README.md in this folder has the settings), and nothing in front of the source may change
+// (RFC 9440 §2.4 and §4; the README of examples/mtls has the settings), and nothing in front of the source may change
 // the request's RemoteAddr.
 type Proxy struct {
 	// Trusted holds the addresses from which the proxies connect to this server. Required. A range that holds

@@ -11,6 +11,7 @@
 // a revocation call returns when the entry is on disk, and a restart forgets nothing. Both also keep a
 // [Register], an optional record of the tokens in use, from which an application can show "your devices".
 //
-// What is not here: HTTP, the parsing of tokens, the receivers of logout tokens and security events, and the
-// decision itself, which is package access. Package redisstore has the store that many instances share.
+// What is not here: HTTP, the parsing of tokens, and the decision itself, which is package access. Package
+// redisstore has the store that many instances share; package events, below this one, receives what an identity
+// provider reports.
 package revocation

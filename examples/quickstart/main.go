@@ -11,18 +11,19 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	p := program{newAPI: newAPI, out: os.Stdout, errOut: os.Stderr, colour: isTerminal(os.Stdout)}
+	p := program{newAPI: newAPI, out: os.Stdout, errOut: os.Stderr, colour: story.IsTerminal(os.Stdout)}
 	status := p.run(ctx, os.Args[1:])
 	stop()
 	os.Exit(status)
@@ -35,23 +36,9 @@ type program struct {
 	colour      bool
 }
 
-// errUnexpected means that an answer was not the expected one; the story has named it.
-var errUnexpected = errors.New("not every answer was the expected one")
-
-// errUsage means that the arguments were wrong; flag has said so.
-var errUsage = errors.New("usage")
-
 // run does what the arguments say and returns the exit status.
 func (p program) run(ctx context.Context, args []string) int {
-	err := p.dispatch(ctx, args)
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
-		return 0
-	case errors.Is(err, errUsage):
-		return 2
-	}
-	fmt.Fprintln(p.errOut, "quickstart:", err)
-	return 1
+	return story.Status("quickstart", p.dispatch(ctx, args), p.errOut)
 }
 
 func (p program) dispatch(ctx context.Context, args []string) error {
@@ -64,7 +51,7 @@ func (p program) dispatch(ctx context.Context, args []string) error {
 	flags := p.flags("quickstart [-v] [-serve]")
 	verbose := flags.Bool("v", false, "print the server's log in full")
 	serve := flags.Bool("serve", false, "keep serving after the story, and print curl commands")
-	if err := parse(flags, args, 0); err != nil {
+	if err := story.Parse(flags, args, 0); err != nil {
 		return err
 	}
 	s, err := start(p, *verbose)
@@ -72,10 +59,10 @@ func (p program) dispatch(ctx context.Context, args []string) error {
 		return err
 	}
 	defer s.close()
-	s.opening()
+	s.Opening(fmt.Sprintf("The API is at %s, the authorization server at %s.", s.api, s.issuer))
 	s.story(ctx)
-	if !s.summary() {
-		return errUnexpected
+	if !s.Summary() {
+		return story.ErrUnexpected
 	}
 	if *serve {
 		return s.serve(ctx)
@@ -91,23 +78,4 @@ func (p program) flags(usage string) *flag.FlagSet {
 		flags.PrintDefaults()
 	}
 	return flags
-}
-
-// parse reads flags and demands a number of arguments after them.
-func parse(flags *flag.FlagSet, args []string, count int) error {
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
-		return err
-	} else if err != nil {
-		return errUsage
-	}
-	if flags.NArg() != count {
-		flags.Usage()
-		return errUsage
-	}
-	return nil
-}
-
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/echoauth"
+	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
 // run runs the program with an API and returns what it prints and its exit status.
@@ -89,7 +90,7 @@ func TestColoursOnATerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if isTerminal(file) {
+	if story.IsTerminal(file) {
 		t.Error("a file is taken for a terminal")
 	}
 }
@@ -154,7 +155,7 @@ func TestWeakenedAPI(t *testing.T) {
 				return e, auth, nil
 			}
 			out, errOut, status := run(t, weak)
-			if status != 1 || !strings.Contains(errOut, errUnexpected.Error()) {
+			if status != 1 || !strings.Contains(errOut, story.ErrUnexpected.Error()) {
 				t.Errorf("exit status %d, %s", status, errOut)
 			}
 			if !strings.Contains(out, "NOT as expected:\n") || !strings.Contains(out, "\n  "+test.named+"\n") || !strings.Contains(out, "\n✗ ") {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"text/template"
+
+	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
 var commands = template.Must(template.New("commands").Parse(`
@@ -49,7 +51,7 @@ func (s *stage) serve(ctx context.Context) error {
 	if err := commands.Execute(s.out, map[string]string{"API": s.api, "Issuer": s.issuer, "Key": key}); err != nil {
 		return err
 	}
-	s.log.follow(s.out)
+	s.Log.Follow(s.out)
 	<-ctx.Done()
 	return nil
 }
@@ -59,7 +61,7 @@ func (p program) printToken(ctx context.Context, args []string) error {
 	flags := p.flags(`quickstart token -key FILE [-scope "SCOPE…"] ISSUER`)
 	file := flags.String("key", "", "the `file` with the private key, a JWK")
 	scope := flags.String("scope", "", "the scopes to ask for, separated by spaces; all if empty")
-	if err := parse(flags, args, 1); err != nil {
+	if err := story.Parse(flags, args, 1); err != nil {
 		return err
 	}
 	key, err := loadSigner(*file)
@@ -78,7 +80,7 @@ func (p program) printToken(ctx context.Context, args []string) error {
 func (p program) printProof(ctx context.Context, args []string) error {
 	flags := p.flags("quickstart proof [-key FILE] METHOD URL TOKEN")
 	file := flags.String("key", "", "the `file` with the private key, a JWK; a new key if empty, as a thief would have")
-	if err := parse(flags, args, 3); err != nil {
+	if err := story.Parse(flags, args, 3); err != nil {
 		return err
 	}
 	key, err := newSigner()

@@ -4,18 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"regexp"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/examples/authserver"
+	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
 type apiMaker func(origin, issuer string, log *slog.Logger) (*echo.Echo, *echoauth.Auth, error)
@@ -23,23 +21,19 @@ type apiMaker func(origin, issuer string, log *slog.Logger) (*echo.Echo, *echoau
 // walletSecret is the password of the owner's application at the development authorization server.
 const walletSecret = "not a secret"
 
-// stage is where the story is played: the two servers, and what has been seen so far.
+// stage is where the story is played: the two servers.
 type stage struct {
 	program
+	story.Story
 	api, issuer string
 	key         *signer // the owner's
-	log         *logbook
-	verbose     bool
-	nonce       string // the newest of the API
-	answers     int
-	accepted    int
-	unexpected  []string
+	nonce       string  // the newest of the API
 	closers     []func() error
 }
 
 // start starts the authorization server and the API on free ports of this machine.
 func start(p program, verbose bool) (*stage, error) {
-	s := &stage{program: p, log: &logbook{}, verbose: verbose}
+	s := &stage{program: p, Story: story.Story{Out: p.out, Log: &story.Log{}, Colour: p.colour, Verbose: verbose}}
 	if err := s.start(); err != nil {
 		s.close()
 		return nil, err
@@ -72,7 +66,7 @@ func (s *stage) start() (err error) {
 	s.closers = append(s.closers, as.Close)
 	s.issuer = as.Issuer()
 
-	e, auth, err := s.newAPI(s.api, s.issuer, slog.New(slog.NewJSONHandler(s.log, nil)))
+	e, auth, err := s.newAPI(s.api, s.issuer, s.Log.Logger())
 	if err != nil {
 		return err
 	}
@@ -103,26 +97,20 @@ func (s *stage) client(id string) *client {
 // newKey, token and proof note their trouble, which fails the story.
 func (s *stage) newKey() *signer {
 	key, err := newSigner()
-	s.note(err)
+	s.Note(err)
 	return key
 }
 
 func (s *stage) token(ctx context.Context, c *client, scope string) string {
 	token, err := c.token(ctx, scope)
-	s.note(err)
+	s.Note(err)
 	return token
 }
 
 func (s *stage) proof(key *signer, method, path, token string) string {
 	proof, err := key.sign(method, s.api+path, token, s.nonce)
-	s.note(err)
+	s.Note(err)
 	return proof
-}
-
-func (s *stage) note(err error) {
-	if err != nil {
-		s.unexpected = append(s.unexpected, err.Error())
-	}
 }
 
 // withoutToken, asBearer and withProof give the credentials of a request.
@@ -136,70 +124,20 @@ func withProof(token, proof string) http.Header {
 	return http.Header{"Authorization": {"DPoP " + token}, "Dpop": {proof}}
 }
 
-// answer is what a request gets: a status, the code in the challenge, and the reason in the server's log.
-type answer struct {
-	status       int
-	code, reason string
-}
+var (
+	accepted = story.Accepted
+	refused  = story.Refused
+)
 
-func accepted(status int) answer                     { return answer{status: status} }
-func refused(status int, code, reason string) answer { return answer{status, code, reason} }
-
-// String names the answer for the summary.
-func (a answer) String() string {
-	return strings.Join(strings.Fields(fmt.Sprint(a.status, " ", a.code, " ", a.reason)), " ")
-}
-
-// play sends a request, prints it with its answer, and notes when the answer is not the wanted one.
-func (s *stage) play(who, method, path string, credentials http.Header, want answer) {
+// play sends a request to the API and keeps the newest nonce.
+func (s *stage) play(who, method, path string, credentials http.Header, want story.Answer) {
 	r, err := http.NewRequest(method, s.api+path, nil)
 	if err != nil {
-		s.note(err)
+		s.Note(err)
 		return
 	}
 	r.Header = credentials
-	s.log.clear()
-	response, err := httpClient.Do(r)
-	if err != nil {
-		s.note(fmt.Errorf("%s: %w", who, err))
-		return
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
-	s.note(err)
-	if nonce := response.Header.Get("DPoP-Nonce"); nonce != "" {
+	if nonce := s.Play(who, httpClient, r, want).Get("DPoP-Nonce"); nonce != "" {
 		s.nonce = nonce
 	}
-	told, code := challengeOf(response.Header)
-	entry := s.log.read()
-	got := answer{response.StatusCode, code, entry.Reason}
-	s.answers++
-	if got.status < 300 {
-		s.accepted++
-	}
-	if got != want {
-		s.unexpected = append(s.unexpected, fmt.Sprintf("%s: expected %s, got %s", who, want, got))
-	}
-	why := strings.TrimSpace(string(body))
-	if entry.Reason != "" {
-		why = entry.Reason + ": " + entry.cause(s.verbose)
-	}
-	s.print(line{who, method, path, told, why, got.status, got == want})
-}
-
-var (
-	challengeForm = regexp.MustCompile(`^(\w+)(?: error="([^"]*)")?`)
-	scopeForm     = regexp.MustCompile(`scope="[^"]*"`)
-)
-
-// challengeOf returns the challenge that speaks of the error, in short, and its code.
-func challengeOf(h http.Header) (short, code string) {
-	for _, field := range h.Values("WWW-Authenticate") {
-		m := challengeForm.FindStringSubmatch(field)
-		if m == nil || short != "" && m[2] == "" {
-			continue
-		}
-		short, code = strings.TrimSpace(m[0]+" "+scopeForm.FindString(field)), m[2]
-	}
-	return short, code
 }

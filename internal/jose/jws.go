@@ -160,3 +160,15 @@ func NumericDate(name string, v jsontext.Value) (time.Time, error) {
 	whole, fraction := math.Modf(f)
 	return time.Unix(int64(whole), int64(fraction*1e9)).UTC(), nil
 }
+
+// Strings is a claim that is a string or an array of strings (RFC 7519 §4.1.3).
+type Strings []string
+
+// UnmarshalJSONFrom reads one string or an array of them.
+func (s *Strings) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if d.PeekKind() == jsontext.KindString {
+		*s = make(Strings, 1)
+		return json.UnmarshalDecode(d, &(*s)[0])
+	}
+	return json.UnmarshalDecode(d, (*[]string)(s))
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -358,4 +359,18 @@ func FuzzNumericDate(f *testing.F) {
 			t.Errorf("%s: %v is too far away", s, got)
 		}
 	})
+}
+
+func TestStrings(t *testing.T) {
+	for raw, want := range map[string][]string{
+		`"a b"`: {"a b"}, `["a","b"]`: {"a", "b"}, `[]`: {}, `null`: nil, `1`: nil, `{}`: nil, `["a",1]`: nil, `["a",["b"]]`: nil,
+	} {
+		var v struct {
+			Audience jose.Strings `json:"aud"`
+		}
+		err := jose.Object([]byte(`{"aud":`+raw+`}`), &v)
+		if ok := want != nil || raw == "null"; ok != (err == nil) || ok && !slices.Equal(v.Audience, want) {
+			t.Errorf("%s: got %q, %v", raw, v.Audience, err)
+		}
+	}
 }

@@ -199,8 +199,13 @@ func exactly(name, value string, size int) ([]byte, error) {
 }
 
 func digest(s string) string {
-	sum := sha256.Sum256([]byte(s))
+	sum := SHA256(s)
 	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// SHA256 hashes a text, without a copy of it on the heap unless it is long.
+func SHA256(s string) [sha256.Size]byte {
+	return sha256.Sum256(append(make([]byte, 0, 1024), s...))
 }
 
 // algorithm ties a name to the only keys it may be used with (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2).

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/senderlock/senderlock/internal/jose"
+	"github.com/senderlock/senderlock/internal/setting"
 )
 
 // complete fills in zero fields and refuses settings that cannot work.
@@ -56,18 +56,10 @@ func permitted(u *url.URL, allowHTTP bool) error {
 	switch {
 	case u.User != nil:
 		return errors.New("a user name or password in the URL")
-	case u.Scheme == "https", u.Scheme == "http" && (allowHTTP || loopback(u.Hostname())):
+	case u.Scheme == "https", u.Scheme == "http" && (allowHTTP || setting.Loopback(u.Hostname())):
 		return nil
 	case u.Scheme == "http":
 		return errors.New("http to a host that is not this machine")
 	}
 	return errors.New("a scheme other than https")
-}
-
-func loopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.IsLoopback()
 }

@@ -1,15 +1,16 @@
-package main
+package story
 
 import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"sync"
 )
 
-// logbook is the server's log; it keeps the last entry.
-type logbook struct {
+// Log is the server's log. It keeps the last refusal. A zero Log is ready for use, and safe for concurrent use.
+type Log struct {
 	mu   sync.Mutex
 	last entry
 	live io.Writer // also hears of each entry, unless nil
@@ -34,36 +35,41 @@ func (e entry) cause(full bool) string {
 	return short
 }
 
+// Logger returns what the server is given to write to.
+func (l *Log) Logger() *slog.Logger { return slog.New(slog.NewJSONHandler(l, nil)) }
+
 // Write takes one JSON entry of package slog.
-func (l *logbook) Write(text []byte) (int, error) {
+func (l *Log) Write(text []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var e entry
 	if err := json.Unmarshal(text, &e); err != nil {
 		return 0, err
 	}
-	l.last = e
+	if e.Message == "request refused" { // not the end of a response, which may come beside another request
+		l.last = e
+	}
 	if l.live != nil {
 		fmt.Fprintf(l.live, "%s: %s %s: %d %s: %s\n", e.Message, e.Method, e.Route, e.Status, e.Reason, e.Cause)
 	}
 	return len(text), nil
 }
 
-func (l *logbook) read() entry {
+// Follow also tells w of each entry from now on.
+func (l *Log) Follow(w io.Writer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.live = w
+}
+
+func (l *Log) read() entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.last
 }
 
-func (l *logbook) clear() {
+func (l *Log) clear() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last = entry{}
-}
-
-// follow also tells w of each entry from now on.
-func (l *logbook) follow(w io.Writer) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.live = w
 }

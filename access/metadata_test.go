@@ -1,0 +1,281 @@
+package access_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/mtls"
+)
+
+func resource(changes ...func(*access.Resource)) *access.Resource {
+	r := &access.Resource{URL: poptest.Audience}
+	for _, change := range changes {
+		change(r)
+	}
+	return r
+}
+
+// published is what a client reads of a guard.
+func published(t *testing.T, s *setup) map[string]any {
+	t.Helper()
+	w := httptest.NewRecorder()
+	s.Metadata().ServeHTTP(w, httptest.NewRequest("GET", poptest.Audience+s.MetadataPath(), nil))
+	var got map[string]any
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 200 || w.Header().Get("Content-Type") != "application/json" {
+		t.Fatalf("%d %v: %v\n%s", w.Code, w.Header(), err, w.Body)
+	}
+	return got
+}
+
+// RS-151, RS-152, RS-153: where metadata is found, and that the way back leads to the identifier.
+func TestMetadataURL(t *testing.T) {
+	const wellKnown = "/.well-known/oauth-protected-resource"
+	for identifier, path := range map[string]string{
+		"https://api.example.com":          wellKnown,
+		"https://api.example.com/":         wellKnown,
+		"https://api.example.com/v1":       wellKnown + "/v1",
+		"https://api.example.com/v1/":      wellKnown + "/v1/",
+		"https://api.example.com:8443/a/b": wellKnown + "/a/b",
+		"http://127.0.0.1:8080":            wellKnown,
+		"http://[::1]:8080/x":              wellKnown + "/x",
+		"http://localhost/x":               wellKnown + "/x",
+	} {
+		t.Run(identifier, func(t *testing.T) {
+			s := newGuard(t, func(s *setup) { s.Resource = resource(func(r *access.Resource) { r.URL = identifier }) })
+			if got := s.MetadataPath(); got != path {
+				t.Errorf("path %q, want %q", got, path)
+			}
+			if got := published(t, s)["resource"]; got != identifier {
+				t.Errorf("resource %q", got)
+			}
+			_, err := s.Check(get("", ""))
+			_, link, _ := strings.Cut(challenges(expect(t, err, refusal{401, "", "credentials_missing"}))[0], `resource_metadata="`)
+			u, err := url.Parse(strings.TrimSuffix(link, `"`))
+			if err != nil || u.Path != path || !strings.HasPrefix(identifier, u.Scheme+"://"+u.Host) {
+				t.Errorf("the challenge leads to %q, %v", link, err)
+			}
+		})
+	}
+}
+
+// RS-154, RS-105: each challenge has the link, behind its other parameters; without metadata none has.
+func TestChallengesLeadToMetadata(t *testing.T) {
+	const link = `resource_metadata="https://api.example.com/.well-known/oauth-protected-resource"`
+	s := newGuard(t, func(s *setup) { s.Resource, s.Certificates = resource(), mtls.FromTLS })
+	for name, r := range map[string]*http.Request{
+		"no credentials": get("", ""),
+		"a bad token":    get("Bearer x", ""),
+		"malformed":      get("DPoP", ""),
+	} {
+		_, err := s.Check(r)
+		got := challenges(err.(*access.Error))
+		if len(got) != 2 || !strings.HasPrefix(got[0], "DPoP ") || !strings.HasPrefix(got[1], "Bearer ") {
+			t.Errorf("%s: challenges %q", name, got)
+		}
+		for _, c := range got {
+			if !strings.HasSuffix(c, link) || strings.Count(c, "resource_metadata") != 1 {
+				t.Errorf("%s: challenge %q", name, c)
+			}
+		}
+	}
+	grant, err := s.Check(owner(bound()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := expect(t, s.Allow(grant, access.Requirement{Scopes: []string{"x"}}), refusal{403, "insufficient_scope", "scope_missing"})
+	if got := challenges(e)[0]; !strings.HasSuffix(got, `scope="x", `+algs+", "+link) {
+		t.Errorf("challenge %q", got)
+	}
+	_, err = newGuard(t).Check(get("", ""))
+	if got := challenges(err.(*access.Error)); strings.Contains(strings.Join(got, ""), "resource_metadata") {
+		t.Errorf("without metadata: %q", got)
+	}
+}
+
+// RS-156, RS-157, RS-159, RS-160: what is said is what the settings do, and what has no value is not said.
+func TestMetadataTellsTheTruth(t *testing.T) {
+	const dpopAlgs, dpopRequired = "dpop_signing_alg_values_supported", "dpop_bound_access_tokens_required"
+	const certificates = "tls_client_certificate_bound_access_tokens"
+	cert := poptest.SelfSigned(t, "client")
+	for name, test := range map[string]struct {
+		change func(*setup)
+		says   []string // beside what is always said
+	}{
+		"DPoP alone":        {func(*setup) {}, []string{dpopAlgs, dpopRequired}},
+		"DPoP and bearer":   {func(s *setup) { s.InsecureAllowBearer = true }, []string{dpopAlgs}},
+		"DPoP or mTLS":      {func(s *setup) { s.Certificates = mtls.FromTLS }, []string{dpopAlgs, certificates}},
+		"mTLS alone":        {func(s *setup) { s.DPoP, s.Certificates = nil, mtls.FromTLS }, []string{certificates}},
+		"another validator": {func(s *setup) { s.Tokens = validator(s.jwt.ValidateToken) }, []string{dpopAlgs, dpopRequired, "-authorization_servers"}},
+		"all texts": {func(s *setup) {
+			s.Resource = &access.Resource{URL: poptest.Audience, Scopes: []string{"read", "write"}, Name: "Konten ü", Documentation: "https://example.com/doc"}
+		}, []string{dpopAlgs, dpopRequired, "scopes_supported", "resource_name", "resource_documentation"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newGuard(t, func(s *setup) {
+				s.Resource = resource()
+				test.change(s)
+			})
+			got := published(t, s)
+			want := append([]string{"resource", "authorization_servers", "bearer_methods_supported"}, test.says...)
+			if slices.Contains(want, "-authorization_servers") {
+				want = slices.DeleteFunc(want, func(s string) bool { return strings.HasSuffix(s, "authorization_servers") })
+			}
+			for member, value := range got {
+				if !slices.Contains(want, member) || value == nil || value == false || value == "" {
+					t.Errorf("it says %s: %v", member, value)
+				}
+			}
+			if len(got) != len(want) {
+				t.Errorf("it says %v, want %v", got, want)
+			}
+
+			// Probes of the same guard.
+			_, unbound := s.Check(get("Bearer "+poptest.Token{}.String(), ""))
+			_, byCertificate := s.Check(with(get("Bearer "+poptest.Token{X5T: poptest.X5T(cert.Leaf)}.String(), ""), cert))
+			_, byKey := s.Check(owner(bound()))
+			if (got[dpopRequired] == true) != (unbound != nil && byCertificate != nil && byKey == nil) {
+				t.Errorf("unbound: %v; bound to a certificate: %v; to a key: %v", unbound, byCertificate, byKey)
+			}
+			if (got[certificates] == true) != (byCertificate == nil) || (got[dpopAlgs] != nil) != (byKey == nil) {
+				t.Errorf("bound to a certificate: %v; to a key: %v", byCertificate, byKey)
+			}
+		})
+	}
+}
+
+// RS-028, RS-155: each listed algorithm is accepted, and no other; none is symmetric.
+func TestMetadataListsTheAlgorithms(t *testing.T) {
+	for name, algorithms := range map[string][]string{"all": nil, "FAPI 2": dpop.FAPI2Algorithms, "one": {"ES384"}} {
+		t.Run(name, func(t *testing.T) {
+			s := newGuard(t, func(s *setup) { s.Resource, s.verifier.Algorithms = resource(), algorithms })
+			var listed []string
+			for _, alg := range published(t, s)["dpop_signing_alg_values_supported"].([]any) {
+				listed = append(listed, alg.(string))
+			}
+			for _, alg := range append(dpop.Algorithms(), "HS256", "none") {
+				key := poptest.Keyed("ES256", "client")
+				header := map[string]any{"alg": alg}
+				if slices.Contains(dpop.Algorithms(), alg) {
+					key, header = poptest.Keyed(alg, "client"), nil
+				}
+				token := poptest.Token{JKT: key.Thumbprint()}.String()
+				_, err := s.Check(get("DPoP "+token, poptest.Proof{Token: token, Key: key, Header: header}.String()))
+				if slices.Contains(listed, alg) {
+					if err != nil {
+						t.Errorf("%s is listed: %v", alg, err)
+					}
+				} else {
+					expect(t, err, refusal{401, "invalid_dpop_proof", access.Reason(err)})
+					if !strings.HasPrefix(access.Reason(err), "alg") {
+						t.Errorf("%s is refused as %s", alg, access.Reason(err))
+					}
+				}
+			}
+		})
+	}
+}
+
+// RS-158: the header is listed, and tokens in the query and the body are not accepted.
+func TestMetadataListsTheHeaderAlone(t *testing.T) {
+	s := newGuard(t, func(s *setup) { s.Resource = resource() })
+	if got := published(t, s)["bearer_methods_supported"].([]any); len(got) != 1 || got[0] != "header" {
+		t.Errorf("methods %v", got)
+	}
+	token := bound()
+	query := httptest.NewRequest("GET", poptest.URL+"?access_token="+token, nil)
+	body := httptest.NewRequest("POST", poptest.URL, strings.NewReader("access_token="+token))
+	body.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for name, r := range map[string]*http.Request{"query": query, "body": body} {
+		if _, err := s.Check(r); err == nil {
+			t.Errorf("a token in the %s was accepted", name)
+		}
+	}
+}
+
+// RS-161: a client that checks certificates reads it over TLS. Identifiers on http are refused below.
+func TestMetadataOverTLS(t *testing.T) {
+	s := newGuard(t, func(s *setup) { s.Resource = resource() })
+	mux := http.NewServeMux()
+	mux.Handle(s.MetadataPath(), s.Metadata())
+	server := httptest.NewTLSServer(mux)
+	defer server.Close()
+	response, err := server.Client().Get(server.URL + s.MetadataPath())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var got access.Metadata
+	if err := json.NewDecoder(response.Body).Decode(&got); err != nil || got.Resource != poptest.Audience || !slices.Equal(got.AuthorizationServers, []string{poptest.Issuer}) {
+		t.Errorf("%s: %+v, %v", response.Status, got, err)
+	}
+	if response.Header.Get("Access-Control-Allow-Origin") != "*" {
+		t.Error("browser code may not read it")
+	}
+}
+
+func TestMetadataMethods(t *testing.T) {
+	s := newGuard(t, func(s *setup) { s.Resource = resource() })
+	var none *access.Metadata
+	for _, test := range []struct {
+		m      *access.Metadata
+		method string
+		status int
+	}{
+		{s.Metadata(), "GET", 200}, {s.Metadata(), "HEAD", 200}, {s.Metadata(), "POST", 405}, {none, "GET", 404},
+		{newGuard(t).Metadata(), "GET", 404},
+		{&access.Metadata{Name: "\xff"}, "GET", 500},
+	} {
+		w := httptest.NewRecorder()
+		test.m.ServeHTTP(w, httptest.NewRequest(test.method, "/", nil))
+		if w.Code != test.status || (w.Code == 405) != (w.Header().Get("Allow") == "GET, HEAD") {
+			t.Errorf("%s: %d %v, want %d", test.method, w.Code, w.Header(), test.status)
+		}
+	}
+	if path := newGuard(t).MetadataPath(); path != "" {
+		t.Errorf("path without metadata: %q", path)
+	}
+}
+
+func TestResourceSettings(t *testing.T) {
+	for name, test := range map[string]struct {
+		resource access.Resource
+		want     string
+	}{
+		"no URL":            {access.Resource{}, `Resource.URL is ""`},
+		"RS-152 on http":    {access.Resource{URL: "http://api.example.com"}, "Resource.URL is"},
+		"RS-152 a fragment": {access.Resource{URL: "https://api.example.com#x"}, "Resource.URL is"},
+		"an empty fragment": {access.Resource{URL: "https://api.example.com#"}, "Resource.URL is"},
+		"a query":           {access.Resource{URL: "https://api.example.com?x"}, "Resource.URL is"},
+		"an empty query":    {access.Resource{URL: "https://api.example.com?"}, "Resource.URL is"},
+		"a user":            {access.Resource{URL: "https://me@api.example.com"}, "Resource.URL is"},
+		"dot segments":      {access.Resource{URL: "https://api.example.com/a/../b"}, "Resource.URL is"},
+		"an escaped path":   {access.Resource{URL: "https://api.example.com/a%2Fb"}, "Resource.URL is"},
+		"a quote":           {access.Resource{URL: `https://api.example.com/"`}, "Resource.URL is"},
+		"a pattern":         {access.Resource{URL: "https://api.example.com/{id}"}, "Resource.URL is"},
+		"a parameter":       {access.Resource{URL: "https://api.example.com/:id"}, "Resource.URL is"},
+		"no host":           {access.Resource{URL: "https:///v1"}, "Resource.URL is"},
+		"another scheme":    {access.Resource{URL: "ftp://127.0.0.1"}, "Resource.URL is"},
+		"two scopes in one": {access.Resource{URL: poptest.Audience, Scopes: []string{"a b"}}, `Resource.Scopes has "a b"`},
+		"not UTF-8":         {access.Resource{URL: poptest.Audience, Name: "\xff"}, "Resource.Name is not UTF-8"},
+		"a documentation":   {access.Resource{URL: poptest.Audience, Documentation: "/doc"}, `Resource.Documentation is "/doc"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newGuard(t)
+			g := &access.Guard{Tokens: s.jwt, DPoP: s.verifier, Resource: &test.resource}
+			if err := g.Validate(); err == nil || !strings.HasPrefix(err.Error(), "access.Guard: "+test.want) {
+				t.Errorf("got %v, want %q in it", err, test.want)
+			}
+			if g.Metadata() != nil || g.MetadataPath() != "" {
+				t.Error("it is published all the same")
+			}
+		})
+	}
+}

@@ -1,0 +1,122 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/senderlock/senderlock/internal/setting"
+)
+
+// The bounds of [Stream].
+const (
+	DefaultStreamInterval = time.Second
+	maxStreamInterval     = time.Minute
+
+	// lookLimit is how long a look at a token may take. A store that hangs cannot tell.
+	lookLimit = 5 * time.Second
+)
+
+var errLook = errors.New("access: the look at the token of a long-lived response took too long")
+
+// Stream says how the token of a long-lived response is looked after while the response goes on: server-sent
+// events, a WebSocket, a long poll. The zero Stream looks once a second whether the token has been taken back.
+type Stream struct {
+	// Every is the time between two looks: for how long at most a response outlives a revocation. Zero means one
+	// second; a minute is the most. A look at a memory or file store takes less than a microsecond.
+	Every time.Duration
+	// Policies are asked at each look as well, with the request that began the response. Those of [Guard.Policies]
+	// judge requests and are not asked again; list here the ones that can change their mind.
+	Policies []Policy
+}
+
+// Validate checks the settings, so that a route can be refused when it is made. Its error names the field and
+// what to put there.
+func (s Stream) Validate() error {
+	if err := setting.Between("Every", &s.Every, DefaultStreamInterval, time.Millisecond, maxStreamInterval); err != nil {
+		return fmt.Errorf("access.Stream: %w", err)
+	}
+	if err := validPolicies(s.Policies); err != nil {
+		return fmt.Errorf("access.Stream: %w", err)
+	}
+	return nil
+}
+
+// Watch returns a context for the long-lived response to an accepted request. It ends as the request's own
+// context does, and as soon as another request with the same token would be refused: when the token expires, when
+// it is taken back, when its issuer withdraws the key that signed it, and when the Guard is closed.
+// [context.Cause] is then the [*Error] with which that request would be refused, and [Reason] names the cause.
+//
+// A store that cannot tell, or does not within five seconds, ends the response too, since a response that nobody
+// can take back must not go on: the cause is then the [*Error] with status 503, and a client that comes back is
+// answered with 503 until the store can tell again.
+//
+// The handler has to heed the context: it stops writing, or closes its WebSocket, when the context is done. Call
+// cancel when the response has ended; it releases everything. A wrong setting gives a context that has ended.
+func (g *Guard) Watch(r *http.Request, grant *Grant, s Stream) (context.Context, context.CancelFunc) {
+	ctx, end := context.WithCancelCause(r.Context())
+	cancel := func() { end(context.Canceled) }
+	if err := errors.Join(g.Validate(), s.Validate()); err != nil {
+		end(unavailable(err))
+		return ctx, cancel
+	}
+	if s.Every == 0 {
+		s.Every = DefaultStreamInterval
+	}
+	go g.watch(ctx, end, r.WithContext(ctx), grant, s)
+	return ctx, cancel
+}
+
+// watch looks until the context ends, and ends it with the first refusal.
+func (g *Guard) watch(ctx context.Context, end context.CancelCauseFunc, r *http.Request, grant *Grant, s Stream) {
+	// On its own, so that a store that hangs does not hold it up.
+	expiry := time.AfterFunc(grant.Expiry.Add(g.Leeway).Sub(g.Now()), func() {
+		if err := grant.lives(g.Now(), g.Leeway); err != nil {
+			end(g.refuse(grant.scheme, CodeInvalidToken, err))
+		}
+	})
+	defer expiry.Stop()
+	defer func() { // nobody else would catch it here
+		if p := recover(); p != nil {
+			end(unavailable(fmt.Errorf("access: panic at the look at a token: %v", p)))
+		}
+	}()
+	next := time.NewTicker(s.Every)
+	defer next.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-next.C:
+		}
+		late := time.AfterFunc(lookLimit, func() { end(unavailable(errLook)) })
+		err := g.stillGood(r, grant, s.Policies)
+		late.Stop()
+		if err != nil {
+			end(g.refuse(grant.scheme, CodeInvalidToken, err))
+			return
+		}
+	}
+}
+
+// stillGood judges a token again as Check would, without the sender, who cannot change.
+func (g *Guard) stillGood(r *http.Request, grant *Grant, policies []Policy) error {
+	if g.closed.Load() {
+		return errClosed
+	}
+	if err := grant.lives(g.Now(), g.Leeway); err != nil {
+		return err
+	}
+	if grant.current != nil && !grant.current() {
+		return ErrTokenKey
+	}
+	if err := g.revoked(r.Context(), grant.Token); err != nil {
+		return err
+	}
+	if err := g.inUse(r, grant.Token); err != nil {
+		return err
+	}
+	return ask(policies, r, grant)
+}

@@ -1,0 +1,4 @@
+package keyfile
+
+// CheapPassphrases makes passphrases cheap to try, so that tests are fast.
+func CheapPassphrases() { workFactor = 10 }

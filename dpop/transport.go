@@ -1,0 +1,426 @@
+package dpop
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/senderlock/senderlock/internal/challenge"
+	"github.com/senderlock/senderlock/internal/jose"
+)
+
+// The settings of a zero [Transport], and its bounds.
+const (
+	// DefaultMaxKept is the default of [Transport.MaxKept], in octets.
+	DefaultMaxKept = 64 << 10
+	// MaxClockDifference is the largest difference that a [Transport] learns from a server. It covers every mistake
+	// about time zones; beyond it a server's Date is not believed, so that it cannot have proofs made for years ahead.
+	MaxClockDifference = 24 * time.Hour
+
+	// Date counts whole seconds and travels a while, so what is below cannot be told from agreement.
+	clockResolution = 2 * time.Second
+
+	maxErrorBody   = 16 << 10 // octets read of a first response, for its error code and to reuse its connection
+	maxNonceLength = 2 << 10  // octets; more would not pass as part of a field everywhere
+)
+
+// The error codes that a client can do something about (RFC 9449 §5, §7.1, §8 and §9).
+const (
+	codeUseNonce     = "use_dpop_nonce"
+	codeInvalidProof = "invalid_dpop_proof"
+)
+
+// Transport is an [http.RoundTripper] that sends an access token with a fresh DPoP proof in each request to the
+// listed origins (RFC 9449 §7.1 and §9), or without a token source the proof alone, as authorization servers want
+// it at the token endpoint (§5 and §8). Fill in the fields, call [Transport.Validate] once, and change nothing
+// afterwards; without that call the first request validates, and a wrong setting fails every request. A Transport
+// must not be copied. It is safe for concurrent use.
+//
+// It remembers the newest nonce of each origin, from any response. When a server asks for a nonce the request is
+// sent once more with it, and likewise when a server refuses a proof and its Date shows that our clock is wrong by
+// up to [MaxClockDifference]; never twice, and only if its body can be sent again: there is none, the request has
+// GetBody, or its ContentLength is known and at most MaxKept. Any other body is never kept; the response then says
+// what the server wants, and [Transport.Prime] beforehand avoids it. The clock is only corrected by a server that
+// refused, for that server alone: as long as proofs are accepted, our own clock is good enough.
+//
+// Nonces belong to one server and one purpose, so use one Transport for the authorization server and another for
+// the resource server, with the same Signer.
+type Transport struct {
+	// Signer makes the proofs. Required.
+	Signer *Signer
+	// Origins are the origins that receive the token and proofs, such as "https://api.example.com". Required. A
+	// request to another origin, by redirect too, is sent as it is. A request whose Host differs from the host of
+	// its URL needs both on the list.
+	Origins []string
+	// Token returns the access token for a request; its error fails the request. Where tokens are for one audience,
+	// all Origins must be of that audience. Nil sends proofs without a token and leaves Authorization alone.
+	Token func(context.Context) (string, error)
+
+	// Base sends the requests. Nil means [http.DefaultTransport].
+	Base http.RoundTripper
+	// MaxKept is the largest body, in octets, that is read into memory before it is sent, so that it can be sent
+	// again, if the request has no GetBody. Zero means 64 KiB, less than zero keeps none.
+	MaxKept int64
+	// InsecureAllowHTTP permits origins of scheme http beyond this host: whoever listens there learns the token and
+	// can alter requests, though not use the token without a proof.
+	InsecureAllowHTTP bool
+	// Now is the clock. Nil means [time.Now].
+	Now func() time.Time
+
+	once  sync.Once
+	err   error
+	peers map[string]*peer // by origin; not written after validation
+}
+
+// peer is what is known of one origin.
+type peer struct {
+	nonce atomic.Pointer[string]
+	ahead atomic.Int64 // nanoseconds by which its clock is ahead of ours
+}
+
+// Validate checks the settings and prepares the Transport. Its error names the field and what to put there. It may
+// be called more than once.
+func (t *Transport) Validate() error {
+	t.once.Do(func() {
+		if t.err = t.settle(); t.err != nil {
+			t.err = fmt.Errorf("dpop.Transport: %w", t.err)
+		}
+	})
+	return t.err
+}
+
+func (t *Transport) settle() error {
+	if t.Signer == nil {
+		return errors.New("Signer is nil: make one with dpop.NewSigner")
+	}
+	if len(t.Origins) == 0 {
+		return errors.New("Origins is empty: list the servers that the token is for, such as https://api.example.com")
+	}
+	t.peers = map[string]*peer{}
+	for _, s := range t.Origins {
+		u, err := parseURI(s)
+		if err != nil || u.path != "/" || strings.ContainsAny(s, "?#") {
+			return fmt.Errorf("Origins has %q: give scheme and host alone, such as https://api.example.com", s)
+		}
+		if !t.InsecureAllowHTTP && !confidential(u.origin) {
+			return fmt.Errorf("Origins has %q: use https, or set InsecureAllowHTTP to send tokens in the clear", s)
+		}
+		t.peers[u.origin] = &peer{}
+	}
+	if t.Base == nil {
+		t.Base = http.DefaultTransport
+	}
+	if t.MaxKept == 0 {
+		t.MaxKept = DefaultMaxKept
+	}
+	if t.Now == nil {
+		t.Now = time.Now
+	}
+	return nil
+}
+
+// confidential reports whether nobody on the network can read what is sent to an origin.
+func confidential(origin string) bool {
+	scheme, authority, _ := strings.Cut(origin, "://")
+	host, _, _ := splitHostPort(authority)
+	addr, _ := netip.ParseAddr(strings.Trim(host, "[]"))
+	return scheme == "https" || host == "localhost" || addr.IsLoopback()
+}
+
+// RoundTrip sends a request as described at [Transport]. Apart from the errors of Validate, Token, Signer and the
+// request's body, which are wrapped, errors are those of Base.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	e, err := t.begin(req)
+	if err != nil {
+		if req.Body != nil {
+			req.Body.Close()
+		}
+		return nil, err
+	}
+	if e == nil {
+		return t.Base.RoundTrip(req)
+	}
+	resp, curable, err := e.send(e.req.Body)
+	if err != nil || !curable {
+		return resp, err
+	}
+	body, again := e.bodyAgain()
+	if !again {
+		return resp, nil
+	}
+	discard(resp.Body)
+	resp, _, err = e.send(body)
+	return resp, err
+}
+
+// Prime sends a GET request for a URL of a listed origin to learn a nonce there, for instance before an upload
+// whose body can be sent only once. The answer may have any status, and a server that asks for no nonces leaves
+// none; neither is an error.
+func (t *Transport) Prime(ctx context.Context, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return fmt.Errorf("dpop.Transport.Prime: %w", err)
+	}
+	e, err := t.begin(req)
+	if err != nil {
+		return err
+	}
+	if e == nil {
+		return errors.New("dpop.Transport.Prime: the URL is not of one of the Origins")
+	}
+	resp, _, err := e.send(nil)
+	if err != nil {
+		return err
+	}
+	discard(resp.Body)
+	return nil
+}
+
+// exchange is one request to a listed origin, sent once or twice.
+type exchange struct {
+	*Transport
+	peer   *peer
+	req    *http.Request
+	method string
+	target string
+	token  string
+}
+
+// begin prepares a request, without changing it. It returns nil for one to an origin that is not listed.
+func (t *Transport) begin(req *http.Request) (*exchange, error) {
+	if err := t.Validate(); err != nil {
+		return nil, err
+	}
+	p, target := t.locate(req)
+	if p == nil {
+		return nil, nil
+	}
+	e := &exchange{Transport: t, peer: p, req: req, method: req.Method, target: target}
+	if e.method == "" {
+		e.method = http.MethodGet
+	}
+	if err := e.fetchToken(); err != nil {
+		return nil, fmt.Errorf("dpop.Transport: access token: %w", err)
+	}
+	if err := e.keepBody(); err != nil {
+		return nil, fmt.Errorf("dpop.Transport: request body: %w", err)
+	}
+	return e, nil
+}
+
+// locate returns the peer that the connection of a request leads to, and the URI that its server will see. The
+// peer is nil if either is not on the list.
+func (t *Transport) locate(req *http.Request) (*peer, string) {
+	if req.URL == nil {
+		return nil, ""
+	}
+	to, err := originOf(req.URL.Scheme, req.URL.Host)
+	if err != nil {
+		return nil, ""
+	}
+	p, named := t.peers[to], to
+	if req.Host != "" {
+		named, err = originOf(req.URL.Scheme, req.Host)
+	}
+	if err != nil || t.peers[named] == nil {
+		return nil, ""
+	}
+	return p, named + req.URL.EscapedPath()
+}
+
+// originOf encodes an international host name as net/http does when it sends it.
+func originOf(scheme, host string) (string, error) {
+	ascii, err := httpguts.PunycodeHostPort(host)
+	if err != nil {
+		return "", err
+	}
+	scheme, _, rest, ok := splitURI(scheme + "://")
+	if !ok || rest != "" {
+		return "", errURI
+	}
+	name, port, err := splitHostPort(ascii)
+	if err != nil {
+		return "", err
+	}
+	return joinOrigin(scheme, name, port), nil
+}
+
+func (e *exchange) fetchToken() (err error) {
+	if e.Token == nil {
+		return nil
+	}
+	if e.token, err = e.Token(e.req.Context()); err != nil {
+		return err
+	}
+	if !challenge.IsToken68(e.token) {
+		return errors.New("what Token returned is not an access token")
+	}
+	return nil
+}
+
+// keepBody gives a request with a small body of known length the means to send it again. Bodies of unknown length
+// may depend on the response, so waiting for their end could wait for ever.
+func (e *exchange) keepBody() error {
+	r := e.req
+	if r.Body == nil || r.Body == http.NoBody || r.GetBody != nil {
+		return nil
+	}
+	if r.ContentLength <= 0 || r.ContentLength > e.MaxKept {
+		return nil
+	}
+	// One octet more shows net/http a body that is longer than it says, which it refuses.
+	kept, err := io.ReadAll(io.LimitReader(r.Body, r.ContentLength+1))
+	if err != nil {
+		return err
+	}
+	r.Body.Close()
+	e.req = r.WithContext(r.Context())
+	e.req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(kept)), nil }
+	e.req.Body, err = e.req.GetBody()
+	return err
+}
+
+// bodyAgain returns the body for sending the request a second time, if there is a way to have it.
+func (e *exchange) bodyAgain() (io.ReadCloser, bool) {
+	if e.req.Body == nil || e.req.Body == http.NoBody {
+		return e.req.Body, true
+	}
+	if e.req.GetBody == nil {
+		return nil, false
+	}
+	body, err := e.req.GetBody()
+	return body, err == nil
+}
+
+// send makes a proof and sends the request with it. It learns from the response, and reports whether a second
+// proof would say something that could make the difference.
+func (e *exchange) send(body io.ReadCloser) (resp *http.Response, curable bool, err error) {
+	nonce, ahead := "", time.Duration(e.peer.ahead.Load())
+	if n := e.peer.nonce.Load(); n != nil {
+		nonce = *n
+	}
+	proof, err := e.Signer.Sign(ProofOptions{
+		Method: e.method, URL: e.target, AccessToken: e.token, Nonce: nonce, IssuedAt: e.Now().Add(ahead),
+	})
+	if err != nil {
+		if body != nil {
+			body.Close()
+		}
+		return nil, false, err
+	}
+	// Not Clone, which would cut the tie to trailers that are filled in while the body is read.
+	signed := e.req.WithContext(e.req.Context())
+	signed.Body = body
+	if signed.Header = e.req.Header.Clone(); signed.Header == nil {
+		signed.Header = http.Header{}
+	}
+	signed.Header.Set("DPoP", proof)
+	if e.token != "" {
+		signed.Header.Set("Authorization", "DPoP "+e.token)
+	}
+	if resp, err = e.Base.RoundTrip(signed); err != nil {
+		return resp, false, err
+	}
+	supplied := e.peer.learnNonce(resp.Header)
+	if resp.StatusCode != http.StatusUnauthorized && resp.StatusCode != http.StatusBadRequest {
+		return resp, false, nil
+	}
+	switch ErrorCode(resp) {
+	case codeUseNonce:
+		// A server may judge iat as well, and there is no third try.
+		e.peer.learnClock(resp.Header, e.Now(), ahead)
+		curable = supplied != "" && supplied != nonce
+	case codeInvalidProof:
+		curable = e.peer.learnClock(resp.Header, e.Now(), ahead)
+	}
+	return resp, curable, nil
+}
+
+// learnNonce remembers the nonce that a response supplies, if there is exactly one, and returns it.
+func (p *peer) learnNonce(h http.Header) string {
+	fields := h.Values("DPoP-Nonce")
+	if len(fields) != 1 || len(fields[0]) > maxNonceLength || !validNonce(fields[0]) {
+		return ""
+	}
+	nonce := strings.Clone(fields[0])
+	p.nonce.Store(&nonce)
+	return nonce
+}
+
+// learnClock compares the server's clock with ours and reports whether proofs will now bear another time than the
+// one that was just refused.
+func (p *peer) learnClock(h http.Header, now time.Time, used time.Duration) bool {
+	date, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return false
+	}
+	ahead := date.Sub(now)
+	switch {
+	case ahead.Abs() > MaxClockDifference:
+		return false
+	case ahead.Abs() < clockResolution:
+		ahead = 0
+	}
+	p.ahead.Store(int64(ahead))
+	return (ahead - used).Abs() >= clockResolution
+}
+
+// ErrorCode returns the error code of a response with a status from 400 to 499: that of a DPoP challenge, or of the
+// JSON body in which authorization servers report errors (RFC 6749 §5.2). It is empty if there is none. It tells
+// "use_dpop_nonce", which a [Transport] has answered already if the body permitted, from "invalid_token" and what
+// else asks for another token. The body can be read afterwards as if untouched.
+func ErrorCode(resp *http.Response) (code string) {
+	if resp.StatusCode < 400 || resp.StatusCode > 499 {
+		return ""
+	}
+	// A challenge that cannot be read, such as another scheme's, must not hide ours.
+	challenges, _ := challenge.Parse(resp.Header.Values("WWW-Authenticate"))
+	for _, c := range challenges {
+		if c.Is("DPoP") && code != codeUseNonce && c.Params["error"] != "" {
+			code = c.Params["error"]
+		}
+	}
+	if code != "" {
+		return code
+	}
+	return bodyError(resp)
+}
+
+func bodyError(resp *http.Response) string {
+	if kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return ""
+	}
+	// What goes wrong here goes wrong again for whoever reads the body.
+	start, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	resp.Body = &unread{Reader: io.MultiReader(bytes.NewReader(start), resp.Body), Closer: resp.Body}
+	var e struct {
+		Code string `json:"error"`
+	}
+	if jose.Object(start, &e) != nil {
+		return ""
+	}
+	return e.Code
+}
+
+// unread is a body whose beginning was read and put back.
+type unread struct {
+	io.Reader
+	io.Closer
+}
+
+// discard reads the rest of a response, within bounds, so that its connection can be used again, and closes it.
+func discard(body io.ReadCloser) {
+	_, _ = io.CopyN(io.Discard, body, maxErrorBody)
+	body.Close()
+}

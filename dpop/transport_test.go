@@ -1,0 +1,936 @@
+package dpop_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"reflect"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/poptest"
+)
+
+const useNonce = `DPoP error="use_dpop_nonce"`
+
+// hop is one request as it was sent.
+type hop struct {
+	*http.Request
+	body  string
+	proof sentProof // zero if there was none
+}
+
+// network stands in for every server: it records requests and answers them in turn, the last answer for ever.
+// That no token leaves under another scheme than DPoP is checked for all of them.
+type network struct {
+	t       testing.TB
+	answers []answer
+
+	mu   sync.Mutex
+	hops []hop
+}
+
+// answer is a response; its status is 200 unless it has another. Values beyond the first are fields of their own.
+type answer struct {
+	status int
+	fields http.Header
+	body   io.Reader
+}
+
+func (n *network) RoundTrip(r *http.Request) (*http.Response, error) {
+	h := hop{Request: r}
+	if r.Body != nil {
+		defer r.Body.Close()
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		h.body = string(b)
+	}
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	if strings.HasPrefix(r.Header.Get("Authorization"), "Bearer") {
+		n.t.Errorf("%s %s: sent as bearer token", r.Method, r.URL)
+	}
+	if proof := r.Header.Get("DPoP"); proof != "" {
+		h.proof = openProof(n.t, proof)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.hops = append(n.hops, h)
+	a := n.answers[min(len(n.hops), len(n.answers))-1]
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	if a.body == nil {
+		a.body = http.NoBody
+	}
+	body, ok := a.body.(io.ReadCloser)
+	if !ok {
+		body = io.NopCloser(a.body)
+	}
+	header := http.Header{}
+	for name, values := range a.fields {
+		header[http.CanonicalHeaderKey(name)] = values
+	}
+	return &http.Response{StatusCode: a.status, Header: header, Body: body, Request: r}, nil
+}
+
+func accepted() answer { return answer{} }
+
+// challenged demands a nonce, as resource servers do.
+func challenged(nonce string) answer {
+	return answer{status: 401, fields: http.Header{"WWW-Authenticate": {useNonce}, "DPoP-Nonce": {nonce}}}
+}
+
+// newTransport returns a Transport for the origin of all tests, over a network with the given answers.
+func newTransport(t testing.TB, answers ...answer) (*dpop.Transport, *network) {
+	t.Helper()
+	n := &network{t: t, answers: answers}
+	return &dpop.Transport{
+		Signer:  newTestSigner(t, poptest.ClientKey()),
+		Origins: []string{poptest.Audience},
+		Token:   func(context.Context) (string, error) { return "token", nil },
+		Base:    n,
+		Now:     poptest.NewClock().Now,
+	}, n
+}
+
+// send sends a request and returns the status and the body of the answer.
+func send(t testing.TB, tr http.RoundTripper, r *http.Request) (int, string) {
+	t.Helper()
+	resp, err := tr.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+func newRequest(t testing.TB, method, url string, body io.Reader) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func getAccounts(t testing.TB) *http.Request { return newRequest(t, "GET", poptest.URL, nil) }
+
+func TestTransportSendsTokenAndProof(t *testing.T) {
+	tr, n := newTransport(t, accepted())
+	r := newRequest(t, "", poptest.URL+"/%7e%2F?a=b#c", nil)
+	r.Header.Set("Authorization", "Basic dXNlcg==")
+	r.Header.Set("DPoP", "old")
+	r.Header.Set("Accept", "text/plain")
+	send(t, tr, r)
+	sent := n.hops[0]
+	if got := sent.Header["Authorization"]; !reflect.DeepEqual(got, []string{"DPoP token"}) {
+		t.Errorf("Authorization %q", got)
+	}
+	if len(sent.Header["Dpop"]) != 1 || sent.Header.Get("Accept") != "text/plain" {
+		t.Errorf("fields %q", sent.Header)
+	}
+	want := map[string]any{"htm": "GET", "htu": poptest.URL + "/~%2F", "ath": poptest.ATH("token"),
+		"iat": float64(poptest.Now.Unix()), "nonce": nil}
+	for name, value := range want {
+		if sent.proof.claims[name] != value {
+			t.Errorf("%s is %v, want %v", name, sent.proof.claims[name], value)
+		}
+	}
+	send(t, tr, r)
+	if n.hops[0].proof.claims["jti"] == n.hops[1].proof.claims["jti"] {
+		t.Error("two requests share one proof")
+	}
+}
+
+// RoundTrip must not change the request that it is given, and must close its body.
+func TestTransportLeavesRequestAlone(t *testing.T) {
+	tr, _ := newTransport(t, challenged("n1"), accepted())
+	body := &countedBody{Reader: strings.NewReader("data")}
+	r := newRequest(t, "POST", poptest.URL, body)
+	r.ContentLength = 4
+	r.Header.Set("Accept", "*/*")
+	r.Trailer = http.Header{"Checksum": nil}
+	header := r.Header.Clone()
+	send(t, tr, r)
+	if !reflect.DeepEqual(r.Header, header) || r.Body != body || r.GetBody != nil || r.ContentLength != 4 {
+		t.Errorf("the request was changed: %v", r)
+	}
+	if body.closed != 1 {
+		t.Errorf("the body was closed %d times", body.closed)
+	}
+	r = &http.Request{URL: &url.URL{Scheme: "https", Host: "api.example.com"}}
+	if send(t, tr, r); r.Header != nil {
+		t.Errorf("the request was changed: %v", r)
+	}
+}
+
+// Trailers are filled in while the body is read, in the map of the request that the caller holds.
+func TestTransportKeepsTrailers(t *testing.T) {
+	tr, n := newTransport(t, accepted())
+	r := newRequest(t, "POST", poptest.URL, nil)
+	r.Trailer = http.Header{"Checksum": nil}
+	r.Body = &countedBody{Reader: readFunc(func([]byte) (int, error) {
+		r.Trailer.Set("Checksum", "x")
+		return 0, io.EOF
+	})}
+	send(t, tr, r)
+	if got := n.hops[0].Trailer.Get("Checksum"); got != "x" {
+		t.Errorf("trailer %q", got)
+	}
+}
+
+// The newest nonce of an origin is used, whatever the response that brought it.
+func TestTransportLearnsNonces(t *testing.T) {
+	with := func(status int, nonces ...string) answer {
+		return answer{status: status, fields: http.Header{"DPoP-Nonce": nonces}}
+	}
+	for _, test := range []struct {
+		name string
+		a    answer
+		want any
+	}{
+		{"from success", with(200, "n"), "n"},
+		{"from a redirect", with(302, "n"), "n"},
+		{"from a refusal without challenge", with(401, "n"), "n"},
+		{"from a missing scope", with(403, "n"), "n"},
+		{"from trouble of the server", with(503, "n"), "n"},
+		{"with every character that is allowed", with(200, "!#[]~"), "!#[]~"},
+		{"none", with(200), nil},
+		{"not from two fields", with(200, "n", "m"), nil},
+		{"not an empty one", with(200, ""), nil},
+		{"not with a space", with(200, "n m"), nil},
+		{"not with a quote", with(200, `n"`), nil},
+		{"of 2 KiB", with(200, strings.Repeat("n", 2048)), strings.Repeat("n", 2048)},
+		{"not above 2 KiB", with(200, strings.Repeat("n", 2049)), nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			tr, n := newTransport(t, test.a, accepted())
+			send(t, tr, getAccounts(t))
+			send(t, tr, getAccounts(t))
+			send(t, tr, getAccounts(t)) // an answer without a nonce takes none away
+			if len(n.hops) != 3 {
+				t.Fatalf("%d requests", len(n.hops))
+			}
+			for _, h := range n.hops[1:] {
+				if got := h.proof.claims["nonce"]; got != test.want {
+					t.Errorf("nonce %v, want %v", got, test.want)
+				}
+			}
+		})
+	}
+}
+
+func TestTransportKeepsOriginsApart(t *testing.T) {
+	tr, n := newTransport(t, answer{fields: http.Header{"DPoP-Nonce": {"n"}}}, accepted())
+	tr.Origins = append(tr.Origins, "https://api.example.com:8443", "https://other.example.com")
+	send(t, tr, getAccounts(t))
+	for _, other := range tr.Origins[1:] {
+		send(t, tr, newRequest(t, "GET", other, nil))
+		sent := n.hops[len(n.hops)-1]
+		if got := sent.Header.Get("Authorization"); sent.proof.claims["nonce"] != nil || got != "DPoP token" {
+			t.Errorf("%s: nonce %v, Authorization %q", other, sent.proof.claims["nonce"], got)
+		}
+	}
+	send(t, tr, newRequest(t, "GET", "HTTPS://API.example.com:443/x", nil))
+	if sent := n.hops[3]; sent.proof.claims["nonce"] != "n" {
+		t.Errorf("one origin written in two ways: nonce %v", sent.proof.claims["nonce"])
+	}
+}
+
+func TestTransportRetriesWithNonce(t *testing.T) {
+	const code = "use_dpop_nonce"
+	json := func(status int, contentType, body string) answer {
+		return answer{status: status, body: strings.NewReader(body),
+			fields: http.Header{"DPoP-Nonce": {"n"}, "Content-Type": {contentType}}}
+	}
+	challenge := func(status int, fields ...string) answer {
+		return answer{status: status, fields: http.Header{"DPoP-Nonce": {"n"}, "WWW-Authenticate": fields}}
+	}
+	nonces := func(nonces ...string) answer {
+		return answer{status: 401, fields: http.Header{"DPoP-Nonce": nonces, "WWW-Authenticate": {useNonce}}}
+	}
+	for _, test := range []struct {
+		name  string
+		a     answer
+		again bool
+	}{
+		{"a challenge", challenge(401, useNonce), true},
+		{"in lower case and without quotes", challenge(401, `dpop error=use_dpop_nonce`), true},
+		{"with other parameters", challenge(401, `DPoP algs="ES256", error="use_dpop_nonce", realm="a, b"`), true},
+		{"behind others in one field", challenge(401, `Bearer realm="x", Negotiate YQ==, `+useNonce), true},
+		{"in front of others", challenge(401, useNonce+`, Bearer error="invalid_token"`), true},
+		{"in another field", challenge(401, `Bearer error="invalid_token"`, useNonce, `Basic realm="x"`), true},
+		{"beside a field that cannot be read", challenge(401, `Broken x="`, useNonce), true},
+		{"second of two DPoP challenges", challenge(401, `DPoP algs=ES256`, `DPoP error=invalid_token`, useNonce), true},
+		{"first of two DPoP challenges", challenge(401, useNonce, `DPoP error=invalid_token`), true},
+		{"status 400", challenge(400, useNonce), true},
+		{"JSON of an authorization server", json(400, "application/json", `{"error":"use_dpop_nonce"}`), true},
+		{"JSON with status 401", json(401, "application/json;charset=UTF-8", `{"error":"use_dpop_nonce","x":1}`), true},
+		{"JSON beside a challenge that says nothing", answer{
+			status: 401, body: strings.NewReader(`{"error":"use_dpop_nonce"}`), fields: http.Header{
+				"DPoP-Nonce": {"n"}, "WWW-Authenticate": {"DPoP"}, "Content-Type": {"application/json"}}}, true},
+
+		{"success", challenge(200, useNonce), false},
+		{"status 403", challenge(403, useNonce), false},
+		{"status 503", challenge(503, useNonce), false},
+		{"no challenge", challenge(401), false},
+		{"another error", challenge(401, `DPoP error="invalid_token", error_description="use_dpop_nonce"`), false},
+		{"another scheme", challenge(401, `Bearer error="use_dpop_nonce"`), false},
+		{"inside a quoted string", challenge(401, `Bearer realm="DPoP error=use_dpop_nonce"`), false},
+		{"a challenge that cannot be read", challenge(401, `DPoP error="use_dpop_nonce`), false},
+		{"no nonce", nonces(), false},
+		{"two nonces", nonces("n", "m"), false},
+		{"a nonce that cannot be one", nonces("n m"), false},
+		{"JSON of another type", json(400, "text/html", `{"error":"use_dpop_nonce"}`), false},
+		{"JSON with another error", json(400, "application/json", `{"error":"invalid_grant"}`), false},
+		{"JSON with the error elsewhere", json(400, "application/json", `[{"error":"use_dpop_nonce"}]`), false},
+		{"JSON with two errors", json(400, "application/json", `{"error":"use_dpop_nonce","error":"x"}`), false},
+		{"JSON that is too long", json(400, "application/json",
+			`{"x":"`+strings.Repeat("x", 16<<10)+`","error":"use_dpop_nonce"}`), false},
+		{"JSON of a server's trouble", json(500, "application/json", `{"error":"use_dpop_nonce"}`), false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var body string
+			if test.a.body != nil {
+				b, _ := io.ReadAll(test.a.body)
+				body = string(b)
+				test.a.body = strings.NewReader(body)
+			}
+			tr, n := newTransport(t, test.a, accepted())
+			status, read := send(t, tr, getAccounts(t))
+			if !test.again {
+				if len(n.hops) != 1 || status != test.a.status || read != body {
+					t.Errorf("%d requests, status %d, body %.40q", len(n.hops), status, read)
+				}
+				return
+			}
+			if len(n.hops) != 2 || status != 200 {
+				t.Fatalf("%d requests, status %d", len(n.hops), status)
+			}
+			first, second := n.hops[0], n.hops[1]
+			if second.proof.claims["nonce"] != "n" || second.proof.claims["jti"] == first.proof.claims["jti"] {
+				t.Errorf("second proof %v", second.proof.claims)
+			}
+			if second.Header.Get("Authorization") != "DPoP token" || second.proof.claims["ath"] != poptest.ATH("token") {
+				t.Errorf("%s: second request %v", code, second.Header)
+			}
+		})
+	}
+}
+
+func TestErrorCode(t *testing.T) {
+	jsonType := http.Header{"Content-Type": {"application/json"}}
+	challenge := func(fields ...string) http.Header { return http.Header{"Www-Authenticate": fields} }
+	for _, test := range []struct {
+		name   string
+		status int
+		header http.Header
+		body   string
+		want   string
+	}{
+		{"a token that expired", 401, challenge(`DPoP algs="ES256", error="invalid_token"`), "", "invalid_token"},
+		{"a missing scope", 403, challenge(`DPoP error="insufficient_scope", scope="a b"`), "", "insufficient_scope"},
+		{"a challenge rather than the body", 401, http.Header{
+			"Www-Authenticate": {`DPoP error=a`}, "Content-Type": {"application/json"}}, `{"error":"b"}`, "a"},
+		{"a refused grant", 400, jsonType, `{"error":"invalid_grant"}`, "invalid_grant"},
+		{"no code", 401, challenge("DPoP"), "text", ""},
+		{"another scheme", 401, challenge(`Bearer error="invalid_token"`), "", ""},
+		{"success", 200, jsonType, `{"error":"x"}`, ""},
+		{"trouble of the server", 500, jsonType, `{"error":"x"}`, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			body := &countedBody{Reader: strings.NewReader(test.body)}
+			resp := &http.Response{StatusCode: test.status, Header: test.header, Body: body}
+			if got := dpop.ErrorCode(resp); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+			b, err := io.ReadAll(resp.Body)
+			if resp.Body.Close(); string(b) != test.body || err != nil || body.closed != 1 {
+				t.Errorf("then read %q (%v), closed %d times", b, err, body.closed)
+			}
+		})
+	}
+}
+
+func TestTransportRetriesOnce(t *testing.T) {
+	tr, n := newTransport(t, challenged("n1"), challenged("n2"), challenged("n3"))
+	if status, _ := send(t, tr, getAccounts(t)); status != 401 || len(n.hops) != 2 {
+		t.Errorf("status %d after %d requests", status, len(n.hops))
+	}
+	if send(t, tr, getAccounts(t)); n.hops[2].proof.claims["nonce"] != "n2" {
+		t.Errorf("nonce %v, want the one of the second refusal", n.hops[2].proof.claims["nonce"])
+	}
+	withoutNonce := answer{status: 401, fields: http.Header{"WWW-Authenticate": {useNonce}}}
+	for name, second := range map[string]answer{"the nonce that it refused": challenged("n"), "none": withoutNonce} {
+		tr, n = newTransport(t, challenged("n"), accepted(), second, accepted())
+		send(t, tr, getAccounts(t))
+		if status, _ := send(t, tr, getAccounts(t)); status != 401 || len(n.hops) != 3 {
+			t.Errorf("a server that supplies %s: status %d after %d requests", name, status, len(n.hops)-2)
+		}
+	}
+}
+
+func TestTransportBodies(t *testing.T) {
+	stream := func(s string) *countedBody { return &countedBody{Reader: strings.NewReader(s)} }
+	for _, test := range []struct {
+		name   string
+		body   *countedBody
+		length int64
+		edit   func(*http.Request, *dpop.Transport)
+		again  bool
+	}{
+		{"short, of known length", stream("data"), 4, nil, true},
+		{"as long as is kept", stream("data"), 4, func(_ *http.Request, tr *dpop.Transport) { tr.MaxKept = 4 }, true},
+		{"longer than is kept", stream("data"), 4, func(_ *http.Request, tr *dpop.Transport) { tr.MaxKept = 3 }, false},
+		{"as long as is kept without a setting", stream(strings.Repeat("x", 64<<10)), 64 << 10, nil, true},
+		{"longer than is kept without a setting", stream(strings.Repeat("x", 64<<10+1)), 64<<10 + 1, nil, false},
+		{"with nothing kept", stream("d"), 1, func(_ *http.Request, tr *dpop.Transport) { tr.MaxKept = -1 }, false},
+		{"of unknown length", stream("data"), -1, nil, false},
+		{"of a length that is not told", stream("data"), 0, nil, false},
+		{"long, with GetBody", stream("data"), 4, func(r *http.Request, tr *dpop.Transport) {
+			tr.MaxKept = -1
+			r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("data")), nil }
+		}, true},
+		{"with a GetBody that fails", stream("data"), 4, func(r *http.Request, _ *dpop.Transport) {
+			r.GetBody = func() (io.ReadCloser, error) { return nil, errors.New("gone") }
+		}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			refused := challenged("n")
+			refused.body = strings.NewReader("refused")
+			tr, n := newTransport(t, refused, accepted())
+			r := newRequest(t, "POST", poptest.URL, test.body)
+			r.ContentLength = test.length
+			if test.edit != nil {
+				test.edit(r, tr)
+			}
+			status, body := send(t, tr, r)
+			if test.again && (len(n.hops) != 2 || status != 200 || n.hops[1].body != n.hops[0].body) {
+				t.Errorf("%d requests, status %d", len(n.hops), status)
+			}
+			if !test.again && (len(n.hops) != 1 || status != 401 || body != "refused") {
+				t.Errorf("%d requests, status %d, body %q: want the refusal as it came", len(n.hops), status, body)
+			}
+			if test.body.closed != 1 || test.body.late {
+				t.Errorf("closed %d times, read after close: %v", test.body.closed, test.body.late)
+			}
+		})
+	}
+}
+
+// net/http refuses a body that is not as long as it says; keeping it must not hide that.
+func TestTransportWrongLength(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	for _, length := range []int64{3, 5} {
+		tr, _ := newTransport(t)
+		tr.Base, tr.Origins = nil, []string{server.URL}
+		r := newRequest(t, "POST", server.URL, &countedBody{Reader: strings.NewReader("data")})
+		r.ContentLength = length
+		if resp, err := tr.RoundTrip(r); err == nil || !strings.Contains(err.Error(), "ContentLength") {
+			t.Errorf("4 octets with ContentLength %d: got %v, %v", length, resp, err)
+		}
+	}
+}
+
+// The first response is read to its end, within bounds, and closed, so that its connection can be used again.
+func TestTransportDrainsFirstResponse(t *testing.T) {
+	for name, size := range map[string]int64{"short": 100, "endless": 1 << 40} {
+		t.Run(name, func(t *testing.T) {
+			var read int64
+			body := &countedBody{}
+			body.Reader = io.LimitReader(readFunc(func(b []byte) (int, error) {
+				if body.closed > 0 {
+					t.Error("read after close")
+				}
+				read += int64(len(b))
+				return len(b), nil
+			}), size)
+			refused := challenged("n")
+			refused.body = body
+			tr, n := newTransport(t, refused, accepted())
+			if status, _ := send(t, tr, getAccounts(t)); status != 200 || len(n.hops) != 2 || body.closed != 1 {
+				t.Errorf("status %d after %d requests, closed %d times", status, len(n.hops), body.closed)
+			}
+			if read < min(size, 1000) || read > 64<<10 {
+				t.Errorf("%d octets read", read)
+			}
+		})
+	}
+}
+
+func TestTransportOtherOrigins(t *testing.T) {
+	for _, test := range []struct{ name, url, host string }{
+		{"another host", "https://evil.example.com/accounts", ""},
+		{"a host that begins alike", "https://api.example.com.evil.example/", ""},
+		{"a subdomain", "https://www.api.example.com/", ""},
+		{"a parent", "https://example.com/", ""},
+		{"another port", "https://api.example.com:8443/", ""},
+		{"another scheme", "http://api.example.com/", ""},
+		{"user information that looks like the host", "https://api.example.com@evil.example.com/", ""},
+		{"the Host of the API elsewhere", "https://evil.example.com/", "api.example.com"},
+		{"another Host at the API", "https://api.example.com/", "evil.example.com"},
+		{"a Host that is none", "https://api.example.com/", "api.example.com/x"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			refused := challenged("n")
+			refused.body = strings.NewReader("refused")
+			tr, n := newTransport(t, refused)
+			tr.Token = func(context.Context) (string, error) {
+				t.Error("the token was asked for")
+				return "token", nil
+			}
+			r := newRequest(t, "GET", test.url, nil)
+			if test.host != "" {
+				r.Host = test.host
+			}
+			if status, body := send(t, tr, r); status != 401 || body != "refused" || len(n.hops) != 1 {
+				t.Errorf("status %d after %d requests", status, len(n.hops))
+			}
+			if sent := n.hops[0]; sent.Request != r || len(sent.Header) != 0 {
+				t.Errorf("sent %v", sent.Header)
+			}
+		})
+	}
+}
+
+// A Host on the list is what the server sees; an international name is proven as it is sent.
+func TestTransportHost(t *testing.T) {
+	tr, n := newTransport(t, accepted())
+	tr.Origins = []string{"https://10.0.0.1:8443", "https://api.example.com:8443", "https://xn--bcher-kva.example"}
+	r := newRequest(t, "GET", "https://10.0.0.1:8443/a", nil)
+	r.Host = "api.example.com:8443"
+	send(t, tr, r)
+	send(t, tr, newRequest(t, "GET", "https://bücher.example/a", nil))
+	for i, want := range []string{"https://api.example.com:8443/a", "https://xn--bcher-kva.example/a"} {
+		if got := n.hops[i].proof.claims["htu"]; got != want {
+			t.Errorf("htu %v, want %s", got, want)
+		}
+	}
+}
+
+// What http.Client does with redirects, over real connections: a listed server gets the token and a proof for
+// itself, any other gets neither.
+func TestTransportRedirects(t *testing.T) {
+	type seen struct{ path, authorization, htu, body string }
+	var mu sync.Mutex
+	var got []seen
+	record := func(w http.ResponseWriter, r *http.Request) {
+		s := seen{path: r.URL.Path, authorization: r.Header.Get("Authorization")}
+		if proof := r.Header.Get("DPoP"); proof != "" {
+			s.htu, _ = openProof(t, proof).claims["htu"].(string)
+		}
+		b, _ := io.ReadAll(r.Body)
+		s.body = string(b)
+		mu.Lock()
+		defer mu.Unlock()
+		got = append(got, s)
+	}
+	elsewhere := httptest.NewServer(http.HandlerFunc(record))
+	defer elsewhere.Close()
+	second := httptest.NewServer(http.HandlerFunc(record))
+	defer second.Close()
+	mux := http.NewServeMux()
+	for path, target := range map[string]string{"/away": elsewhere.URL, "/second": second.URL, "/here": ""} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			record(w, r)
+			http.Redirect(w, r, target+"/end", http.StatusTemporaryRedirect)
+		})
+	}
+	mux.HandleFunc("/end", record)
+	first := httptest.NewServer(mux)
+	defer first.Close()
+
+	for path, want := range map[string]seen{
+		"/away":   {"/end", "", "", "data"},
+		"/second": {"/end", "DPoP token", second.URL + "/end", "data"},
+		"/here":   {"/end", "DPoP token", first.URL + "/end", "data"},
+	} {
+		got = nil
+		tr, _ := newTransport(t)
+		tr.Base, tr.Origins = nil, []string{first.URL, second.URL}
+		resp, err := (&http.Client{Transport: tr}).Do(newRequest(t, "POST", first.URL+path, strings.NewReader("data")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if len(got) != 2 || got[0] != (seen{path, "DPoP token", first.URL + path, "data"}) || got[1] != want {
+			t.Errorf("%s: %+v, want %+v last", path, got, want)
+		}
+	}
+}
+
+// timeKeeper refuses proofs whose iat is off, as servers without nonces do.
+type timeKeeper struct {
+	*network
+	clock func() time.Time
+	code  string
+}
+
+func (k *timeKeeper) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := k.network.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	resp.Header.Set("Date", k.clock().UTC().Format(http.TimeFormat))
+	iat := k.hops[len(k.hops)-1].proof.claims["iat"].(float64)
+	if off := k.clock().Sub(time.Unix(int64(iat), 0)); off > time.Minute || off < -time.Second {
+		resp.StatusCode = 401
+		resp.Header.Set("WWW-Authenticate", `DPoP error="`+k.code+`"`)
+	}
+	return resp, nil
+}
+
+// A wrong clock is found out by the first refusal, corrected within a day, and forgotten when it is set right.
+func TestTransportLearnsClock(t *testing.T) {
+	for _, test := range []struct {
+		name        string
+		off         time.Duration // of the client
+		first, next int           // requests it takes
+		status      int
+	}{
+		{"right", 0, 1, 1, 200},
+		{"slow, within what the server bears", -30 * time.Second, 1, 1, 200},
+		{"fast by seconds", 4 * time.Second, 2, 1, 200},
+		{"fast by an hour", time.Hour, 2, 1, 200},
+		{"slow by a time zone", -14 * time.Hour, 2, 1, 200},
+		{"off by a day", 24 * time.Hour, 2, 1, 200},
+		{"off by more", 24*time.Hour + 2*time.Second, 1, 1, 401},
+		{"without a battery", -50 * 365 * 24 * time.Hour, 1, 1, 401},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			tr, n := newTransport(t, accepted())
+			server, client := poptest.NewClock(), poptest.NewClock()
+			client.Advance(test.off)
+			tr.Base, tr.Now = &timeKeeper{n, server.Now, "invalid_dpop_proof"}, client.Now
+			for i, want := range []int{test.first, test.next} {
+				before := len(n.hops)
+				if status, _ := send(t, tr, getAccounts(t)); status != test.status || len(n.hops)-before != want {
+					t.Errorf("request %d: status %d after %d attempts, want %d after %d",
+						i+1, status, len(n.hops)-before, test.status, want)
+				}
+			}
+			client.Set(server.Now())
+			if status, _ := send(t, tr, getAccounts(t)); status != 200 || len(n.hops) > test.first+test.next+2 {
+				t.Errorf("with the clock set right: status %d after %d attempts", status, len(n.hops))
+			}
+			before := len(n.hops)
+			if send(t, tr, getAccounts(t)); len(n.hops) != before+1 {
+				t.Error("the old difference was not forgotten")
+			}
+		})
+	}
+}
+
+func TestTransportClockLimits(t *testing.T) {
+	refuse := func(challenge, date string) answer {
+		return answer{status: 401, fields: http.Header{"WWW-Authenticate": {challenge}, "Date": {date}}}
+	}
+	hourAhead := poptest.Now.Add(time.Hour).Format(http.TimeFormat)
+	for _, test := range []struct {
+		name    string
+		a       answer
+		learned time.Duration
+		hops    int
+	}{
+		{"a refused proof", refuse(`DPoP error="invalid_dpop_proof"`, hourAhead), time.Hour, 2},
+		{"a refused proof, told by an authorization server", answer{
+			status: 400, body: strings.NewReader(`{"error":"invalid_dpop_proof"}`),
+			fields: http.Header{"Content-Type": {"application/json"}, "Date": {hourAhead}}}, time.Hour, 2},
+		{"success", answer{fields: http.Header{"Date": {hourAhead}}}, 0, 1},
+		{"another refusal", refuse(`DPoP error="invalid_token"`, hourAhead), 0, 1},
+		{"another scheme", refuse(`Bearer error="invalid_dpop_proof"`, hourAhead), 0, 1},
+		{"no Date", refuse(`DPoP error="invalid_dpop_proof"`, ""), 0, 1},
+		{"a Date that is none", refuse(`DPoP error="invalid_dpop_proof"`, "tomorrow"), 0, 1},
+		{"a second", refuse(`DPoP error="invalid_dpop_proof"`, poptest.Now.Add(time.Second).Format(http.TimeFormat)), 0, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			tr, n := newTransport(t, test.a, accepted())
+			tr.Origins = append(tr.Origins, "https://other.example.com")
+			send(t, tr, getAccounts(t))
+			if len(n.hops) != test.hops {
+				t.Errorf("%d attempts, want %d", len(n.hops), test.hops)
+			}
+			send(t, tr, getAccounts(t))
+			send(t, tr, newRequest(t, "GET", "https://other.example.com", nil))
+			last := n.hops[len(n.hops)-2:]
+			if iat := last[0].proof.claims["iat"]; iat != float64(poptest.Now.Add(test.learned).Unix()) {
+				t.Errorf("iat is off by %v s, want %v", iat.(float64)-float64(poptest.Now.Unix()), test.learned)
+			}
+			if iat := last[1].proof.claims["iat"]; iat != float64(poptest.Now.Unix()) {
+				t.Error("one server's Date moved the clock for another")
+			}
+		})
+	}
+}
+
+// A server that wants a nonce and judges iat too gets both right with the second request.
+func TestTransportLearnsNonceAndClockTogether(t *testing.T) {
+	refused := challenged("n")
+	refused.fields.Set("Date", poptest.Now.Add(-time.Hour).Format(http.TimeFormat))
+	tr, n := newTransport(t, refused, accepted())
+	send(t, tr, getAccounts(t))
+	if c := n.hops[1].proof.claims; c["nonce"] != "n" || c["iat"] != float64(poptest.Now.Add(-time.Hour).Unix()) {
+		t.Errorf("second proof %v", c)
+	}
+}
+
+// Without a token source the proof goes alone, and client authentication is left as it is (RFC 9449 §5).
+func TestTransportWithoutToken(t *testing.T) {
+	refused := answer{status: 400, body: strings.NewReader(`{"error":"use_dpop_nonce"}`),
+		fields: http.Header{"DPoP-Nonce": {"n"}, "Content-Type": {"application/json"}}}
+	tr, n := newTransport(t, refused, accepted())
+	tr.Token = nil
+	r := newRequest(t, "POST", poptest.URL, strings.NewReader("grant_type=client_credentials"))
+	r.SetBasicAuth("client", "secret")
+	send(t, tr, r)
+	if len(n.hops) != 2 {
+		t.Fatalf("%d requests", len(n.hops))
+	}
+	for _, h := range n.hops {
+		if user, _, _ := h.BasicAuth(); user != "client" || h.proof.claims["ath"] != nil {
+			t.Errorf("sent %v with proof %v", h.Header, h.proof.claims)
+		}
+		if h.body != "grant_type=client_credentials" {
+			t.Errorf("sent body %q", h.body)
+		}
+	}
+}
+
+func TestTransportPrime(t *testing.T) {
+	tr, n := newTransport(t, challenged("n"), accepted())
+	if err := tr.Prime(t.Context(), poptest.URL); err != nil {
+		t.Fatal(err)
+	}
+	upload := newRequest(t, "PUT", poptest.URL, &countedBody{Reader: strings.NewReader("a stream")})
+	if status, _ := send(t, tr, upload); status != 200 || len(n.hops) != 2 {
+		t.Fatalf("status %d after %d requests", status, len(n.hops))
+	}
+	prime, put := n.hops[0], n.hops[1]
+	if prime.Method != "GET" || put.proof.claims["nonce"] != "n" || put.body != "a stream" {
+		t.Errorf("primed with %s, then nonce %v", prime.Method, put.proof.claims["nonce"])
+	}
+
+	tr, _ = newTransport(t, accepted())
+	if err := tr.Prime(t.Context(), poptest.URL); err != nil {
+		t.Errorf("a server without nonces: %v", err)
+	}
+	if err := tr.Prime(t.Context(), "https://evil.example.com"); err == nil || !strings.Contains(err.Error(), "Origins") {
+		t.Errorf("another origin: %v", err)
+	}
+	if err := tr.Prime(t.Context(), "https://%"); err == nil {
+		t.Error("no error for what is not a URL")
+	}
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := tr.Prime(canceled, poptest.URL); !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled: %v", err)
+	}
+}
+
+// Every failure closes the body of the request, sends no more, and can be told from the others.
+func TestTransportErrors(t *testing.T) {
+	failed := errors.New("failed")
+	for _, test := range []struct {
+		name   string
+		length int64 // of the body, which is kept if it is known
+		edit   func(*http.Request, *dpop.Transport) *http.Request
+		want   error
+		text   string
+	}{
+		{"the token source", 4, func(r *http.Request, tr *dpop.Transport) *http.Request {
+			tr.Token = func(context.Context) (string, error) { return "", failed }
+			return r
+		}, failed, "access token"},
+		{"an empty token", 4, func(r *http.Request, tr *dpop.Transport) *http.Request {
+			tr.Token = func(context.Context) (string, error) { return "", nil }
+			return r
+		}, nil, "access token"},
+		{"a token with a line break", 4, func(r *http.Request, tr *dpop.Transport) *http.Request {
+			tr.Token = func(context.Context) (string, error) { return "a\r\nb", nil }
+			return r
+		}, nil, "access token"},
+		{"the body", 4, func(r *http.Request, tr *dpop.Transport) *http.Request {
+			r.Body.(*countedBody).Reader = readFunc(func([]byte) (int, error) { return 0, failed })
+			return r
+		}, failed, "request body"},
+		{"the key", -1, func(r *http.Request, tr *dpop.Transport) *http.Request {
+			tr.Signer, _ = dpop.NewSigner(oddSigner{poptest.ClientKey().Private.Public(), nil, failed}, "")
+			return r
+		}, failed, "signature"},
+		{"the method", -1, func(r *http.Request, tr *dpop.Transport) *http.Request {
+			r.Method = "GET IT"
+			return r
+		}, nil, "Method"},
+		{"the settings", 4, func(r *http.Request, tr *dpop.Transport) *http.Request {
+			tr.Signer = nil
+			return r
+		}, nil, "Signer"},
+		{"the context", 4, func(r *http.Request, tr *dpop.Transport) *http.Request {
+			ctx, cancel := context.WithCancel(r.Context())
+			cancel()
+			return r.WithContext(ctx)
+		}, context.Canceled, "context canceled"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			tr, n := newTransport(t, accepted())
+			body := &countedBody{Reader: strings.NewReader("data")}
+			r := newRequest(t, "POST", poptest.URL, body)
+			r.ContentLength = test.length
+			resp, err := tr.RoundTrip(test.edit(r, tr))
+			if resp != nil || err == nil || !strings.Contains(err.Error(), test.text) {
+				t.Fatalf("got %v, %v, want an error with %q", resp, err, test.text)
+			}
+			if test.want != nil && !errors.Is(err, test.want) {
+				t.Errorf("got %v, want %v", err, test.want)
+			}
+			if len(n.hops) != 0 || body.closed != 1 {
+				t.Errorf("%d requests, body closed %d times", len(n.hops), body.closed)
+			}
+		})
+	}
+}
+
+// The token source sees the context of the request.
+func TestTransportTokenContext(t *testing.T) {
+	type key struct{}
+	tr, n := newTransport(t, accepted())
+	tr.Token = func(ctx context.Context) (string, error) { return ctx.Value(key{}).(string), nil }
+	send(t, tr, getAccounts(t).WithContext(context.WithValue(t.Context(), key{}, "mine")))
+	if got := n.hops[0].Header.Get("Authorization"); got != "DPoP mine" {
+		t.Errorf("Authorization %q", got)
+	}
+}
+
+func TestTransportValidate(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		edit func(*dpop.Transport)
+		want string // in the error; empty for none
+	}{
+		{"complete", func(*dpop.Transport) {}, ""},
+		{"no signer", func(tr *dpop.Transport) { tr.Signer = nil }, "Signer is nil"},
+		{"no origins", func(tr *dpop.Transport) { tr.Origins = nil }, "Origins is empty"},
+		{"an origin without scheme", func(tr *dpop.Transport) { tr.Origins = []string{"api.example.com"} }, "scheme and host"},
+		{"an origin with a path", func(tr *dpop.Transport) { tr.Origins = []string{"https://api.example.com/v1"} }, "scheme and host"},
+		{"an origin with a slash", func(tr *dpop.Transport) { tr.Origins = []string{"https://api.example.com/"} }, ""},
+		{"an origin with a query", func(tr *dpop.Transport) { tr.Origins = []string{"https://api.example.com?x"} }, "scheme and host"},
+		{"a pattern", func(tr *dpop.Transport) { tr.Origins = []string{"https://*.example.com"} }, "scheme and host"},
+		{"the second origin", func(tr *dpop.Transport) { tr.Origins = append(tr.Origins, "") }, `""`},
+		{"without TLS", func(tr *dpop.Transport) { tr.Origins = []string{"http://api.example.com"} }, "InsecureAllowHTTP"},
+		{"without TLS to a host that sounds local", func(tr *dpop.Transport) {
+			tr.Origins = []string{"http://localhost.example.com"}
+		}, "InsecureAllowHTTP"},
+		{"without TLS on purpose", func(tr *dpop.Transport) {
+			tr.Origins, tr.InsecureAllowHTTP = []string{"http://api.example.com"}, true
+		}, ""},
+		{"without TLS on this host", func(tr *dpop.Transport) {
+			tr.Origins = []string{"http://localhost:8080", "http://127.0.0.1", "http://[::1]:1", "http://127.9.9.9"}
+		}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			tr, n := newTransport(t, accepted())
+			test.edit(tr)
+			err := tr.Validate()
+			if test.want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), "dpop.Transport: ") {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+			if _, again := tr.RoundTrip(getAccounts(t)); again != err || len(n.hops) != 0 {
+				t.Errorf("a request gave %v, want %v", again, err)
+			}
+		})
+	}
+}
+
+// nonceServer demands one nonce at a time and changes it every few requests.
+type nonceServer struct {
+	mu       sync.Mutex
+	used     map[any]bool
+	accepted int
+}
+
+func (s *nonceServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p, err := tryOpenProof(r.Header.Get("DPoP"))
+	body, _ := io.ReadAll(r.Body)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	current, previous := strconv.Itoa(s.accepted/40), strconv.Itoa(s.accepted/40-1)
+	w.Header().Set("DPoP-Nonce", current)
+	switch nonce := p.claims["nonce"]; {
+	case err != nil || s.used[p.claims["jti"]] || len(body) == 0:
+		w.WriteHeader(http.StatusInternalServerError)
+	case nonce != current && nonce != previous:
+		w.Header().Set("WWW-Authenticate", useNonce)
+		w.WriteHeader(http.StatusUnauthorized)
+	default:
+		s.accepted++
+	}
+	s.used[p.claims["jti"]] = true
+}
+
+func TestTransportConcurrently(t *testing.T) {
+	server := httptest.NewServer(&nonceServer{used: map[any]bool{}})
+	defer server.Close()
+	tr, _ := newTransport(t)
+	tr.Base, tr.Origins = nil, []string{server.URL}
+	client := &http.Client{Transport: tr}
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for j := range 10 {
+				resp, err := client.Post(fmt.Sprintf("%s/%d/%d", server.URL, i, j), "text/plain", strings.NewReader("data"))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if resp.Body.Close(); resp.StatusCode != 200 {
+					t.Errorf("status %d", resp.StatusCode)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// countedBody is a request body that cannot be read again, and knows how it was treated.
+type countedBody struct {
+	io.Reader
+	closed int
+	late   bool
+}
+
+func (b *countedBody) Read(p []byte) (int, error) {
+	b.late = b.late || b.closed > 0
+	return b.Reader.Read(p)
+}
+
+func (b *countedBody) Close() error {
+	b.closed++
+	return nil
+}
+
+type readFunc func([]byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }

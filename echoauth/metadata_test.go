@@ -1,0 +1,59 @@
+package echoauth_test
+
+import (
+	"encoding/json"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/echoauth"
+	"github.com/senderlock/senderlock/internal/poptest"
+)
+
+// RS-151, RS-154: a client that knows nothing is led to the metadata, which lists what the routes require.
+func TestMetadataIsPublished(t *testing.T) {
+	for name, test := range map[string]struct{ given, want []string }{
+		"scopes of the routes": {nil, []string{"accounts:read", "payments:write"}},
+		"scopes of the config": {[]string{"accounts:read"}, []string{"accounts:read"}},
+		"no scopes":            {[]string{}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			auth := newAuth(t, func(c *echoauth.Config) {
+				c.Resource = &access.Resource{URL: poptest.Audience + "/v1", Scopes: test.given}
+			})
+			a := newAPI(auth, auth.RequireScope("payments:write"))
+			auth.PublishMetadata(a.Echo)
+			a.GET("/later", a.handler, auth.Require(access.Requirement{Scopes: []string{"accounts:read", "payments:write"}}))
+
+			challenge := a.serve(get(poptest.URL)).Header().Get("WWW-Authenticate")
+			_, link, _ := strings.Cut(challenge, `resource_metadata="`)
+			w := a.serve(get(strings.TrimSuffix(link, `"`)))
+			var got access.Metadata
+			if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 200 || w.Header().Get("Content-Type") != "application/json" {
+				t.Fatalf("%s: %d %s", challenge, w.Code, w.Body)
+			}
+			if got.Resource != poptest.Audience+"/v1" || !slices.Equal(got.Scopes, test.want) || !slices.Equal(got.AuthorizationServers, []string{poptest.Issuer}) {
+				t.Errorf("got %+v", got)
+			}
+			if a.ran() != 0 {
+				t.Error("a protected handler ran")
+			}
+			if w := a.serve(httptest.NewRequest("POST", strings.TrimSuffix(link, `"`), nil)); w.Code != 405 {
+				t.Errorf("POST: %d", w.Code)
+			}
+		})
+	}
+}
+
+func TestPublishMetadataWithoutResource(t *testing.T) {
+	defer func() {
+		if p, _ := recover().(string); !strings.Contains(p, "Config.Resource") {
+			t.Errorf("panic %q", p)
+		}
+	}()
+	newAuth(t).PublishMetadata(echo.New())
+}

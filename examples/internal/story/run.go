@@ -1,0 +1,41 @@
+package story
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+)
+
+var (
+	// ErrUnexpected means that an answer was not the expected one; the story has named it.
+	ErrUnexpected = errors.New("not every answer was the expected one")
+	// errUsage means that the arguments were wrong; flag has said so.
+	errUsage = errors.New("usage")
+)
+
+// Parse reads flags and demands a number of arguments after them.
+func Parse(flags *flag.FlagSet, args []string, count int) error {
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return err
+	} else if err != nil {
+		return errUsage
+	}
+	if flags.NArg() != count {
+		flags.Usage()
+		return errUsage
+	}
+	return nil
+}
+
+// Status is the exit status of a program that ended with err: 0, 1, or 2 for wrong arguments. It says what went wrong.
+func Status(program string, err error, out io.Writer) int {
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.Is(err, errUsage):
+		return 2
+	}
+	fmt.Fprintf(out, "%s: %v\n", program, err)
+	return 1
+}

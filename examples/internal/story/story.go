@@ -1,0 +1,130 @@
+// Package story plays the story of an example: it sends requests, prints each with what the client is told and what
+// the server's log says of it, and remembers the answers that are not the expected ones. What is sent, and to whom,
+// is the example's.
+package story
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+)
+
+// Story is what has been seen so far. Fill in the exported fields before the first request; Out and Log are
+// required. It is for one goroutine.
+type Story struct {
+	Out     io.Writer
+	Log     *Log // where the server under test writes its log
+	Colour  bool // whether Out shows the colours of a terminal
+	Verbose bool // prints causes in full, with expected and received values
+
+	answers    int
+	accepted   int
+	unexpected []string
+}
+
+// Answer is what a request gets: a status, the code in the challenge, and the reason in the server's log.
+type Answer struct {
+	Status       int
+	Code, Reason string
+}
+
+// Accepted is the answer to a request that reaches its handler.
+func Accepted(status int) Answer { return Answer{Status: status} }
+
+// Refused is the answer to a request that does not.
+func Refused(status int, code, reason string) Answer { return Answer{status, code, reason} }
+
+// String names the answer for the summary.
+func (a Answer) String() string {
+	return strings.Join(strings.Fields(fmt.Sprint(a.Status, " ", a.Code, " ", a.Reason)), " ")
+}
+
+// Play sends a request, prints it with its answer, and notes when the answer is not the wanted one. It returns the
+// fields of the answer, or nil when there was none.
+func (s *Story) Play(who string, client *http.Client, r *http.Request, want Answer) http.Header {
+	s.Log.clear()
+	response, err := client.Do(r)
+	if err != nil {
+		s.Note(fmt.Errorf("%s: %w", who, err))
+		return nil
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
+	s.Note(err)
+	s.judge(who, response, string(body), want)
+	return response.Header
+}
+
+// Begin plays a request whose answer goes on, and judges it by its first line. It returns the rest, for the caller to
+// read and to close, or nil when there was no answer.
+func (s *Story) Begin(who string, client *http.Client, r *http.Request, want Answer) io.ReadCloser {
+	s.Log.clear()
+	response, err := client.Do(r)
+	if err != nil {
+		s.Note(fmt.Errorf("%s: %w", who, err))
+		return nil
+	}
+	rest := bufio.NewReader(response.Body)
+	first, err := rest.ReadString('\n')
+	s.Note(err)
+	s.judge(who, response, first, want)
+	return struct {
+		io.Reader
+		io.Closer
+	}{rest, response.Body}
+}
+
+// judge prints an answer, and notes when it is not the wanted one.
+func (s *Story) judge(who string, response *http.Response, body string, want Answer) {
+	told, code := challengeOf(response.Header)
+	entry := s.Log.read()
+	got := Answer{response.StatusCode, code, entry.Reason}
+	s.answers++
+	if got.Status < 300 {
+		s.accepted++
+	}
+	if got != want {
+		s.unexpected = append(s.unexpected, fmt.Sprintf("%s: expected %s, got %s", who, want, got))
+	}
+	why := strings.TrimSpace(body)
+	if entry.Reason != "" {
+		why = entry.Reason + ": " + entry.cause(s.Verbose)
+	}
+	s.print(line{who, response.Request.Method, response.Request.URL.Path, told, why, got.Status, got == want})
+}
+
+// Saw prints what the client of an answer that goes on saw of it, and notes when it is not what was wanted.
+func (s *Story) Saw(who, got, want string) {
+	if got != want {
+		s.unexpected = append(s.unexpected, fmt.Sprintf("%s: expected %q, got %q", who, want, got))
+	}
+	s.printSeen(who, got, got == want)
+}
+
+// Note remembers trouble of the example itself, which fails the story. Nil is no trouble.
+func (s *Story) Note(err error) {
+	if err != nil {
+		s.unexpected = append(s.unexpected, err.Error())
+	}
+}
+
+var (
+	challengeForm = regexp.MustCompile(`^(\w+)(?: error="([^"]*)")?`)
+	demandForm    = regexp.MustCompile(`(?:scope|acr_values|max_age)="[^"]*"`)
+)
+
+// challengeOf returns the challenge that speaks of the error, in short, and its code.
+func challengeOf(h http.Header) (short, code string) {
+	for _, field := range h.Values("WWW-Authenticate") {
+		m := challengeForm.FindStringSubmatch(field)
+		if m == nil || short != "" && m[2] == "" {
+			continue
+		}
+		demands := strings.Join(demandForm.FindAllString(field, -1), " ")
+		short, code = strings.TrimSpace(m[0]+" "+demands), m[2]
+	}
+	return short, code
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"crypto"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/echoauth"
+	"github.com/senderlock/senderlock/examples/internal/story"
+	"github.com/senderlock/senderlock/mtls"
+)
+
+type apiMaker func(string, access.Issuer, mtls.CertificateSource, *slog.Logger) (*echo.Echo, *echoauth.Auth, error)
+
+var (
+	accepted = story.Accepted
+	refused  = story.Refused
+)
+
+// stage is where the story is played: the authority, the issuer and the API.
+type stage struct {
+	program
+	story.Story
+	ca      *authority
+	issuer  *signer
+	api     string // its origin, as clients see it
+	nonce   string // the newest of the API
+	closers []func() error
+}
+
+// newStage prepares everything but the API.
+func newStage(p program, verbose bool) (*stage, error) {
+	s := &stage{program: p, Story: story.Story{Out: p.out, Log: &story.Log{}, Colour: p.colour, Verbose: verbose}}
+	var err, err2 error
+	s.ca, err = newAuthority()
+	s.issuer, err2 = newIssuer()
+	return s, errors.Join(err, err2)
+}
+
+// serveTLS starts the API on a free port of this machine. It ends TLS itself.
+func (s *stage) serveTLS() error {
+	certificate, err := s.newCertificate("api")
+	if err != nil {
+		return err
+	}
+	config, err := mtls.ServerTLS(&tls.Config{Certificates: []tls.Certificate{certificate}})
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	return s.serve(tls.NewListener(listener, config), "https://"+listener.Addr().String(), mtls.FromTLS)
+}
+
+// serve starts the API on a listener. Clients reach it under origin.
+func (s *stage) serve(listener net.Listener, origin string, certificates mtls.CertificateSource) error {
+	s.api = origin
+	s.closers = append(s.closers, listener.Close)
+	issuer, err := s.issuer.trusted(origin)
+	if err != nil {
+		return err
+	}
+	e, auth, err := s.newAPI(origin, issuer, certificates, s.Log.Logger())
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: e, ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+	s.closers = append(s.closers, auth.Close, server.Close)
+	go func() { _ = server.Serve(listener) }() // until close
+	return nil
+}
+
+// close ends what serve began, the last first.
+func (s *stage) close() {
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		if err := s.closers[i](); err != nil && !errors.Is(err, net.ErrClosed) {
+			fmt.Fprintln(s.errOut, "mtls:", err)
+		}
+	}
+}
+
+func (s *stage) newCertificate(name string) (tls.Certificate, error) {
+	key, err := newKey()
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return s.ca.issue(name, key)
+}
+
+// issue, renew, selfSigned, prover, token and proved note their trouble, which fails the story.
+func (s *stage) issue(name string) tls.Certificate {
+	c, err := s.newCertificate(name)
+	s.Note(err)
+	return c
+}
+
+func (s *stage) renew(old tls.Certificate) tls.Certificate {
+	c, err := s.ca.issue(old.Leaf.Subject.CommonName, old.PrivateKey.(crypto.Signer))
+	s.Note(err)
+	return c
+}
+
+func (s *stage) selfSigned(name string) tls.Certificate {
+	key, err := newKey()
+	s.Note(err)
+	c, err := selfSigned(name, key)
+	s.Note(err)
+	return c
+}
+
+func (s *stage) prover() *signer {
+	key, err := newProver()
+	s.Note(err)
+	return key
+}
+
+func (s *stage) token(scope string, certificate *tls.Certificate, key *signer) string {
+	token, err := s.issuer.token(s.api, scope, certificate, key)
+	s.Note(err)
+	return token
+}
+
+// proved gives the credentials of a payment: the token with a proof, which carries the newest nonce.
+func (s *stage) proved(key *signer, token string) http.Header {
+	proof, err := key.proof(http.MethodPost, s.api+"/accounts", token, s.nonce)
+	s.Note(err)
+	return http.Header{"Authorization": {"DPoP " + token}, "Dpop": {proof}}
+}
+
+// bearer gives the credentials of a request without a proof.
+func bearer(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
+
+// claiming adds somebody's certificate in fields in which proxies forward it.
+func claiming(h http.Header, c tls.Certificate) http.Header {
+	h.Set("Client-Cert", ":"+base64.StdEncoding.EncodeToString(c.Leaf.Raw)+":")
+	h.Set("X-SSL-Client-Cert", url.PathEscape(string(encode(c.Leaf))))
+	return h
+}
+
+// play sends a request over a connection with a certificate, or with none.
+func (s *stage) play(who, method string, certificate *tls.Certificate, credentials http.Header, want story.Answer) {
+	r, err := http.NewRequest(method, s.api+"/accounts", nil)
+	if err != nil {
+		s.Note(err)
+		return
+	}
+	if credentials != nil {
+		r.Header = credentials
+	}
+	client := s.client(certificate)
+	defer client.CloseIdleConnections()
+	if nonce := s.Play(who, client, r, want).Get("DPoP-Nonce"); nonce != "" {
+		s.nonce = nonce
+	}
+}
+
+// client is an HTTP client that presents a certificate, or none. It never leaves this machine.
+func (s *stage) client(certificate *tls.Certificate) *http.Client {
+	config := &tls.Config{RootCAs: s.ca.pool()}
+	if certificate != nil {
+		// Whichever authorities the server names, since what counts is possession.
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil }
+	}
+	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: config}}
+}

@@ -1,0 +1,66 @@
+// Takingback starts a development authorization server and an Echo API that Senderlock protects, and plays a story
+// over real HTTP on this machine: access tokens that are good for minutes are taken back within a moment, because a
+// password was changed, an account locked, a phone lost, or a session ended; and a dangerous call wants a stronger
+// login.
+//
+//	go run ./examples/takingback       # play the story; exit status 1 if an answer is not the expected one
+//	go run ./examples/takingback -v    # with the server's log in full
+//
+// Read api.go first: it is the protected API. story.go is the story, device.go a client with a key of its own.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/senderlock/senderlock/examples/internal/story"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	p := program{newAPI: newAPI, out: os.Stdout, errOut: os.Stderr, colour: story.IsTerminal(os.Stdout)}
+	status := p.run(ctx, os.Args[1:])
+	stop()
+	os.Exit(status)
+}
+
+// program is what a run depends on.
+type program struct {
+	newAPI      apiMaker
+	out, errOut io.Writer
+	colour      bool
+}
+
+// run does what the arguments say and returns the exit status.
+func (p program) run(ctx context.Context, args []string) int {
+	return story.Status("takingback", p.dispatch(ctx, args), p.errOut)
+}
+
+func (p program) dispatch(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("takingback", flag.ContinueOnError)
+	flags.SetOutput(p.errOut)
+	flags.Usage = func() {
+		fmt.Fprintln(p.errOut, "usage: go run ./examples/takingback [-v]")
+		flags.PrintDefaults()
+	}
+	verbose := flags.Bool("v", false, "print the server's log in full")
+	if err := story.Parse(flags, args, 0); err != nil {
+		return err
+	}
+	s, err := start(p, *verbose)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	s.Opening(fmt.Sprintf("The API is at %s, the authorization server at %s.", s.origin, s.issuer))
+	s.story(ctx)
+	if !s.Summary() {
+		return story.ErrUnexpected
+	}
+	return nil
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/examples/authserver"
+	"github.com/senderlock/senderlock/examples/internal/story"
+)
+
+type apiMaker func(origin, issuer string, log *slog.Logger) (*api, error)
+
+// password is that of every user.
+const password = "not a secret"
+
+var (
+	accepted = story.Accepted
+	refused  = story.Refused
+)
+
+// stage is where the story is played: the two servers.
+type stage struct {
+	program
+	story.Story
+	api            *api
+	origin, issuer string
+	closers        []func() error
+}
+
+// start starts the authorization server and the API on free ports of this machine.
+func start(p program, verbose bool) (*stage, error) {
+	s := &stage{program: p, Story: story.Story{Out: p.out, Log: &story.Log{}, Colour: p.colour, Verbose: verbose}}
+	if err := s.start(); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *stage) start() error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, listener.Close)
+	s.origin = "http://" + listener.Addr().String()
+
+	as, err := authserver.Start(authserver.Config{
+		Audiences: []string{s.origin},
+		Clients:   []authserver.Client{{ID: appID, RedirectURIs: []string{callback}}},
+		Users: []authserver.User{
+			{Name: "alice", Password: password},
+			{Name: "bob", Password: password},
+			{Name: "carol", Password: password, ACRs: []string{"pwd", "mfa"}},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, as.Close)
+	s.issuer = as.Issuer()
+
+	if s.api, err = s.newAPI(s.origin, s.issuer, s.Log.Logger()); err != nil {
+		return err
+	}
+	server := &http.Server{Handler: s.api, ReadHeaderTimeout: 5 * time.Second}
+	s.closers = append(s.closers, s.api.close, server.Close)
+	go func() { _ = server.Serve(listener) }() // until close
+	return nil
+}
+
+// close ends what start began, the last first.
+func (s *stage) close() {
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		if err := s.closers[i](); err != nil && !errors.Is(err, net.ErrClosed) {
+			fmt.Fprintln(s.errOut, "takingback:", err)
+		}
+	}
+}
+
+// login logs a user in on a new device, which then learns the API's nonce. It notes its trouble, which fails the story.
+func (s *stage) login(ctx context.Context, user string) *device {
+	d, err := newDevice(s.issuer, s.origin)
+	if err == nil {
+		err = errors.Join(d.login(ctx, user, password, ""), d.api.Transport.(*dpop.Transport).Prime(ctx, s.origin))
+	}
+	s.Note(err)
+	return d
+}
+
+// again logs a user in on a device that is known, where acr asks for a way.
+func (s *stage) again(ctx context.Context, d *device, user, acr string) {
+	s.Note(d.login(ctx, user, password, acr))
+}
+
+// play sends a request to the API from a device.
+func (s *stage) play(ctx context.Context, who string, d *device, method, path string, want story.Answer) {
+	if r := s.request(ctx, method, path); r != nil {
+		s.Play(who, d.api, r, want)
+	}
+}
+
+// follow begins a stream of events, and returns what comes behind its first line, when it has ended.
+func (s *stage) follow(ctx context.Context, who string, d *device, want story.Answer) (end func() string) {
+	var stream io.ReadCloser
+	if r := s.request(ctx, "GET", "/events"); r != nil {
+		stream = s.Begin(who, d.api, r, want)
+	}
+	return func() string {
+		if stream == nil {
+			return ""
+		}
+		defer stream.Close()
+		rest, err := io.ReadAll(stream)
+		s.Note(err)
+		return strings.Join(strings.Fields(string(rest)), " ")
+	}
+}
+
+func (s *stage) request(ctx context.Context, method, path string) *http.Request {
+	r, err := http.NewRequestWithContext(ctx, method, s.origin+path, nil)
+	s.Note(err)
+	return r
+}
+
+// nextSecond waits for the next whole second.
+func nextSecond() { time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second))) }

@@ -1,0 +1,44 @@
+// Package setting checks the settings that several packages have in common, in words that name the field and say
+// what to put there.
+package setting
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Between gives a setting its default and refuses what lies outside its bounds.
+func Between[T int | time.Duration](field string, value *T, zero, least, most T) error {
+	if *value == 0 {
+		*value = zero
+	}
+	if *value < least || *value > most {
+		return fmt.Errorf("%s is %v: give a value from %v to %v, or zero for %v", field, *value, least, most, zero)
+	}
+	return nil
+}
+
+// Chosen returns a copy of the names that were chosen of all there are, which nil stands for.
+func Chosen(field string, names, all []string) ([]string, error) {
+	if names == nil {
+		names = all
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("%s is empty: list some of %q, or leave it nil for all", field, all)
+	}
+	for _, name := range names {
+		if !slices.Contains(all, name) {
+			return nil, fmt.Errorf("%s has %q: take names from %q", field, name, all)
+		}
+	}
+	return slices.Clone(names), nil
+}
+
+// Loopback reports whether a host, by name or address, is this machine, to which http may do.
+func Loopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()
+}

@@ -1,0 +1,195 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/senderlock/senderlock/internal/jose"
+	"github.com/senderlock/senderlock/internal/keyset"
+	"github.com/senderlock/senderlock/internal/setting"
+	"github.com/senderlock/senderlock/revocation"
+)
+
+// The settings of a zero [Provider].
+const (
+	DefaultLeeway  = 10 * time.Second
+	DefaultSkew    = 2 * time.Second
+	DefaultMaxSize = 16 << 10 // octets
+)
+
+// Provider is the identity provider whose reports are believed. URL is required.
+type Provider struct {
+	// URL is its issuer identifier, which the claim iss of its logout and security event tokens equals exactly.
+	URL string
+	// TokenIssuer is the iss of the access tokens that its reports are about. Empty means URL. It differs where
+	// security events come from a service of their own.
+	TokenIssuer string
+	// NoSessions says that the access tokens carry no sid, so that to revoke a session would stop none of them. A
+	// report that ends a session then ends all of its user's, and one that does not name the user is refused.
+	NoSessions bool
+
+	// Algorithms are the JWS algorithms of its reports. Nil means all that package dpop lists for proofs.
+	Algorithms []string
+	// JWKSURL is the address of its keys. Empty finds it by discovery: RFC 8414, then OpenID Connect.
+	JWKSURL string
+	// JWKS is its key set as JSON, if it never changes; nothing is fetched then.
+	JWKS []byte
+	// HTTPClient fetches metadata and keys. Nil means one of ours. Whatever it is, each fetch is limited in time,
+	// size and redirects.
+	HTTPClient *http.Client
+	// InsecureAllowHTTP permits a provider on http. Without it only loopback addresses may be.
+	InsecureAllowHTTP bool
+
+	// Leeway is how far its clock may differ from ours. Zero means ten seconds; a minute is the most.
+	Leeway time.Duration
+	// Skew is how far the clock that stamps access tokens may be ahead of the one that stamps reports. Tokens
+	// issued up to that long after an event are revoked with those before it, the first ones of a new login
+	// included. Zero means two seconds; a minute is the most.
+	Skew time.Duration
+	// MaxSize is the largest accepted request body in octets. Zero means 16 KiB.
+	MaxSize int
+	// Log hears of what was revoked at Info, of refused reports at Warn and of our own trouble at Error. Nil means
+	// [slog.Default].
+	Log *slog.Logger
+	// Now is the clock. Nil means [time.Now].
+	Now func() time.Time
+
+	keys *keyset.Set
+}
+
+// settle fills in zero fields and refuses settings that cannot work.
+func (p *Provider) settle() error {
+	u, err := url.Parse(p.URL)
+	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("URL is %q: give the issuer identifier, such as %q", p.URL, "https://login.example.com")
+	}
+	if p.TokenIssuer == "" {
+		p.TokenIssuer = p.URL
+	}
+	if p.Algorithms, err = setting.Chosen("Algorithms", p.Algorithms, jose.Algorithms()); err != nil {
+		return err
+	}
+	if err := errors.Join(
+		setting.Between("Leeway", &p.Leeway, DefaultLeeway, 0, time.Minute),
+		setting.Between("Skew", &p.Skew, DefaultSkew, 0, time.Minute),
+		setting.Between("MaxSize", &p.MaxSize, DefaultMaxSize, 512, 1<<20),
+	); err != nil {
+		return err
+	}
+	if p.Log == nil {
+		p.Log = slog.Default()
+	}
+	if p.Now == nil {
+		p.Now = time.Now
+	}
+	p.keys, err = keyset.New(keyset.Config{
+		Issuer: p.URL, JWKSURL: p.JWKSURL, Static: p.JWKS,
+		HTTPClient: p.HTTPClient, InsecureAllowHTTP: p.InsecureAllowHTTP, Now: p.Now, Log: p.Log,
+	})
+	return err
+}
+
+func (p *Provider) close() error {
+	if p.keys == nil {
+		return nil
+	}
+	return p.keys.Close()
+}
+
+// subject denies what was issued to sub up to an event.
+func (p *Provider) subject(sub string, at time.Time) revocation.Entry {
+	return revocation.Entry{
+		Issuer: p.TokenIssuer, By: revocation.BySubject, Value: sub, Before: at.Add(p.Skew),
+	}
+}
+
+// session denies what carries sid, whenever issued: a session that has ended does not come back.
+func (p *Provider) session(sid string) revocation.Entry {
+	return revocation.Entry{Issuer: p.TokenIssuer, By: revocation.BySession, Value: sid}
+}
+
+// revoke puts entries in force. After an error some may be; a second delivery does the rest.
+func revoke(ctx context.Context, store revocation.Store, entries []revocation.Entry) error {
+	for _, e := range entries {
+		switch err := store.Revoke(ctx, e); {
+		case errors.Is(err, revocation.ErrInvalid):
+			return ErrSubject.Because(err)
+		case err != nil:
+			return ErrUnavailable.Because(err)
+		}
+	}
+	return nil
+}
+
+// profile is what one kind of report demands of its JWT.
+type profile struct {
+	types     []string // typ, in lower case, without "application/"
+	audiences []string
+	judge     func(*claims) error // the claims of this kind, before the signature is verified
+}
+
+// read verifies a report: form, type, issuer, audience, times and claims first, then the signature, for which keys
+// may have to be fetched (RFC 8725 §3, OpenID Connect Back-Channel Logout 1.0 §2.6, RFC 8935 §2).
+func (p *Provider) read(ctx context.Context, token string, want profile) (*claims, error) {
+	if len(token) > p.MaxSize {
+		return nil, ErrTooLarge.With("at most "+strconv.Itoa(p.MaxSize)+" octets", strconv.Itoa(len(token)))
+	}
+	compact, err := jose.Split(token)
+	if err != nil {
+		return nil, err
+	}
+	header, err := jose.ParseHeader(compact.Header)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(want.types, strings.TrimPrefix(strings.ToLower(header.Type), "application/")) {
+		return nil, jose.ErrType.With(want.types[0], header.Type)
+	}
+	if !slices.Contains(p.Algorithms, header.Algorithm) {
+		return nil, jose.ErrAlgorithm.With(strings.Join(p.Algorithms, " "), header.Algorithm)
+	}
+	var c claims
+	if err := jose.DecodeObject(compact.Payload, &c); err != nil {
+		return nil, err
+	}
+	if c.Issuer != p.URL {
+		return nil, ErrIssuer.With(p.URL, c.Issuer)
+	}
+	if !slices.ContainsFunc(want.audiences, func(aud string) bool { return slices.Contains(c.Audience, aud) }) {
+		return nil, ErrAudience.With(strings.Join(want.audiences, " "), strings.Join(c.Audience, " "))
+	}
+	if err := c.lives(p.Now(), p.Leeway); err != nil {
+		return nil, err
+	}
+	if err := want.judge(&c); err != nil {
+		return nil, err
+	}
+	return &c, p.verify(ctx, header, compact)
+}
+
+// verify checks the signature under the provider's keys, with the algorithm that is on the list and fits the key.
+func (p *Provider) verify(ctx context.Context, header jose.Header, compact jose.Compact) error {
+	keys, err := p.keys.Keys(ctx, header.KeyID, header.Algorithm)
+	switch {
+	case errors.Is(err, keyset.ErrUnavailable):
+		return ErrUnavailable.Because(err)
+	case errors.Is(err, keyset.ErrUnknownKey):
+		return ErrKey.With("a key of "+p.URL, "kid "+strconv.Quote(header.KeyID)+" with "+header.Algorithm)
+	case err != nil:
+		return err
+	}
+	for _, key := range keys {
+		if err = key.Verify(header.Algorithm, compact); err == nil {
+			return nil
+		}
+	}
+	return err
+}

@@ -1,0 +1,203 @@
+package events
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/senderlock/senderlock/revocation"
+)
+
+// SharedSignals receives security event tokens that are pushed (RFC 8935, OpenID Shared Signals Framework 1.0) and
+// revokes the access tokens of whom they are about. The events that it acts on are listed at [SessionRevoked];
+// all others are acknowledged and logged, verification included.
+//
+// A user is named in the format iss_sub, opaque or email, alone or as the user of a complex subject; a session as
+// its session, opaque. Other formats are refused, so that a revocation that cannot be carried out is not taken for
+// one that was. Other members of a complex subject, such as device or tenant, narrow it to a part of the user's
+// sessions that access tokens do not tell apart, so all of them are ended.
+//
+// Fill in the fields, call [SharedSignals.Validate] once, and change nothing afterwards; without that call the
+// first request validates the settings, and a wrong one refuses every request. It must not be copied; its methods
+// are safe for concurrent use. Close it when done.
+type SharedSignals struct {
+	// Provider is the transmitter of the stream.
+	Provider Provider
+	// Audiences are the names of this receiver, one of which the claim aud contains; at least one.
+	Audiences []string
+	// Authorization is the value of the Authorization field that was agreed upon with the transmitter, scheme
+	// included ("Bearer …"); the stream's authorization_header. At least 20 characters. Empty asks for none: the
+	// tokens are signed.
+	Authorization string
+	// SubjectOfEmail returns the subject, as access tokens have it, whose address this is. An empty one means that
+	// there is none, so there is nothing to revoke and the event is acknowledged. An error is our own trouble: the
+	// transmitter is to try again. Nil refuses subjects in the format email.
+	SubjectOfEmail func(ctx context.Context, email string) (subject string, err error)
+	// Store gets the revocations: the one that requests are checked against. Required.
+	Store revocation.Store
+
+	once    sync.Once
+	err     error
+	profile profile
+}
+
+// Validate checks the settings. Its error names the field and what to put there. It asks nothing of the network. It
+// may be called more than once.
+func (s *SharedSignals) Validate() error {
+	s.once.Do(func() {
+		if s.err = s.settle(); s.err != nil {
+			s.err = fmt.Errorf("events.SharedSignals: %w", s.err)
+		}
+	})
+	return s.err
+}
+
+func (s *SharedSignals) settle() error {
+	if s.Store == nil {
+		return errors.New("Store is nil: give the revocation.Store that requests are checked against")
+	}
+	if len(s.Audiences) == 0 || slices.Contains(s.Audiences, "") {
+		return fmt.Errorf("Audiences is %q: give the aud that the transmitter puts into tokens for this receiver", s.Audiences)
+	}
+	if a := s.Authorization; a != "" && (len(a) < 20 || strings.TrimSpace(a) != a) {
+		return errors.New("Authorization is shorter than 20 characters or has spaces around it: " +
+			"give the whole value of the field, such as \"Bearer \" and a random secret, or leave it empty")
+	}
+	s.profile = profile{types: []string{"secevent+jwt"}, audiences: slices.Clone(s.Audiences), judge: judgeEvents}
+	if err := s.Provider.settle(); err != nil {
+		return fmt.Errorf("Provider: %w", err)
+	}
+	return nil
+}
+
+// Close ends the fetching of keys. It may be called more than once.
+func (s *SharedSignals) Close() error {
+	s.once.Do(func() { s.err = errors.New("events.SharedSignals: closed before use") })
+	return s.Provider.close()
+}
+
+// ServeHTTP answers the delivery of one token (RFC 8935 §2): 202 when its revocations are in force, 400 with an error
+// code and a description of ours for one that is refused. Our own trouble is 503 with Retry-After.
+func (s *SharedSignals) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := s.Validate(); err != nil {
+		unavailable(w, r, &s.Provider, err)
+		return
+	}
+	token, err := s.pushed(w, r)
+	if err == nil {
+		err = s.Receive(r.Context(), token)
+	}
+	answer(w, r, &s.Provider, http.StatusAccepted, err, func(err error) any {
+		return deliveryError{Code: deliveryCode(err), Description: describe(err)}
+	})
+}
+
+// deliveryError is the body of a refusal (RFC 8935 §2.3).
+type deliveryError struct {
+	Code        string `json:"err"`
+	Description string `json:"description"`
+}
+
+// deliveryCode is the code of a refusal (RFC 8935 §2.4).
+func deliveryCode(err error) string {
+	switch {
+	case errors.Is(err, ErrAuthentication):
+		return "authentication_failed"
+	case errors.Is(err, ErrForeign):
+		return "access_denied"
+	case errors.Is(err, ErrIssuer):
+		return "invalid_issuer"
+	case errors.Is(err, ErrAudience):
+		return "invalid_audience"
+	case isKey(err):
+		return "invalid_key"
+	}
+	return "invalid_request"
+}
+
+// pushed takes the token from a request whose sender may send it.
+func (s *SharedSignals) pushed(w http.ResponseWriter, r *http.Request) (string, error) {
+	if err := post(w, r, s.Provider.MaxSize); err != nil {
+		return "", err
+	}
+	if !s.authorized(r.Header.Values("Authorization")) {
+		return "", ErrAuthentication
+	}
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "application/secevent+jwt" {
+		return "", ErrRequest.With("application/secevent+jwt", r.Header.Get("Content-Type"))
+	}
+	token, err := io.ReadAll(r.Body)
+	if err != nil {
+		return "", body(err)
+	}
+	return string(token), nil
+}
+
+// authorized compares digests, so that the time it takes says nothing of the secret, its length included.
+func (s *SharedSignals) authorized(sent []string) bool {
+	if s.Authorization == "" {
+		return true
+	}
+	want, got := sha256.Sum256([]byte(s.Authorization)), sha256.Sum256([]byte(strings.Join(sent, ",")))
+	return subtle.ConstantTimeCompare(want[:], got[:]) == 1 && len(sent) == 1
+}
+
+// Receive verifies a security event token and revokes what its events name. When it returns nil, the revocations are
+// in force. One event that is refused refuses the token: nothing is revoked then. The errors are the causes of this
+// package, and [ErrUnavailable]; after any of them, to try again is safe.
+func (s *SharedSignals) Receive(ctx context.Context, token string) error {
+	if err := s.Validate(); err != nil {
+		return ErrUnavailable.Because(err)
+	}
+	c, err := s.Provider.read(ctx, token, s.profile)
+	if err != nil {
+		return named(err)
+	}
+	var entries []revocation.Entry
+	for _, uri := range slices.Sorted(maps.Keys(c.Events)) {
+		of, err := s.entries(ctx, c, uri)
+		if err != nil {
+			return named(err)
+		}
+		entries = append(entries, of...)
+	}
+	if err := revoke(ctx, s.Store, entries); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		s.Provider.Log.InfoContext(ctx, "security event received", "issuer", c.Issuer, "jti", c.ID,
+			"revoked_by", e.By.String(), "value", e.Value)
+	}
+	return nil
+}
+
+// judgeEvents checks the claims of a security event token (RFC 8417 §2.2). Those that other kinds of JWT have are
+// prohibited (Shared Signals Framework 1.0, "Distinguishing SETs from other Kinds of JWTs").
+func judgeEvents(c *claims) error {
+	switch {
+	case c.Expiry != nil:
+		return ErrClaim.With("no exp", string(c.Expiry))
+	case c.Subject != "":
+		return ErrClaim.With("no sub", c.Subject)
+	case len(c.Events) == 0:
+		return ErrClaim.With("events", "")
+	}
+	for uri, event := range c.Events {
+		if event.Kind() != jsontext.KindBeginObject {
+			return ErrEvent.With(uri+" as an object", string(event))
+		}
+	}
+	return nil
+}
