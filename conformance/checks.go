@@ -140,15 +140,23 @@ var checks = map[string]func(*runner, *response, *recipe.Sent) error{
 		if err != nil {
 			return err
 		}
-		return want(m.Resource == r.options.Origin || m.Resource == r.options.Origin+"/", "resource is %q, want %q", m.Resource, r.options.Origin)
+		return want(m.Resource == r.world.Origin || m.Resource == r.world.Origin+"/", "resource is %q, want %q", m.Resource, r.world.Origin)
 	},
-	"metadata-https": func(_ *runner, p *response, _ *recipe.Sent) error {
+	"resource-metadata": func(r *runner, p *response, _ *recipe.Sent) error {
+		for _, c := range p.challenges {
+			if u := c.get("resource_metadata"); u != "" && !strings.HasPrefix(u, r.world.Origin+"/.well-known/oauth-protected-resource") {
+				return fmt.Errorf("resource_metadata is %q, which is not below the well-known path of %s", u, r.world.Origin)
+			}
+		}
+		return nil
+	},
+	"metadata-https": func(r *runner, p *response, _ *recipe.Sent) error {
 		m, err := metadata(p)
 		if err != nil {
 			return err
 		}
 		u, err := url.Parse(m.Resource)
-		return want(err == nil && u.Scheme == "https" && !strings.Contains(m.Resource, "#"), "resource is %q, want https and no fragment", m.Resource)
+		return want(err == nil && (u.Scheme == "https" || strings.HasPrefix(r.world.Origin, "http:")) && !strings.Contains(m.Resource, "#"), "resource is %q, want https and no fragment", m.Resource)
 	},
 	"metadata-algs": func(r *runner, p *response, _ *recipe.Sent) error {
 		m, err := metadata(p)

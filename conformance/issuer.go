@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -33,14 +34,15 @@ type Issuer struct {
 	asked  int
 }
 
-// NewIssuer starts an issuer at an address such as "127.0.0.1:9700"; port 0 takes a free one. Close it when done.
-func NewIssuer(address string) (*Issuer, error) {
+// NewIssuer starts an issuer at an address such as "127.0.0.1:9700"; port 0 takes a free one. identifier is the URL
+// under which the server under test reaches it; empty means http at the address. Close it when done.
+func NewIssuer(address, identifier string) (*Issuer, error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("conformance: the issuer cannot listen: %w", err)
 	}
 	i := &Issuer{
-		url: "http://" + listener.Addr().String(), listener: listener, keyID: "k" + rand.Text(),
+		url: cmp.Or(identifier, "http://"+listener.Addr().String()), listener: listener, keyID: "k" + rand.Text(),
 		key: mint.New("ES256"), rogue: mint.New("ES256"), opaque: map[string]string{},
 	}
 	mux := http.NewServeMux()

@@ -35,8 +35,8 @@ type Options struct {
 	// Endpoints are further resources by name, each a URL, or a path on the server of URL; see README.md. Without
 	// one its cases are skipped.
 	Endpoints map[string]string
-	// Origin is the public origin that the server knows itself by. Empty means that of URL, in process
-	// "https://api.example.com".
+	// Origin is the public origin that the server knows itself by, for all endpoints. Empty means that of each
+	// endpoint's URL, in process "https://api.example.com".
 	Origin string
 	// Audience is what aud holds in tokens. Empty means Origin.
 	Audience string
@@ -107,21 +107,30 @@ func (o *Options) settle(inProcess bool) error {
 	return nil
 }
 
+// endpoint is a resource of the server.
+type endpoint struct {
+	*url.URL
+	origin string // by which the server knows it
+}
+
 // resolve makes absolute URLs of the endpoints.
-func (o *Options) resolve() (map[string]*url.URL, error) {
+func (o *Options) resolve() (map[string]endpoint, error) {
 	main, err := url.Parse(o.URL)
 	if err != nil || main.Host == "" || main.Scheme != "http" && main.Scheme != "https" {
 		return nil, fmt.Errorf("conformance.Options: URL is %q: give an http or https URL", o.URL)
 	}
-	o.Origin = strings.TrimRight(cmp.Or(o.Origin, main.Scheme+"://"+main.Host), "/")
-	o.Audience = cmp.Or(o.Audience, o.Origin)
-	all := map[string]*url.URL{"": main}
+	all := map[string]endpoint{}
+	add := func(name string, u *url.URL) {
+		all[name] = endpoint{u, strings.TrimRight(cmp.Or(o.Origin, u.Scheme+"://"+u.Host), "/")}
+	}
+	add("", main)
+	o.Audience = cmp.Or(o.Audience, all[""].origin)
 	for name, text := range o.Endpoints {
 		u, err := main.Parse(text)
 		if err != nil {
 			return nil, fmt.Errorf("conformance.Options: Endpoints[%s] is %q: give a URL or a path", name, text)
 		}
-		all[name] = u
+		add(name, u)
 	}
 	return all, nil
 }

@@ -11,18 +11,16 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"crypto/tls"
 
 	"github.com/senderlock/senderlock/conformance/internal/recipe"
 	"github.com/senderlock/senderlock/conformance/vectors"
@@ -86,7 +84,7 @@ func RunURL(ctx context.Context, options Options) (*Report, error) {
 		return nil, err
 	}
 	r := &runner{options: &options, endpoints: endpoints, world: &recipe.World{
-		Keys: keys, Certificates: certificates, Origin: options.Origin, Audience: options.Audience,
+		Keys: keys, Certificates: certificates, Origin: endpoints[""].origin, Audience: options.Audience,
 		Claims: options.Claims, Now: options.Now, Random: rand.Text,
 	}}
 	if options.Issuer != nil {
@@ -118,7 +116,7 @@ func RunURL(ctx context.Context, options Options) (*Report, error) {
 // runner asks one server.
 type runner struct {
 	options    *Options
-	endpoints  map[string]*url.URL
+	endpoints  map[string]endpoint
 	world      *recipe.World
 	algorithms []string
 	force      bool   // the server wants a nonce everywhere
@@ -135,7 +133,7 @@ func (r *runner) preflight(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		answer := r.exchange(ctx, r.endpoints[""], sent, 1)[0]
+		answer := r.exchange(ctx, r.endpoints[""].URL, sent, 1)[0]
 		switch {
 		case answer.err != nil:
 			return fmt.Errorf("conformance: %s does not answer: %w", r.options.URL, answer.err)
@@ -144,7 +142,7 @@ func (r *runner) preflight(ctx context.Context) error {
 		case !answer.asksForNonce():
 			return fmt.Errorf("conformance: %s refuses a good request, so nothing can be learnt from its refusals; "+
 				"it must trust the issuer %s for the audience %s and know itself as %s\n\n%s\n%s",
-				r.options.URL, r.world.Issuers[""].URL, r.options.Audience, r.options.Origin,
+				r.options.URL, r.world.Issuers[""].URL, r.options.Audience, r.world.Origin,
 				cut(bytesOf(sent), sent.Token), answer.show(sent.Token))
 		case time.Now().After(until):
 			r.force, r.nonce = true, answer.header.Get("DPoP-Nonce")
@@ -173,7 +171,7 @@ func (r *runner) learnAlgorithms(ctx context.Context) error {
 		return err
 	}
 	r.algorithms = []string{"ES256"}
-	for _, c := range r.exchange(ctx, r.endpoints[""], sent, 1)[0].challenges {
+	for _, c := range r.exchange(ctx, r.endpoints[""].URL, sent, 1)[0].challenges {
 		if algs := c.get("algs"); strings.EqualFold(c.scheme, "DPoP") && algs != "" {
 			r.algorithms = strings.Fields(algs)
 		}
@@ -222,7 +220,7 @@ func (r *runner) missing(c *vectors.Case) string {
 			return "the server does not offer " + alg
 		case isOther && slices.Contains(r.algorithms, other):
 			return "the server offers " + other
-		case slices.Contains(endpointNames, need) && r.endpoints[need] == nil:
+		case slices.Contains(endpointNames, need) && r.endpoints[need].URL == nil:
 			return "there is no endpoint " + need
 		case need == "issuer" && r.options.Issuer == nil:
 			return "needs tokens of the suite's own issuer"
@@ -282,7 +280,9 @@ func (r *runner) step(ctx context.Context, state *recipe.State, s *vectors.Step)
 	}
 	target := r.endpoints[s.Send.Endpoint]
 	path := target.EscapedPath()
-	sent, err := r.world.Build(state, &s.Send, path, s.Again)
+	world := *r.world
+	world.Origin = target.origin
+	sent, err := world.Build(state, &s.Send, path, s.Again)
 	if err != nil {
 		return Exchange{}, nil, err
 	}
@@ -290,7 +290,7 @@ func (r *runner) step(ctx context.Context, state *recipe.State, s *vectors.Step)
 	if r.options.Effects != nil {
 		before = r.options.Effects()
 	}
-	answers := r.exchange(ctx, target, sent, max(1, s.Copies))
+	answers := r.exchange(ctx, target.URL, sent, max(1, s.Copies))
 	exchange := Exchange{Request: cut(strings.ReplaceAll(bytesOf(sent), "\r", ""), sent.Token), Response: answers[0].show(sent.Token)}
 	for _, answer := range answers {
 		if nonce := answer.header.Get("DPoP-Nonce"); nonce != "" {

@@ -26,7 +26,7 @@ func TestStoreContracts(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = m.Close() })
-			return conformance.ReplayUnderTest{Store: m, Other: m, Now: c.Now, Advance: c.Advance, Break: func() { _ = m.Close() }}
+			return conformance.ReplayUnderTest{Store: m, Others: []dpop.ReplayStore{m}, Now: c.Now, Set: c.Set, Break: func() { _ = m.Close() }}
 		})
 	})
 	t.Run("revocation", func(t *testing.T) {
@@ -60,6 +60,7 @@ type badStore struct {
 	mu     sync.Mutex
 	used   map[dpop.ReplayKey]time.Time
 	now    func() time.Time
+	newest time.Time // that was seen
 	defect string
 }
 
@@ -82,23 +83,28 @@ func (b *badStore) Claim(ctx context.Context, k dpop.ReplayKey, expiry time.Time
 	if b.defect == "one key for all" {
 		k = dpop.ReplayKey{}
 	}
-	until, used := b.used[k]
-	switch b.defect {
-	case "forgets early":
-		used = used && b.now().Before(until.Add(-5*time.Second))
-	case "accepts the past":
-		used = used && b.now().Before(until)
-	case "never forgets":
-	default:
-		if !b.now().Before(expiry) {
-			return false, dpop.ErrExpiryPast
-		}
-		used = used && b.now().Before(until)
+	now := b.now()
+	if now.After(b.newest) {
+		b.newest = now
 	}
-	if b.defect == "evicts" && len(b.used) >= 100 {
+	if b.defect == "forgets early" {
+		now = now.Add(5 * time.Second)
+	}
+	if b.defect != "accepts what is over" && now.After(expiry) {
+		return false, dpop.ErrExpiryPast
+	}
+	if b.defect != "accepts the past" && b.defect != "accepts what is over" && b.newest.After(expiry) {
+		return false, dpop.ErrClockBack
+	}
+	until, used := b.used[k]
+	used = used && !now.After(until)
+	if !used && len(b.used) >= 3000 && b.defect != "has no limit" {
+		return false, dpop.ErrStoreFull
+	}
+	if b.defect == "evicts" && len(b.used) >= 2000 {
 		clear(b.used)
 	}
-	if !used || b.defect == "shortens" {
+	if !used {
 		b.used[k] = expiry
 	}
 	return !used, nil
@@ -113,19 +119,19 @@ func TestReplayContractCanFail(t *testing.T) {
 		conformance.TestReplayStore(t, func(*testing.T) conformance.ReplayUnderTest {
 			c := poptest.NewClock()
 			s := &badStore{used: map[dpop.ReplayKey]time.Time{}, now: c.Now, defect: defect}
-			return conformance.ReplayUnderTest{Store: s, Now: c.Now, Advance: c.Advance, Capacity: 200}
+			return conformance.ReplayUnderTest{Store: s, Now: c.Now, Set: c.Set, Capacity: 3000}
 		})
 		return
 	}
 	for defect, test := range map[string]string{
-		"looks before it locks": "of_many_claims_at_once_one_is_fresh",
-		"forgets early":         "a_key_is_kept_until_it_expires",
-		"accepts the past":      "a_key_that_expired_long_ago_is_never_fresh",
-		"never forgets":         "a_store_lives_on_when_keys_have_expired",
+		"looks before it locks": "of_64_claims_at_once_one_is_fresh",
+		"forgets early":         "a_key_is_remembered_until_its_expiry",
+		"accepts the past":      "a_clock_set_forward_and_back_reopens_nothing",
+		"accepts what is over":  "a_claim_that_has_expired_is_refused",
 		"evicts":                "a_full_store_refuses_and_forgets_nothing",
-		"shortens":              "a_later_claim_does_not_shorten_the_first",
+		"has no limit":          "64_claims_at_once_do_not_overfill_a_store",
 		"one key for all":       "keys_of_another_namespace",
-		"ignores the context":   "a_context_that_is_done_is_an_error",
+		"ignores the context":   "a_claim_of_a_caller_who_has_gone_is_not_fresh",
 	} {
 		t.Run(defect, func(t *testing.T) {
 			child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestReplayContractCanFail$")

@@ -24,6 +24,7 @@ type subject struct {
 	http.Handler
 	issuer *conformance.Issuer
 	clock  *poptest.Clock
+	config echoauth.Config // of every endpoint
 	runs   atomic.Int64
 }
 
@@ -37,7 +38,7 @@ type defects struct {
 
 func newIssuer(t testing.TB) *conformance.Issuer {
 	t.Helper()
-	issuer, err := conformance.NewIssuer("127.0.0.1:0")
+	issuer, err := conformance.NewIssuer("127.0.0.1:0", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,25 +50,27 @@ func newIssuer(t testing.TB) *conformance.Issuer {
 	return issuer
 }
 
-// config is that of every endpoint.
-func (s *subject) config() echoauth.Config {
-	return echoauth.Config{
+func newSubject(t testing.TB, issuer *conformance.Issuer, d defects) *subject {
+	t.Helper()
+	s := &subject{issuer: issuer, clock: poptest.NewClock()}
+	s.config = echoauth.Config{
 		Origins: []string{origin},
 		Issuers: []access.Issuer{
-			{URL: s.issuer.URL(), Audience: origin},
-			{URL: s.issuer.URL() + "/down", Audience: origin},
+			{URL: issuer.URL(), Audience: origin}, {URL: issuer.URL() + "/down", Audience: origin},
 		},
 		InsecureForgetAtStart: true,
 		Log:                   slog.New(slog.DiscardHandler),
 		Now:                   s.clock.Now,
 	}
+	s.build(t, d)
+	return s
 }
 
-func newSubject(t testing.TB, issuer *conformance.Issuer, d defects) *subject {
+// build makes the endpoints.
+func (s *subject) build(t testing.TB, d defects) {
 	t.Helper()
-	s := &subject{issuer: issuer, clock: poptest.NewClock()}
 	auth := func(changes ...func(*echoauth.Config)) *echoauth.Auth {
-		c := s.config()
+		c := s.config
 		for _, change := range changes {
 			change(&c)
 		}
@@ -94,8 +97,9 @@ func newSubject(t testing.TB, issuer *conformance.Issuer, d defects) *subject {
 		t.Cleanup(func() { _ = a.Close() })
 		return a
 	}
-	main := auth()
+	main := auth(func(c *echoauth.Config) { c.Resource = &access.Resource{URL: c.Origins[0]} })
 	e := echo.New()
+	main.PublishMetadata(e)
 	handle := func(path string, auth *echoauth.Auth, q access.Requirement) {
 		e.Any(path, func(c echo.Context) error {
 			s.runs.Add(1)
@@ -115,13 +119,12 @@ func newSubject(t testing.TB, issuer *conformance.Issuer, d defects) *subject {
 	if d.handler != nil {
 		s.Handler = d.handler(e)
 	}
-	return s
 }
 
 // options ask everything that the subject claims.
 func (s *subject) options() conformance.Options {
 	return conformance.Options{
-		Issuer: s.issuer, Profile: conformance.Strict, Lacks: []string{"introspection", "metadata"},
+		Issuer: s.issuer, Profile: conformance.Strict, Lacks: []string{"introspection"},
 		Endpoints: map[string]string{
 			"nonce": "/nonce", "scope": "/scope", "fresh": "/fresh", "strong": "/strong",
 			"bearer": "/bearer", "mtls": "/mtls", "proxied": "/proxied",

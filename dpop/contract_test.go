@@ -8,18 +8,14 @@ import (
 	"github.com/senderlock/senderlock/internal/storecontract"
 )
 
-// The memory keeps the contract that every replay store has to keep.
-func TestMemoryContract(t *testing.T) {
-	storecontract.TestReplayStore(t, func(t *testing.T) storecontract.Replay {
-		clock := poptest.NewClock()
-		m := newMemory(t, dpop.MemoryConfig{Now: clock.Now, MaxEntries: 5000})
-		return storecontract.Replay{
-			Store: m, Now: clock.Now, Advance: clock.Advance, Capacity: 5000,
-			Break: func() {
-				if err := m.Close(); err != nil {
-					t.Error(err)
-				}
-			},
-		}
+// In trouble the memory keeps the contract that every replay store has to keep.
+func TestMemoryContractInTrouble(t *testing.T) {
+	storecontract.TestReplayTrouble(t, func(t *testing.T) storecontract.Trouble {
+		m := newMemory(t, dpop.MemoryConfig{Now: poptest.NewClock().Now, MaxEntries: 5000})
+		return storecontract.Trouble{Store: m, Now: poptest.NewClock().Now, Capacity: 5000, Break: func() {
+			if err := m.Close(); err != nil {
+				t.Error(err)
+			}
+		}}
 	})
 }

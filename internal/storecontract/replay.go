@@ -2,7 +2,9 @@ package storecontract
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,100 +13,100 @@ import (
 	"github.com/senderlock/senderlock/dpop"
 )
 
-// Replay is an empty replay store under test. Store and Now are required; what is nil or zero leaves out the tests
-// that need it.
+// Replay is an empty replay store under test, with its clock.
 type Replay struct {
 	Store dpop.ReplayStore
 
-	// Now is the store's clock, Advance moves it forward by whole seconds.
-	Now     func() time.Time
-	Advance func(time.Duration)
+	// Others are the stores of further processes that share what Store remembers, under the same clock. Nil for a
+	// store of one process.
+	Others []dpop.ReplayStore
 
-	// Other is a second instance that shares the store, as of another process.
-	Other dpop.ReplayStore
-	// Capacity is how many keys the store has room for.
-	Capacity int
-	// Break makes the store unreachable.
-	Break func()
+	// Now is the stores' clock.
+	Now func() time.Time
+
+	// Set makes the clock show another time, earlier or later. Nil leaves out the tests in which time passes.
+	Set func(time.Time)
 }
 
-// claimers is how many goroutines fight for one key.
-const claimers = 64
-
-// TestReplayStore checks that a store does what [dpop.ReplayStore] promises: of any number of claims of a key one is
-// fresh, keys are kept until they expire, and whatever keeps a store from knowing is an error and never fresh. open
-// returns a new, empty store each time, and has it closed when the test ends.
+// TestReplayStore checks that a store does what [dpop.ReplayStore] promises. open returns a new, empty store each
+// time, with room for ten thousand proofs, and has it closed when the test ends.
 func TestReplayStore(t *testing.T, open func(t *testing.T) Replay) {
 	for _, c := range []struct {
-		name string
-		test func(*testing.T, Replay)
-		can  func(Replay) bool
+		name  string
+		clock bool // the test moves the clock
+		test  func(*testing.T, Replay)
 	}{
-		{"RS-073: a key is fresh once", testFreshOnce, nil},
-		{"RS-074: of many claims at once one is fresh", testRace, nil},
-		{"RS-074: of many claims at two instances one is fresh", testTwoInstances, func(r Replay) bool { return r.Other != nil }},
-		{"RS-074: claims of many keys at once are all fresh", testManyKeys, nil},
-		{"RS-075: keys of another namespace, sender or jti are others", testNamespaces, nil},
-		{"RS-073: a key is kept until it expires", testKept, func(r Replay) bool { return r.Advance != nil }},
-		{"RS-073: a later claim does not shorten the first", testNotShortened, func(r Replay) bool { return r.Advance != nil }},
-		{"RS-073: a key that expired long ago is never fresh", testPast, func(r Replay) bool { return r.Advance != nil }},
-		{"a store lives on when keys have expired", testLivesOn, func(r Replay) bool { return r.Advance != nil }},
-		{"RS-180: a full store refuses and forgets nothing", testFull, func(r Replay) bool { return r.Capacity > 0 }},
-		{"RS-180: a store that cannot be reached is an error", testOutage, func(r Replay) bool { return r.Break != nil }},
-		{"a context that is done is an error", testContext, nil},
+		{"RS-073: a key is fresh once, at whichever process", false, testReplayOnce},
+		{"RS-073: of concurrent claims exactly one is fresh", false, testReplayRace},
+		{"keys that differ in one bit are different", false, testReplayBits},
+		{"a claim of a caller who has gone is not fresh", false, testReplayGone},
+		{"a claim that has expired is refused", false, testReplayExpired},
+		{"extreme expiries do no harm", false, testReplayExtremes},
+		{"a key is remembered until its expiry", true, testReplayKept},
+		{"a clock set forward and back reopens nothing", true, testReplayClock},
+		{"no history accepts a key twice", true, testReplayModel},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := open(t)
-			if c.can != nil && !c.can(r) {
-				t.Skip("the store under test offers no way to ask for it")
+			if c.clock && r.Set == nil {
+				t.Skip("the store's clock cannot be moved")
 			}
 			c.test(t, r)
 		})
 	}
 }
 
-func key(jti string) dpop.ReplayKey { return dpop.NewReplayKey("contract", "thumbprint", jti) }
+func replayKey(name string) dpop.ReplayKey { return dpop.NewReplayKey("contract", "thumbprint", name) }
 
-// minute is an expiry at the beginning of a second, about a minute from now.
-func (r Replay) minute() time.Time { return r.Now().Truncate(time.Second).Add(time.Minute) }
-
-func (r Replay) claim(t *testing.T, k dpop.ReplayKey, expiry time.Time, want bool) {
-	t.Helper()
-	fresh, err := r.Store.Claim(context.Background(), k, expiry)
-	if err != nil || fresh != want {
-		t.Fatalf("Claim = %t, %v, want %t", fresh, err, want)
+// any returns the store of one process, in turn.
+func (r Replay) any(i int) dpop.ReplayStore {
+	if i %= len(r.Others) + 1; i > 0 {
+		return r.Others[i-1]
 	}
+	return r.Store
 }
 
-// undecided claims a key about which the store cannot know.
-func (r Replay) undecided(ctx context.Context, t *testing.T, k dpop.ReplayKey, expiry time.Time) {
+// claim claims at every process and expects the first answer to be fresh, or none of them.
+func (r Replay) claim(t *testing.T, name string, expiry time.Time, fresh bool) {
 	t.Helper()
-	if fresh, err := r.Store.Claim(ctx, k, expiry); fresh || err == nil {
-		t.Fatalf("Claim = %t, %v, want an error", fresh, err)
-	}
-}
-
-func testFreshOnce(t *testing.T, r Replay) {
-	for _, jti := range []string{"a", "", "b"} {
-		r.claim(t, key(jti), r.minute(), true)
-		for range 3 {
-			r.claim(t, key(jti), r.minute(), false)
+	for i := range len(r.Others) + 2 {
+		got, err := r.any(i).Claim(context.Background(), replayKey(name), expiry)
+		if err != nil || got != (fresh && i == 0) {
+			t.Fatalf("Claim(%s) number %d = %t, %v", name, i, got, err)
 		}
 	}
 }
 
-// race claims each key from many goroutines, half of them at a second store.
-func race(t *testing.T, stores [2]dpop.ReplayStore, expiry time.Time) {
+// refuse expects that nobody gets the key. Whether it is refused as used or with an error is the store's to say.
+func (r Replay) refuse(t *testing.T, name string, expiry time.Time) {
 	t.Helper()
-	for round := range 20 {
-		k := key(fmt.Sprint("race ", round))
-		var fresh atomic.Int64
-		start := make(chan struct{})
-		var wg sync.WaitGroup
-		for i := range claimers {
-			wg.Go(func() {
-				<-start
-				ok, err := stores[i%2].Claim(context.Background(), k, expiry)
+	for i := range len(r.Others) + 1 {
+		if fresh, err := r.any(i).Claim(context.Background(), replayKey(name), expiry); fresh {
+			t.Fatalf("Claim(%s) number %d = %t, %v", name, i, fresh, err)
+		}
+	}
+}
+
+func testReplayOnce(t *testing.T, r Replay) {
+	for i := range 50 {
+		name := fmt.Sprint(i)
+		r.claim(t, name, r.Now().Add(time.Minute), true)
+		r.claim(t, name, r.Now().Add(time.Minute), false)
+		r.claim(t, name, r.Now().Add(2*time.Minute), false) // another expiry is the same key
+		r.claim(t, name, r.Now().Add(time.Second), false)
+	}
+}
+
+func testReplayRace(t *testing.T, r Replay) {
+	const rounds, callers = 50, 32
+	for round := range rounds {
+		var fresh atomic.Int32
+		var start, done sync.WaitGroup
+		start.Add(1)
+		for i := range callers {
+			done.Go(func() {
+				start.Wait()
+				ok, err := r.any(i).Claim(context.Background(), replayKey(fmt.Sprint(round)), r.Now().Add(time.Minute))
 				if err != nil {
 					t.Errorf("Claim: %v", err)
 				}
@@ -113,107 +115,112 @@ func race(t *testing.T, stores [2]dpop.ReplayStore, expiry time.Time) {
 				}
 			})
 		}
-		close(start)
-		wg.Wait()
+		start.Done()
+		done.Wait()
 		if n := fresh.Load(); n != 1 {
-			t.Fatalf("%d of %d claims of one key were fresh, want one", n, claimers)
+			t.Fatalf("%d of %d concurrent claims were fresh, want one", n, callers)
 		}
 	}
 }
 
-func testRace(t *testing.T, r Replay) {
-	race(t, [2]dpop.ReplayStore{r.Store, r.Store}, r.minute())
-}
-
-func testTwoInstances(t *testing.T, r Replay) {
-	race(t, [2]dpop.ReplayStore{r.Store, r.Other}, r.minute())
-}
-
-func testManyKeys(t *testing.T, r Replay) {
-	const each = 50
-	var wg sync.WaitGroup
-	for i := range claimers {
-		wg.Go(func() {
-			for j := range each {
-				if fresh, err := r.Store.Claim(context.Background(), key(fmt.Sprint(i, " ", j)), r.minute()); !fresh || err != nil {
-					t.Errorf("Claim = %t, %v, want a fresh one", fresh, err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-}
-
-func testNamespaces(t *testing.T, r Replay) {
-	for _, k := range [][3]string{
-		{"n", "k", "j"}, {"m", "k", "j"}, {"n", "l", "j"}, {"n", "k", "i"}, {"", "nk", "j"}, {"nk", "", "j"}, {"n", "kj", ""}, {"", "", "nkj"},
-	} {
-		r.claim(t, dpop.NewReplayKey(k[0], k[1], k[2]), r.minute(), true)
-	}
-	r.claim(t, dpop.NewReplayKey("n", "k", "j"), r.minute(), false)
-}
-
-func testKept(t *testing.T, r Replay) {
-	expiry := r.minute()
-	r.claim(t, key("kept"), expiry, true)
-	for r.Now().Add(time.Second).Before(expiry) {
-		r.Advance(time.Second)
-		r.claim(t, key("kept"), expiry, false)
-	}
-}
-
-func testNotShortened(t *testing.T, r Replay) {
-	short, long := r.minute(), r.minute().Add(time.Minute)
-	r.claim(t, key("long"), long, true)
-	r.claim(t, key("long"), short, false)
-	r.Advance(90 * time.Second)
-	r.claim(t, key("long"), long, false)
-}
-
-func testPast(t *testing.T, r Replay) {
-	expiry := r.minute()
-	r.claim(t, key("past"), expiry, true)
-	r.Advance(time.Hour)
-	r.claim(t, key("now"), r.minute(), true) // what has ended may be dropped by now
-	if fresh, _ := r.Store.Claim(context.Background(), key("past"), expiry); fresh {
-		t.Error("a key whose expiry has passed is fresh: it may have been used and forgotten")
-	}
-}
-
-func testLivesOn(t *testing.T, r Replay) {
-	for i := range 5 {
-		r.claim(t, key("again"), r.minute(), true)
-		r.claim(t, key("again"), r.minute(), false)
-		r.claim(t, key(fmt.Sprint("another ", i)), r.minute(), true)
-		r.Advance(time.Hour)
-	}
-}
-
-func testFull(t *testing.T, r Replay) {
-	expiry := r.minute()
-	for i := range r.Capacity {
-		r.claim(t, key(fmt.Sprint("full ", i)), expiry, true)
-	}
-	for i := range 10 {
-		r.undecided(context.Background(), t, key(fmt.Sprint("beyond ", i)), expiry)
-	}
-	for i := range r.Capacity {
-		// Still used, or an error: a full store may be unable to say, but never calls a used key fresh.
-		if fresh, _ := r.Store.Claim(context.Background(), key(fmt.Sprint("full ", i)), expiry); fresh {
-			t.Fatalf("key %d was forgotten to make room", i)
+func testReplayBits(t *testing.T, r Replay) {
+	base := replayKey("base")
+	expiry := r.Now().Add(time.Minute)
+	for i := range len(base) * 8 {
+		key := base
+		key[i/8] ^= 1 << (i % 8)
+		fresh, err := r.any(i).Claim(context.Background(), key, expiry)
+		// A store may keep a part of the key; then it may refuse a stranger's, but never by another cause than its own.
+		if !fresh && err == nil {
+			t.Fatalf("a key that differs in bit %d counts as used", i)
 		}
 	}
 }
 
-func testOutage(t *testing.T, r Replay) {
-	r.claim(t, key("before"), r.minute(), true)
-	r.Break()
-	r.undecided(context.Background(), t, key("before"), r.minute())
-	r.undecided(context.Background(), t, key("after"), r.minute())
-}
-
-func testContext(t *testing.T, r Replay) {
+func testReplayGone(t *testing.T, r Replay) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	r.undecided(ctx, t, key("cancelled"), r.minute())
+	fresh, err := r.Store.Claim(ctx, replayKey("gone"), r.Now().Add(time.Minute))
+	if fresh || !errors.Is(err, context.Canceled) {
+		t.Fatalf("Claim = %t, %v, want the context's error", fresh, err)
+	}
+}
+
+func testReplayExpired(t *testing.T, r Replay) {
+	for _, ago := range []time.Duration{time.Nanosecond, time.Second, time.Hour} {
+		if fresh, err := r.Store.Claim(context.Background(), replayKey("late"), r.Now().Add(-ago)); fresh || err == nil {
+			t.Errorf("Claim %v after expiry = %t, %v, want an error", ago, fresh, err)
+		}
+	}
+}
+
+func testReplayExtremes(t *testing.T, r Replay) {
+	r.refuse(t, "zero", time.Time{})
+	for _, expiry := range []time.Time{time.Unix(1<<61, 999_999_999), time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)} {
+		r.claim(t, expiry.String(), expiry, true)
+	}
+}
+
+func testReplayKept(t *testing.T, r Replay) {
+	start := r.Now()
+	for _, life := range []time.Duration{time.Second, 10 * time.Second, 70 * time.Second} {
+		name := life.String()
+		r.Set(start)
+		r.claim(t, name, start.Add(life), true)
+		for _, before := range []time.Duration{life / 2, time.Millisecond, time.Nanosecond} {
+			r.Set(start.Add(life - before))
+			r.claim(t, name, start.Add(life), false)
+		}
+		start = start.Add(2 * life)
+	}
+}
+
+func testReplayClock(t *testing.T, r Replay) {
+	start := r.Now()
+	r.claim(t, "short", start.Add(30*time.Second), true)
+	r.claim(t, "long", start.Add(5*time.Minute), true)
+	r.Set(start.Add(time.Minute))
+	for i := range len(r.Others) + 1 { // every process sees the time
+		_, _ = r.any(i).Claim(context.Background(), replayKey(fmt.Sprint("now", i)), start.Add(3*time.Minute))
+	}
+	r.Set(start)
+	r.refuse(t, "short", start.Add(30*time.Second))
+	r.refuse(t, "unknown", start.Add(20*time.Second)) // may have been used and forgotten
+	r.claim(t, "long", start.Add(5*time.Minute), false)
+}
+
+// testReplayModel walks at random through time and claims.
+func testReplayModel(t *testing.T, r Replay) {
+	seed := rand.Uint64()
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	used := map[string]time.Time{}
+	latest := r.Now() // that any process has seen
+	for step := range 2000 {
+		now := r.Now()
+		switch rnd.IntN(12) {
+		case 0:
+			r.Set(now.Add(time.Duration(rnd.IntN(30)) * time.Second))
+		case 1:
+			r.Set(now.Add(-time.Duration(rnd.IntN(20)) * time.Second))
+		default:
+			name := fmt.Sprint(rnd.IntN(40))
+			expiry := now.Add(time.Duration(1+rnd.IntN(90_000)) * time.Millisecond)
+			if old, ok := used[name]; ok && rnd.IntN(2) == 0 {
+				expiry = old
+			}
+			if now.After(latest) {
+				latest = now
+			}
+			fresh, err := r.any(rnd.IntN(8)).Claim(context.Background(), replayKey(name), expiry)
+			if !fresh {
+				continue
+			}
+			// A proof always has the same expiry. Another one with its jti may be accepted once the first is forgotten.
+			old, ok := used[name]
+			if err != nil || ok && (old.Equal(expiry) || latest.Before(old)) {
+				t.Fatalf("seed %d, step %d: Claim = %t, %v at %v; it was used until %v", seed, step, fresh, err, now, old)
+			}
+			used[name] = expiry
+		}
+	}
 }

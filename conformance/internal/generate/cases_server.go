@@ -542,6 +542,7 @@ func metadata(s *suite) {
 	check("RS-156", "bound", "it does not say that bound tokens are optional", "metadata-bound")
 	check("RS-158", "methods", "it offers neither query nor body", "metadata-methods")
 	check("RS-159", "none", "it lists neither none nor a symmetric algorithm", "metadata-asymmetric")
+	s.send("RS-154", "metadata-challenge", "resource_metadata in a challenge leads to this server's metadata", noCreds.with("resource-metadata"), vectors.Request{Without: m.Without}, needs("metadata"))
 	check("RS-160", "full", "members without values are left out", "metadata-full")
 }
 

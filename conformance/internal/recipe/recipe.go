@@ -395,7 +395,7 @@ func (b *builder) change(s, change string) string {
 		if s == "" {
 			return "x"
 		}
-		i := map[bool]int{true: 0, false: len(s) - 1}[change == "altered-first"]
+		i := map[bool]int{true: 0, false: max(0, len(s)-5)}[change == "altered-first"]
 		other := map[bool]string{true: "B", false: "A"}[s[i] == 'A']
 		return s[:i] + other + s[i+1:]
 	case "slashes":
