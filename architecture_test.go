@@ -33,6 +33,14 @@ var layers = map[string][]string{
 	"redisstore": {"dpop", "revocation", "internal"},
 	"access":     {"dpop", "mtls", "revocation", "internal"},
 	"echoauth":   {"access", "dpop", "mtls", "revocation", "internal"},
+	// The suite takes from dpop and revocation the interfaces of stores, and nothing from what it asks.
+	"conformance": {"dpop", "revocation", "internal"},
+}
+
+// apart are folders that share no code with what they test: the packages of this module that they may import
+// themselves.
+var apart = map[string][]string{
+	"conformance": {"conformance", "dpop", "revocation", "internal/mint", "internal/storecontract"},
 }
 
 const echo = "github.com/labstack/echo"
@@ -86,31 +94,36 @@ func TestImportRulesCanFail(t *testing.T) {
 		change func(graph)
 		want   string // empty: in order
 	}{
-		"in order":                    {func(graph) {}, ""},
-		"access may import mtls":      {imports(own("access"), own("mtls"), own("revocation")), ""},
-		"no dpop":                     {func(g graph) { delete(g, own("dpop")) }, "dpop is missing"},
-		"no access":                   {func(g graph) { delete(g, own("access")) }, "access is missing"},
-		"no echoauth":                 {func(g graph) { delete(g, own("echoauth")) }, "echoauth is missing"},
-		"dpop imports access":         {imports(own("dpop"), own("access")), "dpop reaches access"},
-		"dpop imports echoauth":       {imports(own("dpop"), own("echoauth")), "dpop reaches echoauth"},
-		"dpop imports mtls":           {imports(own("dpop"), own("mtls")), "dpop reaches mtls"},
-		"dpop imports revocation":     {imports(own("dpop"), own("revocation")), "dpop reaches revocation"},
-		"dpop imports examples":       {imports(own("dpop"), own("examples/authserver")), "dpop reaches examples/authserver"},
-		"dpop by way of internal":     {imports(own("internal/jose"), own("mtls")), "dpop reaches mtls"},
-		"a folder of revocation":      {imports(own("revocation/events"), own("access")), "revocation/events reaches access"},
-		"a folder of dpop":            {imports(own("dpop/inner"), own("access")), "dpop/inner reaches access"},
-		"mtls imports access":         {imports(own("mtls"), own("access")), "mtls reaches access"},
-		"access imports echoauth":     {imports(own("access"), own("echoauth")), "access reaches echoauth"},
-		"access imports the root":     {imports(own("access"), module), "access reaches ."},
-		"access imports Echo":         {imports(own("access"), echo+"/v4"), "access imports " + echo},
-		"access reaches Echo":         {imports(own("access"), "example.com/wrapper"), "access reaches " + echo},
-		"poptest imports Echo":        {imports(own("internal/poptest"), echo+"/v4"), "internal/poptest imports " + echo},
-		"echoauth imports ristretto":  {imports(own("echoauth"), "github.com/dgraph-io/ristretto/v2"), "echoauth imports github.com/dgraph-io/ristretto"},
-		"access imports rueidis":      {imports(own("access"), "github.com/redis/rueidis"), "access imports github.com/redis/rueidis"},
-		"access imports bbolt":        {imports(own("access"), "go.etcd.io/bbolt"), "access imports go.etcd.io/bbolt"},
-		"the root imports an example": {imports(module, own("examples/authserver")), ". imports examples/authserver"},
-		"an example imports poptest":  {imports(own("examples/quickstart"), own("internal/poptest")), "examples/quickstart imports internal/poptest"},
-		"echoauth imports poptest":    {imports(own("echoauth"), own("internal/poptest")), "echoauth imports internal/poptest"},
+		"in order":                      {func(graph) {}, ""},
+		"access may import mtls":        {imports(own("access"), own("mtls"), own("revocation")), ""},
+		"no dpop":                       {func(g graph) { delete(g, own("dpop")) }, "dpop is missing"},
+		"no access":                     {func(g graph) { delete(g, own("access")) }, "access is missing"},
+		"no echoauth":                   {func(g graph) { delete(g, own("echoauth")) }, "echoauth is missing"},
+		"dpop imports access":           {imports(own("dpop"), own("access")), "dpop reaches access"},
+		"dpop imports echoauth":         {imports(own("dpop"), own("echoauth")), "dpop reaches echoauth"},
+		"dpop imports mtls":             {imports(own("dpop"), own("mtls")), "dpop reaches mtls"},
+		"dpop imports revocation":       {imports(own("dpop"), own("revocation")), "dpop reaches revocation"},
+		"dpop imports examples":         {imports(own("dpop"), own("examples/authserver")), "dpop reaches examples/authserver"},
+		"dpop by way of internal":       {imports(own("internal/jose"), own("mtls")), "dpop reaches mtls"},
+		"a folder of revocation":        {imports(own("revocation/events"), own("access")), "revocation/events reaches access"},
+		"a folder of dpop":              {imports(own("dpop/inner"), own("access")), "dpop/inner reaches access"},
+		"mtls imports access":           {imports(own("mtls"), own("access")), "mtls reaches access"},
+		"access imports echoauth":       {imports(own("access"), own("echoauth")), "access reaches echoauth"},
+		"access imports the root":       {imports(own("access"), module), "access reaches ."},
+		"access imports Echo":           {imports(own("access"), echo+"/v4"), "access imports " + echo},
+		"access reaches Echo":           {imports(own("access"), "example.com/wrapper"), "access reaches " + echo},
+		"poptest imports Echo":          {imports(own("internal/poptest"), echo+"/v4"), "internal/poptest imports " + echo},
+		"echoauth imports ristretto":    {imports(own("echoauth"), "github.com/dgraph-io/ristretto/v2"), "echoauth imports github.com/dgraph-io/ristretto"},
+		"access imports rueidis":        {imports(own("access"), "github.com/redis/rueidis"), "access imports github.com/redis/rueidis"},
+		"access imports bbolt":          {imports(own("access"), "go.etcd.io/bbolt"), "access imports go.etcd.io/bbolt"},
+		"the root imports an example":   {imports(module, own("examples/authserver")), ". imports examples/authserver"},
+		"an example imports poptest":    {imports(own("examples/quickstart"), own("internal/poptest")), "examples/quickstart imports internal/poptest"},
+		"echoauth imports poptest":      {imports(own("echoauth"), own("internal/poptest")), "echoauth imports internal/poptest"},
+		"conformance reaches access":    {imports(own("conformance"), own("access")), "conformance reaches access"},
+		"conformance shares the parser": {imports(own("conformance"), own("internal/jose")), "conformance imports internal/jose"},
+		"conformance may import stores": {imports(own("conformance"), own("internal/storecontract"), own("dpop")), ""},
+		"its command may import it":     {imports(own("conformance/cmd"), own("conformance")), ""},
+		"its command imports echoauth":  {imports(own("conformance/cmd"), own("echoauth")), "conformance/cmd imports echoauth"},
 		"a test imports an example": {func(g graph) {
 			p := g[own("echoauth")]
 			p.XTestImports = []string{own("examples/authserver")}
@@ -134,6 +147,8 @@ func TestImportRulesCanFail(t *testing.T) {
 				own("examples/authserver"): {},
 				own("examples/quickstart"): {Imports: []string{own("echoauth"), own("examples/authserver"), echo + "/v4"}},
 				own("internal/jose"):       {},
+				own("conformance"):         {},
+				own("conformance/cmd"):     {},
 				own("internal/poptest"):    {Imports: []string{own("dpop")}},
 				"example.com/wrapper":      {Imports: []string{echo + "/v4"}},
 			}
@@ -262,8 +277,14 @@ func violations(g graph) []string {
 					report("%s imports %s", from, library)
 				}
 			}
-			if rel, _ := inModule(to); in(rel, "internal/poptest") && !in(from, "internal/poptest") {
+			rel, own := inModule(to)
+			if in(rel, "internal/poptest") && !in(from, "internal/poptest") {
 				report("%s imports %s", from, rel)
+			}
+			for folder, allowed := range apart {
+				if own && in(from, folder) && !in(rel, allowed...) {
+					report("%s imports %s", from, rel)
+				}
 			}
 		}
 		for _, to := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {

@@ -243,12 +243,15 @@ func (r *runner) ask(ctx context.Context, c *vectors.Case) Result {
 	}
 	begin := time.Now()
 	state := &recipe.State{JTI: rand.Text(), Nonce: r.nonce, Force: r.force}
+	var shown []func() Exchange
 	for n := range c.Steps {
-		exchange, problems, err := r.step(ctx, state, &c.Steps[n])
+		sent, answer, problems, err := r.step(ctx, state, &c.Steps[n])
 		if err != nil {
 			problems = append(problems, err.Error())
 		}
-		result.Exchanges = append(result.Exchanges, exchange)
+		if answer != nil {
+			shown = append(shown, func() Exchange { return show(sent, answer) })
+		}
 		if len(problems) > 0 {
 			if len(c.Steps) > 1 {
 				problems[0] = fmt.Sprintf("step %d: %s", n+1, problems[0])
@@ -258,11 +261,14 @@ func (r *runner) ask(ctx context.Context, c *vectors.Case) Result {
 		}
 	}
 	result.Duration = time.Since(begin)
+	if len(result.Problems) == 0 && c.Level != vectors.INFO {
+		return result
+	}
+	for _, exchange := range shown {
+		result.Exchanges = append(result.Exchanges, exchange())
+	}
 	switch {
 	case len(result.Problems) == 0:
-		if c.Level != vectors.INFO {
-			result.Exchanges = nil
-		}
 	case c.Level == vectors.INFO:
 		result.Outcome = Note
 	case c.Level == vectors.SHOULD && r.options.Profile != Strict:
@@ -274,9 +280,11 @@ func (r *runner) ask(ctx context.Context, c *vectors.Case) Result {
 }
 
 // step sends one request and judges the answers.
-func (r *runner) step(ctx context.Context, state *recipe.State, s *vectors.Step) (Exchange, []string, error) {
+func (r *runner) step(
+	ctx context.Context, state *recipe.State, s *vectors.Step,
+) (*recipe.Sent, *response, []string, error) {
 	if err := r.pass(ctx, time.Duration(s.Wait)*time.Second); err != nil {
-		return Exchange{}, nil, err
+		return nil, nil, nil, err
 	}
 	target := r.endpoints[s.Send.Endpoint]
 	path := target.EscapedPath()
@@ -284,14 +292,14 @@ func (r *runner) step(ctx context.Context, state *recipe.State, s *vectors.Step)
 	world.Origin = target.origin
 	sent, err := world.Build(state, &s.Send, path, s.Again)
 	if err != nil {
-		return Exchange{}, nil, err
+		return nil, nil, nil, err
 	}
 	var before int64
 	if r.options.Effects != nil {
 		before = r.options.Effects()
 	}
 	answers := r.exchange(ctx, target.URL, sent, max(1, s.Copies))
-	exchange := Exchange{Request: cut(strings.ReplaceAll(bytesOf(sent), "\r", ""), sent.Token), Response: answers[0].show(sent.Token)}
+	first := answers[0]
 	for _, answer := range answers {
 		if nonce := answer.header.Get("DPoP-Nonce"); nonce != "" {
 			state.Nonce = nonce
@@ -312,9 +320,9 @@ func (r *runner) step(ctx context.Context, state *recipe.State, s *vectors.Step)
 			}
 		}
 		if accepted != want.Exact {
-			return exchange, []string{fmt.Sprintf("%d of %d were accepted, want %d", accepted, len(answers), want.Exact)}, nil
+			return sent, first, []string{fmt.Sprintf("%d of %d were accepted, want %d", accepted, len(answers), want.Exact)}, nil
 		}
-		return exchange, nil, nil
+		return sent, first, nil, nil
 	}
 	var problems []string
 	for _, answer := range answers {
@@ -323,7 +331,13 @@ func (r *runner) step(ctx context.Context, state *recipe.State, s *vectors.Step)
 	if !want.Accept && r.options.Effects != nil && r.options.Effects() != before {
 		problems = append(problems, "the handler ran although the request was refused")
 	}
-	return exchange, slices.Compact(problems), nil
+	return sent, first, slices.Compact(problems), nil
+}
+
+// show writes a request and its answer as they are shown.
+func show(sent *recipe.Sent, answer *response) Exchange {
+	text := strings.TrimRight(strings.ReplaceAll(bytesOf(sent), "\r", ""), "\n")
+	return Exchange{Request: cut(text, sent.Token), Response: answer.show(sent.Token)}
 }
 
 // pass lets time pass.

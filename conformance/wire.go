@@ -118,10 +118,10 @@ func (r *runner) one(
 	return out
 }
 
-var (
-	signed = regexp.MustCompile(`(eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.)([A-Za-z0-9_-]{6})[A-Za-z0-9_-]+`)
-	long   = regexp.MustCompile(`[^\s]{900,}`)
-)
+var signed = regexp.MustCompile(`(eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.)([A-Za-z0-9_-]{6})[A-Za-z0-9_-]+`)
+
+// maxLine is how much of a line is shown, in octets.
+const maxLine = 1500
 
 // cut takes the secrets out of a text that is shown: signatures without which a token or proof is worth nothing,
 // and tokens that are not signed.
@@ -130,9 +130,13 @@ func cut(text, token string) string {
 	if token != "" && !strings.HasPrefix(token, "eyJ") {
 		text = strings.ReplaceAll(text, token, token[:min(4, len(token))]+"…")
 	}
-	text = long.ReplaceAllStringFunc(text, func(s string) string {
-		return fmt.Sprintf("%s… (%d octets)", s[:200], len(s))
-	})
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if len(line) > maxLine {
+			lines[i] = fmt.Sprintf("%s… (%d octets)", line[:maxLine/4], len(line))
+		}
+	}
+	text = strings.Join(lines, "\n")
 	return strings.ToValidUTF8(text, "\ufffd")
 }
 
