@@ -100,10 +100,8 @@ func (g *Guard) settle() (err error) {
 		}
 		g.algs = strings.Join(g.DPoP.Algorithms, " ")
 	}
-	if jwt, ok := g.Tokens.(*JWT); ok {
-		if err := jwt.Validate(); err != nil {
-			return err
-		}
+	if err := validateSettings(g.Tokens); err != nil {
+		return err
 	}
 	if err := validPolicies(g.Policies); err != nil {
 		return err

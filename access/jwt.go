@@ -160,10 +160,18 @@ func (j *JWT) ValidateToken(ctx context.Context, token string) (*Token, error) {
 		return nil, err
 	}
 	t, err := j.validate(ctx, token)
-	if cause, ok := err.(*reason.Error); ok && !strings.HasPrefix(cause.Name, "token_") { //nolint:errorlint // the outermost cause alone is renamed
-		return nil, cause.Named("token_" + cause.Name)
+	if err != nil {
+		return nil, tokenCause(err)
 	}
-	return t, err
+	return t, nil
+}
+
+// tokenCause gives a cause that was found in the form of a token a name that says so: proofs have the same ones.
+func tokenCause(err error) error {
+	if cause, ok := err.(*reason.Error); ok && !strings.HasPrefix(cause.Name, "token_") { //nolint:errorlint // the outermost cause alone is renamed
+		return cause.Named("token_" + cause.Name)
+	}
+	return err
 }
 
 func (j *JWT) validate(ctx context.Context, token string) (*Token, error) {

@@ -31,7 +31,8 @@ type Config struct {
 
 	// Issuers are the authorization servers whose JWT access tokens are accepted. Required, unless Tokens is set.
 	Issuers []access.Issuer
-	// Tokens checks access tokens in place of Issuers. It is the caller's to close.
+	// Tokens checks every access token that is not a JWT of Issuers: an [access.Introspection], or the application's
+	// own look-up. It is the caller's to close. Nil refuses such tokens.
 	Tokens access.Validator
 	// HTTPClient fetches the metadata and keys of Issuers. Nil means one of ours.
 	HTTPClient *http.Client
@@ -117,18 +118,19 @@ func (c *Config) build() (*Auth, error) {
 	}
 	a.closers = append(a.closers, verifier.Close)
 	tokens := c.Tokens
-	switch {
-	case tokens != nil && c.Issuers != nil:
-		return nil, errors.New("Tokens and Issuers are both set: give one of them")
-	case tokens == nil && len(c.Issuers) == 0:
+	if len(c.Issuers) == 0 && tokens == nil {
 		return nil, errors.New(`Issuers is empty: give the authorization servers, such as {URL: "https://login.example.com", Audience: "https://api.example.com"}`)
-	case tokens == nil:
+	}
+	if len(c.Issuers) > 0 {
 		jwt := &access.JWT{
 			Issuers: c.Issuers, Leeway: c.Leeway, HTTPClient: c.HTTPClient,
 			InsecureAllowHTTP: c.InsecureAllowHTTP, Log: a.log, Now: c.Now,
 		}
 		a.closers = append(a.closers, jwt.Close)
 		tokens = jwt
+		if c.Tokens != nil {
+			tokens = access.ByForm{JWT: jwt, Opaque: c.Tokens}
+		}
 	}
 	a.guard = &access.Guard{
 		Tokens: tokens, DPoP: verifier, Certificates: c.Certificates, Revocation: c.Revocation,

@@ -2,7 +2,6 @@ package echoauth_test
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -590,7 +589,7 @@ func TestConfigErrors(t *testing.T) {
 		"an origin's query":  {func(c *echoauth.Config) { c.Origins = []string{"https://api.example.com?a"} }, "https://api.example.com?a"},
 		"a proxy":            {func(c *echoauth.Config) { c.TrustedProxies = []string{"10.0.0.1"} }, `TrustedProxies[0] is "10.0.0.1"`},
 		"no issuers":         {func(c *echoauth.Config) { c.Issuers = nil }, "Issuers is empty"},
-		"issuers and tokens": {func(c *echoauth.Config) { c.Tokens = noTokens{} }, "Tokens and Issuers are both set"},
+		"wrong Tokens":       {func(c *echoauth.Config) { c.Tokens = &access.Introspection{} }, `Endpoint is ""`},
 		"an issuer":          {func(c *echoauth.Config) { c.Issuers[0].Audience = "" }, "Issuers[0].Audience is empty"},
 		"MaxAge":             {func(c *echoauth.Config) { c.MaxAge = time.Hour }, "MaxAge is 1h0m0s"},
 		"Skew":               {func(c *echoauth.Config) { c.Skew = -1 }, "Skew is -1ns"},
@@ -613,10 +612,4 @@ func TestConfigErrors(t *testing.T) {
 			}
 		})
 	}
-}
-
-type noTokens struct{}
-
-func (noTokens) ValidateToken(context.Context, string) (*access.Token, error) {
-	return nil, access.ErrTokenInactive
 }

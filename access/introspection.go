@@ -1,0 +1,327 @@
+package access
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/senderlock/senderlock/internal/cache"
+	"github.com/senderlock/senderlock/internal/jose"
+	"github.com/senderlock/senderlock/internal/keyset"
+	"github.com/senderlock/senderlock/internal/setting"
+)
+
+// The bounds of one question, and how many answers are kept with [Introspection.CacheFor].
+const (
+	DefaultIntrospectionTimeout = 5 * time.Second
+	maxIntrospectionAnswer      = 256 << 10
+	introspectionCacheEntries   = 20_000
+)
+
+// Introspection is a [Validator] that asks the authorization server about each token (RFC 7662): for opaque tokens,
+// and for JWTs that only their issuer may judge. Fill in the fields, call [Introspection.Validate] once, and change
+// nothing afterwards; without that call the first token validates the settings, and a wrong one refuses every token.
+// An Introspection must not be copied; its methods are safe for concurrent use. Close it when done.
+//
+// A token's cnf is honoured as that of a JWT, whatever token_type the answer gives: a token that is bound and called
+// Bearer is still held to its binding. No proof is sent to the server; the Guard judges it. The answer has to carry
+// exp; see TokenLifetime for iat.
+type Introspection struct {
+	// Endpoint is the address of introspection at the authorization server. Required.
+	Endpoint string
+	// Issuer is the identifier of the authorization server. The claim iss of an answer, where there is one, equals
+	// it; without one it is taken as said. Required.
+	Issuer string
+	// Audience is the identifier of this resource server, which the claim aud of an answer contains. Required.
+	Audience string
+	// AcceptNoAudience accepts answers without aud, which many servers give. Every active token of the server is then
+	// good here, unless the server answers by who is asking.
+	AcceptNoAudience bool
+	// TokenLifetime is for how long the server's tokens live, for answers without iat and nbf, which are refused
+	// otherwise: iat is then taken to be exp less this. Set it only if all of the server's tokens live no longer.
+	TokenLifetime time.Duration
+
+	// ClientID is this resource server's name at the authorization server. Required.
+	ClientID string
+	// ClientSecret authenticates this resource server, in the Authorization field (client_secret_basic).
+	ClientSecret string
+	// SecretInBody sends ClientSecret in the body (client_secret_post).
+	SecretInBody bool
+	// Key authenticates this resource server in place of ClientSecret (private_key_jwt, RFC 7523).
+	Key crypto.Signer
+	// KeyAlgorithm is the JWS algorithm of Key, one of those that [dpop.Algorithms] lists. Required with Key.
+	KeyAlgorithm string
+	// KeyID is the kid of Key. Empty sends none.
+	KeyID string
+	// KeyAudience is the audience of the assertions made with Key. Empty means Issuer.
+	KeyAudience string
+
+	// SignedAnswers demands that answers are JWTs signed by the issuer (RFC 9701). Its keys are found as those of an
+	// [Issuer]: by JWKSURL, as JWKS, or by discovery.
+	SignedAnswers bool
+	// JWKSURL is the address of the issuer's keys, for SignedAnswers.
+	JWKSURL string
+	// JWKS is the issuer's key set as JSON, if it never changes, for SignedAnswers.
+	JWKS []byte
+
+	// CacheFor keeps an answer about an active token for so long, and no longer than until its exp. A token that is
+	// taken back at the server is then accepted here for as long. Zero asks every time; five minutes is the most.
+	CacheFor time.Duration
+	// Timeout is for how long a question may take. Zero means five seconds; a minute is the most.
+	Timeout time.Duration
+	// HTTPClient asks. It is copied and keeps its Transport; no redirect is followed. Nil means one of ours.
+	HTTPClient *http.Client
+	// InsecureAllowHTTP permits an Endpoint on http that is not on this machine.
+	InsecureAllowHTTP bool
+	// Log hears of keys that cannot be fetched. Nil means [slog.Default].
+	Log *slog.Logger
+	// Now is the clock. Nil means [time.Now].
+	Now func() time.Time
+
+	once    sync.Once
+	err     error
+	client  http.Client
+	keys    *keyset.Set
+	answers *cache.Cache[answer]
+	flight  singleflight.Group
+}
+
+// answer is what the server said of an active token.
+type answer struct {
+	token *Token
+	until time.Time
+}
+
+// Validate checks the settings. Its error names the field and what to put there. It asks nothing of the network. It
+// may be called more than once.
+func (i *Introspection) Validate() error {
+	i.once.Do(func() {
+		if i.err = i.settle(); i.err != nil {
+			i.err = fmt.Errorf("access.Introspection: %w", i.err)
+		}
+	})
+	return i.err
+}
+
+func (i *Introspection) settle() (err error) {
+	if i.Now == nil {
+		i.Now = time.Now
+	}
+	endpoint, err := url.Parse(i.Endpoint)
+	switch {
+	case err != nil || endpoint.Host == "" || endpoint.User != nil || endpoint.Fragment != "":
+		return fmt.Errorf("Endpoint is %q: give the address of introspection, such as %q", i.Endpoint, "https://login.example.com/introspect")
+	case endpoint.Scheme != "https" && (endpoint.Scheme != "http" || !i.InsecureAllowHTTP && !setting.Loopback(endpoint.Hostname())):
+		return fmt.Errorf("Endpoint is %q: tokens are sent there, so give an https address", i.Endpoint)
+	case i.Issuer == "":
+		return errors.New(`Issuer is empty: give the identifier of the authorization server, such as "https://login.example.com"`)
+	case i.Audience == "":
+		return errors.New(`Audience is empty: give the identifier of this resource server, such as "https://api.example.com"`)
+	case i.TokenLifetime < 0:
+		return fmt.Errorf("TokenLifetime is %v: give for how long tokens live, or zero to demand iat", i.TokenLifetime)
+	}
+	if err := i.settleClient(); err != nil {
+		return err
+	}
+	if err := setting.Between("Timeout", &i.Timeout, DefaultIntrospectionTimeout, time.Millisecond, time.Minute); err != nil {
+		return err
+	}
+	if err := setting.Between("CacheFor", &i.CacheFor, 0, 0, 5*time.Minute); err != nil {
+		return err
+	}
+	i.client = http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute}}
+	if i.HTTPClient != nil {
+		i.client = *i.HTTPClient
+	}
+	// Another address would get the token, and our credentials with it.
+	i.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	if i.CacheFor > 0 {
+		if i.answers, err = cache.New[answer](introspectionCacheEntries); err != nil {
+			return err
+		}
+	}
+	if i.SignedAnswers {
+		i.keys, err = keyset.New(keyset.Config{
+			Issuer: i.Issuer, JWKSURL: i.JWKSURL, Static: i.JWKS,
+			HTTPClient: i.HTTPClient, InsecureAllowHTTP: i.InsecureAllowHTTP, Now: i.Now, Log: i.Log,
+		})
+	}
+	return err
+}
+
+func (i *Introspection) settleClient() error {
+	switch {
+	case i.ClientID == "":
+		return errors.New("ClientID is empty: give this resource server's name at the authorization server")
+	case i.Key == nil && i.ClientSecret == "":
+		return errors.New("ClientSecret and Key are empty: give one of them; the endpoint answers nobody else (RFC 7662 §2.1)")
+	case i.Key != nil && (i.ClientSecret != "" || i.SecretInBody):
+		return errors.New("Key is set beside ClientSecret or SecretInBody: give one way to authenticate")
+	case i.Key == nil && (i.KeyAlgorithm != "" || i.KeyID != "" || i.KeyAudience != ""):
+		return errors.New("Key is nil beside KeyAlgorithm, KeyID or KeyAudience: give the key")
+	case i.Key == nil:
+		return nil
+	}
+	if i.KeyAudience == "" {
+		i.KeyAudience = i.Issuer
+	}
+	if _, err := i.assertion(); err != nil {
+		return fmt.Errorf("Key does not sign with KeyAlgorithm %q: %w", i.KeyAlgorithm, err)
+	}
+	return nil
+}
+
+// Close releases what Validate prepared. It may be called more than once.
+func (i *Introspection) Close() error {
+	i.once.Do(func() { i.err = errors.New("access.Introspection: closed before use") })
+	if i.answers != nil {
+		i.answers.Close()
+	}
+	if i.HTTPClient == nil {
+		i.client.CloseIdleConnections()
+	}
+	if i.keys != nil {
+		return i.keys.Close()
+	}
+	return nil
+}
+
+// IssuerURLs returns the identifier of the authorization server.
+func (i *Introspection) IssuerURLs() []string { return []string{i.Issuer} }
+
+// ValidateToken asks the authorization server about a token. Requests with one token at the same time share one
+// question. The errors are the causes of this package, [ErrTokenInactive] for what the server does not know, and
+// [ErrUnavailable] when it does not answer as it should; that our own credentials are refused there is among them.
+func (i *Introspection) ValidateToken(ctx context.Context, token string) (*Token, error) {
+	if err := i.Validate(); err != nil {
+		return nil, err
+	}
+	key := cacheKey(token)
+	if i.answers != nil {
+		if a, ok := i.answers.Get(key); ok && i.Now().Before(a.until) {
+			return a.token, nil
+		}
+	}
+	// Not in the context of this request: others wait for the answer too.
+	question := i.flight.DoChan(key, func() (any, error) {
+		alone, cancel := context.WithTimeout(context.WithoutCancel(ctx), i.Timeout)
+		defer cancel()
+		return i.ask(alone, key, token)
+	})
+	select {
+	case got := <-question:
+		t, _ := got.Val.(*Token)
+		return t, got.Err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(ctx))
+	}
+}
+
+// ask asks, judges the answer and keeps it.
+func (i *Introspection) ask(ctx context.Context, key, token string) (*Token, error) {
+	body, err := i.post(ctx, token)
+	if err == nil && i.SignedAnswers {
+		body, err = i.open(ctx, body)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: introspection: %w", ErrUnavailable, err)
+	}
+	t, err := i.judge(body)
+	if err != nil {
+		return nil, err
+	}
+	if i.answers != nil {
+		until := i.Now().Add(i.CacheFor)
+		if t.Expiry.Before(until) {
+			until = t.Expiry
+		}
+		i.answers.Add(key, answer{t, until})
+	}
+	return t, nil
+}
+
+// judge reads an answer (RFC 7662 §2.2).
+func (i *Introspection) judge(body jsontext.Value) (*Token, error) {
+	var said struct {
+		Active *bool `json:"active"`
+	}
+	var claims claimSet
+	if err := errors.Join(jose.Object(body, &said), jose.Object(body, &claims)); err != nil {
+		return nil, fmt.Errorf("%w: introspection: %w", ErrUnavailable, err)
+	}
+	switch {
+	case said.Active == nil:
+		return nil, fmt.Errorf("%w: introspection: the answer has no active", ErrUnavailable)
+	case !*said.Active:
+		return nil, ErrTokenInactive
+	case claims.Issuer != "" && claims.Issuer != i.Issuer:
+		return nil, ErrTokenIssuer.With(i.Issuer, claims.Issuer)
+	case len(claims.Audience) == 0 && !i.AcceptNoAudience,
+		len(claims.Audience) > 0 && !slices.Contains(claims.Audience, i.Audience):
+		return nil, ErrTokenAudience.With(i.Audience, strings.Join(claims.Audience, " "))
+	}
+	t, err := claims.token(body)
+	if err != nil {
+		return nil, tokenCause(err)
+	}
+	t.Issuer = i.Issuer
+	if t.IssuedAt.IsZero() && t.NotBefore.IsZero() && i.TokenLifetime > 0 && !t.Expiry.IsZero() {
+		t.IssuedAt = t.Expiry.Add(-i.TokenLifetime)
+	}
+	return t, nil
+}
+
+const (
+	jsonType   = "application/json"
+	signedType = "application/token-introspection+jwt" // RFC 9701 §4
+)
+
+// post sends the question and returns the body of the answer.
+func (i *Introspection) post(ctx context.Context, token string) ([]byte, error) {
+	form := url.Values{"token": {token}, "token_type_hint": {"access_token"}}
+	if err := i.authenticate(form); err != nil {
+		return nil, err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, i.Endpoint, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	want := jsonType
+	if i.SignedAnswers {
+		want = signedType
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Accept", want)
+	if i.Key == nil && !i.SecretInBody {
+		r.SetBasicAuth(url.QueryEscape(i.ClientID), url.QueryEscape(i.ClientSecret)) // RFC 6749 §2.3.1
+	}
+	response, err := i.client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode == http.StatusUnauthorized {
+		return nil, fmt.Errorf("%s refuses our credentials, those of client %q", i.Endpoint, i.ClientID)
+	}
+	if got, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type")); response.StatusCode != http.StatusOK || got != want {
+		return nil, fmt.Errorf("%s answers %s with %q, want 200 with %q", i.Endpoint, response.Status, got, want)
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxIntrospectionAnswer+1))
+	if err == nil && len(body) > maxIntrospectionAnswer {
+		err = fmt.Errorf("%s answers with more than %d octets", i.Endpoint, maxIntrospectionAnswer)
+	}
+	return body, err
+}

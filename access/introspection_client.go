@@ -1,0 +1,120 @@
+package access
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/lestrrat-go/jwx/v2/jwa"
+	"github.com/lestrrat-go/jwx/v2/jws"
+
+	"github.com/senderlock/senderlock/internal/jose"
+)
+
+// assertionLife is for how long an assertion of ours is good; it is used at once.
+const assertionLife = time.Minute
+
+// authenticate adds what goes into the body of a question to say who asks.
+func (i *Introspection) authenticate(form url.Values) error {
+	switch {
+	case i.Key != nil:
+		assertion, err := i.assertion()
+		if err != nil {
+			return err
+		}
+		form.Set("client_id", i.ClientID)
+		form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+		form.Set("client_assertion", assertion)
+	case i.SecretInBody:
+		form.Set("client_id", i.ClientID)
+		form.Set("client_secret", i.ClientSecret)
+	}
+	return nil
+}
+
+// assertion makes a JWT that authenticates this resource server once (RFC 7523 §3).
+func (i *Introspection) assertion() (string, error) {
+	if !slices.Contains(jose.Algorithms(), i.KeyAlgorithm) {
+		return "", fmt.Errorf("take one of %q", jose.Algorithms())
+	}
+	now := i.Now()
+	claims, err := json.Marshal(map[string]any{
+		"iss": i.ClientID, "sub": i.ClientID, "aud": i.KeyAudience, "jti": rand.Text(),
+		"iat": now.Unix(), "exp": now.Add(assertionLife).Unix(),
+	})
+	if err != nil {
+		return "", err
+	}
+	header := jws.NewHeaders()
+	if i.KeyID != "" {
+		if err := header.Set(jws.KeyIDKey, i.KeyID); err != nil {
+			return "", err
+		}
+	}
+	alg := jwa.SignatureAlgorithm(i.KeyAlgorithm)
+	if alg == "Ed25519" { // one algorithm of two names, of which jwx knows the other
+		alg = jwa.EdDSA
+	}
+	signed, err := jws.Sign(claims, jws.WithKey(alg, i.Key, jws.WithProtectedHeaders(header)))
+	return string(signed), err
+}
+
+// open verifies a signed answer and returns what it says of the token (RFC 9701 §5).
+func (i *Introspection) open(ctx context.Context, body []byte) (jsontext.Value, error) {
+	compact, err := jose.Split(string(body))
+	if err != nil {
+		return nil, err
+	}
+	header, err := jose.ParseHeader(compact.Header)
+	if err != nil {
+		return nil, err
+	}
+	if header.Type != "token-introspection+jwt" {
+		return nil, jose.ErrType.With("token-introspection+jwt", header.Type)
+	}
+	keys, err := i.keys.Keys(ctx, header.KeyID, header.Algorithm)
+	if err != nil {
+		return nil, err
+	}
+	err = jose.ErrSignature
+	for _, key := range keys {
+		if err = key.Verify(header.Algorithm, compact); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	var claims struct {
+		Issuer   string         `json:"iss"`
+		Audience jose.Strings   `json:"aud"`
+		IssuedAt jsontext.Value `json:"iat"`
+		Answer   jsontext.Value `json:"token_introspection"`
+	}
+	if err := jose.DecodeObject(compact.Payload, &claims); err != nil {
+		return nil, err
+	}
+	switch {
+	case claims.Issuer != i.Issuer:
+		return nil, fmt.Errorf("the signed answer is from %q, not from %q", claims.Issuer, i.Issuer)
+	case !slices.Contains(claims.Audience, i.ClientID):
+		return nil, errors.New("the signed answer is for another client")
+	case claims.Answer == nil:
+		return nil, errors.New("the signed answer has no token_introspection")
+	}
+	issued, err := jose.NumericDate("iat", claims.IssuedAt)
+	if err != nil {
+		return nil, err
+	}
+	// An old answer may tell of a token that has been taken back since.
+	if off := i.Now().Sub(issued).Abs(); off > time.Minute {
+		return nil, fmt.Errorf("the signed answer was made at %s, %s from now", when(issued), off)
+	}
+	return claims.Answer, nil
+}

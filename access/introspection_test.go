@@ -1,0 +1,601 @@
+package access_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/internal/jose"
+	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/mtls"
+)
+
+// endpoint is an authorization server's introspection as a test wants it.
+type endpoint struct {
+	*httptest.Server
+	answer func(w http.ResponseWriter, r *http.Request)
+	asked  atomic.Int32
+	mu     sync.Mutex
+	last   *http.Request // its form has been read
+}
+
+// claims are a good answer, bound to poptest.ClientKey.
+func answerClaims(changes map[string]any) map[string]any {
+	claims := map[string]any{
+		"active": true, "iss": poptest.Issuer, "aud": poptest.Audience, "sub": "user-1", "client_id": "client-1", "scope": "accounts:read",
+		"iat": poptest.Now.Unix(), "exp": poptest.Now.Unix() + 300, "token_type": "DPoP", "jti": "t-1",
+		"cnf": map[string]any{"jkt": poptest.ClientKey().Thumbprint()},
+	}
+	for name, value := range changes {
+		if claims[name] = value; value == nil {
+			delete(claims, name)
+		}
+	}
+	return claims
+}
+
+func newEndpoint(t testing.TB, changes map[string]any) *endpoint {
+	t.Helper()
+	body, err := json.Marshal(answerClaims(changes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &endpoint{answer: func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(body)
+	}}
+	e.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		e.asked.Add(1)
+		_ = r.ParseForm()
+		e.mu.Lock()
+		e.last = r
+		e.mu.Unlock()
+		e.answer(w, r)
+	}))
+	t.Cleanup(e.Close)
+	return e
+}
+
+// introspecting is a guard that asks the endpoint.
+func introspecting(t testing.TB, e *endpoint, changes ...func(*access.Introspection)) *setup {
+	return newGuard(t, func(s *setup) {
+		i := &access.Introspection{
+			Endpoint: e.URL + "/introspect", Issuer: poptest.Issuer, Audience: poptest.Audience,
+			ClientID: "api one", ClientSecret: "s:cret", Now: s.clock.Now,
+		}
+		for _, change := range changes {
+			change(i)
+		}
+		t.Cleanup(func() {
+			if err := i.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		s.Tokens, s.Certificates = i, mtls.FromTLS
+	})
+}
+
+func TestIntrospection(t *testing.T) {
+	own := poptest.SelfSigned(t, "client")
+	thief := poptest.Keyed("ES256", "thief")
+	x5t := map[string]any{"x5t#S256": poptest.X5T(own.Leaf)}
+	invalid := func(reason string) refusal { return refusal{401, "invalid_token", reason} }
+	for name, test := range map[string]struct {
+		answer map[string]any
+		r      *http.Request
+		want   refusal // zero: accepted
+	}{
+		"RS-033 bound, by its owner":           {nil, owner("opaque"), refusal{}},
+		"RS-033 by another key":                {nil, get("DPoP opaque", poptest.Proof{Token: "opaque", Key: thief}.String()), invalid("key_mismatch")},
+		"RS-033 as bearer":                     {nil, get("Bearer opaque", ""), invalid("bound_token_as_bearer")},
+		"RS-034 called Bearer, by its owner":   {map[string]any{"token_type": "Bearer"}, owner("opaque"), refusal{}},
+		"RS-034 called Bearer, as bearer":      {map[string]any{"token_type": "Bearer"}, get("Bearer opaque", ""), invalid("bound_token_as_bearer")},
+		"RS-088 with its certificate":          {map[string]any{"cnf": x5t}, with(get("Bearer opaque", ""), own), refusal{}},
+		"RS-088 with another":                  {map[string]any{"cnf": x5t}, with(get("Bearer opaque", ""), poptest.SelfSigned(t, "x")), invalid("certificate_mismatch")},
+		"RS-088 with none":                     {map[string]any{"cnf": x5t}, get("Bearer opaque", ""), invalid("certificate_missing")},
+		"no iss":                               {map[string]any{"iss": nil}, owner("opaque"), refusal{}},
+		"a JWT that only its issuer may judge": {nil, owner(bound()), refusal{}},
+		"inactive":                             {map[string]any{"active": false}, owner("opaque"), invalid("token_inactive")},
+		"unbound":                              {map[string]any{"cnf": nil}, get("Bearer opaque", ""), invalid("token_unbound")},
+		"another issuer":                       {map[string]any{"iss": "https://evil.example.com"}, owner("opaque"), invalid("token_issuer_unknown")},
+		"another audience":                     {map[string]any{"aud": []string{"x"}}, owner("opaque"), invalid("token_audience_wrong")},
+		"no audience":                          {map[string]any{"aud": nil}, owner("opaque"), invalid("token_audience_wrong")},
+		"expired":                              {map[string]any{"exp": poptest.Now.Unix() - 60}, owner("opaque"), invalid("token_expired")},
+		"no exp":                               {map[string]any{"exp": nil}, owner("opaque"), invalid("token_claim_missing")},
+		"no iat":                               {map[string]any{"iat": nil}, owner("opaque"), invalid("token_claim_missing")},
+		"lives too long":                       {map[string]any{"exp": poptest.Now.Unix() + 3600}, owner("opaque"), invalid("token_lifetime_too_long")},
+		"cnf that is not understood":           {map[string]any{"cnf": map[string]any{"kid": "x"}}, owner("opaque"), invalid("token_cnf_not_understood")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			grant, err := introspecting(t, newEndpoint(t, test.answer)).Check(test.r)
+			if test.want != (refusal{}) {
+				expect(t, err, test.want)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var all struct {
+				Active bool `json:"active"`
+			}
+			if err := grant.Claims(&all); err != nil || !all.Active || grant.Issuer != poptest.Issuer || grant.Subject != "user-1" || !grant.HasScopes("accounts:read") {
+				t.Errorf("%+v, %v", grant.Token, err)
+			}
+		})
+	}
+}
+
+func TestIntrospectionSettingsThatAccept(t *testing.T) {
+	s := introspecting(t, newEndpoint(t, map[string]any{"aud": nil}), func(i *access.Introspection) { i.AcceptNoAudience = true })
+	if _, err := s.Check(owner("opaque")); err != nil {
+		t.Errorf("without aud: %v", err)
+	}
+	s = introspecting(t, newEndpoint(t, map[string]any{"aud": "x"}), func(i *access.Introspection) { i.AcceptNoAudience = true })
+	_, err := s.Check(owner("opaque"))
+	expect(t, err, refusal{401, "invalid_token", "token_audience_wrong"})
+
+	lifetime := func(d time.Duration) func(*access.Introspection) {
+		return func(i *access.Introspection) { i.TokenLifetime = d }
+	}
+	s = introspecting(t, newEndpoint(t, map[string]any{"iat": nil}), lifetime(10*time.Minute))
+	if grant, err := s.Check(owner("opaque")); err != nil || !grant.IssuedAt.Equal(poptest.Now.Add(-5*time.Minute)) {
+		t.Errorf("without iat: %v", err)
+	}
+	s = introspecting(t, newEndpoint(t, map[string]any{"iat": nil}), lifetime(time.Hour))
+	_, err = s.Check(owner("opaque"))
+	expect(t, err, refusal{401, "invalid_token", "token_lifetime_too_long"})
+}
+
+// RS-150: a login is judged the same way, whichever way the token came.
+func TestStepUpForBothKindsOfToken(t *testing.T) {
+	claims := map[string]any{"acr": "silver", "auth_time": poptest.Now.Unix() - 60}
+	opaque := introspecting(t, newEndpoint(t, claims))
+	jwt := newGuard(t)
+	for name, q := range map[string]access.Requirement{
+		"":               {MaxAuthAge: time.Minute, ACRValues: []string{"gold", "silver"}},
+		"login_too_weak": {ACRValues: []string{"gold"}},
+		"login_too_old":  {MaxAuthAge: 40 * time.Second},
+	} {
+		for kind, ask := range map[string]func() (*access.Guard, *access.Grant, error){
+			"opaque": func() (*access.Guard, *access.Grant, error) {
+				g, err := opaque.Check(owner("opaque"))
+				return &opaque.Guard, g, err
+			},
+			"JWT": func() (*access.Guard, *access.Grant, error) {
+				g, err := jwt.Check(owner(bound(claim("acr", "silver"), claim("auth_time", poptest.Now.Unix()-60))))
+				return &jwt.Guard, g, err
+			},
+		} {
+			guard, grant, err := ask()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := guard.Allow(grant, q); access.Reason(err) != name {
+				t.Errorf("%s: %v, want %q", kind, err, name)
+			}
+		}
+	}
+}
+
+// RS-035 and RFC 7662 §2.1: what is sent, and what is not.
+func TestIntrospectionRequest(t *testing.T) {
+	key := poptest.Keyed("ES256", "resource server")
+	for name, test := range map[string]struct {
+		change func(*access.Introspection)
+		check  func(*testing.T, *http.Request)
+	}{
+		"basic": {func(*access.Introspection) {}, func(t *testing.T, r *http.Request) {
+			if id, secret, _ := r.BasicAuth(); id != "api+one" || secret != "s%3Acret" || r.PostForm.Has("client_id") {
+				t.Errorf("credentials %q %q", id, secret)
+			}
+		}},
+		"post": {func(i *access.Introspection) { i.SecretInBody = true }, func(t *testing.T, r *http.Request) {
+			if r.Header.Get("Authorization") != "" || r.PostForm.Get("client_id") != "api one" || r.PostForm.Get("client_secret") != "s:cret" {
+				t.Errorf("%v %v", r.Header, r.PostForm)
+			}
+		}},
+		"private_key_jwt": {func(i *access.Introspection) {
+			i.ClientSecret, i.Key, i.KeyAlgorithm, i.KeyID = "", key.Private, "ES256", "rs-1"
+		}, func(t *testing.T, r *http.Request) {
+			compact, err := jose.Split(r.PostForm.Get("client_assertion"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			jwk, err := json.Marshal(key.JWK())
+			if err != nil {
+				t.Fatal(err)
+			}
+			public, err := jose.ParseKey(jwk, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			header, err := jose.ParseHeader(compact.Header)
+			var c struct {
+				Iss, Sub, Aud, Jti string
+				Iat, Exp           int64
+			}
+			raw, err2 := jose.Decode(compact.Payload)
+			if err := errors.Join(err, err2, public.Verify("ES256", compact), json.Unmarshal(raw, &c)); err != nil {
+				t.Fatal(err)
+			}
+			if header.KeyID != "rs-1" || c.Iss != "api one" || c.Sub != "api one" || c.Aud != poptest.Issuer || len(c.Jti) < 20 || c.Exp-c.Iat != 60 {
+				t.Errorf("%+v %+v", header, c)
+			}
+			if r.PostForm.Get("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" || r.Header.Get("Authorization") != "" {
+				t.Errorf("%v %v", r.Header, r.PostForm)
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEndpoint(t, nil)
+			if _, err := introspecting(t, e, test.change).Check(owner("opaque")); err != nil {
+				t.Fatal(err)
+			}
+			if e.last.Method != "POST" || e.last.PostForm.Get("token") != "opaque" || e.last.Header.Get("DPoP") != "" || e.last.URL.RawQuery != "" {
+				t.Errorf("%s %v %v", e.last.Method, e.last.Header, e.last.PostForm)
+			}
+			test.check(t, e.last)
+		})
+	}
+}
+
+// RS-180: an endpoint that does not answer as it should is our own trouble, whatever it says.
+func TestIntrospectionTrouble(t *testing.T) {
+	answer := func(status int, kind, body string) func(http.ResponseWriter, *http.Request) {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", kind)
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, body)
+		}
+	}
+	for name, reply := range map[string]func(http.ResponseWriter, *http.Request){
+		"500":                       answer(500, "application/json", `{"active":true}`),
+		"our credentials are wrong": answer(401, "application/json", `{"error":"invalid_client"}`),
+		"HTML":                      answer(200, "text/html", "<p>"),
+		"not JSON":                  answer(200, "application/json", "active"),
+		"no active":                 answer(200, "application/json", `{}`),
+		"active null":               answer(200, "application/json", `{"active":null}`),
+		"active as text":            answer(200, "application/json", `{"active":"true"}`),
+		"active twice":              answer(200, "application/json", `{"active":false,"active":true}`),
+		"exp as text":               answer(200, "application/json", `{"active":true,"iss":1}`),
+		"too long":                  answer(200, "application/json", `{"active":false,"x":"`+strings.Repeat("x", 300_000)+`"}`),
+		"a redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		},
+		"no answer": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"cut off": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Content-Length", "100")
+			_, _ = io.WriteString(w, `{"active":true`)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEndpoint(t, nil)
+			e.answer = reply
+			_, err := introspecting(t, e, func(i *access.Introspection) { i.Timeout = 300 * time.Millisecond }).Check(owner("opaque-secret"))
+			refused := expect(t, err, refusal{503, "", "unavailable"})
+			if got := refused.Error(); strings.Contains(got, "opaque-secret") || strings.Contains(got, "s:cret") {
+				t.Errorf("a secret is in the log: %s", got)
+			}
+			if n := e.asked.Load(); n != 1 {
+				t.Errorf("asked %d times", n)
+			}
+		})
+	}
+	e := newEndpoint(t, nil)
+	e.Close()
+	_, err := introspecting(t, e).Check(owner("opaque"))
+	expect(t, err, refusal{503, "", "unavailable"})
+}
+
+func TestIntrospectionCache(t *testing.T) {
+	e := newEndpoint(t, nil)
+	s := introspecting(t, e, func(i *access.Introspection) { i.CacheFor = time.Minute })
+	call := func() error {
+		_, err := s.Check(get("DPoP opaque", poptest.Proof{Token: "opaque", IssuedAt: s.clock.Now()}.String()))
+		s.Tokens.(*access.Introspection).WaitForCache()
+		return err
+	}
+	for range 3 {
+		if err := call(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := e.asked.Load(); n != 1 {
+		t.Errorf("asked %d times within a minute", n)
+	}
+	s.clock.Advance(time.Minute)
+	if err := call(); err != nil || e.asked.Load() != 2 {
+		t.Errorf("after it: asked %d times, %v", e.asked.Load(), err)
+	}
+	s.clock.Set(poptest.Now.Add(270 * time.Second))
+	if err := call(); err != nil || e.asked.Load() != 3 {
+		t.Errorf("near its end: asked %d times, %v", e.asked.Load(), err)
+	}
+	s.clock.Set(poptest.Now.Add(301 * time.Second)) // within the leeway, and past what may be kept
+	if err := call(); err != nil || e.asked.Load() != 4 {
+		t.Errorf("past exp: asked %d times, %v", e.asked.Load(), err)
+	}
+
+	e = newEndpoint(t, nil) // off unless asked for
+	s = introspecting(t, e)
+	for range 2 {
+		if _, err := s.Check(owner("opaque")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := e.asked.Load(); n != 2 {
+		t.Errorf("asked %d times, want every time", n)
+	}
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
+
+// Requests with one token share a question, and one that gives up does not spoil it for the others.
+func TestIntrospectionMergesQuestions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		body, err := json.Marshal(answerClaims(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		release, asked := make(chan struct{}), 0
+		i := &access.Introspection{
+			Endpoint: "https://login.example.com/introspect", Issuer: poptest.Issuer, Audience: poptest.Audience, ClientID: "api", ClientSecret: "x",
+			Now: poptest.NewClock().Now,
+			HTTPClient: &http.Client{Transport: transport(func(*http.Request) (*http.Response, error) {
+				asked++
+				<-release
+				return &http.Response{
+					StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(body)),
+				}, nil
+			})},
+		}
+		impatient, cancel := context.WithCancel(t.Context())
+		gaveUp := make(chan error, 1)
+		go func() {
+			_, err := i.ValidateToken(impatient, "opaque")
+			gaveUp <- err
+		}()
+		synctest.Wait()
+		var wait sync.WaitGroup
+		for range 20 {
+			wait.Go(func() {
+				if token, err := i.ValidateToken(t.Context(), "opaque"); err != nil || token.Subject != "user-1" {
+					t.Errorf("a patient one: %v", err)
+				}
+			})
+		}
+		synctest.Wait()
+		cancel()
+		if err := <-gaveUp; !errors.Is(err, access.ErrUnavailable) || !errors.Is(err, context.Canceled) {
+			t.Errorf("the impatient one: %v", err)
+		}
+		close(release)
+		wait.Wait()
+		if asked != 1 {
+			t.Errorf("asked %d times", asked)
+		}
+	})
+}
+
+func TestSignedAnswers(t *testing.T) {
+	issuerKey := poptest.IssuerKey()
+	sign := func(key *poptest.Key, header, claims map[string]any) string {
+		h := map[string]any{"typ": "token-introspection+jwt", "alg": key.Alg, "kid": poptest.KeyID}
+		c := map[string]any{
+			"iss": poptest.Issuer, "aud": "api one", "iat": poptest.Now.Unix(), "token_introspection": answerClaims(nil),
+		}
+		for _, change := range []struct{ into, from map[string]any }{{h, header}, {c, claims}} {
+			for name, value := range change.from {
+				if change.into[name] = value; value == nil {
+					delete(change.into, name)
+				}
+			}
+		}
+		hj, err := json.Marshal(h)
+		cj, err2 := json.Marshal(c)
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatal(err)
+		}
+		return poptest.Compact(string(hj), string(cj), key)
+	}
+	signedType := "application/token-introspection+jwt"
+	for name, test := range map[string]struct {
+		kind, body string
+		want       refusal
+	}{
+		"good":              {signedType, sign(issuerKey, nil, nil), refusal{}},
+		"inactive":          {signedType, sign(issuerKey, nil, map[string]any{"token_introspection": map[string]any{"active": false}}), refusal{401, "invalid_token", "token_inactive"}},
+		"plain JSON":        {"application/json", `{"active":true}`, refusal{503, "", "unavailable"}},
+		"tampered":          {signedType, poptest.Tampered(sign(issuerKey, nil, nil)), refusal{503, "", "unavailable"}},
+		"by another key":    {signedType, sign(poptest.Keyed("ES256", "x"), nil, nil), refusal{503, "", "unavailable"}},
+		"an access token":   {signedType, sign(issuerKey, map[string]any{"typ": "at+jwt"}, nil), refusal{503, "", "unavailable"}},
+		"another issuer":    {signedType, sign(issuerKey, nil, map[string]any{"iss": "x"}), refusal{503, "", "unavailable"}},
+		"another client":    {signedType, sign(issuerKey, nil, map[string]any{"aud": "x"}), refusal{503, "", "unavailable"}},
+		"an old answer":     {signedType, sign(issuerKey, nil, map[string]any{"iat": poptest.Now.Unix() - 61}), refusal{503, "", "unavailable"}},
+		"no iat":            {signedType, sign(issuerKey, nil, map[string]any{"iat": nil}), refusal{503, "", "unavailable"}},
+		"nothing in it":     {signedType, sign(issuerKey, nil, map[string]any{"token_introspection": nil}), refusal{503, "", "unavailable"}},
+		"unknown key":       {signedType, sign(issuerKey, map[string]any{"kid": "x"}, nil), refusal{503, "", "unavailable"}},
+		"crit":              {signedType, sign(issuerKey, map[string]any{"crit": []string{"x"}}, nil), refusal{503, "", "unavailable"}},
+		"not a JWT":         {signedType, "x", refusal{503, "", "unavailable"}},
+		"a broken claimset": {signedType, poptest.Compact(`{"typ":"token-introspection+jwt","alg":"ES256","kid":"k1"}`, "[]", issuerKey), refusal{503, "", "unavailable"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEndpoint(t, nil)
+			e.answer = func(w http.ResponseWriter, r *http.Request) {
+				if got := r.Header.Get("Accept"); got != signedType {
+					t.Errorf("Accept %q", got)
+				}
+				w.Header().Set("Content-Type", test.kind)
+				_, _ = io.WriteString(w, test.body)
+			}
+			s := introspecting(t, e, func(i *access.Introspection) {
+				i.SignedAnswers, i.JWKS = true, poptest.JWKS(map[string]*poptest.Key{poptest.KeyID: issuerKey})
+			})
+			_, err := s.Check(owner("opaque"))
+			if test.want == (refusal{}) {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			expect(t, err, test.want)
+		})
+	}
+}
+
+// JWTs and opaque tokens at one API, each judged by whom it concerns.
+func TestByForm(t *testing.T) {
+	e := newEndpoint(t, map[string]any{"iss": "https://opaque.example.com", "sub": "opaque user"})
+	s := introspecting(t, e, func(i *access.Introspection) { i.Issuer = "https://opaque.example.com" })
+	both := newGuard(t, func(b *setup) { b.Tokens = access.ByForm{JWT: b.jwt, Opaque: s.Tokens} })
+	for name, test := range map[string]struct {
+		token, subject string
+		asked          int32
+	}{
+		"a JWT of an issuer that is known":   {bound(), "user-1", 0},
+		"an opaque token":                    {"opaque", "opaque user", 1},
+		"a JWT of the introspected issuer":   {bound(claim("iss", "https://opaque.example.com")), "opaque user", 2},
+		"three parts that are no JWT at all": {"a.b.c", "opaque user", 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := e.asked.Load()
+			grant, err := both.Check(owner(test.token))
+			if err != nil || grant.Subject != test.subject || (e.asked.Load() > before) != (test.asked > 0) {
+				t.Errorf("%v, %v", grant, err)
+			}
+		})
+	}
+	_, err := both.Check(owner(poptest.Tampered(bound())))
+	expect(t, err, refusal{401, "invalid_token", "token_signature_invalid"})
+	if got := fmt.Sprint(both.Tokens.(access.ByForm).IssuerURLs()); got != "["+poptest.Issuer+" https://opaque.example.com]" {
+		t.Errorf("issuers %s", got)
+	}
+	if err := (access.ByForm{}).Validate(); err == nil {
+		t.Error("nothing at all was accepted")
+	}
+}
+
+// An application's own tokens: random strings of which it keeps only hashes.
+func TestOwnTableOfTokens(t *testing.T) {
+	table := map[[sha256.Size]byte]*access.Token{
+		sha256.Sum256([]byte("4b1d-random")): {
+			Issuer: "https://api.example.com", Subject: "user-7", IssuedAt: poptest.Now, Expiry: poptest.Now.Add(time.Minute),
+			Confirmation: access.Confirmation{JKT: poptest.ClientKey().Thumbprint()},
+		},
+	}
+	lookup := validator(func(_ context.Context, token string) (*access.Token, error) {
+		if t := table[sha256.Sum256([]byte(token))]; t != nil {
+			return t, nil
+		}
+		return nil, access.ErrTokenInactive
+	})
+	s := newGuard(t, func(s *setup) { s.Tokens = access.ByForm{JWT: s.jwt, Opaque: lookup} })
+	for token, subject := range map[string]string{"4b1d-random": "user-7", bound(): "user-1"} {
+		if grant, err := s.Check(owner(token)); err != nil || grant.Subject != subject {
+			t.Errorf("%v, %v", grant, err)
+		}
+	}
+	_, err := s.Check(owner("4b1d-guess"))
+	expect(t, err, refusal{401, "invalid_token", "token_inactive"})
+}
+
+func TestIntrospectionSettings(t *testing.T) {
+	key := poptest.Keyed("ES256", "resource server")
+	for want, change := range map[string]func(*access.Introspection){
+		`Endpoint is ""`:                  func(i *access.Introspection) { i.Endpoint = "" },
+		`Endpoint is "http://a.example"`:  func(i *access.Introspection) { i.Endpoint = "http://a.example" },
+		`Endpoint is "ftp://a.example"`:   func(i *access.Introspection) { i.Endpoint, i.InsecureAllowHTTP = "ftp://a.example", true },
+		`Endpoint is "https://u@a.exampl`: func(i *access.Introspection) { i.Endpoint = "https://u@a.example" },
+		"Issuer is empty":                 func(i *access.Introspection) { i.Issuer = "" },
+		"Audience is empty":               func(i *access.Introspection) { i.Audience = "" },
+		"ClientID is empty":               func(i *access.Introspection) { i.ClientID = "" },
+		"ClientSecret and Key are empty":  func(i *access.Introspection) { i.ClientSecret = "" },
+		"Key is set beside ClientSecret":  func(i *access.Introspection) { i.Key, i.KeyAlgorithm = key.Private, "ES256" },
+		"Key is nil beside KeyAlgorithm":  func(i *access.Introspection) { i.KeyID = "x" },
+		`with KeyAlgorithm "RS256"`:       func(i *access.Introspection) { i.ClientSecret, i.Key, i.KeyAlgorithm = "", key.Private, "RS256" },
+		`with KeyAlgorithm ""`:            func(i *access.Introspection) { i.ClientSecret, i.Key = "", key.Private },
+		"TokenLifetime is -1ns":           func(i *access.Introspection) { i.TokenLifetime = -1 },
+		"CacheFor is 1h0m0s":              func(i *access.Introspection) { i.CacheFor = time.Hour },
+		"Timeout is -1ns":                 func(i *access.Introspection) { i.Timeout = -1 },
+		"not a JWK set":                   func(i *access.Introspection) { i.SignedAnswers, i.JWKS = true, []byte("{") },
+	} {
+		t.Run(want, func(t *testing.T) {
+			i := &access.Introspection{
+				Endpoint: "https://login.example.com/introspect", Issuer: poptest.Issuer, Audience: poptest.Audience, ClientID: "api", ClientSecret: "x",
+			}
+			change(i)
+			err := i.Validate()
+			if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "access.Introspection: ") {
+				t.Fatalf("got %v, want %q in it", err, want)
+			}
+			if _, again := i.ValidateToken(t.Context(), "x"); !errors.Is(again, err) {
+				t.Errorf("the first token: %v", again)
+			}
+		})
+	}
+}
+
+func FuzzIntrospectionAnswer(f *testing.F) {
+	body, err := json.Marshal(answerClaims(nil))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(body))
+	f.Add(string(poptest.Vectors().RFC9449.Introspection))
+	f.Add(`{"active":false}`)
+	i := &access.Introspection{
+		Endpoint: "https://login.example.com/introspect", Issuer: poptest.Issuer, Audience: poptest.Audience, ClientID: "api", ClientSecret: "x",
+		Now: func() time.Time { return poptest.Now },
+	}
+	if err := i.Validate(); err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		token, err := i.Judge([]byte(body))
+		if err != nil {
+			return
+		}
+		var said struct {
+			Active bool
+			Iss    string
+		}
+		if json.Unmarshal([]byte(body), &said) != nil || !said.Active || token.Issuer != poptest.Issuer {
+			t.Errorf("accepted %q", body)
+		}
+	})
+}
+
+func BenchmarkIntrospectionCached(b *testing.B) {
+	e := newEndpoint(b, nil)
+	i := introspecting(b, e, func(i *access.Introspection) { i.CacheFor = time.Minute }).Tokens.(*access.Introspection)
+	if _, err := i.ValidateToken(b.Context(), "opaque"); err != nil {
+		b.Fatal(err)
+	}
+	i.WaitForCache()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := i.ValidateToken(b.Context(), "opaque"); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if n := e.asked.Load(); n != 1 {
+		b.Fatalf("asked %d times", n)
+	}
+	poptest.ReportRatio(b)
+}
