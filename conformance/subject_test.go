@@ -71,6 +71,12 @@ func (s *subject) build(t testing.TB, d defects) {
 	t.Helper()
 	auth := func(changes ...func(*echoauth.Config)) *echoauth.Auth {
 		c := s.config
+		opaque := &access.Introspection{
+			Endpoint: s.issuer.URL() + "/introspect", Issuer: s.issuer.URL(), Audience: c.Issuers[0].Audience,
+			ClientID: "resource-server", ClientSecret: "secret", Now: c.Now, Log: c.Log,
+		}
+		t.Cleanup(func() { _ = opaque.Close() })
+		c.Tokens = opaque
 		for _, change := range changes {
 			change(&c)
 		}
@@ -124,7 +130,7 @@ func (s *subject) build(t testing.TB, d defects) {
 // options ask everything that the subject claims.
 func (s *subject) options() conformance.Options {
 	return conformance.Options{
-		Issuer: s.issuer, Profile: conformance.Strict, Lacks: []string{"introspection"},
+		Issuer: s.issuer, Profile: conformance.Strict,
 		Endpoints: map[string]string{
 			"nonce": "/nonce", "scope": "/scope", "fresh": "/fresh", "strong": "/strong",
 			"bearer": "/bearer", "mtls": "/mtls", "proxied": "/proxied",

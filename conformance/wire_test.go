@@ -102,6 +102,7 @@ func TestReports(t *testing.T) {
 		})
 	}})
 	o := s.options()
+	o.Lacks = []string{"introspection"}
 	o.Groups, o.Profile = []string{"challenge", "ath", "introspection"}, conformance.Base
 	var progress bytes.Buffer
 	o.Progress = &progress
