@@ -124,6 +124,9 @@ var checks = map[string]func(*runner, *response, *recipe.Sent) error{
 	"fast": func(_ *runner, p *response, _ *recipe.Sent) error {
 		return want(p.took < 2*time.Second, "the answer took %v", p.took.Round(time.Millisecond))
 	},
+	"certificate-request": func(_ *runner, p *response, _ *recipe.Sent) error {
+		return want(p.asked, "the handshake does not ask for a client certificate")
+	},
 	"unproven-introspection": func(r *runner, _ *response, _ *recipe.Sent) error {
 		asked, proofs := r.options.Issuer.introspections()
 		if asked == 0 {

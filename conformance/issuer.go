@@ -32,6 +32,7 @@ type Issuer struct {
 	opaque map[string]string
 	proofs int // DPoP fields that came to introspection
 	asked  int
+	outage string
 }
 
 // NewIssuer starts an issuer at an address such as "127.0.0.1:9700"; port 0 takes a free one. identifier is the URL
@@ -97,6 +98,13 @@ func (i *Issuer) introspections() (asked, proofs int) {
 	return i.asked, i.proofs
 }
 
+// fail brings an outage about, or ends it.
+func (i *Issuer) fail(outage string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.outage = outage
+}
+
 func (i *Issuer) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, map[string]any{
 		"issuer": i.url, "jwks_uri": i.url + "/jwks", "introspection_endpoint": i.url + "/introspect",
@@ -121,6 +129,14 @@ func (i *Issuer) serveIntrospection(w http.ResponseWriter, r *http.Request) {
 	defer i.mu.Unlock()
 	i.asked++
 	i.proofs += len(r.Header["Dpop"])
+	switch i.outage {
+	case "introspection":
+		http.Error(w, "down on purpose", http.StatusServiceUnavailable)
+		return
+	case "introspection-garbage":
+		_, _ = w.Write([]byte("<html>"))
+		return
+	}
 	var claims map[string]any
 	if text, ok := i.opaque[r.PostFormValue("token")]; ok && json.Unmarshal([]byte(text), &claims) == nil {
 		if _, said := claims["active"]; !said {

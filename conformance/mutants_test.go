@@ -124,6 +124,8 @@ var mutants = []planted{
 	{name: "browsers may not read the challenge", finds: "challenge-expose"},
 	{name: "the scope is not named", finds: "scope-named"},
 	{name: "every refusal is invalid_request", finds: "challenge-bad-code"},
+	{name: "introspection's active is not looked at", finds: "introspection-inactive"},
+	{name: "introspection's aud is not looked at", finds: "introspection-aud"},
 	{name: "lifetimes of ten minutes are too long", finds: "token-lifetime-14"},
 }
 
@@ -324,6 +326,8 @@ var edits = []edit{
 	}
 	e.challenges = g.challenges(used, e)
 	return e`},
+	{"access/introspection.go", `case !*said.Active:`, `case !*said.Active && !on("introspection's active is not looked at"):`},
+	{"access/introspection.go", `len(claims.Audience) > 0 && !slices.Contains(`, `len(claims.Audience) > 0 && !on("introspection's aud is not looked at") && !slices.Contains(`},
 	{"access/challenge.go", `if c.scheme == schemeDPoP {`, `if c.scheme == schemeDPoP && !on("challenges have no algs") {`},
 	{"access/challenge.go", `if c.scheme == used {`, `if c.scheme == used || on("the error stands on every challenge") {`},
 	{"access/challenge.go", `if e.Scope != "" {`, `if e.Scope != "" && !on("the scope is not named") {`},

@@ -78,7 +78,7 @@ type Options struct {
 }
 
 // endpointNames are the resources beside the main one.
-var endpointNames = []string{"nonce", "scope", "fresh", "strong", "bearer", "mtls", "proxied"}
+var endpointNames = []string{"nonce", "scope", "fresh", "strong", "bearer", "mtls", "proxied", "certproxy"}
 
 func (o *Options) settle(inProcess bool) error {
 	if inProcess {

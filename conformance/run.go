@@ -14,6 +14,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -61,7 +63,7 @@ func runHandler(ctx context.Context, handler http.Handler, options Options) (*Re
 	if path, ok := options.Endpoints["mtls"]; ok {
 		secure := httptest.NewUnstartedServer(handler)
 		secure.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
-		secure.Config.ErrorLog = nil
+		secure.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that must fail
 		secure.StartTLS()
 		defer secure.Close()
 		options.Endpoints["mtls"], options.InsecureTLS = secure.URL+path, true
@@ -298,6 +300,10 @@ func (r *runner) step(
 	if r.options.Effects != nil {
 		before = r.options.Effects()
 	}
+	if s.Outage != "" {
+		r.options.Issuer.fail(s.Outage)
+		defer r.options.Issuer.fail("")
+	}
 	answers := r.exchange(ctx, target.URL, sent, max(1, s.Copies))
 	first := answers[0]
 	for _, answer := range answers {
@@ -359,6 +365,12 @@ func (r *runner) pass(ctx context.Context, d time.Duration) error {
 
 // judge compares an answer with what is wanted.
 func (r *runner) judge(want *vectors.Answer, got *response, sent *recipe.Sent) []string {
+	if want.Closed {
+		if got.err == nil {
+			return []string{fmt.Sprintf("answered with %d, although the connection must not come about", got.status)}
+		}
+		return nil
+	}
 	if got.err != nil {
 		return []string{got.err.Error()}
 	}

@@ -3,6 +3,7 @@ package conformance_test
 import (
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -121,6 +122,13 @@ func (s *subject) build(t testing.TB, d defects) {
 	handle("/bearer", auth(func(c *echoauth.Config) { c.InsecureAllowBearer = true }), access.Requirement{})
 	handle("/mtls", auth(func(c *echoauth.Config) { c.Certificates = mtls.FromTLS }), access.Requirement{})
 	handle("/proxied", auth(func(c *echoauth.Config) { c.TrustedProxies = []string{"127.0.0.0/8"} }), access.Requirement{})
+	handle("/certproxy", auth(func(c *echoauth.Config) {
+		var err error
+		c.Certificates, err = mtls.FromProxy(mtls.Proxy{Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}), access.Requirement{})
 	s.Handler = e
 	if d.handler != nil {
 		s.Handler = d.handler(e)
@@ -133,7 +141,7 @@ func (s *subject) options() conformance.Options {
 		Issuer: s.issuer, Profile: conformance.Strict,
 		Endpoints: map[string]string{
 			"nonce": "/nonce", "scope": "/scope", "fresh": "/fresh", "strong": "/strong",
-			"bearer": "/bearer", "mtls": "/mtls", "proxied": "/proxied",
+			"bearer": "/bearer", "mtls": "/mtls", "proxied": "/proxied", "certproxy": "/certproxy",
 		},
 		Now: s.clock.Now, Advance: s.clock.Advance, Effects: s.runs.Load, WarmUp: -1,
 	}

@@ -25,6 +25,7 @@ type response struct {
 	took       time.Duration
 	challenges []challenge
 	malformed  error // of WWW-Authenticate
+	asked      bool  // the server asked for a client certificate
 	err        error // no answer came
 }
 
@@ -46,22 +47,32 @@ func bytesOf(s *recipe.Sent) string {
 }
 
 // dial opens a connection to the server of an endpoint.
-func (r *runner) dial(ctx context.Context, target *url.URL, certificate string) (net.Conn, error) {
+func (r *runner) dial(ctx context.Context, target *url.URL, s *recipe.Sent) (conn net.Conn, asked bool, err error) {
 	address := target.Host
 	if target.Port() == "" {
 		address = net.JoinHostPort(target.Hostname(), map[string]string{"http": "80", "https": "443"}[target.Scheme])
 	}
 	if target.Scheme != "https" {
-		return new(net.Dialer).DialContext(ctx, "tcp", address)
+		conn, err = new(net.Dialer).DialContext(ctx, "tcp", address)
+		return conn, false, err
 	}
-	config := &tls.Config{RootCAs: r.options.RootCAs, InsecureSkipVerify: r.options.InsecureTLS} //nolint:gosec // on request
-	if certificate != "" {
-		c := r.world.Certificates[certificate]
+	config := &tls.Config{
+		RootCAs: r.options.RootCAs, InsecureSkipVerify: r.options.InsecureTLS, //nolint:gosec // on request
 		// Whatever authorities the server names: the binding is what is tested.
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c, nil }
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			asked = true
+			c := r.world.Certificates[s.Certificate]
+			return &c, nil
+		},
 	}
-	return (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", address)
+	if s.TLS != "" {
+		config.MinVersion, config.MaxVersion = tls.VersionTLS10, versions[s.TLS]
+	}
+	conn, err = (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", address)
+	return conn, asked, err
 }
+
+var versions = map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
 
 // exchange sends the request on as many connections as there are copies, all at the same instant, and reads the
 // answers.
@@ -88,7 +99,7 @@ func (r *runner) exchange(ctx context.Context, target *url.URL, s *recipe.Sent, 
 func (r *runner) one(
 	ctx context.Context, target *url.URL, s *recipe.Sent, text string, ready func(), release <-chan struct{},
 ) *response {
-	conn, err := r.dial(ctx, target, s.Certificate)
+	conn, asked, err := r.dial(ctx, target, s)
 	if err != nil {
 		ready()
 		return &response{err: err}
@@ -113,7 +124,7 @@ func (r *runner) one(
 	}
 	body, _ := io.ReadAll(io.LimitReader(answer.Body, maxBody))
 	_ = answer.Body.Close()
-	out := &response{status: answer.StatusCode, header: answer.Header, body: string(body), took: time.Since(begin)}
+	out := &response{status: answer.StatusCode, header: answer.Header, body: string(body), took: time.Since(begin), asked: asked}
 	out.challenges, out.malformed = parseChallenges(answer.Header["Www-Authenticate"])
 	return out
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -26,6 +27,7 @@ func onTheWire(t *testing.T, changes ...func(*echoauth.Config)) (*subject, confo
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.ServeHTTP(w, r) })
 	plain, secure := httptest.NewUnstartedServer(handler), httptest.NewUnstartedServer(handler)
 	secure.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that must fail
 	main := "http://" + plain.Listener.Addr().String()
 	s.config.Origins = []string{main, "https://" + secure.Listener.Addr().String()}
 	for i := range s.config.Issuers {

@@ -39,6 +39,7 @@ type Case struct {
 type Step struct {
 	Wait   int     `json:"wait,omitempty"`   // seconds that pass before the step
 	Copies int     `json:"copies,omitempty"` // that many connections send the request at the same instant
+	Outage string  `json:"outage,omitempty"` // of the suite's issuer: "introspection" answers 503, "introspection-garbage" no JSON
 	Again  bool    `json:"again,omitempty"`  // token and proof of the step before, octet for octet
 	Send   Request `json:"send"`
 	Strict Answer  `json:"strict"`
@@ -67,6 +68,7 @@ type Request struct {
 	Headers       []Header `json:"headers,omitempty"`       // further fields, in this order
 	Body          string   `json:"body,omitempty"`
 	Certificate   string   `json:"certificate,omitempty"` // the client certificate of the connection
+	TLS           string   `json:"tls,omitempty"`         // the newest version that the client offers: "1.0" to "1.3"
 	Token         *Token   `json:"token,omitempty"`
 	Proof         *Proof   `json:"proof,omitempty"`
 }
@@ -83,11 +85,12 @@ type Members map[string]json.RawMessage
 
 // Token is the recipe of an access token.
 type Token struct {
-	Opaque      bool     `json:"opaque,omitempty"`      // a random text; its claims are what introspection says
-	Issuer      string   `json:"issuer,omitempty"`      // "down": keys cannot be had; "rogue": not trusted
-	Key         string   `json:"key,omitempty"`         // signs in place of the issuer's key
-	Alg         string   `json:"alg,omitempty"`         // in place of the key's algorithm
-	Bind        string   `json:"bind,omitempty"`        // the key in cnf.jkt; empty: "client"; "-": none
+	Opaque bool   `json:"opaque,omitempty"` // a random text; its claims are what introspection says
+	Issuer string `json:"issuer,omitempty"` // "down": keys cannot be had; "rogue": not trusted
+	Key    string `json:"key,omitempty"`    // signs in place of the issuer's key
+	Alg    string `json:"alg,omitempty"`    // in place of the key's algorithm
+	// Bind is the key in cnf.jkt; empty: "client"; "-": none; "=": the jwk of the proof as it is sent.
+	Bind        string   `json:"bind,omitempty"`
 	Certificate string   `json:"certificate,omitempty"` // the certificate in cnf.x5t#S256
 	Header      Members  `json:"header,omitempty"`
 	Claims      Members  `json:"claims,omitempty"`
@@ -117,6 +120,7 @@ type Proof struct {
 type Answer struct {
 	Accept bool     `json:"accept,omitempty"` // a status from 200 to 299
 	Exact  int      `json:"exact,omitempty"`  // with copies: how many of them are accepted, no more and no fewer
+	Closed bool     `json:"closed,omitempty"` // no connection comes about
 	Status []int    `json:"status,omitempty"` // any of these; empty and no Accept: anything below 500
 	Error  []string `json:"error,omitempty"`  // any of these codes; empty: not looked at
 	Checks []string `json:"checks,omitempty"` // further properties, by name

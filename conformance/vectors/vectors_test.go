@@ -61,7 +61,7 @@ func TestCasesAreComplete(t *testing.T) {
 		seen[c.ID] = true
 		for n, s := range c.Steps {
 			for profile, a := range map[string]vectors.Answer{"strict": s.Strict, "base": s.Base} {
-				if !a.Accept && len(a.Status) == 0 {
+				if !a.Accept && !a.Closed && len(a.Status) == 0 {
 					t.Errorf("%s step %d: %s wants nothing", c.ID, n+1, profile)
 				}
 				if a.Accept && (len(a.Status) > 0 || len(a.Error) > 0) {

@@ -89,7 +89,8 @@ func define(o *conformance.Options, s *settings, errs io.Writer) *flag.FlagSet {
 		"nonce": "a resource that demands a nonce", "scope": "one that needs the scope conformance:write",
 		"fresh": "one that needs a login of the last five minutes", "strong": "one that needs the acr urn:conformance:strong",
 		"bearer": "one that also takes unbound bearer tokens", "mtls": "one whose TLS asks for client certificates",
-		"proxied": "one that takes this machine for a trusted proxy",
+		"certproxy": "one that takes this machine for a proxy that sends Client-Cert (RFC 9440)",
+		"proxied":   "one that takes this machine for a trusted proxy",
 	} {
 		f.Func(name+"-url", text+" `URL`", func(value string) error { s.endpoints[name] = value; return nil })
 	}

@@ -16,6 +16,7 @@ func serverCases(s *suite) {
 	routes(s)
 	bearer(s)
 	certificates(s)
+	proxiedCertificates(s)
 	introspection(s)
 	metadata(s)
 	robustness(s)
@@ -226,8 +227,11 @@ func nonces(s *suite) {
 		{"issuer", "a nonce in the form of another server", `"eyJ7S_zG.eyJH0-Z.HX4w-7v"`}, {"quote", "a nonce with quotes", `"a\"b"`}, {"zero", "a nonce of zeros", `"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"`},
 	} {
 		rs := "RS-057"
-		if c.id == "issuer" {
+		switch c.id {
+		case "issuer":
 			rs = "RS-066"
+		case "random":
+			rs = "RS-020"
 		}
 		add(rs, "bad-"+c.id, vectors.MUST, c.title, useNonce.step(n(claims("nonce", raw(c.value)))))
 	}
@@ -377,6 +381,13 @@ func tokens(s *suite) {
 	bad("RS-121", "garbage-jwt", "three words in place of the token", vectors.Token{Raw: "a.b.c"})
 	s.token("RS-182", "token-huge", "a token of 60,000 octets is refused or accepted, not fatal", badToken.or(400, 413, 431), vectors.Token{Raw: strings.Repeat("x", 60000)}, level(vectors.SHOULD))
 	s.in("dependency")
+	for _, c := range [][2]string{{"introspection", "does not answer"}, {"introspection-garbage", "answers no JSON"}} {
+		st := down.step(vectors.Request{Token: &vectors.Token{Opaque: true}})
+		st.Outage = c[0]
+		s.add("RS-180", c[0]+"-down", vectors.MUST, "introspection "+c[1]+": refused, and not with 500", steps(st))
+		good := accepted.step(vectors.Request{Token: &vectors.Token{Opaque: true}})
+		s.add("RS-180", c[0]+"-back", vectors.MUST, "introspection "+c[1]+" and then works again", steps(st, good))
+	}
 	s.token("RS-180", "issuer-down", "an issuer whose keys cannot be had: refused, and not with 500", down, vectors.Token{Issuer: "down"}, needs("down"))
 }
 
@@ -496,9 +507,57 @@ func certificates(s *suite) {
 		q.Headers = []vectors.Header{{Name: h[0], Value: h[1]}}
 		s.send("RS-092", "mtls-header-"+h[0], "a certificate in "+h[0]+" from a client", badCert, q)
 	}
+	s.send("RS-084", "mtls-asked", "the handshake asks for a certificate", accepted.with("certificate-request"), r("client", "client"))
+	for _, version := range []string{"1.0", "1.1"} {
+		q := r("client", "client")
+		q.TLS = version
+		closed := vectors.Answer{Closed: true}
+		s.send("RS-094", "mtls-tls-"+version, "no handshake of TLS "+version, answers{closed, closed}, q)
+	}
+	for _, version := range []string{"1.2", "1.3"} {
+		q := r("client", "client")
+		q.TLS = version
+		s.send("RS-169", "mtls-tls-"+version, "TLS "+version, accepted, q)
+	}
 	q := r("other", "client")
 	q.Headers = []vectors.Header{{Name: "Client-Cert", Value: ":${certificate:client}:"}}
 	s.send("RS-098", "mtls-header-beside", "another certificate and the right one in Client-Cert", badCert, q)
+}
+
+// proxiedCertificates come in the field of a proxy that ends TLS (RFC 9440).
+func proxiedCertificates(s *suite) {
+	s.in("certproxy")
+	r := func(fields ...string) vectors.Request {
+		q := vectors.Request{
+			Endpoint: "certproxy", Authorization: []string{"Bearer ${token}"}, Without: []string{"proof"},
+			Token: &vectors.Token{Bind: "-", Certificate: "client"},
+		}
+		for i := 0; i < len(fields); i += 2 {
+			q.Headers = append(q.Headers, vectors.Header{Name: fields[i], Value: fields[i+1]})
+		}
+		return q
+	}
+	good := ":${certificate:client}:"
+	s.send("RS-097", "certproxy-good", "the certificate in Client-Cert", accepted, r("Client-Cert", good))
+	s.send("RS-097", "certproxy-spaces", "the same with spaces around it", accepted, r("Client-Cert", "  "+good+" "))
+	s.send("RS-099", "certproxy-chain", "a chain beside it", accepted, r("Client-Cert", good, "Client-Cert-Chain", ":${certificate:other}:"))
+	s.send("RS-099", "certproxy-chain-only", "the certificate in the chain alone", badCert, r("Client-Cert-Chain", good))
+	s.send("RS-099", "certproxy-chain-leaf", "another certificate, and the right one in the chain", badCert, r("Client-Cert", ":${certificate:other}:", "Client-Cert-Chain", good))
+	s.send("RS-086", "certproxy-other", "another certificate", badCert, r("Client-Cert", ":${certificate:other}:"))
+	s.send("RS-086", "certproxy-none", "no certificate", badCert, r())
+	for _, c := range [][3]string{
+		{"no-colons", "no colons", "${certificate:client}"}, {"one-colon", "one colon", ":${certificate:client}"}, {"list", "two certificates in one field", good + ", :${certificate:other}:"},
+		{"base64", "text that is not base64", ":*:"}, {"string", "a string in place of octets", "\"${certificate:client}\""}, {"der", "octets that are no certificate", ":AAAA:"}, {"pem", "PEM", "-----BEGIN CERTIFICATE-----"},
+	} {
+		rs := "RS-097"
+		if c[0] == "der" {
+			rs = "RS-095"
+		}
+		s.send(rs, "certproxy-"+c[0], c[1], badCert, r("Client-Cert", c[2]))
+	}
+	s.send("RS-175", "certproxy-twice", "the field twice", badCert, r("Client-Cert", good, "Client-Cert", good))
+	s.send("RS-175", "certproxy-twice-other", "the field twice with different certificates", badCert, r("Client-Cert", good, "Client-Cert", ":${certificate:other}:"))
+	s.send("RS-095", "certproxy-huge", "a field of 50,000 octets", badCert.or(400, 413, 431), r("Client-Cert", ":"+strings.Repeat("A", 50000)+":"))
 }
 
 func introspection(s *suite) {

@@ -62,6 +62,7 @@ type Sent struct {
 	Headers              []vectors.Header
 	Body                 string
 	Certificate          string
+	TLS                  string
 
 	URL        string // what a good htu names, with the query
 	Token      string
@@ -96,10 +97,10 @@ func (w *World) Build(state *State, r *vectors.Request, path string, again bool)
 	b.token = state.token
 	s := &Sent{
 		Method: b.method, Target: b.path, Host: cmp.Or(b.expand(r.Host), b.host()), Body: b.expand(r.Body),
-		Certificate: r.Certificate, Token: b.token, Time: b.now, URL: w.Origin + b.path,
+		Certificate: r.Certificate, TLS: r.TLS, Token: b.token, Time: b.now, URL: w.Origin + b.path,
 	}
 	if bind := cmp.Or(token.Bind, "client"); bind != "-" {
-		s.Thumbprint = w.Keys[bind].Thumbprint()
+		s.Thumbprint = b.thumbprint(bind)
 	}
 	if r.Query != "" {
 		s.Target += "?" + b.expand(r.Query)
@@ -139,6 +140,34 @@ func (w *World) Build(state *State, r *vectors.Request, path string, again bool)
 	return s, b.err
 }
 
+// thumbprint is that of a key, or of the jwk of the proof as it is sent: then nothing but the shape of the key is wrong.
+func (b *builder) thumbprint(bind string) string {
+	key := bind
+	if bind == "=" {
+		key = cmp.Or(b.proof.Key, "client")
+	}
+	if b.Keys[key] == nil {
+		b.fail(fmt.Errorf("recipe: no key %q", key))
+		return ""
+	}
+	if bind != "=" {
+		return b.Keys[key].Thumbprint()
+	}
+	var sent map[string]any
+	if err := json.Unmarshal([]byte(b.members(b.Keys[key].JWK(), b.proof.JWK)), &sent); err != nil {
+		b.fail(err)
+		return ""
+	}
+	text := map[string]string{}
+	for name, value := range sent {
+		text[name], _ = value.(string)
+	}
+	if text["kty"] != "EC" && text["kty"] != "RSA" && text["kty"] != "OKP" {
+		return b.Keys[key].Thumbprint() // there is none
+	}
+	return mint.Thumbprint(text)
+}
+
 func (b *builder) host() string { _, host, _ := strings.Cut(b.Origin, "://"); return host }
 
 func (b *builder) fail(err error) {
@@ -153,7 +182,11 @@ func (b *builder) makeToken(t *vectors.Token) string {
 		return b.expand(t.Raw)
 	}
 	if b.Obtain != nil {
-		token, err := b.Obtain(cmp.Or(t.Bind, "client"))
+		bind := cmp.Or(t.Bind, "client")
+		if bind == "=" {
+			bind = cmp.Or(b.proof.Key, "client")
+		}
+		token, err := b.Obtain(bind)
 		b.fail(err)
 		return token
 	}
@@ -169,7 +202,7 @@ func (b *builder) makeToken(t *vectors.Token) string {
 	alg := cmp.Or(t.Alg, key.Alg)
 	cnf := map[string]any{}
 	if bind := cmp.Or(t.Bind, "client"); bind != "-" {
-		cnf["jkt"] = b.Keys[bind].Thumbprint()
+		cnf["jkt"] = b.thumbprint(bind)
 	}
 	if t.Certificate != "" {
 		cnf["x5t#S256"] = b.x5t(t.Certificate)
