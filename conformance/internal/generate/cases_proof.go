@@ -156,7 +156,7 @@ func proofHeader(s *suite) {
 		}
 		s.refuse("RS-136", "crit-"+c.id, c.title, "crit_present", p)
 	}
-	s.refuse("RS-145", "b64-false", "b64 is false", "header_invalid", header("b64", false))
+	s.refuse("RS-145", "b64-false", "b64 is false", "header_invalid", header("b64", false), level(vectors.SHOULD))
 	good := `"typ":"dpop+jwt","alg":"ES256","jwk":${jwk}`
 	for _, c := range [][4]string{
 		{"typ-last", `{"typ":"JWT",` + good + `}`, "typ twice, the good one last", ""},
@@ -225,7 +225,7 @@ func proofKey(s *suite) {
 		}
 		s.refuse("RS-013", "private-rsa-"+name, "an RSA key with "+name, "key_private", vectors.Proof{Key: "rsa", JWK: members(name, value)}, bound("rsa"), needs("alg:RS256"))
 	}
-	s.refuse("RS-013", "private-k", "a key with k", "key_private", jwk("k", "AQAB"))
+	s.refuse("RS-013", "private-k", "a key with k, which an EC key does not have", "key_private", jwk("k", "AQAB"), level(vectors.INFO))
 	s.refuse("RS-013", "private-null", "a key whose d is null", "key_private", jwk("d", raw("null")), level(vectors.SHOULD))
 	for _, c := range []struct {
 		id, rs, title string
@@ -422,7 +422,7 @@ func proofClaims(s *suite) {
 	s.accept("RS-025", "claim-order", "the claims in another order", vectors.Proof{RawPayload: `{"ath":"${ath}","iat":${now},"htu":"${url}","htm":"${method}","jti":"${random}"}`}, iatOnly)
 	s.refuse("RS-179", "deep", "brackets nested 2500 deep", "json_invalid", claims("x", raw(strings.Repeat("[", 2500)+strings.Repeat("]", 2500))), func(c *vectors.Case) {
 		a := badProof.or(400, 413, 431).with("fast")
-		c.Steps[0].Strict, c.Steps[0].Base, c.Reason = a.strict, a.base, ""
+		c.Steps[0].Strict, c.Steps[0].Base, c.Reason, c.Level = a.strict, a.base, "", vectors.SHOULD
 	})
 }
 

@@ -107,7 +107,7 @@ var (
 	noProof   = refusal(status(401), []string{"invalid_dpop_proof"}, status(400, 401), []string{"invalid_dpop_proof", "invalid_token", "invalid_request"})
 	badToken  = refusal(status(401), []string{"invalid_token"}, status(401), []string{"invalid_token"})
 	mismatch  = refusal(status(401), []string{"invalid_token"}, status(401), []string{"invalid_token", "invalid_dpop_proof"})
-	badAuth   = refusal(status(400), []string{"invalid_request"}, status(400, 401), []string{"invalid_request", "invalid_token"})
+	badAuth   = refusal(status(400), []string{"invalid_request"}, status(400, 401), []string{"invalid_request", "invalid_token", "invalid_dpop_proof"})
 	asBearer  = refusal(status(401), []string{"invalid_token"}, status(400, 401), []string{"invalid_token", "invalid_request"})
 	badCert   = refusal(status(401), []string{"invalid_token"}, status(400, 401), []string{"invalid_token", "invalid_request"})
 	useNonce  = refusal(status(401), []string{"use_dpop_nonce"}, status(401), []string{"use_dpop_nonce"}).with("one-nonce")
