@@ -14,14 +14,18 @@ func TestParseChallenges(t *testing.T) {
 		want   []challenge
 		bad    bool
 	}{
-		"none":                 {nil, nil, false},
-		"a scheme alone":       {[]string{"DPoP"}, []challenge{{scheme: "DPoP"}}, false},
-		"parameters":           {[]string{`DPoP error="x", algs="ES256 PS256"`}, []challenge{dpop(parameter{"error", "x"}, parameter{"algs", "ES256 PS256"})}, false},
-		"a token as value":     {[]string{`DPoP a=b`}, []challenge{dpop(parameter{"a", "b"})}, false},
-		"spaces around equal":  {[]string{`DPoP a = "b"`}, []challenge{dpop(parameter{"a", "b"})}, false},
-		"two in one field":     {[]string{`Bearer realm="r", DPoP a="b"`}, []challenge{{"Bearer", []parameter{{"realm", "r"}}}, dpop(parameter{"a", "b"})}, false},
-		"two fields":           {[]string{`Bearer`, `DPoP a="b"`}, []challenge{{scheme: "Bearer"}, dpop(parameter{"a", "b"})}, false},
-		"commas in quotes":     {[]string{`DPoP a="b, Basic c=d"`}, []challenge{dpop(parameter{"a", "b, Basic c=d"})}, false},
+		"none":           {nil, nil, false},
+		"a scheme alone": {[]string{"DPoP"}, []challenge{{scheme: "DPoP"}}, false},
+		"parameters": {[]string{`DPoP error="x", algs="ES256 PS256"`}, []challenge{dpop(parameter{"error",
+			"x"}, parameter{"algs", "ES256 PS256"})}, false},
+		"a token as value":    {[]string{`DPoP a=b`}, []challenge{dpop(parameter{"a", "b"})}, false},
+		"spaces around equal": {[]string{`DPoP a = "b"`}, []challenge{dpop(parameter{"a", "b"})}, false},
+		"two in one field": {[]string{`Bearer realm="r", DPoP a="b"`}, []challenge{{"Bearer",
+			[]parameter{{"realm", "r"}}}, dpop(parameter{"a", "b"})}, false},
+		"two fields": {[]string{`Bearer`, `DPoP a="b"`}, []challenge{{scheme: "Bearer"},
+			dpop(parameter{"a", "b"})}, false},
+		"commas in quotes": {[]string{`DPoP a="b, Basic c=d"`}, []challenge{dpop(parameter{"a",
+			"b, Basic c=d"})}, false},
 		"escapes":              {[]string{`DPoP a="b\"c\\d"`}, []challenge{dpop(parameter{"a", `b"c\d`})}, false},
 		"empty elements":       {[]string{`, ,DPoP a="b",,`}, []challenge{dpop(parameter{"a", "b"})}, false},
 		"no end of a quote":    {[]string{`DPoP a="b`}, nil, true},
@@ -55,7 +59,8 @@ func FuzzParseChallenges(f *testing.F) {
 		for _, c := range list {
 			var params []string
 			for _, p := range c.params {
-				params = append(params, fmt.Sprintf(`%s="%s"`, p.name, strings.NewReplacer(`"`, `\"`, `\`, `\\`).Replace(p.value)))
+				params = append(params, fmt.Sprintf(`%s="%s"`, p.name, strings.NewReplacer(`"`, `\"`, `\`,
+					`\\`).Replace(p.value)))
 			}
 			fields = append(fields, c.scheme+" "+strings.Join(params, ", "))
 		}

@@ -24,7 +24,8 @@ var checks = map[string]func(*runner, *response, *recipe.Sent) error{
 		return want(p.challenge("DPoP") != nil, "there is no DPoP challenge")
 	},
 	"dpop-first": func(_ *runner, p *response, _ *recipe.Sent) error {
-		return want(len(p.challenges) > 0 && strings.EqualFold(p.challenges[0].scheme, "DPoP"), "the first challenge is not DPoP")
+		return want(len(p.challenges) > 0 && strings.EqualFold(p.challenges[0].scheme, "DPoP"),
+			"the first challenge is not DPoP")
 	},
 	"well-formed": func(_ *runner, p *response, _ *recipe.Sent) error { return wellFormed(p) },
 	"realm-once": func(_ *runner, p *response, _ *recipe.Sent) error {
@@ -64,7 +65,8 @@ var checks = map[string]func(*runner, *response, *recipe.Sent) error{
 	"error-on-dpop":   func(_ *runner, p *response, _ *recipe.Sent) error { return errorOn(p, "DPoP") },
 	"error-on-bearer": func(_ *runner, p *response, _ *recipe.Sent) error { return errorOn(p, "Bearer") },
 	"scope": func(_ *runner, p *response, _ *recipe.Sent) error {
-		return want(slices.ContainsFunc(p.challenges, func(c challenge) bool { return strings.Contains(c.get("scope"), "conformance:write") }),
+		return want(slices.ContainsFunc(p.challenges,
+			func(c challenge) bool { return strings.Contains(c.get("scope"), "conformance:write") }),
 			"no challenge names the scope conformance:write")
 	},
 	"max-age": func(_ *runner, p *response, _ *recipe.Sent) error {
@@ -136,19 +138,23 @@ var checks = map[string]func(*runner, *response, *recipe.Sent) error{
 	},
 	"metadata-json": func(_ *runner, p *response, _ *recipe.Sent) error {
 		_, err := metadata(p)
-		return want(err == nil && strings.HasPrefix(p.header.Get("Content-Type"), "application/json"), "no JSON object of type application/json")
+		return want(err == nil && strings.HasPrefix(p.header.Get("Content-Type"), "application/json"),
+			"no JSON object of type application/json")
 	},
 	"metadata-resource": func(r *runner, p *response, _ *recipe.Sent) error {
 		m, err := metadata(p)
 		if err != nil {
 			return err
 		}
-		return want(m.Resource == r.world.Origin || m.Resource == r.world.Origin+"/", "resource is %q, want %q", m.Resource, r.world.Origin)
+		return want(m.Resource == r.world.Origin || m.Resource == r.world.Origin+"/", "resource is %q, want %q",
+			m.Resource, r.world.Origin)
 	},
 	"resource-metadata": func(r *runner, p *response, _ *recipe.Sent) error {
 		for _, c := range p.challenges {
-			if u := c.get("resource_metadata"); u != "" && !strings.HasPrefix(u, r.world.Origin+"/.well-known/oauth-protected-resource") {
-				return fmt.Errorf("resource_metadata is %q, which is not below the well-known path of %s", u, r.world.Origin)
+			if u := c.get("resource_metadata"); u != "" && !strings.HasPrefix(u,
+				r.world.Origin+"/.well-known/oauth-protected-resource") {
+				return fmt.Errorf("resource_metadata is %q, which is not below the well-known path of %s", u,
+					r.world.Origin)
 			}
 		}
 		return nil
@@ -159,7 +165,8 @@ var checks = map[string]func(*runner, *response, *recipe.Sent) error{
 			return err
 		}
 		u, err := url.Parse(m.Resource)
-		return want(err == nil && (u.Scheme == "https" || strings.HasPrefix(r.world.Origin, "http:")) && !strings.Contains(m.Resource, "#"), "resource is %q, want https and no fragment", m.Resource)
+		return want(err == nil && (u.Scheme == "https" || strings.HasPrefix(r.world.Origin, "http:")) &&
+			!strings.Contains(m.Resource, "#"), "resource is %q, want https and no fragment", m.Resource)
 	},
 	"metadata-algs": func(r *runner, p *response, _ *recipe.Sent) error {
 		m, err := metadata(p)
@@ -189,14 +196,16 @@ var checks = map[string]func(*runner, *response, *recipe.Sent) error{
 		if err != nil {
 			return err
 		}
-		return want(!slices.Contains(m.Methods, "query") && !slices.Contains(m.Methods, "body"), "bearer_methods_supported is %v", m.Methods)
+		return want(!slices.Contains(m.Methods, "query") && !slices.Contains(m.Methods, "body"),
+			"bearer_methods_supported is %v", m.Methods)
 	},
 	"metadata-bound": func(_ *runner, p *response, _ *recipe.Sent) error {
 		m, err := metadata(p)
 		if err != nil {
 			return err
 		}
-		return want(m.Bound == nil || *m.Bound, "dpop_bound_access_tokens_required is false, and unbound tokens are refused")
+		return want(m.Bound == nil || *m.Bound,
+			"dpop_bound_access_tokens_required is false, and unbound tokens are refused")
 	},
 	"metadata-full": func(_ *runner, p *response, _ *recipe.Sent) error {
 		var members map[string]json.RawMessage

@@ -63,7 +63,8 @@ func counts() string {
 		}
 	}
 	fmt.Fprintf(&b, "%d cases: %d MUST, %d SHOULD, %d INFO. %d of them are forms that must be accepted. %d static proofs.\n"+
-		"%d planted defects.\n\n", len(vectors.Cases()), levels[vectors.MUST], levels[vectors.SHOULD], levels[vectors.INFO],
+		"%d planted defects.\n\n", len(vectors.Cases()), levels[vectors.MUST], levels[vectors.SHOULD],
+		levels[vectors.INFO],
 		forms[""], len(vectors.Statics()), len(mutants)+len(wired))
 	b.WriteString("| group | cases | must be accepted |\n| --- | ---: | ---: |\n")
 	for _, g := range groups {

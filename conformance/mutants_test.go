@@ -143,20 +143,26 @@ type edit struct{ file, old, new string }
 
 var edits = []edit{
 	{"dpop/proof.go", `case len(fields) > 1:`, `case len(fields) > 1 && !on("two DPoP fields: the first counts"):`},
-	{"dpop/proof.go", `case len(fields[0]) > v.MaxSize:`, `case len(fields[0]) > v.MaxSize && !on("a proof of any size"):`},
+	{"dpop/proof.go", `case len(fields[0]) > v.MaxSize:`,
+		`case len(fields[0]) > v.MaxSize && !on("a proof of any size"):`},
 	{"dpop/proof.go", `case h.Type != "dpop+jwt":`, `case h.Type != "dpop+jwt" && !on("typ is not looked at"):`},
-	{"dpop/proof.go", `case !v.allowed(h.Algorithm):`, `case !v.allowed(h.Algorithm) && !on("the list of algorithms is not looked at"):`},
-	{"dpop/proof.go", `if required.text.value == "" {`, `if required.text.value == "" && !(on("jti may be missing") && required.name == "jti") {`},
+	{"dpop/proof.go", `case !v.allowed(h.Algorithm):`,
+		`case !v.allowed(h.Algorithm) && !on("the list of algorithms is not looked at"):`},
+	{"dpop/proof.go", `if required.text.value == "" {`,
+		`if required.text.value == "" && !(on("jti may be missing") && required.name == "jti") {`},
 	{"dpop/proof.go", `kind != jsontext.KindString {`, `kind != jsontext.KindString && !on("claims of any type") {`},
 	{"dpop/verify.go", `if p.claims.Method.value != r.Method {`,
 		`if p.claims.Method.value != r.Method && !on("htm is not looked at") && !(on("htm in any case") && mutant.Fold(p.claims.Method.value, r.Method)) {`},
-	{"dpop/verify.go", `if !matches(p.claims.Target.value, target) {`, `if !matches(p.claims.Target.value, target) && !on("htu is not looked at") {`},
+	{"dpop/verify.go", `if !matches(p.claims.Target.value, target) {`,
+		`if !matches(p.claims.Target.value, target) && !on("htu is not looked at") {`},
 	{"dpop/verify.go", `if token == "" {`, `if token == "" || on("ath may be missing") && !p.claims.TokenHash.set {`},
-	{"dpop/verify.go", `[]byte(p.claims.TokenHash.value)) != 1 {`, `[]byte(p.claims.TokenHash.value)) != 1 && !on("ath is not compared") {`},
+	{"dpop/verify.go", `[]byte(p.claims.TokenHash.value)) != 1 {`,
+		`[]byte(p.claims.TokenHash.value)) != 1 && !on("ath is not compared") {`},
 	{"dpop/verify.go", `	if p.HasNonce() {
 		if p.stamp, err =`, `	if p.HasNonce() && !on("nonces are not looked at") {
 		if p.stamp, err =`},
-	{"dpop/verify.go", `case p.issued.Before(earliest):`, `case p.issued.Before(earliest) && !on("old proofs pass"):`},
+	{"dpop/verify.go", `case p.issued.Before(earliest):`,
+		`case p.issued.Before(earliest) && !on("old proofs pass"):`},
 	{"dpop/verify.go", `case p.issued.After(latest):`,
 		`case p.issued.After(latest) && !on("proofs from the future pass") || on("no clock may be ahead") && p.issued.After(now):`},
 	{"dpop/verify.go", `p.until = last.Add(1) // the last instant itself is still good`, `p.until = last.Add(1)
@@ -169,8 +175,10 @@ var edits = []edit{
 	if on("old proofs pass") {
 		p.until = now.Add(v.MaxAge)
 	}`},
-	{"dpop/verify.go", `	if !fresh {`, `	if !fresh && !on("a used proof passes") && !on("the claim comes before the checks") {`},
-	{"dpop/verify.go", `	if err := v.compare(p, r, token); err != nil {`, `	if on("the claim comes before the checks") {
+	{"dpop/verify.go", `	if !fresh {`,
+		`	if !fresh && !on("a used proof passes") && !on("the claim comes before the checks") {`},
+	{"dpop/verify.go", `	if err := v.compare(p, r, token); err != nil {`,
+		`	if on("the claim comes before the checks") {
 		key := NewReplayKey(v.Namespace, p.Thumbprint(), p.claims.ID.value)
 		if fresh, err := v.Replay.Claim(r.Context(), key, v.Now().Add(v.MaxAge)); err != nil || !fresh {
 			return nil, ErrReplayed
@@ -198,9 +206,11 @@ var edits = []edit{
 	}
 	b, err := encoding.DecodeString(part)`},
 	{"internal/jose/jws.go", `if parts > maxParts {`, `if parts > maxParts && !on("brackets of any depth") {`},
-	{"internal/jose/jws.go", `json.Unmarshal(raw, v)`, `json.Unmarshal(raw, v, jsontext.AllowDuplicateNames(on("the last of two members counts")),
+	{"internal/jose/jws.go", `json.Unmarshal(raw, v)`,
+		`json.Unmarshal(raw, v, jsontext.AllowDuplicateNames(on("the last of two members counts")),
 		jsontext.AllowInvalidUTF8(on("invalid UTF-8 passes")), json.MatchCaseInsensitiveNames(on("names in any case")))`},
-	{"internal/jose/jws.go", `if h.Critical != nil {`, `if h.Critical != nil && !on("crit is ignored") && !(on("an empty crit is ignored") && string(h.Critical) == "[]") {`},
+	{"internal/jose/jws.go", `if h.Critical != nil {`,
+		`if h.Critical != nil && !on("crit is ignored") && !(on("an empty crit is ignored") && string(h.Critical) == "[]") {`},
 	{"internal/jose/jws.go", `if h.Base64 != nil && `, `if h.Base64 != nil && !on("b64 is ignored") && `},
 	{"internal/jose/jws.go", `	if v.Kind() != jsontext.KindNumber`, `	if on("iat may be a string") {
 		v = jsontext.Value(strings.Trim(string(v), "\""))
@@ -209,12 +219,17 @@ var edits = []edit{
 		return time.Time{}, ErrJSON
 	}
 	if v.Kind() != jsontext.KindNumber`},
-	{"internal/jose/key.go", `if private != nil {`, `if private != nil && !on("private keys pass") && !(on("a private member that is null passes") && string(private) == "null") {`},
+	{"internal/jose/key.go", `if private != nil {`,
+		`if private != nil && !on("private keys pass") && !(on("a private member that is null passes") && string(private) == "null") {`},
 	{"internal/jose/key.go", `if j.Use != nil && `, `if j.Use != nil && !on("use is not looked at") && `},
-	{"internal/jose/key.go", `if !slices.Contains(ops, "verify") {`, `if !slices.Contains(ops, "verify") && !on("key_ops is not looked at") || on("key_ops must be verify alone") && len(ops) > 1 {`},
-	{"internal/jose/key.go", `bits < MinRSABits || bits > maxBits {`, `bits < MinRSABits && !on("short RSA keys pass") || bits > maxBits {`},
-	{"internal/jose/key.go", `if k.alg != "" && k.alg != alg`, `if !on("the key's own alg is not looked at") && k.alg != "" && k.alg != alg`},
-	{"dpop/uri.go", `	if end := strings.IndexAny(s, "?#"); end >= 0 {`, `	if end := strings.IndexAny(s, "?#"); end >= 0 && !on("the query counts") {`},
+	{"internal/jose/key.go", `if !slices.Contains(ops, "verify") {`,
+		`if !slices.Contains(ops, "verify") && !on("key_ops is not looked at") || on("key_ops must be verify alone") && len(ops) > 1 {`},
+	{"internal/jose/key.go", `bits < MinRSABits || bits > maxBits {`,
+		`bits < MinRSABits && !on("short RSA keys pass") || bits > maxBits {`},
+	{"internal/jose/key.go", `if k.alg != "" && k.alg != alg`,
+		`if !on("the key's own alg is not looked at") && k.alg != "" && k.alg != alg`},
+	{"dpop/uri.go", `	if end := strings.IndexAny(s, "?#"); end >= 0 {`,
+		`	if end := strings.IndexAny(s, "?#"); end >= 0 && !on("the query counts") {`},
 	{"dpop/uri.go", `	path, ok := strings.CutPrefix(target, u.origin)`, `	if on("the host is not compared") {
 		_, _, rest, _ := splitURI(target)
 		return rest == u.path
@@ -240,9 +255,12 @@ var edits = []edit{
 		path, _, _ = strings.Cut(path, ";")
 		return ok && path == u.path
 	}`},
-	{"dpop/uri.go", `return strings.ToLower(host), nil`, `return mutant.Text("the host's case matters", strings.ToLower(host), host), nil`},
-	{"dpop/uri.go", `if port == "" || port == defaultPort(scheme) {`, `if port == "" || port == defaultPort(scheme) && !on("the default port matters") {`},
-	{"dpop/uri.go", `if octets[c] == literal || !encoded`, `if octets[c] == literal && !(encoded && on("encoded letters matter")) || !encoded`},
+	{"dpop/uri.go", `return strings.ToLower(host), nil`,
+		`return mutant.Text("the host's case matters", strings.ToLower(host), host), nil`},
+	{"dpop/uri.go", `if port == "" || port == defaultPort(scheme) {`,
+		`if port == "" || port == defaultPort(scheme) && !on("the default port matters") {`},
+	{"dpop/uri.go", `if octets[c] == literal || !encoded`,
+		`if octets[c] == literal && !(encoded && on("encoded letters matter")) || !encoded`},
 	{"dpop/uri.go", `clean := removeDotSegments(path)`, `clean := path
 	if !on("dot segments in htu stay") {
 		clean = removeDotSegments(path)
@@ -251,13 +269,17 @@ var edits = []edit{
 		return joinOrigin("https", host, port) + path, nil
 	}
 	if public == nil {`},
-	{"dpop/origins.go", `if o == nil || !o.fromProxy(r.RemoteAddr) {`, `if o == nil || !o.fromProxy(r.RemoteAddr) && !on("forwarding fields from anybody count") {`},
-	{"dpop/origins.go", `if len(forwarded) != 1 {`, `if len(forwarded) != 1 && !on("the first of two forwarded hosts counts") {`},
-	{"dpop/origins.go", `	if err != nil || hasDotSegments(path)`, `	if on("dot segments in the target are removed") {
+	{"dpop/origins.go", `if o == nil || !o.fromProxy(r.RemoteAddr) {`,
+		`if o == nil || !o.fromProxy(r.RemoteAddr) && !on("forwarding fields from anybody count") {`},
+	{"dpop/origins.go", `if len(forwarded) != 1 {`,
+		`if len(forwarded) != 1 && !on("the first of two forwarded hosts counts") {`},
+	{"dpop/origins.go", `	if err != nil || hasDotSegments(path)`,
+		`	if on("dot segments in the target are removed") {
 		path = removeDotSegments(path)
 	}
 	if err != nil || hasDotSegments(path)`},
-	{"dpop/nonce.go", `!s.ours(b[:nonceTime+nonceLife], b[nonceTime+nonceLife:]) {`, `!s.ours(b[:nonceTime+nonceLife], b[nonceTime+nonceLife:]) && !on("the MAC of a nonce is not verified") {`},
+	{"dpop/nonce.go", `!s.ours(b[:nonceTime+nonceLife], b[nonceTime+nonceLife:]) {`,
+		`!s.ours(b[:nonceTime+nonceLife], b[nonceTime+nonceLife:]) && !on("the MAC of a nonce is not verified") {`},
 	{"dpop/nonce.go", `	if !now.Before(until) {`, `	if on("a nonce never ends") {
 		until = now.Add(time.Hour)
 	}
@@ -268,11 +290,16 @@ var edits = []edit{
 		return stamp{}, ErrNonceOld
 	}
 	if !now.Before(until) {`},
-	{"access/credentials.go", `case len(fields) > 1:`, `case len(fields) > 1 && !on("two Authorization fields: the first counts"):`},
-	{"access/credentials.go", `case strings.EqualFold(name, string(schemeDPoP)):`, `case strings.EqualFold(name, string(schemeDPoP)) && !(on("the scheme's case matters") && name != "DPoP"):`},
-	{"access/credentials.go", `c.token = strings.TrimLeft(rest, " ")`, `c.token = mutant.Text("one space behind the scheme", strings.TrimLeft(rest, " "), rest)`},
-	{"access/credentials.go", `!challenge.IsToken68(c.token) {`, `!challenge.IsToken68(c.token) && !on("any text is a token") {`},
-	{"access/credentials.go", `if tokenInQuery(r.URL) {`, `if tokenInQuery(r.URL) && !on("a token in the query as well passes") {`},
+	{"access/credentials.go", `case len(fields) > 1:`,
+		`case len(fields) > 1 && !on("two Authorization fields: the first counts"):`},
+	{"access/credentials.go", `case strings.EqualFold(name, string(schemeDPoP)):`,
+		`case strings.EqualFold(name, string(schemeDPoP)) && !(on("the scheme's case matters") && name != "DPoP"):`},
+	{"access/credentials.go", `c.token = strings.TrimLeft(rest, " ")`,
+		`c.token = mutant.Text("one space behind the scheme", strings.TrimLeft(rest, " "), rest)`},
+	{"access/credentials.go", `!challenge.IsToken68(c.token) {`,
+		`!challenge.IsToken68(c.token) && !on("any text is a token") {`},
+	{"access/credentials.go", `if tokenInQuery(r.URL) {`,
+		`if tokenInQuery(r.URL) && !on("a token in the query as well passes") {`},
 	{"access/guard.go", `	var b Binding
 `, `	var b Binding
 	if on("a bound token is good under Bearer") && used == schemeBearer {
@@ -282,14 +309,19 @@ var edits = []edit{
 		cnf.X5tS256 = ""
 	}
 `},
-	{"access/guard.go", `proof.Thumbprint() != cnf.JKT:`, `proof.Thumbprint() != cnf.JKT && !on("the key is not compared"):`},
+	{"access/guard.go", `proof.Thumbprint() != cnf.JKT:`,
+		`proof.Thumbprint() != cnf.JKT && !on("the key is not compared"):`},
 	{"access/guard.go", `	case used == schemeDPoP:
 `, `	case used == schemeDPoP && !on("an unbound token is good under DPoP"):
 `},
-	{"access/guard.go", `!mtls.Matches(cert, cnf.X5tS256):`, `!mtls.Matches(cert, cnf.X5tS256) && !on("the certificate is not compared"):`},
-	{"access/guard.go", `if b == 0 && !g.InsecureAllowBearer {`, `if b == 0 && !g.InsecureAllowBearer && !on("unbound tokens pass") {`},
-	{"access/guard.go", `token.within(g.MaxTokenLifetime)`, `token.within(map[bool]time.Duration{true: 10 * time.Minute, false: g.MaxTokenLifetime}[on("lifetimes of ten minutes are too long")])`},
-	{"access/token.go", `if cnf.JKT == nil && cnf.X5tS256 == nil {`, `if on("a cnf that is not understood is none") && cnf.JKT == nil && cnf.X5tS256 == nil {
+	{"access/guard.go", `!mtls.Matches(cert, cnf.X5tS256):`,
+		`!mtls.Matches(cert, cnf.X5tS256) && !on("the certificate is not compared"):`},
+	{"access/guard.go", `if b == 0 && !g.InsecureAllowBearer {`,
+		`if b == 0 && !g.InsecureAllowBearer && !on("unbound tokens pass") {`},
+	{"access/guard.go", `token.within(g.MaxTokenLifetime)`,
+		`token.within(map[bool]time.Duration{true: 10 * time.Minute, false: g.MaxTokenLifetime}[on("lifetimes of ten minutes are too long")])`},
+	{"access/token.go", `if cnf.JKT == nil && cnf.X5tS256 == nil {`,
+		`if on("a cnf that is not understood is none") && cnf.JKT == nil && cnf.X5tS256 == nil {
 		return Confirmation{}, nil
 	}
 	if cnf.JKT == nil && cnf.X5tS256 == nil {`},
@@ -299,24 +331,33 @@ var edits = []edit{
 	if t.Expiry.IsZero() {`},
 	{"access/token.go", `!now.Before(end) {`, `!now.Before(end) && !on("expired tokens pass") {`},
 	{"access/token.go", `early > 0 {`, `early > 0 && !on("nbf is not looked at") {`},
-	{"access/token.go", `return !slices.Contains(t.Scopes, s) })`, `return !slices.Contains(t.Scopes, s) && !on("scopes are not looked at") &&
+	{"access/token.go", `return !slices.Contains(t.Scopes, s) })`,
+		`return !slices.Contains(t.Scopes, s) && !on("scopes are not looked at") &&
 		!(on("a longer scope is enough") && strings.Contains(strings.Join(t.Scopes, " "), s)) })`},
-	{"access/grant.go", `if q.MaxAuthAge > 0 {`, `if q.MaxAuthAge > 0 && !on("auth_time is not looked at") && !(on("a token without auth_time is fresh") && grant.AuthTime.IsZero()) {`},
+	{"access/grant.go", `if q.MaxAuthAge > 0 {`,
+		`if q.MaxAuthAge > 0 && !on("auth_time is not looked at") && !(on("a token without auth_time is fresh") && grant.AuthTime.IsZero()) {`},
 	{"access/grant.go", `if len(q.ACRValues) > 0 && `, `if len(q.ACRValues) > 0 && !on("acr is not looked at") && `},
-	{"access/grant.go", `if q.Nonce && !grant.hasNonce {`, `if q.Nonce && !grant.hasNonce && !on("the route's nonce is not demanded") {`},
-	{"access/jwt.go", `from, ok := j.issuers[claims.Issuer]`, `from, ok := j.issuers[mutant.Text("a slash behind the issuer does not matter", claims.Issuer, strings.TrimRight(claims.Issuer, "/"))]`},
-	{"access/jwt.go", `if !slices.Contains(claims.Audience, i.Audience) {`, `if !slices.Contains(claims.Audience, i.Audience) && !on("aud is not looked at") &&
+	{"access/grant.go", `if q.Nonce && !grant.hasNonce {`,
+		`if q.Nonce && !grant.hasNonce && !on("the route's nonce is not demanded") {`},
+	{"access/jwt.go", `from, ok := j.issuers[claims.Issuer]`,
+		`from, ok := j.issuers[mutant.Text("a slash behind the issuer does not matter", claims.Issuer, strings.TrimRight(claims.Issuer, "/"))]`},
+	{"access/jwt.go", `if !slices.Contains(claims.Audience, i.Audience) {`,
+		`if !slices.Contains(claims.Audience, i.Audience) && !on("aud is not looked at") &&
 		!(on("a longer audience is ours") && strings.HasPrefix(strings.Join(claims.Audience, " "), i.Audience)) {`},
 	{"access/jwt.go", `case typ == "at+jwt" ||`, `case on("typ of tokens is not looked at") || typ == "at+jwt" ||`},
-	{"access/jwt.go", `err = key.Verify(header.Algorithm, compact); err == nil {`, `err = key.Verify(header.Algorithm, compact); err == nil || on("the token's signature is not verified") {`},
+	{"access/jwt.go", `err = key.Verify(header.Algorithm, compact); err == nil {`,
+		`err = key.Verify(header.Algorithm, compact); err == nil || on("the token's signature is not verified") {`},
 	{"access/jwt.go", `	case errors.Is(err, keyset.ErrUnavailable):
 `, `	case on("keys that cannot be had are no hindrance") && err != nil:
 		return func() bool { return true }, nil
 	case errors.Is(err, keyset.ErrUnavailable):
 `},
-	{"access/error.go", `Status: http.StatusServiceUnavailable, Description:`, `Status: map[bool]int{true: 500, false: 503}[on("our own trouble is 500")], Description:`},
-	{"access/error.go", `case code == CodeInvalidRequest:`, `case code == CodeInvalidRequest && !on("malformed credentials are 401"):`},
-	{"access/error.go", `case code == CodeInsufficientScope:`, `case code == CodeInsufficientScope && !on("a missing scope is 401"):`},
+	{"access/error.go", `Status: http.StatusServiceUnavailable, Description:`,
+		`Status: map[bool]int{true: 500, false: 503}[on("our own trouble is 500")], Description:`},
+	{"access/error.go", `case code == CodeInvalidRequest:`,
+		`case code == CodeInvalidRequest && !on("malformed credentials are 401"):`},
+	{"access/error.go", `case code == CodeInsufficientScope:`,
+		`case code == CodeInsufficientScope && !on("a missing scope is 401"):`},
 	{"access/error.go", `	e.challenges = g.challenges(used, e)
 	return e`, `	if on("the cause is told to the client") {
 		e.Description = err.Error()
@@ -326,17 +367,23 @@ var edits = []edit{
 	}
 	e.challenges = g.challenges(used, e)
 	return e`},
-	{"access/introspection.go", `case !*said.Active:`, `case !*said.Active && !on("introspection's active is not looked at"):`},
-	{"access/introspection.go", `len(claims.Audience) > 0 && !slices.Contains(`, `len(claims.Audience) > 0 && !on("introspection's aud is not looked at") && !slices.Contains(`},
-	{"access/challenge.go", `if c.scheme == schemeDPoP {`, `if c.scheme == schemeDPoP && !on("challenges have no algs") {`},
-	{"access/challenge.go", `if c.scheme == used {`, `if c.scheme == used || on("the error stands on every challenge") {`},
+	{"access/introspection.go", `case !*said.Active:`,
+		`case !*said.Active && !on("introspection's active is not looked at"):`},
+	{"access/introspection.go", `len(claims.Audience) > 0 && !slices.Contains(`,
+		`len(claims.Audience) > 0 && !on("introspection's aud is not looked at") && !slices.Contains(`},
+	{"access/challenge.go", `if c.scheme == schemeDPoP {`,
+		`if c.scheme == schemeDPoP && !on("challenges have no algs") {`},
+	{"access/challenge.go", `if c.scheme == used {`,
+		`if c.scheme == used || on("the error stands on every challenge") {`},
 	{"access/challenge.go", `if e.Scope != "" {`, `if e.Scope != "" && !on("the scope is not named") {`},
-	{"access/guard.go", `if errors.Is(err, ErrNoCredentials) || errors.Is(err, ErrScheme) {`, `if !on("an error without credentials") && (errors.Is(err, ErrNoCredentials) || errors.Is(err, ErrScheme)) {`},
+	{"access/guard.go", `if errors.Is(err, ErrNoCredentials) || errors.Is(err, ErrScheme) {`,
+		`if !on("an error without credentials") && (errors.Is(err, ErrNoCredentials) || errors.Is(err, ErrScheme)) {`},
 	{"access/error.go", `	if e.Nonce != "" {`, `	if e.Nonce != "" && !on("a nonce is demanded but not given") {`},
 	{"access/error.go", `	h.Set("Cache-Control", "no-store")`, `	if !on("a nonce may be stored") {
 		h.Set("Cache-Control", "no-store")
 	}`},
-	{"access/error.go", `if len(e.challenges) > 0 {`, `if len(e.challenges) > 0 && !on("browsers may not read the challenge") {`},
+	{"access/error.go", `if len(e.challenges) > 0 {`,
+		`if len(e.challenges) > 0 && !on("browsers may not read the challenge") {`},
 }
 
 // mutantSource is the package with the switch. It exists in the mutants' build alone.
@@ -439,7 +486,8 @@ func buildMutants(t *testing.T) string {
 	if err := os.WriteFile(file, overlay, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-overlay", file, "-o", binary, ".").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-overlay", file, "-o", binary,
+		".").CombinedOutput()
 	if err != nil {
 		t.Fatalf("the mutants do not build: %v\n%s", err, out)
 	}

@@ -95,7 +95,8 @@ func (o *Options) settle(inProcess bool) error {
 	}
 	for name := range o.Endpoints {
 		if !slices.Contains(endpointNames, name) {
-			return fmt.Errorf("conformance.Options: Endpoints has %q: the names are %s", name, strings.Join(endpointNames, ", "))
+			return fmt.Errorf("conformance.Options: Endpoints has %q: the names are %s", name,
+				strings.Join(endpointNames, ", "))
 		}
 	}
 	o.Profile = cmp.Or(o.Profile, Base)

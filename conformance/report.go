@@ -88,7 +88,8 @@ func indent(s, prefix string) string {
 func progress(w io.Writer, n, of int, r *Result) {
 	switch r.Outcome {
 	case Fail, Warn:
-		_, _ = fmt.Fprintf(w, "%4d/%d  %-5s %s  %s: %s\n", n, of, r.Outcome, r.Requirement, r.ID, strings.Join(r.Problems, "; "))
+		_, _ = fmt.Fprintf(w, "%4d/%d  %-5s %s  %s: %s\n", n, of, r.Outcome, r.Requirement, r.ID,
+			strings.Join(r.Problems, "; "))
 	default:
 		if n%50 == 0 || n == of {
 			_, _ = fmt.Fprintf(w, "%4d/%d  …\n", n, of)
@@ -102,7 +103,8 @@ func (r *Report) WriteTable(w io.Writer) error {
 	out := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	_, _ = fmt.Fprintf(out, "group\tpass\tfail\twarn\tnote\tskip\t\n")
 	for _, g := range r.Groups() {
-		_, _ = fmt.Fprintf(out, "%s\t%d\t%d\t%d\t%d\t%d\t\n", g.Name, g.Count[Pass], g.Count[Fail], g.Count[Warn], g.Count[Note], g.Count[Skip])
+		_, _ = fmt.Fprintf(out, "%s\t%d\t%d\t%d\t%d\t%d\t\n", g.Name, g.Count[Pass], g.Count[Fail], g.Count[Warn],
+			g.Count[Note], g.Count[Skip])
 	}
 	_ = out.Flush()
 	for _, section := range []struct {
@@ -130,7 +132,8 @@ func (r *Report) WriteTable(w io.Writer) error {
 		}
 	}
 	_, err := fmt.Fprintf(w, "\n%s passed in profile %s, %d failed, %d warnings, %d notes, %d skipped, in %v\n",
-		r.Score(), r.Profile, r.Count[Fail], r.Count[Warn], r.Count[Note], r.Count[Skip], r.Duration.Round(time.Millisecond))
+		r.Score(), r.Profile, r.Count[Fail], r.Count[Warn], r.Count[Note], r.Count[Skip],
+		r.Duration.Round(time.Millisecond))
 	return err
 }
 
@@ -195,11 +198,13 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 		Suites   []suite  `xml:"testsuite"`
 	}
 	seconds := func(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }
-	all := suites{Name: "senderlock-conformance", Tests: len(r.Results), Failures: r.Count[Fail], Time: seconds(r.Duration)}
+	all := suites{Name: "senderlock-conformance", Tests: len(r.Results), Failures: r.Count[Fail],
+		Time: seconds(r.Duration)}
 	for _, g := range r.Groups() {
 		s := suite{Name: g.Name, Tests: len(g.Results), Failures: g.Count[Fail], Skipped: g.Count[Skip]}
 		for _, result := range g.Results {
-			c := testcase{Name: result.ID + ": " + result.Title, Class: result.Requirement, Time: seconds(result.Duration)}
+			c := testcase{Name: result.ID + ": " + result.Title, Class: result.Requirement,
+				Time: seconds(result.Duration)}
 			problems := strings.Join(result.Problems, "\n")
 			switch result.Outcome {
 			case Fail:

@@ -326,7 +326,8 @@ func (r *runner) step(
 			}
 		}
 		if accepted != want.Exact {
-			return sent, first, []string{fmt.Sprintf("%d of %d were accepted, want %d", accepted, len(answers), want.Exact)}, nil
+			return sent, first, []string{fmt.Sprintf("%d of %d were accepted, want %d", accepted, len(answers),
+				want.Exact)}, nil
 		}
 		return sent, first, nil, nil
 	}
@@ -384,12 +385,15 @@ func (r *runner) judge(want *vectors.Answer, got *response, sent *recipe.Sent) [
 		}
 	case got.status/100 == 2:
 		say("status %d: accepted, although it must be refused", got.status)
-	case len(want.Status) == 0 && got.status >= 500, len(want.Status) > 0 && !slices.Contains(want.Status, got.status):
+	case len(want.Status) == 0 && got.status >= 500, len(want.Status) > 0 && !slices.Contains(want.Status,
+		got.status):
 		say("status %d, want %s", got.status, cmp.Or(strings.Trim(fmt.Sprint(want.Status), "[]"), "below 500"))
-	case len(want.Error) > 0 && len(codes) == 0 && (r.options.Profile == Strict || slices.Contains(want.Error, "use_dpop_nonce")) &&
+	case len(want.Error) > 0 && len(codes) == 0 && (r.options.Profile == Strict || slices.Contains(want.Error,
+		"use_dpop_nonce")) &&
 		got.status == http.StatusUnauthorized && sent.Method != http.MethodHead:
 		say("no error code in WWW-Authenticate, want %s", strings.Join(want.Error, " or "))
-	case len(want.Error) > 0 && len(codes) > 0 && !slices.ContainsFunc(codes, func(c string) bool { return slices.Contains(want.Error, c) }):
+	case len(want.Error) > 0 && len(codes) > 0 && !slices.ContainsFunc(codes,
+		func(c string) bool { return slices.Contains(want.Error, c) }):
 		say("error %s, want %s", strings.Join(codes, " "), strings.Join(want.Error, " or "))
 	}
 	for _, name := range want.Checks {

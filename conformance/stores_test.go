@@ -26,7 +26,8 @@ func TestStoreContracts(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = m.Close() })
-			return conformance.ReplayUnderTest{Store: m, Others: []dpop.ReplayStore{m}, Now: c.Now, Set: c.Set, Break: func() { _ = m.Close() }}
+			return conformance.ReplayUnderTest{Store: m, Others: []dpop.ReplayStore{m}, Now: c.Now, Set: c.Set,
+				Break: func() { _ = m.Close() }}
 		})
 	})
 	t.Run("revocation", func(t *testing.T) {
@@ -47,7 +48,8 @@ func TestStoreContracts(t *testing.T) {
 
 func memory(t *testing.T, c *poptest.Clock) *revocation.Memory {
 	t.Helper()
-	s, err := revocation.NewMemory(revocation.Options{Now: c.Now, Retention: revocation.Retention{Lifetime: 10 * time.Minute}})
+	s, err := revocation.NewMemory(revocation.Options{Now: c.Now,
+		Retention: revocation.Retention{Lifetime: 10 * time.Minute}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -121,7 +121,8 @@ func (s *subject) build(t testing.TB, d defects) {
 	handle("/strong", main, access.Requirement{ACRValues: []string{"urn:conformance:strong"}})
 	handle("/bearer", auth(func(c *echoauth.Config) { c.InsecureAllowBearer = true }), access.Requirement{})
 	handle("/mtls", auth(func(c *echoauth.Config) { c.Certificates = mtls.FromTLS }), access.Requirement{})
-	handle("/proxied", auth(func(c *echoauth.Config) { c.TrustedProxies = []string{"127.0.0.0/8"} }), access.Requirement{})
+	handle("/proxied", auth(func(c *echoauth.Config) { c.TrustedProxies = []string{"127.0.0.0/8"} }),
+		access.Requirement{})
 	handle("/certproxy", auth(func(c *echoauth.Config) {
 		var err error
 		c.Certificates, err = mtls.FromProxy(mtls.Proxy{Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})

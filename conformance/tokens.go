@@ -57,7 +57,8 @@ func (c ClientCredentials) Token(ctx context.Context, key ProofKey) (string, tim
 		case answer.Error == "use_dpop_nonce" && try == 0:
 			nonce = header.Get("DPoP-Nonce")
 		default:
-			return "", 0, fmt.Errorf("%w: the token endpoint answers %d, error %q, token_type %q", errNoTokens, status, answer.Error, answer.Type)
+			return "", 0, fmt.Errorf("%w: the token endpoint answers %d, error %q, token_type %q", errNoTokens,
+				status, answer.Error, answer.Type)
 		}
 	}
 }
@@ -69,7 +70,8 @@ type tokenAnswer struct {
 	Error     string `json:"error"`
 }
 
-func (c ClientCredentials) ask(ctx context.Context, key ProofKey, nonce string) (a tokenAnswer, status int, h http.Header, err error) {
+func (c ClientCredentials) ask(ctx context.Context, key ProofKey, nonce string) (a tokenAnswer, status int,
+	h http.Header, err error) {
 	form := url.Values{"grant_type": {"client_credentials"}}
 	for name, value := range map[string]string{"scope": c.Scope, "resource": c.Resource} {
 		if value != "" {

@@ -26,7 +26,8 @@ func tokenEndpoint(t *testing.T, audience func() string) *httptest.Server {
 			w.WriteHeader(http.StatusBadRequest)
 			_ = json.NewEncoder(w).Encode(map[string]string{"error": code})
 		}
-		if id, secret, _ := r.BasicAuth(); id != "suite" || secret != "s3cret" || r.PostFormValue("grant_type") != "client_credentials" {
+		if id, secret, _ := r.BasicAuth(); id != "suite" || secret != "s3cret" ||
+			r.PostFormValue("grant_type") != "client_credentials" {
 			refuse("invalid_client")
 			return
 		}
@@ -45,7 +46,8 @@ func tokenEndpoint(t *testing.T, audience func() string) *httptest.Server {
 			return
 		}
 		token := poptest.Token{Audience: audience(), JKT: poptest.Thumbprint(header.JWK), IssuedAt: time.Now()}
-		_ = json.NewEncoder(w).Encode(map[string]any{"access_token": token.String(), "token_type": "DPoP", "expires_in": 300})
+		_ = json.NewEncoder(w).Encode(map[string]any{"access_token": token.String(), "token_type": "DPoP",
+			"expires_in": 300})
 	}))
 	t.Cleanup(s.Close)
 	return s
@@ -62,7 +64,8 @@ func TestRealTokens(t *testing.T) {
 		}}
 		c.Log = slog.New(slog.DiscardHandler)
 	})
-	client := conformance.ClientCredentials{TokenEndpoint: as.URL + "/token", ClientID: "suite", Secret: "s3cret", Client: as.Client()}
+	client := conformance.ClientCredentials{TokenEndpoint: as.URL + "/token", ClientID: "suite", Secret: "s3cret",
+		Client: as.Client()}
 	o.Issuer, o.Tokens, o.Profile = nil, client.Token, conformance.Base
 	report, err := conformance.RunURL(t.Context(), o)
 	if err != nil {
@@ -73,7 +76,8 @@ func TestRealTokens(t *testing.T) {
 	}
 	client.Secret = "wrong"
 	o.Tokens = client.Token
-	if _, err := conformance.RunURL(t.Context(), o); err == nil || !strings.Contains(err.Error(), `error "invalid_client"`) {
+	if _, err := conformance.RunURL(t.Context(), o); err == nil || !strings.Contains(err.Error(),
+		`error "invalid_client"`) {
 		t.Errorf("a wrong secret: %v", err)
 	}
 }

@@ -72,7 +72,8 @@ func (r *runner) dial(ctx context.Context, target *url.URL, s *recipe.Sent) (con
 	return conn, asked, err
 }
 
-var versions = map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
+var versions = map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12,
+	"1.3": tls.VersionTLS13}
 
 // exchange sends the request on as many connections as there are copies, all at the same instant, and reads the
 // answers.
@@ -124,7 +125,8 @@ func (r *runner) one(
 	}
 	body, _ := io.ReadAll(io.LimitReader(answer.Body, maxBody))
 	_ = answer.Body.Close()
-	out := &response{status: answer.StatusCode, header: answer.Header, body: string(body), took: time.Since(begin), asked: asked}
+	out := &response{status: answer.StatusCode, header: answer.Header, body: string(body), took: time.Since(begin),
+		asked: asked}
 	out.challenges, out.malformed = parseChallenges(answer.Header["Www-Authenticate"])
 	return out
 }

@@ -100,7 +100,10 @@ func TestNonceInForce(t *testing.T) {
 func TestReports(t *testing.T) {
 	s := newSubject(t, newIssuer(t), defects{handler: func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			next.ServeHTTP(&changed{ResponseWriter: w, change: func(h http.Header, _ *int) { h.Del("WWW-Authenticate") }}, r)
+			next.ServeHTTP(&changed{ResponseWriter: w, change: func(h http.Header,
+				_ *int) {
+				h.Del("WWW-Authenticate")
+			}}, r)
 		})
 	}})
 	o := s.options()
@@ -136,7 +139,8 @@ func TestReports(t *testing.T) {
 	for _, result := range report.Results {
 		for _, e := range result.Exchanges {
 			for word := range strings.FieldsSeq(e.Request) {
-				if parts := strings.Split(word, "."); len(parts) == 3 && strings.HasPrefix(word, "eyJ") && !strings.HasSuffix(word, "…") {
+				if parts := strings.Split(word, "."); len(parts) == 3 && strings.HasPrefix(word, "eyJ") &&
+					!strings.HasSuffix(word, "…") {
 					t.Errorf("%s shows a signature: %s", result.ID, word)
 				}
 			}
@@ -154,7 +158,8 @@ func TestReports(t *testing.T) {
 			} `xml:"testcase"`
 		} `xml:"testsuite"`
 	}
-	if err := xml.Unmarshal([]byte(out["junit"]), &junit); err != nil || junit.Failures != report.Count[conformance.Fail] {
+	if err := xml.Unmarshal([]byte(out["junit"]), &junit); err != nil ||
+		junit.Failures != report.Count[conformance.Fail] {
 		t.Errorf("JUnit: %v, %d failures", err, junit.Failures)
 	}
 	if file := os.Getenv("SENDERLOCK_REPORT"); file != "" {
@@ -171,13 +176,14 @@ func TestOptions(t *testing.T) {
 		change func(*conformance.Options)
 		says   string
 	}{
-		"no URL":           {func(o *conformance.Options) { o.URL = "" }, "URL is empty"},
-		"no absolute URL":  {func(o *conformance.Options) { o.URL = "/x" }, "give an http or https URL"},
-		"no issuer":        {func(o *conformance.Options) { o.Issuer = nil }, "set one of Issuer and Tokens"},
-		"unknown profile":  {func(o *conformance.Options) { o.Profile = "x" }, `Profile is "x"`},
-		"unknown endpoint": {func(o *conformance.Options) { o.Endpoints = map[string]string{"x": "/x"} }, `Endpoints has "x"`},
-		"nobody there":     {func(o *conformance.Options) { o.URL = "http://127.0.0.1:1/x" }, "does not answer"},
-		"another issuer":   {func(o *conformance.Options) { o.URL = refusing(t) }, "refuses a good request"},
+		"no URL":          {func(o *conformance.Options) { o.URL = "" }, "URL is empty"},
+		"no absolute URL": {func(o *conformance.Options) { o.URL = "/x" }, "give an http or https URL"},
+		"no issuer":       {func(o *conformance.Options) { o.Issuer = nil }, "set one of Issuer and Tokens"},
+		"unknown profile": {func(o *conformance.Options) { o.Profile = "x" }, `Profile is "x"`},
+		"unknown endpoint": {func(o *conformance.Options) { o.Endpoints = map[string]string{"x": "/x"} },
+			`Endpoints has "x"`},
+		"nobody there":   {func(o *conformance.Options) { o.URL = "http://127.0.0.1:1/x" }, "does not answer"},
+		"another issuer": {func(o *conformance.Options) { o.URL = refusing(t) }, "refuses a good request"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := conformance.Options{URL: "http://127.0.0.1:1/", Issuer: issuer}

@@ -20,80 +20,96 @@ import (
 
 // wired are defects in what an application puts around the middleware and into it.
 var wired = []planted{
-	{name: "a replay store that looks and then writes", finds: "replay-race", config: store(func(s dpop.ReplayStore) dpop.ReplayStore {
-		return &lookThenWrite{ReplayStore: s, used: map[dpop.ReplayKey]bool{}}
-	})},
-	{name: "a replay store that forgets everything", finds: "replay-same", config: store(func(dpop.ReplayStore) dpop.ReplayStore { return forgetful{} })},
+	{name: "a replay store that looks and then writes", finds: "replay-race",
+		config: store(func(s dpop.ReplayStore) dpop.ReplayStore {
+			return &lookThenWrite{ReplayStore: s, used: map[dpop.ReplayKey]bool{}}
+		})},
+	{name: "a replay store that forgets everything", finds: "replay-same",
+		config: store(func(dpop.ReplayStore) dpop.ReplayStore { return forgetful{} })},
 	{name: "a replay store that forgets after half a minute", finds: "replay-much-later", config: hastyStore},
-	{name: "a validator that gives every scope", finds: "scope-missing", config: tokens(func(t *access.Token) { t.Scopes = []string{"conformance:write"} })},
-	{name: "a validator that loses the scopes", finds: "scope-present", config: tokens(func(t *access.Token) { t.Scopes = nil })},
+	{name: "a validator that gives every scope", finds: "scope-missing",
+		config: tokens(func(t *access.Token) { t.Scopes = []string{"conformance:write"} })},
+	{name: "a validator that loses the scopes", finds: "scope-present",
+		config: tokens(func(t *access.Token) { t.Scopes = nil })},
 	{name: "a clock that is seven seconds slow", finds: "iat-ok-4-ahead", config: config(func(c *echoauth.Config) {
 		now := c.Now
 		c.Now = func() time.Time { return now().Add(-7 * time.Second) }
 	})},
 	{name: "HMAC secrets that are shared with nobody", finds: "nonce-retry", config: restartedNonces},
-	{name: "every client is a trusted proxy", finds: "forwarded-ignored-X-Forwarded-Host", config: config(func(c *echoauth.Config) { c.TrustedProxies = []string{"127.0.0.0/8"} })},
-	{name: "a certificate from a field that anybody may send", finds: "mtls-header-Client-Cert", config: config(func(c *echoauth.Config) {
-		if c.Certificates != nil {
-			c.Certificates = fromField
-		}
-	})},
+	{name: "every client is a trusted proxy", finds: "forwarded-ignored-X-Forwarded-Host",
+		config: config(func(c *echoauth.Config) { c.TrustedProxies = []string{"127.0.0.0/8"} })},
+	{name: "a certificate from a field that anybody may send", finds: "mtls-header-Client-Cert",
+		config: config(func(c *echoauth.Config) {
+			if c.Certificates != nil {
+				c.Certificates = fromField
+			}
+		})},
 	{name: "certificates are compared by their key", finds: "mtls-renewed", config: config(func(c *echoauth.Config) {
 		if c.Certificates != nil {
 			c.Certificates = sameKey()
 		}
 	})},
-	{name: "bearer tokens on every route", finds: "auth-bearer-unbound", config: config(func(c *echoauth.Config) { c.InsecureAllowBearer = true })},
-	{name: "a nonce is demanded nowhere", finds: "nonce-missing", config: around(func(next http.Handler) http.Handler {
-		return rewrite(next, func(r *http.Request) {
-			if strings.HasPrefix(r.URL.Path, "/nonce") {
-				r.URL.Path, r.RequestURI = "/resource", "/resource"
-			}
-		})
-	})},
-	{name: "the query's token is moved into the header", finds: "query-token", config: around(func(next http.Handler) http.Handler {
-		return rewrite(next, func(r *http.Request) {
-			if token := r.URL.Query().Get("access_token"); token != "" && r.Header.Get("Authorization") == "" {
-				r.Header.Set("Authorization", "DPoP "+token)
-				r.URL.RawQuery = ""
-			}
-		})
-	})},
-	{name: "a form's token is moved into the header", finds: "body-token", config: around(func(next http.Handler) http.Handler {
-		return rewrite(next, func(r *http.Request) {
-			if token := r.PostFormValue("access_token"); token != "" && r.Header.Get("Authorization") == "" {
-				r.Header.Set("Authorization", "DPoP "+token)
-			}
-		})
-	})},
-	{name: "X-HTTP-Method-Override changes the method", finds: "method-override", config: around(func(next http.Handler) http.Handler {
-		return rewrite(next, func(r *http.Request) {
-			if m := r.Header.Get("X-HTTP-Method-Override"); m != "" {
-				r.Method = m
-			}
-		})
-	})},
-	{name: "X-Forwarded-Host replaces Host", finds: "forwarded-ignored-X-Forwarded-Host", config: around(func(next http.Handler) http.Handler {
-		return rewrite(next, func(r *http.Request) {
-			if h := r.Header.Get("X-Forwarded-Host"); h != "" && strings.HasPrefix(r.URL.Path, "/resource") {
-				r.Host = h
-			}
-		})
-	})},
-	{name: "the last DPoP field alone arrives", finds: "field-twice-good-last", config: around(func(next http.Handler) http.Handler {
-		return rewrite(next, func(r *http.Request) {
-			if f := r.Header["Dpop"]; len(f) > 1 {
-				r.Header["Dpop"] = f[len(f)-1:]
-			}
-		})
-	})},
+	{name: "bearer tokens on every route", finds: "auth-bearer-unbound",
+		config: config(func(c *echoauth.Config) { c.InsecureAllowBearer = true })},
+	{name: "a nonce is demanded nowhere", finds: "nonce-missing",
+		config: around(func(next http.Handler) http.Handler {
+			return rewrite(next, func(r *http.Request) {
+				if strings.HasPrefix(r.URL.Path, "/nonce") {
+					r.URL.Path, r.RequestURI = "/resource", "/resource"
+				}
+			})
+		})},
+	{name: "the query's token is moved into the header", finds: "query-token",
+		config: around(func(next http.Handler) http.Handler {
+			return rewrite(next, func(r *http.Request) {
+				if token := r.URL.Query().Get("access_token"); token != "" && r.Header.Get("Authorization") == "" {
+					r.Header.Set("Authorization", "DPoP "+token)
+					r.URL.RawQuery = ""
+				}
+			})
+		})},
+	{name: "a form's token is moved into the header", finds: "body-token",
+		config: around(func(next http.Handler) http.Handler {
+			return rewrite(next, func(r *http.Request) {
+				if token := r.PostFormValue("access_token"); token != "" && r.Header.Get("Authorization") == "" {
+					r.Header.Set("Authorization", "DPoP "+token)
+				}
+			})
+		})},
+	{name: "X-HTTP-Method-Override changes the method", finds: "method-override",
+		config: around(func(next http.Handler) http.Handler {
+			return rewrite(next, func(r *http.Request) {
+				if m := r.Header.Get("X-HTTP-Method-Override"); m != "" {
+					r.Method = m
+				}
+			})
+		})},
+	{name: "X-Forwarded-Host replaces Host", finds: "forwarded-ignored-X-Forwarded-Host",
+		config: around(func(next http.Handler) http.Handler {
+			return rewrite(next, func(r *http.Request) {
+				if h := r.Header.Get("X-Forwarded-Host"); h != "" && strings.HasPrefix(r.URL.Path, "/resource") {
+					r.Host = h
+				}
+			})
+		})},
+	{name: "the last DPoP field alone arrives", finds: "field-twice-good-last",
+		config: around(func(next http.Handler) http.Handler {
+			return rewrite(next, func(r *http.Request) {
+				if f := r.Header["Dpop"]; len(f) > 1 {
+					r.Header["Dpop"] = f[len(f)-1:]
+				}
+			})
+		})},
 	{name: "a proxy that merges slashes", finds: "path-double", config: around(func(next http.Handler) http.Handler {
 		return rewrite(next, func(r *http.Request) { r.RequestURI = strings.ReplaceAll(r.RequestURI, "//", "/") })
 	})},
 	{name: "a proxy that decodes the path", finds: "path-slash", config: around(func(next http.Handler) http.Handler {
 		return rewrite(next, func(r *http.Request) { r.RequestURI = strings.ReplaceAll(r.RequestURI, "%2F", "/") })
 	})},
-	{name: "WWW-Authenticate is lost", finds: "challenge-present", config: answer(func(h http.Header, _ *int) { h.Del("WWW-Authenticate") })},
+	{name: "WWW-Authenticate is lost", finds: "challenge-present", config: answer(func(h http.Header,
+		_ *int) {
+		h.Del("WWW-Authenticate")
+	})},
 	{name: "401 becomes 403", finds: "challenge-token-401", config: answer(func(_ http.Header, code *int) {
 		if *code == http.StatusUnauthorized {
 			*code = http.StatusForbidden
@@ -104,15 +120,30 @@ var wired = []planted{
 			*code = http.StatusInternalServerError
 		}
 	})},
-	{name: "DPoP-Nonce is lost", finds: "nonce-retry", config: answer(func(h http.Header, _ *int) { h.Del("DPoP-Nonce") })},
+	{name: "DPoP-Nonce is lost", finds: "nonce-retry", config: answer(func(h http.Header,
+		_ *int) {
+		h.Del("DPoP-Nonce")
+	})},
 	{name: "two DPoP-Nonce fields", finds: "challenge-one-nonce-ok", config: answer(func(h http.Header, _ *int) {
 		h.Add("DPoP-Nonce", "a")
 		h.Add("DPoP-Nonce", "b")
 	})},
-	{name: "Proxy-Authenticate beside the challenge", finds: "challenge-no-proxy", config: answer(func(h http.Header, _ *int) { h.Set("Proxy-Authenticate", "DPoP") })},
-	{name: "realm twice", finds: "challenge-realm", config: answer(func(h http.Header, _ *int) { h.Set("WWW-Authenticate", `DPoP realm="a", realm="b"`) })},
-	{name: "a challenge whose quotes do not end", finds: "challenge-well-formed", config: answer(func(h http.Header, _ *int) { h.Set("WWW-Authenticate", `DPoP error="x`) })},
-	{name: "algs offers none", finds: "challenge-algs-asymmetric", config: answer(func(h http.Header, _ *int) { h.Set("WWW-Authenticate", `DPoP algs="ES256 none"`) })},
+	{name: "Proxy-Authenticate beside the challenge", finds: "challenge-no-proxy", config: answer(func(h http.Header,
+		_ *int) {
+		h.Set("Proxy-Authenticate", "DPoP")
+	})},
+	{name: "realm twice", finds: "challenge-realm", config: answer(func(h http.Header,
+		_ *int) {
+		h.Set("WWW-Authenticate", `DPoP realm="a", realm="b"`)
+	})},
+	{name: "a challenge whose quotes do not end", finds: "challenge-well-formed", config: answer(func(h http.Header,
+		_ *int) {
+		h.Set("WWW-Authenticate", `DPoP error="x`)
+	})},
+	{name: "algs offers none", finds: "challenge-algs-asymmetric", config: answer(func(h http.Header,
+		_ *int) {
+		h.Set("WWW-Authenticate", `DPoP algs="ES256 none"`)
+	})},
 	{name: "Bearer before DPoP", finds: "challenge-first", config: answer(func(h http.Header, _ *int) {
 		h["Www-Authenticate"] = append([]string{"Bearer"}, h["Www-Authenticate"]...)
 	})},
@@ -234,7 +265,8 @@ func restartedNonces(t *testing.T) defects {
 }
 
 func fromField(r *http.Request) (*x509.Certificate, error) {
-	if der, err := base64.StdEncoding.DecodeString(strings.Trim(r.Header.Get("Client-Cert"), ":")); err == nil && len(der) > 0 {
+	if der, err := base64.StdEncoding.DecodeString(strings.Trim(r.Header.Get("Client-Cert"), ":")); err == nil &&
+		len(der) > 0 {
 		return x509.ParseCertificate(der)
 	}
 	return mtls.FromTLS(r)

@@ -69,7 +69,8 @@ func TestCasesAreComplete(t *testing.T) {
 				}
 			}
 			// What strict takes, base takes as well.
-			if s.Strict.Accept != s.Base.Accept || slices.ContainsFunc(s.Strict.Status, func(code int) bool { return !slices.Contains(s.Base.Status, code) }) {
+			if s.Strict.Accept != s.Base.Accept || slices.ContainsFunc(s.Strict.Status,
+				func(code int) bool { return !slices.Contains(s.Base.Status, code) }) {
 				t.Errorf("%s step %d: base is stricter than strict", c.ID, n+1)
 			}
 		}
@@ -91,7 +92,8 @@ func TestStaticsThroughTheVerifier(t *testing.T) {
 	}
 	for _, s := range vectors.Statics() {
 		t.Run(s.ID, func(t *testing.T) {
-			verifier := &dpop.Verifier{Origins: origins, InsecureForgetAtStart: true, Now: func() time.Time { return time.Unix(s.Clock, 0) }}
+			verifier := &dpop.Verifier{Origins: origins, InsecureForgetAtStart: true,
+				Now: func() time.Time { return time.Unix(s.Clock, 0) }}
 			if err := verifier.Validate(); err != nil {
 				t.Fatal(err)
 			}
@@ -124,7 +126,8 @@ func request(t *testing.T, s *vectors.Static) *http.Request {
 	}
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(s.Method + " " + rest + " HTTP/1.1\r\nHost: api.example.com\r\n\r\n")))
 	if err != nil {
-		r = &http.Request{Method: s.Method, URL: &url.URL{Path: rest}, RequestURI: rest, Host: "api.example.com", Header: http.Header{}}
+		r = &http.Request{Method: s.Method, URL: &url.URL{Path: rest}, RequestURI: rest, Host: "api.example.com",
+			Header: http.Header{}}
 	}
 	for _, p := range s.Proofs {
 		r.Header.Add("DPoP", strings.Trim(p, " \t"))

@@ -87,7 +87,8 @@ func define(o *conformance.Options, s *settings, errs io.Writer) *flag.FlagSet {
 	s.endpoints = map[string]string{}
 	for name, text := range map[string]string{
 		"nonce": "a resource that demands a nonce", "scope": "one that needs the scope conformance:write",
-		"fresh": "one that needs a login of the last five minutes", "strong": "one that needs the acr urn:conformance:strong",
+		"fresh":  "one that needs a login of the last five minutes",
+		"strong": "one that needs the acr urn:conformance:strong",
 		"bearer": "one that also takes unbound bearer tokens", "mtls": "one whose TLS asks for client certificates",
 		"certproxy": "one that takes this machine for a proxy that sends Client-Cert (RFC 9440)",
 		"proxied":   "one that takes this machine for a trusted proxy",
@@ -95,19 +96,24 @@ func define(o *conformance.Options, s *settings, errs io.Writer) *flag.FlagSet {
 		f.Func(name+"-url", text+" `URL`", func(value string) error { s.endpoints[name] = value; return nil })
 	}
 	f.StringVar(&s.issuer, "issuer", "127.0.0.1:9700", "where the suite's own issuer listens `address`")
-	f.StringVar(&s.issuerURL, "issuer-url", "", "the `URL` under which the server reaches the issuer, if not http at its address")
+	f.StringVar(&s.issuerURL, "issuer-url", "",
+		"the `URL` under which the server reaches the issuer, if not http at its address")
 	f.StringVar(&o.Origin, "origin", "", "the public origin that the server knows itself by, if not that of --url")
 	f.StringVar(&o.Audience, "audience", "", "what aud holds in tokens, if not the origin")
-	f.StringVar(&s.client.TokenEndpoint, "token-endpoint", "", "take tokens from this `URL` by client credentials, and not from the suite's issuer")
+	f.StringVar(&s.client.TokenEndpoint, "token-endpoint", "",
+		"take tokens from this `URL` by client credentials, and not from the suite's issuer")
 	f.StringVar(&s.client.ClientID, "client-id", "", "the client for --token-endpoint")
-	f.StringVar(&s.secretFile, "client-secret-file", "", "the `file` with the client's secret; or the variable CLIENT_SECRET")
+	f.StringVar(&s.secretFile, "client-secret-file", "",
+		"the `file` with the client's secret; or the variable CLIENT_SECRET")
 	f.StringVar(&s.client.Scope, "client-scope", "", "the scope for --token-endpoint")
 	f.StringVar(&s.client.Resource, "client-resource", "", "the resource for --token-endpoint (RFC 8707)")
 	f.StringVar(&s.profile, "profile", "base", "how exact the answers must be: base, strict or fapi2")
 	f.StringVar(&s.groups, "group", "", "only these groups, `a,b`")
 	f.StringVar(&s.only, "only", "", "only these cases, `a,b`")
-	f.StringVar(&s.lacks, "lacks", "", "what the server does not claim, `a,b`: replay, cors, paths, introspection, metadata, …")
-	f.StringVar(&s.algorithms, "algs", "", "the accepted algorithms of proofs, `a,b`, if the server's challenge does not say")
+	f.StringVar(&s.lacks, "lacks", "",
+		"what the server does not claim, `a,b`: replay, cors, paths, introspection, metadata, …")
+	f.StringVar(&s.algorithms, "algs", "",
+		"the accepted algorithms of proofs, `a,b`, if the server's challenge does not say")
 	f.BoolVar(&o.Slow, "slow", false, "also run the cases that wait for the clock, up to 20 minutes each")
 	f.BoolVar(&o.InsecureTLS, "insecure", false, "accept any certificate of the server")
 	f.StringVar(&s.ca, "ca", "", "the `file` with the authorities of the server's certificate, PEM")
@@ -163,7 +169,8 @@ func ask(ctx context.Context, o *conformance.Options, s *settings, out, errs io.
 	}
 	defer func() { _ = issuer.Close() }()
 	o.Issuer = issuer
-	_, _ = fmt.Fprintf(errs, "issuer %s, keys at %s/jwks, introspection at %s/introspect\n", issuer.URL(), issuer.URL(), issuer.URL())
+	_, _ = fmt.Fprintf(errs, "issuer %s, keys at %s/jwks, introspection at %s/introspect\n", issuer.URL(),
+		issuer.URL(), issuer.URL())
 	if s.wait {
 		_, _ = fmt.Fprint(out, "start the server under test, then press Enter ")
 		_, _ = fmt.Fscanln(os.Stdin)

@@ -59,7 +59,8 @@ func TestCommand(t *testing.T) {
 	file := func(name string) string { return filepath.Join(folder, name) }
 	var out, errs bytes.Buffer
 	code := run(t.Context(), []string{
-		"--url", url, "--issuer", address, "--profile", "strict", "--lacks", lacks, "--group", "ath,binding,credentials,paths",
+		"--url", url, "--issuer", address, "--profile", "strict", "--lacks", lacks, "--group",
+		"ath,binding,credentials,paths",
 		"--junit", file("r.xml"), "--json", file("r.json"), "--html", file("r.html"),
 	}, &out, &errs)
 	if code != ok {
@@ -82,11 +83,13 @@ func TestCommandFails(t *testing.T) {
 	address := free(t)
 	url := server(t, "http://"+address, func(c *echoauth.Config) { c.InsecureAllowBearer = true })
 	var out, errs bytes.Buffer
-	code := run(t.Context(), []string{"--url", url, "--issuer", address, "--only", "auth-bearer-unbound,good"}, &out, &errs)
+	code := run(t.Context(), []string{"--url", url, "--issuer", address, "--only", "auth-bearer-unbound,good"}, &out,
+		&errs)
 	if code != failed {
 		t.Errorf("status %d", code)
 	}
-	for _, text := range []string{"auth-bearer-unbound", "accepted, although it must be refused", "> Authorization: Bearer eyJ", "< HTTP/1.1 204 No Content"} {
+	for _, text := range []string{"auth-bearer-unbound", "accepted, although it must be refused",
+		"> Authorization: Bearer eyJ", "< HTTP/1.1 204 No Content"} {
 		if !strings.Contains(out.String(), text) {
 			t.Errorf("the table does not hold %q:\n%s", text, &out)
 		}
@@ -102,17 +105,20 @@ func TestCommandCannotAsk(t *testing.T) {
 		"unknown flag": {[]string{"--x"}, "not defined"},
 		"no authority": {[]string{"--url", "https://127.0.0.1:1/", "--ca", "main.go"}, "holds no certificate"},
 		"nobody there": {[]string{"--url", "http://127.0.0.1:1/", "--issuer", "127.0.0.1:0"}, "does not answer"},
-		"no tokens":    {[]string{"--url", "http://127.0.0.1:1/", "--token-endpoint", "http://127.0.0.1:1/token"}, "refused"},
+		"no tokens": {[]string{"--url", "http://127.0.0.1:1/", "--token-endpoint", "http://127.0.0.1:1/token"},
+			"refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errs bytes.Buffer
-			if code := run(t.Context(), test.args, &out, &errs); code != unable || !strings.Contains(errs.String(), test.says) {
+			if code := run(t.Context(), test.args, &out, &errs); code != unable || !strings.Contains(errs.String(),
+				test.says) {
 				t.Errorf("status %d, %s", code, &errs)
 			}
 		})
 	}
 	var out bytes.Buffer
-	if code := run(t.Context(), []string{"--list"}, &out, &out); code != ok || !strings.Contains(out.String(), "binding-other-key") {
+	if code := run(t.Context(), []string{"--list"}, &out, &out); code != ok || !strings.Contains(out.String(),
+		"binding-other-key") {
 		t.Errorf("--list: status %d", code)
 	}
 }

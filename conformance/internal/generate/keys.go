@@ -26,8 +26,7 @@ import (
 const seed = "senderlock conformance vectors 1 "
 
 // makeKeys derives every key from its name.
-func makeKeys() vectors.Keys {
-	var k vectors.Keys
+var makeKeys = sync.OnceValue(func() (k vectors.Keys) {
 	add := func(name, alg string, private crypto.Signer) {
 		m := (&mint.Key{Alg: alg, Private: private}).JWK()
 		m["kid"], m["alg"] = name, alg
@@ -41,7 +40,8 @@ func makeKeys() vectors.Keys {
 		case ed25519.PrivateKey:
 			m["d"] = mint.Base64(p.Seed())
 		case *rsa.PrivateKey:
-			m["d"], m["p"], m["q"] = mint.Base64(p.D.Bytes()), mint.Base64(p.Primes[0].Bytes()), mint.Base64(p.Primes[1].Bytes())
+			m["d"], m["p"], m["q"] = mint.Base64(p.D.Bytes()), mint.Base64(p.Primes[0].Bytes()),
+				mint.Base64(p.Primes[1].Bytes())
 		}
 		k.Keys = append(k.Keys, json.RawMessage(mint.Marshal(m)))
 	}
@@ -65,12 +65,13 @@ func makeKeys() vectors.Keys {
 		key        *ecdsa.PrivateKey
 		begin, end int
 	}{
-		{"client", one, 2020, 2060}, {"other", two, 2020, 2060}, {"renewed", one, 2021, 2061}, {"expired", one, 2001, 2002},
+		{"client", one, 2020, 2060}, {"other", two, 2020, 2060}, {"renewed", one, 2021, 2061}, {"expired", one, 2001,
+			2002},
 	} {
 		k.Certificates = append(k.Certificates, certificate(c.name, int64(n+1), c.key, c.begin, c.end))
 	}
 	return k
-}
+})
 
 // search tries scalars until the public point has the property.
 func search(curve elliptic.Curve, good func(x, y []byte) bool) *ecdsa.PrivateKey {
@@ -143,19 +144,15 @@ func statics(k vectors.Keys, cases []vectors.Case) []vectors.Static {
 	if err != nil {
 		log.Fatal(err)
 	}
-	stream := sha3.NewSHAKE256()
-	_, _ = stream.Write([]byte(seed + "salts"))
-	for _, key := range keys {
-		key.Salt = stream
-	}
-	drawn := 0
+	current, drawn := "", 0 // each case draws its own, so that a new one does not change the others
 	world := &recipe.World{
-		Keys: keys, Certificates: certificates, Origin: "https://api.example.com", Audience: "https://api.example.com",
-		Issuers: map[string]recipe.Issuer{"": {URL: "https://login.example.com", Key: keys["issuer"], KeyID: "k1"}},
-		Now:     func() time.Time { return clock },
+		Keys: keys, Certificates: certificates, Origin: "https://api.example.com",
+		Audience: "https://api.example.com",
+		Issuers:  map[string]recipe.Issuer{"": {URL: "https://login.example.com", Key: keys["issuer"], KeyID: "k1"}},
+		Now:      func() time.Time { return clock },
 		Random: func() string {
 			drawn++
-			return mint.Base64(sha3.SumSHAKE256(fmt.Appendf(nil, "%s%d", seed, drawn), 15))
+			return mint.Base64(sha3.SumSHAKE256(fmt.Appendf(nil, "%s%s %d", seed, current, drawn), 15))
 		},
 	}
 	var list []vectors.Static
@@ -164,13 +161,21 @@ func statics(k vectors.Keys, cases []vectors.Case) []vectors.Static {
 			continue
 		}
 		step := &c.Steps[0]
+		current, drawn = c.ID, 0
+		salts := sha3.NewSHAKE256()
+		_, _ = salts.Write([]byte(seed + current))
+		for _, key := range keys {
+			key.Salt = salts
+		}
 		sent, err := world.Build(&recipe.State{JTI: world.Random()}, &step.Send, "/resource", false)
 		if err != nil {
 			log.Fatalf("%s: %v", c.ID, err)
 		}
 		s := vectors.Static{
-			ID: c.ID, Requirement: c.Requirement, Level: c.Level, Title: c.Title, Clock: clock.Unix(), Method: sent.Method, URL: sent.URL,
-			Token: sent.Token, Proofs: sent.Proofs, Thumbprint: sent.Thumbprint, Accept: step.Strict.Accept, Reason: c.Reason,
+			ID: c.ID, Requirement: c.Requirement, Level: c.Level, Title: c.Title, Clock: clock.Unix(),
+			Method: sent.Method, URL: sent.URL,
+			Token: sent.Token, Proofs: sent.Proofs, Thumbprint: sent.Thumbprint, Accept: step.Strict.Accept,
+			Reason: c.Reason,
 		}
 		if !s.Accept {
 			s.Error = step.Strict.Error[0]
@@ -186,19 +191,23 @@ func statics(k vectors.Keys, cases []vectors.Case) []vectors.Static {
 // aboutProof reports whether a verifier of proofs can decide the case alone.
 func aboutProof(c *vectors.Case) bool {
 	r := &c.Steps[0].Send
-	if len(c.Steps) > 1 || c.Level == vectors.INFO || r.Endpoint != "" || r.Authorization != nil || r.Headers != nil || r.Host != "" ||
-		r.Target != "" || r.Body != "" || r.Certificate != "" || r.ProofField != "" || c.Steps[0].Copies > 0 || len(c.Profiles) > 0 {
+	if len(c.Steps) > 1 || c.Level == vectors.INFO || r.Endpoint != "" || r.Authorization != nil ||
+		r.Headers != nil || r.Host != "" ||
+		r.Target != "" || r.Body != "" || r.Certificate != "" || r.ProofField != "" || c.Steps[0].Copies > 0 ||
+		len(c.Profiles) > 0 {
 		return false
 	}
-	if t := r.Token; t != nil && (t.Bind == "" || t.Bind == "-" || t.Claims != nil || t.Header != nil || t.Edit != nil || t.Raw != "") {
+	if t := r.Token; t != nil && (t.Bind == "" || t.Bind == "-" || t.Claims != nil || t.Header != nil ||
+		t.Edit != nil || t.Raw != "") {
 		return false
 	}
-	return c.Steps[0].Strict.Accept && r.Without == nil && len(c.Steps[0].Strict.Checks) == 0 || c.Reason != "" && len(c.Steps[0].Strict.Error) > 0
+	return c.Steps[0].Strict.Accept && r.Without == nil && len(c.Steps[0].Strict.Checks) == 0 || c.Reason != "" &&
+		len(c.Steps[0].Strict.Error) > 0
 }
 
 // keyJSON is the public half of a key, member by member.
 func keyJSON(name string) map[string]string {
-	for _, text := range publicKeys() {
+	for _, text := range makeKeys().Keys {
 		var m map[string]any
 		if err := json.Unmarshal(text, &m); err != nil {
 			log.Fatal(err)
@@ -214,8 +223,6 @@ func keyJSON(name string) map[string]string {
 	log.Fatalf("no key %q", name)
 	return nil
 }
-
-var publicKeys = sync.OnceValue(func() []json.RawMessage { return makeKeys().Keys })
 
 // extend writes a number with a zero octet more in front.
 func extend(s string) string { return mint.Base64(append([]byte{0}, decode(s)...)) }

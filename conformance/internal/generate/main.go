@@ -102,20 +102,29 @@ type answers struct{ strict, base vectors.Answer }
 func status(codes ...int) []int { return codes }
 
 var (
-	accepted  = answers{vectors.Answer{Accept: true}, vectors.Answer{Accept: true}}
-	badProof  = refusal(status(401), []string{"invalid_dpop_proof"}, status(400, 401), []string{"invalid_dpop_proof", "invalid_token"})
-	noProof   = refusal(status(401), []string{"invalid_dpop_proof"}, status(400, 401), []string{"invalid_dpop_proof", "invalid_token", "invalid_request"})
-	badToken  = refusal(status(401), []string{"invalid_token"}, status(401), []string{"invalid_token"})
-	mismatch  = refusal(status(401), []string{"invalid_token"}, status(401), []string{"invalid_token", "invalid_dpop_proof"})
-	badAuth   = refusal(status(400), []string{"invalid_request"}, status(400, 401), []string{"invalid_request", "invalid_token", "invalid_dpop_proof"})
-	asBearer  = refusal(status(401), []string{"invalid_token"}, status(400, 401), []string{"invalid_token", "invalid_request"})
-	badCert   = refusal(status(401), []string{"invalid_token"}, status(400, 401), []string{"invalid_token", "invalid_request"})
-	useNonce  = refusal(status(401), []string{"use_dpop_nonce"}, status(401), []string{"use_dpop_nonce"}).with("one-nonce")
-	noCreds   = refusal(status(401), nil, status(401), nil)
-	noScope   = refusal(status(403), []string{"insufficient_scope"}, status(403), []string{"insufficient_scope"})
-	stepUp    = refusal(status(401), []string{"insufficient_user_authentication"}, status(401), []string{"insufficient_user_authentication"})
-	anyClient = refusal(status(400, 401, 403, 404, 405, 413, 414, 421, 431, 501), nil, status(400, 401, 403, 404, 405, 413, 414, 421, 431, 501), nil)
-	down      = refusal(status(503), nil, status(401, 503), nil)
+	accepted = answers{vectors.Answer{Accept: true}, vectors.Answer{Accept: true}}
+	badProof = refusal(status(401), []string{"invalid_dpop_proof"}, status(400, 401), []string{"invalid_dpop_proof",
+		"invalid_token"})
+	noProof = refusal(status(401), []string{"invalid_dpop_proof"}, status(400, 401), []string{"invalid_dpop_proof",
+		"invalid_token", "invalid_request"})
+	badToken = refusal(status(401), []string{"invalid_token"}, status(401), []string{"invalid_token"})
+	mismatch = refusal(status(401), []string{"invalid_token"}, status(401), []string{"invalid_token",
+		"invalid_dpop_proof"})
+	badAuth = refusal(status(400), []string{"invalid_request"}, status(400, 401), []string{"invalid_request",
+		"invalid_token", "invalid_dpop_proof"})
+	asBearer = refusal(status(401), []string{"invalid_token"}, status(400, 401), []string{"invalid_token",
+		"invalid_request"})
+	badCert = refusal(status(401), []string{"invalid_token"}, status(400, 401), []string{"invalid_token",
+		"invalid_request"})
+	useNonce = refusal(status(401), []string{"use_dpop_nonce"}, status(401),
+		[]string{"use_dpop_nonce"}).with("one-nonce")
+	noCreds = refusal(status(401), nil, status(401), nil)
+	noScope = refusal(status(403), []string{"insufficient_scope"}, status(403), []string{"insufficient_scope"})
+	stepUp  = refusal(status(401), []string{"insufficient_user_authentication"}, status(401),
+		[]string{"insufficient_user_authentication"})
+	anyClient = refusal(status(400, 401, 403, 404, 405, 413, 414, 421, 431, 501), nil, status(400, 401, 403, 404,
+		405, 413, 414, 421, 431, 501), nil)
+	down = refusal(status(503), nil, status(401, 503), nil)
 )
 
 func refusal(strict []int, strictCodes []string, base []int, baseCodes []string) answers {
@@ -146,7 +155,8 @@ func steps(list ...vectors.Step) []vectors.Step { return list }
 
 // refuse is a proof that must be refused.
 func (s *suite) refuse(rs, id, title, reason string, p vectors.Proof, options ...option) {
-	s.add(rs, id, vectors.MUST, title, once(badProof, vectors.Request{Proof: &p}), append([]option{because(reason)}, options...)...)
+	s.add(rs, id, vectors.MUST, title, once(badProof, vectors.Request{Proof: &p}), append([]option{because(reason)},
+		options...)...)
 }
 
 // accept is a proof that must be accepted.

@@ -95,11 +95,13 @@ func (b *builder) compact(header, payload string, key *mint.Key, alg string, edi
 		case "json-flat":
 			text = fmt.Sprintf(`{"payload":"%s","protected":"%s","signature":"%s"}`, p, h, mint.Base64(signature))
 		case "json-general":
-			text = fmt.Sprintf(`{"payload":"%s","signatures":[{"protected":"%s","signature":"%s"}]}`, p, h, mint.Base64(signature))
+			text = fmt.Sprintf(`{"payload":"%s","signatures":[{"protected":"%s","signature":"%s"}]}`, p, h,
+				mint.Base64(signature))
 		case "detached":
 			text = h + ".." + mint.Base64(signature)
 		case "nested":
-			outer := mint.Base64([]byte(strings.Replace(header, "{", `{"cty":"JWT",`, 1))) + "." + mint.Base64([]byte(text))
+			outer := mint.Base64([]byte(strings.Replace(header, "{", `{"cty":"JWT",`,
+				1))) + "." + mint.Base64([]byte(text))
 			text = outer + "." + mint.Base64(s.Sign(outer))
 		case "upper-payload":
 			i := len(h) + 1 + strings.IndexFunc(p[4:], func(r rune) bool { return r >= 'a' && r <= 'z' }) + 4

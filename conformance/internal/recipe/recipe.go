@@ -86,7 +86,8 @@ type builder struct {
 
 // Build makes the request of a step; path is that of its endpoint.
 func (w *World) Build(state *State, r *vectors.Request, path string, again bool) (*Sent, error) {
-	b := &builder{World: w, state: state, now: w.Now(), method: cmp.Or(r.Method, "GET"), base: path, path: path + r.Path, proof: r.Proof}
+	b := &builder{World: w, state: state, now: w.Now(), method: cmp.Or(r.Method, "GET"), base: path,
+		path: path + r.Path, proof: r.Proof}
 	if b.proof == nil {
 		b.proof = &vectors.Proof{}
 	}

@@ -21,11 +21,12 @@ func world(t testing.TB) *recipe.World {
 	issuer := recipe.Issuer{URL: "https://login.example.com", Key: keys["issuer"], KeyID: "k1"}
 	n := 0
 	return &recipe.World{
-		Keys: keys, Certificates: certificates, Origin: "https://api.example.com", Audience: "https://api.example.com",
-		Issuers: map[string]recipe.Issuer{"": issuer, "down": issuer, "rogue": issuer},
-		Now:     func() time.Time { return time.Unix(1767323045, 0) },
-		Random:  func() string { n++; return "random" + strings.Repeat("x", n%3) },
-		Opaque:  func(string) string { return "opaque" },
+		Keys: keys, Certificates: certificates, Origin: "https://api.example.com",
+		Audience: "https://api.example.com",
+		Issuers:  map[string]recipe.Issuer{"": issuer, "down": issuer, "rogue": issuer},
+		Now:      func() time.Time { return time.Unix(1767323045, 0) },
+		Random:   func() string { n++; return "random" + strings.Repeat("x", n%3) },
+		Opaque:   func(string) string { return "opaque" },
 	}
 }
 
@@ -63,7 +64,8 @@ func TestZeroRecipeIsGood(t *testing.T) {
 		t.Fatal(err)
 	}
 	claims, header := part(t, sent.Proofs[0], 1), part(t, sent.Proofs[0], 0)
-	if claims["htm"] != "GET" || claims["htu"] != "https://api.example.com/resource" || claims["ath"] != mint.ATH(sent.Token) ||
+	if claims["htm"] != "GET" || claims["htu"] != "https://api.example.com/resource" ||
+		claims["ath"] != mint.ATH(sent.Token) ||
 		claims["iat"] != float64(1767323045) || header["typ"] != "dpop+jwt" || header["alg"] != "ES256" {
 		t.Errorf("header %v, claims %v", header, claims)
 	}
@@ -80,7 +82,8 @@ func TestMembers(t *testing.T) {
 	raw := func(s string) json.RawMessage { return json.RawMessage(s) }
 	sent, err := world(t).Build(&recipe.State{JTI: "of-the-case"}, &vectors.Request{Proof: &vectors.Proof{
 		Claims: vectors.Members{
-			"ath": raw("null"), "iat": raw(`{"$raw":"${now-60}.5"}`), "jti": raw(`"${jti}"`), "x": raw(`{"$raw":"null"}`), "y": raw(`{"a":"${host|upper}"}`),
+			"ath": raw("null"), "iat": raw(`{"$raw":"${now-60}.5"}`), "jti": raw(`"${jti}"`),
+			"x": raw(`{"$raw":"null"}`), "y": raw(`{"a":"${host|upper}"}`),
 		},
 	}}, "/resource", false)
 	if err != nil {
@@ -99,9 +102,12 @@ func TestMembers(t *testing.T) {
 
 func TestMistakesAreTold(t *testing.T) {
 	for name, r := range map[string]vectors.Request{
-		"placeholder": {Authorization: []string{"${nothing}"}}, "change": {Host: "${host|nothing}"}, "edit": {Proof: &vectors.Proof{Edit: []string{"nothing"}}},
-		"edit of a part": {Proof: &vectors.Proof{Edit: []string{"header:nothing"}}}, "key": {Proof: &vectors.Proof{Key: "nobody"}},
-		"bound key": {Token: &vectors.Token{Bind: "nobody"}}, "certificate": {Token: &vectors.Token{Certificate: "nothing"}}, "time": {Host: "${nowhere}"},
+		"placeholder": {Authorization: []string{"${nothing}"}}, "change": {Host: "${host|nothing}"},
+		"edit":           {Proof: &vectors.Proof{Edit: []string{"nothing"}}},
+		"edit of a part": {Proof: &vectors.Proof{Edit: []string{"header:nothing"}}},
+		"key":            {Proof: &vectors.Proof{Key: "nobody"}},
+		"bound key":      {Token: &vectors.Token{Bind: "nobody"}},
+		"certificate":    {Token: &vectors.Token{Certificate: "nothing"}}, "time": {Host: "${nowhere}"},
 	} {
 		if _, err := world(t).Build(&recipe.State{}, &r, "/resource", false); err == nil {
 			t.Errorf("a wrong %s is not told", name)
