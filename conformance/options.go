@@ -64,6 +64,8 @@ type Options struct {
 	InsecureTLS bool
 	// Timeout bounds one request. Zero means ten seconds.
 	Timeout time.Duration
+	// Quick is what counts as a quick answer, for the cases that ask for one. Zero means two seconds.
+	Quick time.Duration
 	// WarmUp is how long to wait for a server that asks for nonces only because it has just started. Zero means
 	// 15 seconds; negative does not wait.
 	WarmUp time.Duration
@@ -101,6 +103,7 @@ func (o *Options) settle(inProcess bool) error {
 	}
 	o.Profile = cmp.Or(o.Profile, Base)
 	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
+	o.Quick = cmp.Or(o.Quick, 2*time.Second)
 	o.WarmUp = cmp.Or(o.WarmUp, 15*time.Second)
 	if o.Now == nil {
 		o.Now = time.Now

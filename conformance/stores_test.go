@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -74,7 +75,7 @@ func (b *badStore) Claim(ctx context.Context, k dpop.ReplayKey, expiry time.Time
 		b.mu.Lock()
 		_, used := b.used[k]
 		b.mu.Unlock()
-		time.Sleep(time.Microsecond)
+		runtime.Gosched()
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.used[k] = expiry

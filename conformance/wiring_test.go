@@ -22,7 +22,7 @@ import (
 var wired = []planted{
 	{name: "a replay store that looks and then writes", finds: "replay-race",
 		config: store(func(s dpop.ReplayStore) dpop.ReplayStore {
-			return &lookThenWrite{ReplayStore: s, used: map[dpop.ReplayKey]bool{}}
+			return newLookThenWrite(s)
 		})},
 	{name: "a replay store that forgets everything", finds: "replay-same",
 		config: store(func(dpop.ReplayStore) dpop.ReplayStore { return forgetful{} })},
@@ -210,21 +210,31 @@ func (v *validator) ValidateToken(ctx context.Context, token string) (*access.To
 	return &own, nil
 }
 
-// lookThenWrite looks first and writes afterwards, when others have looked as well.
+// lookThenWrite looks first and writes afterwards, when somebody else has looked as well.
 type lookThenWrite struct {
 	dpop.ReplayStore
-	used map[dpop.ReplayKey]bool
-	mu   sync.Mutex
+	mu    sync.Mutex
+	met   *sync.Cond
+	looks map[dpop.ReplayKey]int
+	used  map[dpop.ReplayKey]bool
 }
 
-func (c *lookThenWrite) Claim(_ context.Context, key dpop.ReplayKey, _ time.Time) (bool, error) {
-	c.mu.Lock()
-	used := c.used[key]
-	c.mu.Unlock()
-	time.Sleep(5 * time.Millisecond) // the round trip to a data base
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.used[key] = true
+func newLookThenWrite(s dpop.ReplayStore) *lookThenWrite {
+	l := &lookThenWrite{ReplayStore: s, looks: map[dpop.ReplayKey]int{}, used: map[dpop.ReplayKey]bool{}}
+	l.met = sync.NewCond(&l.mu)
+	return l
+}
+
+func (l *lookThenWrite) Claim(_ context.Context, key dpop.ReplayKey, _ time.Time) (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	used := l.used[key]
+	l.looks[key]++
+	l.met.Broadcast()
+	for len(l.looks) > 1 && l.looks[key] < 2 { // the first key of all is that of a lone request
+		l.met.Wait()
+	}
+	l.used[key] = true
 	return !used, nil
 }
 
