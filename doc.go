@@ -9,16 +9,19 @@
 //   - revocation takes access tokens back before they expire: by token,
 //     session, subject, client or key, in memory or in a file that survives.
 //     Its folder events receives logout tokens and security events.
+//   - redisstore is the memory of proofs and revocations that many instances
+//     share, on Redis or Valkey, and the only package that knows rueidis.
 //   - access checks access tokens and makes the decision, for any net/http
 //     server: Guard, policy, challenges.
 //   - echoauth is the Echo middleware over access, and the only package
 //     outside examples that knows Echo.
+//   - otelauth tells OpenTelemetry what is decided.
 //   - examples are short programs, each with a test that runs it. Begin with
 //     examples/quickstart.
 //   - internal holds what two packages share, and what only tests need.
 //
 // Imports point one way, from echoauth to access to dpop, mtls and
-// revocation.
+// revocation, and from redisstore to dpop and revocation.
 //
 // README.md shows a complete server; SECURITY.md says what is trusted and
 // what is out of scope.

@@ -94,6 +94,7 @@ type Error struct {
 	Err error
 
 	challenges []offer
+	attempt    *Grant // as far as it got, for a Decision
 }
 
 // Error gives status, code and cause, for logs.

@@ -30,6 +30,11 @@ type Grant struct {
 	scheme   scheme
 	hasNonce bool
 	key      string // of the token in caches
+
+	// for a Decision
+	began time.Time
+	took  time.Duration
+	known bool // the token was
 }
 
 // SetHeaders adds what the answer to an accepted request needs: a new nonce, if there is one, which makes the
@@ -107,6 +112,14 @@ func (q Requirement) Validate() error {
 // Allow compares an accepted request with the demand of its route, or refuses it with an [*Error]. The binding
 // comes first, then scopes, then the login, for which the user is needed.
 func (g *Guard) Allow(grant *Grant, q Requirement) error {
+	if e := g.compare(grant, q); e != nil {
+		e.attempt = grant
+		return e
+	}
+	return nil
+}
+
+func (g *Guard) compare(grant *Grant, q Requirement) *Error {
 	if err := q.Validate(); err != nil {
 		return unavailable(err)
 	}
@@ -123,8 +136,12 @@ func (g *Guard) Allow(grant *Grant, q Requirement) error {
 		return g.insufficient(grant, CodeInsufficientScope, q, ErrScope.With(strings.Join(q.Scopes, " "), strings.Join(grant.Scopes, " ")))
 	}
 	if q.MaxAuthAge > 0 {
-		if age := g.Now().Sub(grant.AuthTime); grant.AuthTime.IsZero() || age > q.MaxAuthAge+g.Leeway {
-			return g.insufficient(grant, CodeStepUp, q, ErrAuthAge.With("a login in the last "+q.MaxAuthAge.String(), when(grant.AuthTime)))
+		tooOld := ErrAuthAge.With("a login in the last "+q.MaxAuthAge.String(), "")
+		if grant.AuthTime.IsZero() {
+			return g.insufficient(grant, CodeStepUp, q, tooOld)
+		}
+		if age := g.Now().Sub(grant.AuthTime); age > q.MaxAuthAge+g.Leeway {
+			return g.insufficient(grant, CodeStepUp, q, tooOld.With(tooOld.Expected, when(grant.AuthTime)).Off(age-q.MaxAuthAge))
 		}
 	}
 	if len(q.ACRValues) > 0 && !slices.Contains(q.ACRValues, grant.ACR) {

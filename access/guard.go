@@ -62,6 +62,8 @@ type Guard struct {
 	// InsecureAllowBearer accepts tokens that are bound to nobody under the scheme Bearer: whoever steals one can
 	// use it.
 	InsecureAllowBearer bool
+	// Observer hears of each decision of Check.
+	Observer Observer
 	// Now is the clock. Nil means [time.Now].
 	Now func() time.Time
 
@@ -144,32 +146,61 @@ func (g *Guard) Close() error {
 	return nil
 }
 
-// Check accepts a request, or refuses it with an [*Error]. Cheap checks come before dear ones, and the claim of
-// the proof comes behind all of them, so only a request that passed everything else uses its proof up; what comes
-// after the claim is the record of tokens in use, which no replay may touch. Check does not write
-// an answer: see [WriteError], and [Grant.SetHeaders] for accepted requests.
-func (g *Guard) Check(r *http.Request) (*Grant, error) {
+// Check accepts a request that meets the demands of its route, or refuses it with an [*Error]: [Guard.Authenticate],
+// then [Guard.Allow] for each demand, and one call of the Observer.
+func (g *Guard) Check(r *http.Request, demands ...Requirement) (*Grant, error) {
+	grant, err := g.Authenticate(r)
+	for i := 0; err == nil && i < len(demands); i++ {
+		err = g.Allow(grant, demands[i])
+	}
+	if g.Observer.Decided != nil {
+		g.Observer.Decided(r.Context(), NewDecision(r, r.Pattern, grant, err))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return grant, nil
+}
+
+// Authenticate accepts a request, or refuses it with an [*Error], whatever its route demands. It is for middleware that
+// learns that later and then asks [Guard.Allow]; the Observer hears nothing of it. It does not write an answer: see
+// [WriteError], and [Grant.SetHeaders] for accepted requests.
+func (g *Guard) Authenticate(r *http.Request) (*Grant, error) {
 	if err := g.Validate(); err != nil {
 		return nil, unavailable(err)
 	}
 	if g.closed.Load() {
 		return nil, unavailable(errClosed)
 	}
+	grant := &Grant{began: g.Now()}
+	refusal := g.judge(r, grant)
+	grant.took = g.Now().Sub(grant.began)
+	if refusal != nil {
+		refusal.attempt = grant
+		return nil, refusal
+	}
+	return grant, nil
+}
 
+// judge fills in grant as far as it gets. Cheap checks come before dear ones, and the claim of the proof comes behind
+// all of them, so only a request that passed everything else uses its proof up; what comes after the claim is the
+// record of tokens in use, which no replay may touch.
+func (g *Guard) judge(r *http.Request, grant *Grant) *Error {
 	// 1. Credentials: one Authorization field, one scheme, one token.
 	c, err := parseCredentials(r)
 	if err != nil {
-		return nil, g.refuse(c.scheme, codeOfCredentials(err), err)
+		return g.refuse(c.scheme, codeOfCredentials(err), err)
 	}
+	grant.scheme = c.scheme
 
 	// 2. The proof, if there is any sign of one; its signature comes later.
 	var proof *dpop.Proof
 	switch signs := c.scheme == schemeDPoP || r.Header["Dpop"] != nil; {
 	case c.scheme == schemeDPoP && g.DPoP == nil:
-		return nil, g.refuse(c.scheme, CodeInvalidToken, ErrNoDPoP)
+		return g.refuse(c.scheme, CodeInvalidToken, ErrNoDPoP)
 	case signs && g.DPoP != nil:
 		if proof, err = g.DPoP.Read(r, c.token); err != nil {
-			return nil, g.refuse(c.scheme, CodeInvalidProof, err)
+			return g.refuse(c.scheme, CodeInvalidProof, err)
 		}
 	}
 
@@ -177,52 +208,57 @@ func (g *Guard) Check(r *http.Request) (*Grant, error) {
 	key := cacheKey(c.token)
 	token, known, err := g.token(r, key, c.token)
 	if err != nil {
-		return nil, g.refuse(c.scheme, CodeInvalidToken, err)
+		return g.refuse(c.scheme, CodeInvalidToken, err)
 	}
+	grant.Token, grant.known, grant.key = token, known, key
 
 	// 4. The sender is the one that the token was issued to.
-	grant := &Grant{Token: token, scheme: c.scheme, key: key}
 	if g.Certificates != nil {
 		if grant.Certificate, err = g.Certificates(r); err != nil {
-			return nil, g.refuse(c.scheme, CodeInvalidToken, err)
+			return g.refuse(c.scheme, CodeInvalidToken, err)
 		}
 	}
 	if grant.Binding, err = g.bound(c.scheme, token.Confirmation, proof, grant.Certificate); err != nil {
-		return nil, g.refuse(c.scheme, CodeInvalidToken, err)
+		return g.refuse(c.scheme, CodeInvalidToken, err)
 	}
 	if proof != nil {
 		if err := proof.VerifySignature(); err != nil {
-			return nil, g.refuse(c.scheme, CodeInvalidProof, err)
+			return g.refuse(c.scheme, CodeInvalidProof, err)
 		}
 		grant.Thumbprint, grant.hasNonce, grant.Nonce = proof.Thumbprint(), proof.HasNonce(), g.DPoP.NextNonce(proof)
 	}
 
 	// 5. Policy.
 	if err := token.within(g.MaxTokenLifetime); err != nil {
-		return nil, g.refuse(c.scheme, CodeInvalidToken, err)
-	}
-	if err := g.revoked(r.Context(), token); err != nil {
-		return nil, g.refuse(c.scheme, CodeInvalidToken, err)
+		return g.refuse(c.scheme, CodeInvalidToken, err)
 	}
 	if err := ask(g.Policies, r, grant); err != nil {
-		return nil, g.refuse(c.scheme, CodeInvalidToken, err)
+		return g.refuse(c.scheme, CodeInvalidToken, err)
+	}
+	ctx := r.Context()
+	if proof != nil && g.Revocation != nil {
+		// One store for both can answer both in one round trip. The proof of a revoked token is then used up as well.
+		ctx = g.DPoP.Announce(ctx, proof)
+	}
+	if err := g.revoked(ctx, token); err != nil {
+		return g.refuse(c.scheme, CodeInvalidToken, err)
 	}
 
 	// 6. The proof is used up.
 	if proof != nil {
-		if err := g.DPoP.Remember(r.Context(), proof); err != nil {
-			return nil, g.refuse(c.scheme, CodeInvalidProof, err)
+		if err := g.DPoP.Remember(ctx, proof); err != nil {
+			return g.refuse(c.scheme, CodeInvalidProof, err)
 		}
 	}
 
 	// 7. The token is in use, which only a request that is accepted may say.
 	if err := g.inUse(r, token); err != nil {
-		return nil, g.refuse(c.scheme, CodeInvalidToken, err)
+		return g.refuse(c.scheme, CodeInvalidToken, err)
 	}
 	if !known && token.current != nil {
 		g.tokens.Add(key, token)
 	}
-	return grant, nil
+	return nil
 }
 
 // codeOfCredentials tells malformed credentials from none, which get no code (RFC 6750 §3.1).

@@ -64,6 +64,8 @@ type JWT struct {
 	HTTPClient *http.Client
 	// InsecureAllowHTTP permits issuers and key sets on http. Without it only loopback addresses may be.
 	InsecureAllowHTTP bool
+	// Observer hears of each fetch of keys.
+	Observer Observer
 	// Log hears of key sets that cannot be fetched. Nil means [slog.Default].
 	Log *slog.Logger
 	// Now is the clock. Nil means [time.Now].
@@ -128,7 +130,7 @@ func (j *JWT) add(settings Issuer) error {
 		return err
 	}
 	keys, err := keyset.New(keyset.Config{
-		Issuer: settings.URL, JWKSURL: settings.JWKSURL, Static: settings.JWKS,
+		Issuer: settings.URL, JWKSURL: settings.JWKSURL, Static: settings.JWKS, Fetched: j.Observer.fetches(settings.URL),
 		HTTPClient: j.HTTPClient, InsecureAllowHTTP: j.InsecureAllowHTTP, Now: j.Now, Log: j.Log,
 	})
 	if err != nil {

@@ -43,6 +43,10 @@ var (
 	ErrNonceForeign = reason.New("nonce_foreign", "the nonce is not one of ours")
 	ErrNonceOld     = reason.New("nonce_old", "the nonce is no longer current")
 	ErrRestart      = reason.New("iat_before_start", "the proof may have been used before this server started")
+	// ErrOutage means that the replay store is out of reach, and the proof has no nonce that does without it.
+	ErrOutage = reason.New("replay_store_down", "the proof carries no nonce of this instance, and one is required now")
+	// ErrNonceElsewhere means that the proof was made for another instance, which could not reach the replay store.
+	ErrNonceElsewhere = reason.New("nonce_elsewhere", "the nonce is for another instance")
 )
 
 // ErrStore means that the replay store could not answer: the server's own trouble, not the client's.
@@ -51,15 +55,15 @@ var ErrStore = errors.New("dpop: replay store failed")
 // The ways in which a [Memory] cannot decide a claim: the server's own trouble, not the client's.
 var (
 	// ErrStoreFull means that as many proofs are remembered as may be, and none has expired.
-	ErrStoreFull = errors.New("dpop: replay memory is full")
+	ErrStoreFull = reason.New("replay_memory_full", "dpop: replay memory is full")
 	// ErrStoreClosed means that the memory was closed.
-	ErrStoreClosed = errors.New("dpop: replay memory is closed")
+	ErrStoreClosed = reason.New("replay_memory_closed", "dpop: replay memory is closed")
 	// ErrNotRecorded means that the entry was written but not found afterwards.
-	ErrNotRecorded = errors.New("dpop: replay memory did not keep the entry")
+	ErrNotRecorded = reason.New("replay_not_recorded", "dpop: replay memory did not keep the entry")
 	// ErrExpiryPast means that the proof expired before it was claimed.
-	ErrExpiryPast = errors.New("dpop: the proof expired before it was claimed")
+	ErrExpiryPast = reason.New("replay_expiry_past", "dpop: the proof expired before it was claimed")
 	// ErrClockBack means that the clock has been further: proofs of this expiry are already forgotten.
-	ErrClockBack = errors.New("dpop: the clock went back to a time whose proofs are already forgotten")
+	ErrClockBack = reason.New("replay_clock_back", "dpop: the clock went back to a time whose proofs are already forgotten")
 )
 
 // ErrUnsigned means that [Verifier.Remember] was called before [Proof.VerifySignature] succeeded.
@@ -71,5 +75,6 @@ func Reason(err error) string { return reason.Of(err) }
 // NeedsNonce reports whether err is answered with error="use_dpop_nonce" and a nonce (RFC 9449 §9).
 func NeedsNonce(err error) bool {
 	return errors.Is(err, ErrNonceMissing) || errors.Is(err, ErrNonceForeign) ||
-		errors.Is(err, ErrNonceOld) || errors.Is(err, ErrRestart)
+		errors.Is(err, ErrNonceOld) || errors.Is(err, ErrRestart) ||
+		errors.Is(err, ErrOutage) || errors.Is(err, ErrNonceElsewhere)
 }

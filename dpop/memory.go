@@ -123,6 +123,9 @@ func (m *Memory) Len() int {
 	return int(m.live.Load())
 }
 
+// Cap returns the number of entries that can be held at once, for metrics beside [Memory.Len].
+func (m *Memory) Cap() int { return int(m.maxEntries) }
+
 // Close releases what m holds, after the claims in flight. Later claims fail with [ErrStoreClosed]. It returns
 // nil, and may be called more than once.
 func (m *Memory) Close() error {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/internal/storecontract"
 )
 
 var _ dpop.ReplayStore = (*dpop.Memory)(nil)
@@ -470,4 +471,11 @@ func together(n int, f func(i int)) {
 		group.Go(func() { f(i) })
 	}
 	group.Wait()
+}
+
+func TestMemoryKeepsTheContract(t *testing.T) {
+	storecontract.TestReplayStore(t, func(t *testing.T) storecontract.Replay {
+		clock := poptest.NewClock()
+		return storecontract.Replay{Store: newMemory(t, dpop.MemoryConfig{Now: clock.Now}), Now: clock.Now, Set: clock.Set}
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/senderlock/senderlock/internal/jose"
@@ -25,32 +26,50 @@ const (
 	nonceSize = nonceTime + nonceLife + nonceMAC
 )
 
-// The settings of a zero [Nonces] and its bound: a proof with a nonce lives for two periods, and no proof lives
-// longer than the longest MaxAge.
+// The settings of a zero [Nonces] and its bound: a proof with a nonce lives for up to two periods, and [Memory] has
+// slices for lives of up to 85 minutes.
 const (
 	defaultNoncePeriod = time.Minute
-	maxNoncePeriod     = maxMaxAge / 2
+	maxNoncePeriod     = 30 * time.Minute
 )
 
 // Nonces are the settings of the nonces that a [Verifier] hands out (RFC 9449 §8 and §9). A nonce is the time of
 // its issue, a mark of the process that issued it and a MAC, so nothing is stored, and every instance that shares
-// the secrets and the period accepts it. The zero Nonces is good for a single instance.
+// the secrets and the period accepts it; only while the replay store is out of reach are there nonces that count for
+// the instance alone that issued them (see [ReplayStore]). The zero Nonces is good for a single instance.
 type Nonces struct {
 	// Secrets are at least 32 random octets each. The first signs, all verify: to rotate, put a new one second,
 	// then first, then drop the old one, each two periods apart. Empty means a random secret for this process:
 	// then no other instance accepts its nonces, nor does this one after a restart.
 	Secrets [][]byte
 	// Period divides time: nonces of the current period and of the one before it are accepted. Zero means one
-	// minute; five are the most. A proof with a nonce is accepted, and remembered, for up to two periods.
+	// minute; thirty are the most. A proof with a nonce is accepted, and remembered, for up to two periods, so a
+	// longer period needs a larger replay store.
 	Period time.Duration
+	// EveryAnswer sends a nonce with every accepted answer to a proof that has one, not only once the client's is no
+	// longer of the current period. Some clients, and test suites, expect that. No such answer may be stored then.
+	EveryAnswer bool
 }
 
-// A nonceSource issues and recognises nonces. It is immutable.
+// A nonceSource issues and recognises nonces. It is safe for concurrent use.
 type nonceSource struct {
 	secrets [][]byte
 	period  time.Duration
-	life    [nonceLife]byte // tells this process from its predecessors and from other instances
+	life    atomic.Pointer[life]
 	context string
+}
+
+// A life is a time in which the replay store of this process forgot nothing. Its mark tells the nonces issued in
+// it from all earlier ones and from those of other instances.
+type life struct {
+	mark  [nonceLife]byte
+	since time.Time
+}
+
+func newLife(since time.Time) *life {
+	l := &life{since: since}
+	_, _ = rand.Read(l.mark[:]) // never fails
+	return l
 }
 
 func newNonceSource(settings Nonces, namespace string) (s *nonceSource, err error) {
@@ -69,26 +88,34 @@ func newNonceSource(settings Nonces, namespace string) (s *nonceSource, err erro
 		_, _ = rand.Read(secret) // never fails
 		s.secrets = [][]byte{secret}
 	}
-	_, _ = rand.Read(s.life[:])
+	s.life.Store(newLife(time.Time{}))
 	// The namespace keeps APIs apart that share a secret. The period is there because it decides how long a proof
 	// is remembered: after a change, older nonces must not come back to life.
 	s.context = fmt.Sprintf("senderlock dpop nonce\x00%v\x00%s\x00", s.period, namespace)
 	return s, nil
 }
 
-// issue returns a nonce that says now.
-func (s *nonceSource) issue(now time.Time) string {
+// renew begins a new life if the replay store's memory begins at another instant than it did.
+func (s *nonceSource) renew(since time.Time) {
+	if old := s.life.Load(); !old.since.Equal(since) {
+		s.life.CompareAndSwap(old, newLife(since))
+	}
+}
+
+// issue returns a nonce that says now. A local one is accepted by this process alone.
+func (s *nonceSource) issue(now time.Time, local bool) string {
 	b := make([]byte, 0, nonceSize)
 	b = binary.BigEndian.AppendUint64(b, uint64(now.UnixNano()))
-	b = append(b, s.life[:]...)
-	b = append(b, s.mac(s.secrets[0], b)...)
+	b = append(b, s.life.Load().mark[:]...)
+	b = append(b, s.mac(s.secrets[0], b, local)...)
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
 // A stamp is what a nonce of ours says.
 type stamp struct {
 	issued  time.Time
-	own     bool      // issued by this process
+	mark    [nonceLife]byte
+	local   bool      // accepted by the process alone that issued it
 	until   time.Time // the nonce is accepted before this instant
 	current bool      // of the current period: there is no need for another
 }
@@ -96,8 +123,15 @@ type stamp struct {
 // read checks a nonce. It returns [ErrNonceForeign] or [ErrNonceOld].
 func (s *nonceSource) read(nonce string, now time.Time, skew time.Duration) (stamp, error) {
 	b, err := jose.Decode(nonce)
-	if err != nil || len(b) != nonceSize || !s.ours(b[:nonceTime+nonceLife], b[nonceTime+nonceLife:]) {
+	if err != nil || len(b) != nonceSize {
 		return stamp{}, ErrNonceForeign.With("a nonce of this server", nonce)
+	}
+	message, mac := b[:nonceTime+nonceLife], b[nonceTime+nonceLife:]
+	local := false
+	if !s.ours(message, mac, local) {
+		if local = s.ours(message, mac, true); !local {
+			return stamp{}, ErrNonceForeign.With("a nonce of this server", nonce)
+		}
 	}
 	issued := time.Unix(0, int64(binary.BigEndian.Uint64(b)))
 	begin := issued.Truncate(s.period)
@@ -110,23 +144,30 @@ func (s *nonceSource) read(nonce string, now time.Time, skew time.Duration) (sta
 		return stamp{}, ErrNonceOld.With("a nonce of the past", nonce).Off(ahead - skew)
 	}
 	return stamp{
-		issued: issued, own: bytes.Equal(b[nonceTime:nonceTime+nonceLife], s.life[:]),
+		issued: issued, mark: [nonceLife]byte(message[nonceTime:]), local: local,
 		until: until, current: now.Before(begin.Add(s.period)),
 	}, nil
 }
 
-func (s *nonceSource) ours(message, mac []byte) bool {
+// own reports whether this process has issued the nonce, since its replay store last forgot.
+func (s *nonceSource) own(t stamp) bool { return t.mark == s.life.Load().mark }
+
+func (s *nonceSource) ours(message, mac []byte, local bool) bool {
 	for _, secret := range s.secrets {
-		if hmac.Equal(mac, s.mac(secret, message)) {
+		if hmac.Equal(mac, s.mac(secret, message, local)) {
 			return true
 		}
 	}
 	return false
 }
 
-func (s *nonceSource) mac(secret, message []byte) []byte {
+// mac tells local nonces from others by what it covers, so neither can be made into the other.
+func (s *nonceSource) mac(secret, message []byte, local bool) []byte {
 	h := hmac.New(sha256.New, secret)
 	h.Write([]byte(s.context))
+	if local {
+		h.Write([]byte("local\x00"))
+	}
 	h.Write(message)
 	return h.Sum(nil)[:nonceMAC]
 }

@@ -297,3 +297,46 @@ func TestNextNonceKeepsAClientGoing(t *testing.T) {
 		t.Errorf("renewed %d times in about 100 periods", renewed)
 	}
 }
+
+// The longest period fits the replay memory: claims whose expiries lie two periods and the greatest skew apart.
+func TestLongestNoncePeriodFitsTheMemory(t *testing.T) {
+	clock := poptest.NewClock()
+	memory, err := dpop.NewMemory(dpop.MemoryConfig{Now: clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer memory.Close()
+	if memory.Cap() != 1_000_000 {
+		t.Errorf("Cap() = %d", memory.Cap())
+	}
+	v, _ := newServer(t, func(v *dpop.Verifier) {
+		v.Nonces.Period, v.Replay, v.Now, v.InsecureForgetAtStart = 30*time.Minute, memory, clock.Now, true
+	})
+	nonce, proofs := v.Nonce(), 0
+	for range 6 {
+		accepts(t, v, requestWith(mint(poptest.Proof{IssuedAt: clock.Now()})))
+		accepts(t, v, requestWith(withNonce(nonce)))
+		accepts(t, v, requestWith(withNonce(v.Nonce())))
+		proofs++
+		clock.Advance(9 * time.Minute)
+	}
+	clock.Advance(6 * time.Minute) // two periods after the beginning of the first, to the second or a little more
+	refuses(t, v, requestWith(withNonce(nonce)), dpop.ErrNonceOld)
+	if proofs != 6 || memory.Len() == 0 {
+		t.Errorf("%d rounds, %d entries", proofs, memory.Len())
+	}
+}
+
+// With EveryAnswer a client with a current nonce gets another, and one without a nonce still gets none.
+func TestNonceWithEveryAnswer(t *testing.T) {
+	for _, every := range []bool{false, true} {
+		v, _ := newServer(t, func(v *dpop.Verifier) { v.Nonces.EveryAnswer = every })
+		p := accepts(t, v, requestWith(withNonce(v.Nonce())))
+		if next := v.NextNonce(p); (next != "") != every {
+			t.Errorf("EveryAnswer %t: NextNonce() = %q", every, next)
+		}
+		if next := v.NextNonce(accepts(t, v, requestWith(mint(poptest.Proof{})))); next != "" {
+			t.Errorf("EveryAnswer %t, no nonce: NextNonce() = %q", every, next)
+		}
+	}
+}

@@ -344,7 +344,7 @@ func TestNoProofIsAcceptedTwice(t *testing.T) {
 			if w.IntN(2) == 0 {
 				w.settings.MaxAge, w.settings.Skew = w.between(time.Second, time.Minute), w.between(1, 10*time.Second)
 			}
-			w.settings.Nonces.Period = w.between(time.Second, 5*time.Minute)
+			w.settings.Nonces.Period = w.between(time.Second, 30*time.Minute)
 			w.settings.RequireNonce = w.IntN(4) == 0
 			off := w.between(-w.settings.Skew, w.settings.Skew)
 			w.neighbour = life(t, w.clock, func(v *dpop.Verifier) {

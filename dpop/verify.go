@@ -86,8 +86,12 @@ type Verifier struct {
 	closed  atomic.Bool
 	headers *cache.Cache[header] // by the raw segment
 	nonces  *nonceSource
-	owned   *Memory   // the replay store, if it was made here
-	since   time.Time // proofs from before may have been used; zero if the store forgets nothing
+	owned   *Memory                        // the replay store, if it was made here
+	forgets interface{ Since() time.Time } // the replay store, if it forgets
+	outage  interface {                    // the replay store, if it can be done without for a while
+		Down() bool
+		Local() ReplayStore
+	}
 }
 
 // Validate checks the settings and prepares the Verifier. Its error names the field and what to put there. It
@@ -132,8 +136,19 @@ func (v *Verifier) settle() (err error) {
 		}
 		v.Replay = v.owned
 	}
-	if store, forgets := v.Replay.(interface{ Since() time.Time }); forgets && !v.InsecureForgetAtStart {
-		v.since = store.Since()
+	v.forgets, _ = v.Replay.(interface{ Since() time.Time })
+	if v.InsecureForgetAtStart {
+		v.forgets = nil
+	}
+	if v.forgets != nil {
+		v.nonces.renew(v.forgets.Since())
+	}
+	v.outage, _ = v.Replay.(interface {
+		Down() bool
+		Local() ReplayStore
+	})
+	if v.outage != nil && v.outage.Local() == nil {
+		v.outage = nil
 	}
 	return nil
 }
@@ -217,17 +232,20 @@ func (v *Verifier) compare(p *Proof, r *http.Request, token string) error {
 // current judges when the proof was made (items 10 and 11), and with that until when it can be accepted: the
 // two belong together, or a proof outlives the memory of its use.
 func (v *Verifier) current(p *Proof, now time.Time) (err error) {
-	// Before the start nothing later than start + Skew was accepted, so what is later is new.
-	unused := v.since.Add(v.Skew)
 	if p.HasNonce() {
 		if p.stamp, err = v.nonces.read(p.claims.Nonce.value, now, v.Skew); err != nil {
 			return err
 		}
-		if !v.since.IsZero() && !p.stamp.own && p.stamp.issued.Before(unused) {
-			return ErrRestart.With("a nonce of this process or one from "+when(unused), when(p.stamp.issued))
+		if p.stamp.local && (v.outage == nil || !v.nonces.own(p.stamp)) {
+			return ErrNonceElsewhere.With("a nonce for this instance", p.claims.Nonce.value)
 		}
+	}
+	if v.down() && !p.stamp.local {
+		return ErrOutage
+	}
+	if p.HasNonce() {
 		p.until = p.stamp.until
-		return nil
+		return v.unused(p)
 	}
 	last := p.issued.Add(v.MaxAge)
 	switch earliest, latest := now.Add(-v.MaxAge), now.Add(v.Skew); {
@@ -238,17 +256,39 @@ func (v *Verifier) current(p *Proof, now time.Time) (err error) {
 	case p.issued.After(latest):
 		return ErrFuture.With("iat up to "+when(latest), when(p.issued)).Off(p.issued.Sub(latest))
 	}
-	if !v.since.IsZero() && p.issued.Before(unused) {
+	p.until = last.Add(1) // the last instant itself is still good
+	return v.unused(p)
+}
+
+// unused returns [ErrRestart] for a proof that may have been accepted before the replay store's memory begins.
+func (v *Verifier) unused(p *Proof) error {
+	if v.forgets == nil || p.stamp.local {
+		return nil // what a local nonce stands for is remembered for as long as the nonce counts
+	}
+	since := v.forgets.Since()
+	v.nonces.renew(since)
+	if since.IsZero() {
+		return nil
+	}
+	// Before that nothing later than since + Skew was accepted, so what is later is new.
+	unused := since.Add(v.Skew)
+	switch {
+	case p.HasNonce() && !v.nonces.own(p.stamp) && p.stamp.issued.Before(unused):
+		return ErrRestart.With("a nonce of this process or one from "+when(unused), when(p.stamp.issued))
+	case !p.HasNonce() && p.issued.Before(unused):
 		return ErrRestart.With("iat from "+when(unused)+" or a nonce", when(p.issued)).Off(unused.Sub(p.issued))
 	}
-	p.until = last.Add(1) // the last instant itself is still good
 	return nil
 }
 
+// down reports whether only proofs with a local nonce are accepted, because the replay store is out of reach.
+func (v *Verifier) down() bool { return v.outage != nil && v.outage.Down() }
+
 // Remember claims the proof, so that it is accepted once (RFC 9449 §11.1). It comes last, when everything else
 // about the request has been checked. It returns [ErrReplayed] for a proof that was used, [ErrStale] or
-// [ErrNonceOld] if its time ran out since [Verifier.Read], [ErrUnsigned] before [Proof.VerifySignature], and
-// [ErrStore] when the replay store could not answer.
+// [ErrNonceOld] if its time ran out since [Verifier.Read], [ErrRestart] or [ErrOutage] if the replay store lost its
+// memory or was lost since, [ErrUnsigned] before [Proof.VerifySignature], and [ErrStore] when the replay store could
+// not answer.
 func (v *Verifier) Remember(ctx context.Context, p *Proof) error {
 	if !p.signed {
 		return ErrUnsigned
@@ -259,12 +299,18 @@ func (v *Verifier) Remember(ctx context.Context, p *Proof) error {
 	if err := p.expired(v.Now()); err != nil {
 		return err
 	}
-	fresh, err := v.Replay.Claim(ctx, NewReplayKey(v.Namespace, p.Thumbprint(), p.claims.ID.value), p.until)
-	if err != nil {
+	fresh, err := v.claim(ctx, p)
+	switch {
+	case err != nil && v.down() && !p.stamp.local:
+		return ErrOutage
+	case err != nil:
 		return fmt.Errorf("%w: %w", ErrStore, err)
-	}
-	if !fresh {
+	case !fresh:
 		return ErrReplayed.With("a new jti", p.claims.ID.value)
+	}
+	// The store may have lost its memory since the proof was read, and found out with this claim.
+	if err := v.unused(p); err != nil {
+		return err
 	}
 	// A store may forget a proof at the instant it expires. A claim that took until then proves nothing.
 	if err := p.expired(v.Now()); err != nil {
@@ -276,6 +322,22 @@ func (v *Verifier) Remember(ctx context.Context, p *Proof) error {
 		v.headers.Add(p.compact.Header, p.header)
 	}
 	return nil
+}
+
+// claim asks the store that answers for the proof, unless the claim was announced and is settled.
+func (v *Verifier) claim(ctx context.Context, p *Proof) (fresh bool, err error) {
+	if p.stamp.local {
+		return v.outage.Local().Claim(ctx, v.key(p), p.until)
+	}
+	if a := Announced(ctx, v.Replay); a != nil && a.settled && a.Key == v.key(p) {
+		a.settled = false // an answer is good once
+		return a.fresh, a.err
+	}
+	return v.Replay.Claim(ctx, v.key(p), p.until)
+}
+
+func (v *Verifier) key(p *Proof) ReplayKey {
+	return NewReplayKey(v.Namespace, p.Thumbprint(), p.claims.ID.value)
 }
 
 // expired returns the cause for which a proof that was in time when it was read is no longer, or nil.
@@ -296,13 +358,14 @@ func (v *Verifier) Nonce() string {
 	if v.Validate() != nil {
 		return ""
 	}
-	return v.nonces.issue(v.Now())
+	return v.nonces.issue(v.Now(), v.down())
 }
 
 // NextNonce returns the nonce to send with a successful answer (RFC 9449 §8.2), or the empty string: the
-// client has none, or has one of the current period.
+// client has none, or has one of the current period and of the kind that is wanted now, and that is enough.
 func (v *Verifier) NextNonce(p *Proof) string {
-	if !p.HasNonce() || p.stamp.current {
+	enough := p.stamp.current && p.stamp.local == v.down() && !v.Nonces.EveryAnswer
+	if !p.HasNonce() || enough {
 		return ""
 	}
 	return v.Nonce()

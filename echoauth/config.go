@@ -86,8 +86,14 @@ type Config struct {
 	// usual one is sent. Whatever it does, the handler does not run. Nil leaves it to Echo's error handler,
 	// which gets an [echo.HTTPError] with the [access.Error] inside.
 	Deny func(echo.Context, *access.Error) error
-	// Log hears of refusals at Info and of our own trouble at Error. Nil means [slog.Default].
+	// Log hears of refusals at Info, of our own trouble at Error and of accepted requests at Debug, one line each. Nil
+	// means [slog.Default].
 	Log *slog.Logger
+	// LogAccepted logs accepted requests at Info.
+	LogAccepted bool
+	// Observer hears of each decision, when all that the route demands has been compared, and of fetches of keys:
+	// see package otelauth.
+	Observer access.Observer
 	// Now is the clock. Nil means [time.Now].
 	Now func() time.Time
 }
@@ -107,10 +113,10 @@ func (c *Config) build() (*Auth, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Auth{deny: c.Deny, log: c.Log}
-	if a.log == nil {
-		a.log = slog.Default()
+	if c.Log == nil {
+		c.Log = slog.Default()
 	}
+	a := &Auth{deny: c.Deny, tell: c.teller()}
 	verifier := &dpop.Verifier{
 		Origins: origins, Algorithms: c.Algorithms, MaxAge: c.MaxAge, Skew: c.Skew,
 		Replay: c.Replay, Namespace: c.Namespace, Nonces: c.Nonces, RequireNonce: c.RequireNonce,
@@ -124,7 +130,7 @@ func (c *Config) build() (*Auth, error) {
 	if len(c.Issuers) > 0 {
 		jwt := &access.JWT{
 			Issuers: c.Issuers, Leeway: c.Leeway, HTTPClient: c.HTTPClient,
-			InsecureAllowHTTP: c.InsecureAllowHTTP, Log: a.log, Now: c.Now,
+			InsecureAllowHTTP: c.InsecureAllowHTTP, Observer: c.Observer, Log: c.Log, Now: c.Now,
 		}
 		a.closers = append(a.closers, jwt.Close)
 		tokens = jwt

@@ -3,8 +3,6 @@ package echoauth
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"net/http"
 	"sync"
 
 	"github.com/labstack/echo/v4"
@@ -20,7 +18,7 @@ const grantKey = "github.com/senderlock/senderlock/echoauth"
 type Auth struct {
 	guard   *access.Guard
 	deny    func(echo.Context, *access.Error) error
-	log     *slog.Logger
+	tell    teller
 	closers []func() error
 
 	mu     sync.Mutex
@@ -31,6 +29,7 @@ type Auth struct {
 type granted struct {
 	by    *Auth
 	grant *access.Grant
+	told  bool // the decision has been
 }
 
 // Close ends background work and releases memory. Call it when the server has stopped: later requests are
@@ -47,14 +46,7 @@ func (a *Auth) Close() error {
 // handler finds the rest in [GrantFrom]. A request that it has accepted once, on an outer group, is not judged
 // again. CORS middleware belongs in front of it, since a preflight carries no credentials.
 func (a *Auth) Authenticate() echo.MiddlewareFunc {
-	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			if _, err := a.authenticate(c); err != nil {
-				return a.refuse(c, err)
-			}
-			return next(c)
-		}
-	}
+	return a.demand(func(*access.Grant) error { return nil })
 }
 
 // RequireScope lets a request pass only if its token has all of the scopes; otherwise 403 insufficient_scope. It
@@ -71,15 +63,22 @@ func (a *Auth) Require(q access.Requirement) echo.MiddlewareFunc {
 		panic("echoauth: " + err.Error())
 	}
 	a.collect(q.Scopes)
+	return a.demand(func(grant *access.Grant) error { return a.guard.Allow(grant, q) })
+}
+
+// demand lets a request pass that is authenticated, here or before, and allowed. The decision about it is complete when
+// it is refused, or else when an answer begins, since a middleware further in may still refuse.
+func (a *Auth) demand(allow func(*access.Grant) error) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			grant, err := a.authenticate(c)
+			held, err := a.authenticate(c)
 			if err == nil {
-				err = a.guard.Allow(grant, q)
+				err = allow(held.grant)
 			}
 			if err != nil {
-				return a.refuse(c, err)
+				return a.refuse(c, held, err)
 			}
+			defer a.tell.accepted(c, held) // unless an answer has begun
 			return next(c)
 		}
 	}
@@ -96,65 +95,70 @@ func (a *Auth) Stream(s access.Stream) echo.MiddlewareFunc {
 	}
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			grant, err := a.authenticate(c)
+			held, err := a.authenticate(c)
 			if err != nil {
-				return a.refuse(c, err)
+				return a.refuse(c, held, err)
 			}
-			ctx, cancel := a.guard.Watch(c.Request(), grant, s)
+			ctx, cancel := a.guard.Watch(c.Request(), held.grant, s)
 			defer cancel()
 			c.SetRequest(c.Request().WithContext(ctx))
-			return a.ended(c, next(c))
+			defer a.tell.accepted(c, held)
+			return a.ended(c, held, next(c))
 		}
 	}
 }
 
 // ended looks at how a long-lived response came to its end.
-func (a *Auth) ended(c echo.Context, err error) error {
+func (a *Auth) ended(c echo.Context, held *granted, err error) error {
 	ctx := c.Request().Context()
 	e, cut := errors.AsType[*access.Error](context.Cause(ctx))
 	switch {
 	case !cut:
 		return err
 	case errors.Is(err, ctx.Err()) && !c.Response().Committed:
-		return a.refuse(c, e)
+		return a.refuse(c, held, e)
 	}
-	a.say(c, "response ended", e)
+	a.tell.ended(c, held, e)
 	return err
 }
 
 // GrantFrom returns who is calling and what for. It is never nil behind [Auth.Authenticate] or [Auth.Require],
 // and nil elsewhere.
 func GrantFrom(c echo.Context) *access.Grant {
-	if held, ok := c.Get(grantKey).(granted); ok {
+	if held, ok := c.Get(grantKey).(*granted); ok {
 		return held.grant
 	}
 	return nil
 }
 
-// authenticate judges the request, once.
-func (a *Auth) authenticate(c echo.Context) (*access.Grant, error) {
-	if held, ok := c.Get(grantKey).(granted); ok && held.by == a {
-		return held.grant, nil
+// authenticate judges the request, once. What it returns is never nil.
+func (a *Auth) authenticate(c echo.Context) (*granted, error) {
+	if held, ok := c.Get(grantKey).(*granted); ok && held.by == a {
+		return held, nil
 	}
-	grant, err := a.guard.Check(c.Request())
-	if err != nil {
-		return nil, err
+	held := &granted{by: a}
+	var err error
+	if held.grant, err = a.guard.Authenticate(c.Request()); err != nil {
+		return held, err
 	}
-	c.Set(grantKey, granted{by: a, grant: grant})
-	if grant.Nonce != "" {
-		// Before the answer goes out, so that a handler's own Cache-Control does not let a nonce be stored.
-		c.Response().Before(func() { grant.SetHeaders(c.Response().Header()) })
+	c.Set(grantKey, held)
+	if held.grant.Nonce != "" || a.tell.hearsAccepted(c.Request().Context()) {
+		// Before the answer goes out: so a handler's own Cache-Control does not let a nonce be stored, and the
+		// decision about a response that lasts for hours is told when it begins.
+		c.Response().Before(func() {
+			held.grant.SetHeaders(c.Response().Header())
+			a.tell.accepted(c, held)
+		})
 	}
-	return grant, nil
+	return held, nil
 }
 
 // refuse answers a refusal. Whatever happens in here, the handler does not run.
-func (a *Auth) refuse(c echo.Context, err error) error {
-	e, ok := errors.AsType[*access.Error](err)
-	if !ok {
-		e = &access.Error{Status: http.StatusServiceUnavailable, Err: err}
-	}
-	a.say(c, "request refused", e)
+func (a *Auth) refuse(c echo.Context, held *granted, err error) error {
+	held.told = true
+	d := access.NewDecision(c.Request(), c.Path(), held.grant, err)
+	a.tell.decided(c.Request().Context(), d)
+	e := d.Refusal
 	e.SetHeaders(c.Response().Header())
 	if a.deny != nil {
 		if err := a.deny(c, e); err != nil || c.Response().Committed {
@@ -162,19 +166,4 @@ func (a *Auth) refuse(c echo.Context, err error) error {
 		}
 	}
 	return echo.NewHTTPError(e.Status, e.Description).SetInternal(e)
-}
-
-// say tells the operator why. Received values are quoted by the cause; tokens and proofs are not in it.
-func (a *Auth) say(c echo.Context, what string, e *access.Error) {
-	level := slog.LevelInfo
-	if e.Status >= http.StatusInternalServerError {
-		level = slog.LevelError
-	}
-	ctx := c.Request().Context()
-	if !a.log.Enabled(ctx, level) {
-		return
-	}
-	a.log.LogAttrs(ctx, level, what,
-		slog.Int("status", e.Status), slog.String("code", e.Code), slog.String("reason", e.Reason()),
-		slog.String("method", c.Request().Method), slog.String("route", c.Path()), slog.Any("cause", e.Err))
 }

@@ -38,7 +38,7 @@ func (a *Auth) receive(r interface {
 			"no request would be checked against what is received; give a revocation.Store")
 	}
 	if p.Log == nil {
-		p.Log = a.log
+		p.Log = a.tell.log
 	}
 	if p.Now == nil {
 		p.Now = a.guard.Now

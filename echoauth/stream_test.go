@@ -223,7 +223,7 @@ func (s *streaming) ended(t *testing.T, reason string, status int) {
 	t.Helper()
 	s.running.Wait()
 	if status == 503 {
-		reason = "unavailable"
+		reason = "revocation_closed"
 	}
 	var line struct {
 		Message string `json:"msg"`

@@ -111,3 +111,31 @@ func (m mark) entry() *Entry {
 	}
 	return e
 }
+
+// Union returns entries that deny together what all the given ones deny, at most four however many are given. They
+// must be valid, of one issuer, property and value, and those without Before need their Expiry. It is for stores that
+// keep what is known of a value in one place, and must add to it without weakening it.
+func Union(entries ...Entry) []Entry {
+	if len(entries) == 0 {
+		return nil
+	}
+	var r record
+	for _, e := range entries {
+		if e.Before.IsZero() {
+			r.expiry = max(r.expiry, ceil(e.Expiry))
+		} else {
+			r.marks = r.marks.with(e.mark())
+		}
+	}
+	var union []Entry
+	if r.expiry != 0 {
+		union = append(union, Entry{Expiry: time.Unix(r.expiry, 0)})
+	}
+	for _, m := range r.marks {
+		union = append(union, *m.entry())
+	}
+	for i := range union {
+		union[i].Issuer, union[i].By, union[i].Value = entries[0].Issuer, entries[0].By, entries[0].Value
+	}
+	return union
+}

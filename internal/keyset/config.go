@@ -35,6 +35,9 @@ func (c *Config) complete() error {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Fetched == nil {
+		c.Fetched = func(time.Time, time.Duration, error) {}
+	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}

@@ -81,6 +81,8 @@ type Config struct {
 	MaxRSABits int
 	// Now is the clock of Cooldown. Nil means [time.Now].
 	Now func() time.Time
+	// Fetched hears of each attempt to fetch: when it began, what it took, and why it failed or nil. Nil: nobody.
+	Fetched func(began time.Time, took time.Duration, err error)
 	// Log hears of failed refreshes and skipped keys. Nil means [slog.Default].
 	Log *slog.Logger
 }
@@ -99,6 +101,7 @@ type Set struct {
 	maxRSABits        int
 	refresh, cooldown time.Duration
 	now               func() time.Time
+	fetched           func(began time.Time, took time.Duration, err error)
 	log               *slog.Logger
 
 	alive      context.Context // ends with Close
@@ -117,7 +120,7 @@ func New(c Config) (*Set, error) {
 		return nil, err
 	}
 	s := &Set{
-		maxRSABits: c.MaxRSABits, refresh: c.Refresh, cooldown: c.Cooldown, now: c.Now,
+		maxRSABits: c.MaxRSABits, refresh: c.Refresh, cooldown: c.Cooldown, now: c.Now, fetched: c.Fetched,
 		log: c.Log.With("issuer", c.Issuer),
 	}
 	if c.Static != nil {

@@ -32,11 +32,13 @@ func (s *Set) attempt() (any, error) {
 	if err := s.alive.Err(); err != nil {
 		return nil, err
 	}
+	began := s.now()
 	raw, err := s.source.fetch(s.alive)
 	if err == nil {
 		err = s.adopt(raw)
 	}
 	s.last = outcome{s.now(), err}
+	s.fetched(began, s.last.at.Sub(began), err)
 	return nil, err
 }
 

@@ -6,6 +6,7 @@ package reason
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"time"
@@ -99,6 +100,24 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, ": %q", cut(e.Err.Error(), maxCause))
 	}
 	return b.String()
+}
+
+// Attrs returns what the cause compares as attributes of a log line: expected, received, difference, as far as they
+// are known.
+func (e *Error) Attrs() []slog.Attr {
+	var attrs []slog.Attr
+	if e.Expected != "" || e.Received != "" {
+		attrs = append(attrs, slog.String("expected", e.Expected), slog.String("received", e.Received))
+	}
+	if e.Difference != 0 {
+		attrs = append(attrs, slog.Duration("difference", e.Difference))
+	}
+	return attrs
+}
+
+// LogValue gives name, text and what is known of the cause as a group.
+func (e *Error) LogValue() slog.Value {
+	return slog.GroupValue(append([]slog.Attr{slog.String("reason", e.Name), slog.String("cause", e.Error())}, e.Attrs()...)...)
 }
 
 // Is reports whether target is the sentinel e was made from.

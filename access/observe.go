@@ -1,0 +1,149 @@
+package access
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/senderlock/senderlock/internal/reason"
+)
+
+// Observer hears what is decided, for logs, metrics and traces. The zero Observer hears nothing; a function that is
+// nil is not called. The functions are called on the way of a request, so they must be quick, and from many
+// goroutines at once. They hear nothing secret: no token, no proof, no key. Package otelauth has one for
+// OpenTelemetry.
+type Observer struct {
+	// Decided hears of each request once, when all that its route demands has been compared.
+	Decided func(context.Context, Decision)
+	// Fetched hears of each attempt to fetch an issuer's keys.
+	Fetched func(Fetch)
+}
+
+// Decision is what became of one request.
+type Decision struct {
+	Began time.Time
+	// Duration is what judging took, without the handler and what came between.
+	Duration time.Duration
+
+	Method string // chosen by the client
+	// Route is the pattern that the request matched ("/accounts/:id"). Empty if there is none.
+	Route string
+
+	// Issuer and ClientID are those of the token. Empty if the token was not found valid.
+	Issuer   string
+	ClientID string
+	// Thumbprint is the beginning of the thumbprint of the key or certificate with which the sender proved to be
+	// itself. Empty if it did not.
+	Thumbprint string
+	// TokenKnown says that what the token says was still known from an earlier request.
+	TokenKnown bool
+
+	// Refusal is what the client is told, with the cause. Nil means that the request was accepted.
+	Refusal *Error
+}
+
+// Outcome is how a request ended.
+type Outcome string
+
+// The outcomes.
+const (
+	Accepted    Outcome = "accepted"
+	Refused     Outcome = "refused"     // what the request brought was not enough
+	Unavailable Outcome = "unavailable" // our own trouble, answered with 503
+)
+
+// thumbprintPrefix is enough to tell the keys of one client apart, and 48 bits are no use to forge one.
+const thumbprintPrefix = 8
+
+// NewDecision describes what became of a request that [Guard.Authenticate] judged: grant is what it returned, and err
+// what it or [Guard.Allow] returned. An error that is not an [*Error] counts as our own trouble. Check makes and
+// reports its Decision itself.
+func NewDecision(r *http.Request, route string, grant *Grant, err error) Decision {
+	d := Decision{Method: r.Method, Route: route}
+	if err != nil {
+		var ok bool
+		if d.Refusal, ok = errors.AsType[*Error](err); !ok {
+			d.Refusal = unavailable(err)
+		}
+		grant = cmp.Or(d.Refusal.attempt, grant)
+	}
+	if grant == nil {
+		return d
+	}
+	d.Began, d.Duration, d.TokenKnown = grant.began, grant.took, grant.known
+	if grant.Token == nil {
+		return d
+	}
+	d.Issuer, d.ClientID = grant.Issuer, grant.ClientID
+	switch {
+	case grant.Thumbprint != "":
+		d.Thumbprint = prefix(grant.Thumbprint)
+	case grant.Binding&BindingCertificate != 0:
+		d.Thumbprint = prefix(grant.Confirmation.X5tS256)
+	}
+	return d
+}
+
+func prefix(thumbprint string) string { return thumbprint[:min(len(thumbprint), thumbprintPrefix)] }
+
+// Outcome tells how the request ended.
+func (d Decision) Outcome() Outcome {
+	switch {
+	case d.Refusal == nil:
+		return Accepted
+	case d.Refusal.Status >= http.StatusInternalServerError:
+		return Unavailable
+	}
+	return Refused
+}
+
+// Reason returns the stable name of the cause: of our own trouble too, if its cause has a name, else "unavailable".
+// It is empty for an accepted request.
+func (d Decision) Reason() string {
+	if d.Refusal == nil {
+		return ""
+	}
+	return cmp.Or(reason.Of(d.Refusal.Err), d.Refusal.Reason())
+}
+
+// Attrs returns the decision as attributes of one log line. What the client chose is quoted and cut to length; tokens
+// and proofs are not in it.
+func (d Decision) Attrs() []slog.Attr {
+	attrs := append(make([]slog.Attr, 0, 16),
+		slog.String("outcome", string(d.Outcome())), slog.String("method", d.Method), slog.String("route", d.Route),
+		slog.String("issuer", d.Issuer), slog.String("client", d.ClientID), slog.String("thumbprint", d.Thumbprint),
+		slog.Bool("token_known", d.TokenKnown), slog.Duration("duration", d.Duration))
+	e := d.Refusal
+	if e == nil {
+		return attrs
+	}
+	attrs = append(attrs, slog.Int("status", e.Status), slog.String("code", e.Code), slog.String("reason", d.Reason()))
+	if e.Err != nil {
+		attrs = append(attrs, slog.String("cause", e.Err.Error()))
+	}
+	if cause, ok := errors.AsType[*reason.Error](e.Err); ok {
+		attrs = append(attrs, cause.Attrs()...)
+	}
+	return attrs
+}
+
+// Fetch is one attempt to fetch an issuer's keys, its metadata included.
+type Fetch struct {
+	Issuer   string
+	Began    time.Time
+	Duration time.Duration
+	Err      error // nil: usable keys came
+}
+
+// fetches returns who hears of the fetches for an issuer, or nil.
+func (o Observer) fetches(issuer string) func(began time.Time, took time.Duration, err error) {
+	if o.Fetched == nil {
+		return nil
+	}
+	return func(began time.Time, took time.Duration, err error) {
+		o.Fetched(Fetch{Issuer: issuer, Began: began, Duration: took, Err: err})
+	}
+}

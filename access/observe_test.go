@@ -1,0 +1,146 @@
+package access_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/revocation"
+)
+
+// hears collects decisions.
+func hears(heard *[]access.Decision) func(*setup) {
+	return func(s *setup) {
+		s.Observer.Decided = func(_ context.Context, d access.Decision) { *heard = append(*heard, d) }
+	}
+}
+
+// Check is one decision, with the demands of the route in it.
+func TestCheckIsOneDecision(t *testing.T) {
+	thief := poptest.Keyed("ES256", "thief")
+	good := bound()
+	for name, test := range map[string]struct {
+		request *http.Request
+		demands []access.Requirement
+		outcome access.Outcome
+		reason  string
+		client  bool // issuer and client are known
+		sender  bool // and so is the key
+	}{
+		"accepted":           {owner(bound()), nil, access.Accepted, "", true, true},
+		"the demand met":     {owner(bound()), []access.Requirement{{Scopes: []string{"accounts:read"}}}, access.Accepted, "", true, true},
+		"the demand not met": {owner(bound()), []access.Requirement{{}, {Scopes: []string{"b"}}, {}}, access.Refused, "scope_missing", true, true},
+		"a wrong demand":     {owner(bound()), []access.Requirement{{Scopes: []string{"a b"}}}, access.Unavailable, "unavailable", true, true},
+		"no credentials":     {get("", ""), nil, access.Refused, "credentials_missing", false, false},
+		"no proof":           {get("DPoP "+good, ""), nil, access.Refused, "proof_missing", false, false},
+		// What a token claims is heard of only when its signature is good: whoever makes tokens up cannot fill the
+		// logs and metrics with names.
+		"a forged token":  {owner(bound(func(p *poptest.Token) { p.Key = thief })), nil, access.Refused, "token_signature_invalid", false, false},
+		"a thief's proof": {get("DPoP "+good, poptest.Proof{Token: good, Key: thief}.String()), nil, access.Refused, "key_mismatch", true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var heard []access.Decision
+			s := newGuard(t, hears(&heard))
+			test.request.Pattern = "GET /accounts"
+			_, err := s.Check(test.request, test.demands...)
+			if len(heard) != 1 {
+				t.Fatalf("%d decisions", len(heard))
+			}
+			d := heard[0]
+			if d.Outcome() != test.outcome || d.Reason() != test.reason || (err == nil) != (d.Outcome() == access.Accepted) {
+				t.Errorf("%s %q, want %s %q; error %v", d.Outcome(), d.Reason(), test.outcome, test.reason, err)
+			}
+			if (d.Issuer == poptest.Issuer) != test.client || (d.ClientID == "client-1") != test.client {
+				t.Errorf("issuer %q, client %q", d.Issuer, d.ClientID)
+			}
+			if (d.Thumbprint == poptest.ClientKey().Thumbprint()[:8]) != test.sender || !test.sender && d.Thumbprint != "" {
+				t.Errorf("thumbprint %q", d.Thumbprint)
+			}
+			if d.Route != "GET /accounts" || d.Method != "GET" || !d.Began.Equal(poptest.Now) {
+				t.Errorf("%+v", d)
+			}
+		})
+	}
+}
+
+// A known token is told from a new one, and time is that of the clock.
+func TestDecisionOfAKnownToken(t *testing.T) {
+	var heard []access.Decision
+	s := newGuard(t, hears(&heard), func(s *setup) {
+		s.Policies = []access.Policy{func(*http.Request, *access.Grant) error {
+			s.clock.Advance(3 * time.Millisecond)
+			return nil
+		}}
+	})
+	token := bound()
+	for i := range 2 {
+		if _, err := s.Check(owner(token)); err != nil {
+			t.Fatal(err)
+		}
+		s.WaitForCache()
+		if heard[i].TokenKnown != (i == 1) || heard[i].Duration != 3*time.Millisecond {
+			t.Errorf("request %d: known %t, %v", i, heard[i].TokenKnown, heard[i].Duration)
+		}
+	}
+}
+
+// Our own trouble has a name where its cause has one.
+func TestDecisionOfOurOwnTrouble(t *testing.T) {
+	full, err := dpop.NewMemory(dpop.MemoryConfig{MaxEntries: 1, Now: poptest.NewClock().Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	var heard []access.Decision
+	s := newGuard(t, hears(&heard), func(s *setup) { s.verifier.Replay = full })
+	for range 2 {
+		_, err = s.Check(owner(bound()))
+	}
+	e := expect(t, err, refusal{503, "", "unavailable"})
+	if d := heard[1]; d.Outcome() != access.Unavailable || d.Reason() != "replay_memory_full" || d.Refusal != e || d.ClientID != "client-1" {
+		t.Errorf("%s %q %+v", d.Outcome(), d.Reason(), d)
+	}
+}
+
+// A token that was taken back is told with its client, and with the reason.
+func TestDecisionOfARevokedToken(t *testing.T) {
+	store, err := revocation.NewMemory(revocation.Options{Now: poptest.NewClock().Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Revoke(t.Context(), revocation.Entry{Issuer: poptest.Issuer, By: revocation.BySubject, Value: "user-1"}); err != nil {
+		t.Fatal(err)
+	}
+	var heard []access.Decision
+	s := newGuard(t, hears(&heard), func(s *setup) { s.Revocation = store })
+	_, _ = s.Check(owner(bound()))
+	if len(heard) != 1 || heard[0].Reason() != "subject_revoked" || heard[0].ClientID != "client-1" {
+		t.Errorf("%+v", heard)
+	}
+}
+
+// Each attempt to fetch keys is heard of, with what came of it.
+func TestFetchesAreObserved(t *testing.T) {
+	issuer := poptest.NewIssuerServer(t)
+	var fetches []access.Fetch
+	s := newGuard(t, func(s *setup) {
+		s.jwt.Issuers = []access.Issuer{{URL: issuer.URL(), Audience: poptest.Audience}}
+		s.jwt.HTTPClient = issuer.Client()
+		s.jwt.Observer.Fetched = func(f access.Fetch) { fetches = append(fetches, f) }
+	})
+	issuer.SetFailing(true)
+	_, err := s.Check(ownerOf(issuer, poptest.Token{}))
+	expect(t, err, refusal{503, "", "unavailable"})
+	issuer.SetFailing(false)
+	s.clock.Advance(11 * time.Second)
+	if _, err := s.Check(ownerOf(issuer, poptest.Token{})); err != nil {
+		t.Fatal(err)
+	}
+	if len(fetches) != 2 || access.Reason(fetches[0].Err) == "" || fetches[1].Err != nil || fetches[0].Issuer != issuer.URL() {
+		t.Errorf("%+v", fetches)
+	}
+}

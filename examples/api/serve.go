@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// The bounds of a connection. A token may have 16 KiB, a proof 8 and a certificate in a field 16.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 15 * time.Second
+	writeTimeout      = 30 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 48 << 10
+
+	// shutdownTimeout is how long the requests in flight may take once the program is ending: longer than any may.
+	shutdownTimeout = readTimeout + writeTimeout
+)
+
+// listener is one of the ports.
+type listener struct {
+	name, address string // the variable, and where it leads
+	server        *http.Server
+	net.Listener
+}
+
+// serve answers requests until ctx is done. Then it stops without losing one: while the load balancer learns from
+// /healthz, requests are still taken and their connections closed behind them; then the ports are closed, and what is
+// in flight is answered.
+func (a *app) serve(ctx context.Context) error {
+	listeners, err := a.listen()
+	if err != nil {
+		return err
+	}
+	failed := make(chan error, len(listeners))
+	for _, l := range listeners {
+		a.log.Info("listening", "port", l.name, "address", l.Addr().String())
+		go func() { failed <- l.serve() }()
+	}
+	select {
+	case err = <-failed: // one port alone would be half an API
+	case <-ctx.Done():
+		a.ending.Store(true)
+		a.log.Info("ending", "delay", a.settings.drain)
+		select {
+		case <-time.After(a.settings.drain):
+		case err = <-failed:
+		}
+	}
+	return errors.Join(err, shutdown(listeners))
+}
+
+func (a *app) listen() (listeners []*listener, err error) {
+	s := a.settings
+	wanted := []*listener{{name: "PORT", address: net.JoinHostPort(s.host, s.port), server: a.server(a.api)}}
+	if s.tlsPort != "" {
+		l := &listener{name: "TLS_PORT", address: net.JoinHostPort(s.host, s.tlsPort), server: a.server(a.api)}
+		l.server.TLSConfig = a.tls
+		wanted = append(wanted, l)
+	}
+	if s.adminPort != "" {
+		wanted = append(wanted, &listener{name: "ADMIN_PORT", address: net.JoinHostPort(s.adminHost, s.adminPort), server: a.server(a.admin)})
+	}
+	for _, l := range wanted {
+		if l.Listener, err = net.Listen("tcp", l.address); err != nil {
+			for _, open := range listeners {
+				_ = open.Close()
+			}
+			return nil, fmt.Errorf("%s: set a port that is free: %w", l.name, err)
+		}
+		listeners = append(listeners, l)
+	}
+	return listeners, nil
+}
+
+func (a *app) server(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
+		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug), // handshakes of scanners, mostly
+	}
+}
+
+func (l *listener) serve() error {
+	serve := l.server.Serve
+	if l.server.TLSConfig != nil {
+		serve = func(n net.Listener) error { return l.server.ServeTLS(n, "", "") }
+	}
+	if err := serve(l.Listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("%s: %w", l.name, err)
+	}
+	return nil
+}
+
+// shutdown closes all ports at once and waits for the requests in flight.
+func shutdown(listeners []*listener) error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	done := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() {
+			err := l.server.Shutdown(ctx)
+			if err != nil {
+				err = fmt.Errorf("%s: requests were cut off: %w", l.name, errors.Join(err, l.server.Close()))
+			}
+			done <- err
+		}()
+	}
+	var all []error
+	for range listeners {
+		all = append(all, <-done)
+	}
+	return errors.Join(all...)
+}

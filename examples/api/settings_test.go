@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"net"
+	"strings"
+	"testing"
+)
+
+// Each wrong value ends the start with an error that names the variable and says what to set.
+func TestWrongVariables(t *testing.T) {
+	w := newWorld(t)
+	nothing := file(t, "empty.pem", nil)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = taken.Close() })
+	_, takenPort, _ := net.SplitHostPort(taken.Addr().String())
+	for name, test := range map[string]struct {
+		change env
+		want   string
+	}{
+		"HOST":                     {env{"HOST": "no host"}, `HOST is "no host": set the address to listen on`},
+		"PORT":                     {env{"PORT": "http"}, `PORT is "http": set a port number`},
+		"PORT, out of range":       {env{"PORT": "65536"}, `PORT is "65536": set a port number`},
+		"PORT, taken":              {env{"PORT": takenPort}, `PORT: set a port that is free`},
+		"TLS_PORT":                 {env{"TLS_PORT": "-1"}, `TLS_PORT is "-1": set a port number`},
+		"TLS_PORT without files":   {env{"TLS_CERT_FILE": "", "TLS_KEY_FILE": ""}, `TLS_PORT is set without TLS_CERT_FILE: set both`},
+		"files without TLS_PORT":   {env{"TLS_PORT": ""}, `TLS_CERT_FILE is set without TLS_PORT`},
+		"TLS_CERT_FILE, not there": {env{"TLS_CERT_FILE": "/nowhere/cert.pem"}, `TLS_CERT_FILE is "/nowhere/cert.pem": set the path of a PEM file`},
+		"TLS_CERT_FILE, empty":     {env{"TLS_CERT_FILE": nothing}, `TLS_CERT_FILE is "` + nothing + `": set it and TLS_KEY_FILE to a certificate and its key`},
+		"TLS_KEY_FILE":             {env{"TLS_KEY_FILE": "/nowhere/key.pem"}, `TLS_KEY_FILE is "/nowhere/key.pem": set the path of a PEM file`},
+		"CLIENT_CA_FILE":           {env{"CLIENT_CA_FILE": nothing}, `CLIENT_CA_FILE is "` + nothing + `": set the path of a PEM file`},
+		"ISSUER, not set":          {env{"ISSUER": ""}, `ISSUER is not set: set the issuer identifier`},
+		"ISSUER, no URL":           {env{"ISSUER": "login"}, `ISSUER is "login": set an https URL`},
+		"ISSUER, http":             {env{"ISSUER": "http://login.example.com"}, `ISSUER is "http://login.example.com": set an https URL`},
+		"ISSUER, a query":          {env{"ISSUER": "https://login.example.com?a"}, `ISSUER is "https://login.example.com?a": set `},
+		"AUDIENCE":                 {env{"AUDIENCE": ""}, `AUDIENCE is not set: set the identifier of this API`},
+		"JWKS_URI":                 {env{"JWKS_URI": "ftp://login.example.com/jwks"}, `JWKS_URI is "ftp://login.example.com/jwks": set an https URL`},
+		"CA_FILE":                  {env{"CA_FILE": nothing}, `CA_FILE is "` + nothing + `": set the path of a PEM file`},
+		"INTROSPECTION_ENDPOINT": {
+			env{"INTROSPECTION_ENDPOINT": "introspect", "INTROSPECTION_CLIENT_ID": "api", "INTROSPECTION_CLIENT_SECRET": "s"},
+			`INTROSPECTION_ENDPOINT is "introspect": set an https URL`,
+		},
+		"INTROSPECTION_CLIENT_ID":     {env{"INTROSPECTION_ENDPOINT": "https://login.example.com/i"}, `INTROSPECTION_ENDPOINT is set without INTROSPECTION_CLIENT_ID`},
+		"INTROSPECTION_CLIENT_SECRET": {env{"INTROSPECTION_CLIENT_SECRET": "s"}, `INTROSPECTION_CLIENT_SECRET is set without INTROSPECTION_ENDPOINT`},
+		"PUBLIC_ORIGINS":              {env{"PUBLIC_ORIGINS": "api.example.com"}, `PUBLIC_ORIGINS is "api.example.com": set the origins`},
+		"PUBLIC_ORIGINS, not set":     {env{"PUBLIC_ORIGINS": "", "HOST": "0.0.0.0"}, `PUBLIC_ORIGINS is not set: set the origins`},
+		"PUBLIC_ORIGINS, behind a proxy": {
+			env{"PUBLIC_ORIGINS": "", "TRUSTED_PROXIES": "127.0.0.1/32"}, `PUBLIC_ORIGINS is not set: set the origins`,
+		},
+		"DPOP_NONCE":                       {env{"DPOP_NONCE": "yes"}, `DPOP_NONCE is "yes": set one of off, required`},
+		"DPOP_NONCE_TTL":                   {env{"DPOP_NONCE_TTL": "soon"}, `DPOP_NONCE_TTL is "soon": set a number of seconds from 1 to 1800`},
+		"DPOP_NONCE_TTL, zero":             {env{"DPOP_NONCE_TTL": "0"}, `DPOP_NONCE_TTL is "0": set a number of seconds from 1 to 1800`},
+		"DPOP_NONCE_TTL, too long":         {env{"DPOP_NONCE_TTL": "1801"}, `DPOP_NONCE_TTL is "1801": set a number of seconds from 1 to 1800`},
+		"DPOP_NONCE_SECRETS, short":        {env{"DPOP_NONCE_SECRETS": base64.StdEncoding.EncodeToString(make([]byte, 31))}, `DPOP_NONCE_SECRETS is not usable: set base64 of at least 32`},
+		"CORS_ORIGIN, all":                 {env{"CORS_ORIGIN": "*"}, `CORS_ORIGIN is "*": set the one origin`},
+		"CORS_ORIGIN, a path":              {env{"CORS_ORIGIN": "https://app.example.com/"}, `CORS_ORIGIN is "https://app.example.com/": set the one origin`},
+		"TRUSTED_PROXIES":                  {env{"TRUSTED_PROXIES": "proxy"}, `TRUSTED_PROXIES is "proxy": set the address ranges`},
+		"TRUSTED_PROXIES, everybody":       {env{"TRUSTED_PROXIES": "0.0.0.0/0"}, `TRUSTED_PROXIES is "0.0.0.0/0": set the address ranges`},
+		"CLIENT_CERT_HEADER":               {env{"CLIENT_CERT_HEADER": "X-Cert", "TRUSTED_PROXIES": "127.0.0.1/32"}, `CLIENT_CERT_HEADER is "X-Cert": set X-SSL-Client-Cert`},
+		"CLIENT_CERT_HEADER, no proxy":     {env{"CLIENT_CERT_HEADER": "Client-Cert"}, `CLIENT_CERT_HEADER is set without TRUSTED_PROXIES`},
+		"REVOCATION_FILE":                  {env{"REVOCATION_FILE": "/nowhere/revoked"}, `REVOCATION_FILE is "/nowhere/revoked": set the path of a file`},
+		"REVOCATION_FILE, of another kind": {env{"REVOCATION_FILE": w.env["TLS_CERT_FILE"]}, `REVOCATION_FILE is "` + w.env["TLS_CERT_FILE"] + `": set the path of a file`},
+		"ADMIN_PORT":                       {env{"ADMIN_PORT": "admin"}, `ADMIN_PORT is "admin": set a port number`},
+		"ADMIN_HOST":                       {env{"ADMIN_HOST": "everywhere"}, `ADMIN_HOST is "everywhere": set the address to listen on`},
+		"ADMIN_HOST, not loopback":         {env{"ADMIN_HOST": "0.0.0.0"}, `ADMIN_TOKEN is not set: set a secret for the admin port`},
+		"ADMIN_TOKEN, short":               {env{"ADMIN_TOKEN": "secret"}, `ADMIN_TOKEN is not usable: set at least 32`},
+		"ADMIN_TOKEN without port":         {env{"ADMIN_TOKEN": strings.Repeat("a", 32), "ADMIN_PORT": ""}, `ADMIN_TOKEN is set without ADMIN_PORT`},
+		"MAX_TOKEN_LIFETIME":               {env{"MAX_TOKEN_LIFETIME": "for ever"}, `MAX_TOKEN_LIFETIME is "for ever": set a number of seconds from 1 to 86400`},
+		"MAX_TOKEN_LIFETIME, a year":       {env{"MAX_TOKEN_LIFETIME": "8760h"}, `MAX_TOKEN_LIFETIME is "8760h": set a number of seconds`},
+		"ACCEPT_TYPE_JWT":                  {env{"ACCEPT_TYPE_JWT": "1"}, `ACCEPT_TYPE_JWT is "1": set one of off, on`},
+		"LOG_LEVEL":                        {env{"LOG_LEVEL": "loud"}, `LOG_LEVEL is "loud": set one of info, debug, warn, error`},
+		"SHUTDOWN_DELAY":                   {env{"SHUTDOWN_DELAY": "1h"}, `SHUTDOWN_DELAY is "1h": set a number of seconds from 0 to 300`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			command := w.env.with(test.change).command(ctx)
+			var out, errOut bytes.Buffer
+			command.Stdout, command.Stderr = &out, &errOut
+			if err := command.Run(); err == nil {
+				t.Fatal("the program ended well")
+			}
+			if !strings.Contains(errOut.String(), "api: "+test.want) {
+				t.Errorf("said %q, want %q in it", errOut.String(), test.want)
+			}
+			if out.Len() > 0 {
+				t.Errorf("began to work: %s", &out)
+			}
+			for _, secret := range []string{"AAAAAAAA", `"secret"`} {
+				if strings.Contains(errOut.String(), secret) {
+					t.Errorf("repeated a secret: %s", &errOut)
+				}
+			}
+		})
+	}
+}
+
+// One start tells all that is wrong.
+func TestAllProblemsAtOnce(t *testing.T) {
+	_, err := read(func(name string) string { return map[string]string{"PORT": "a", "LOG_LEVEL": "b"}[name] })
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, name := range []string{"PORT", "LOG_LEVEL", "ISSUER", "AUDIENCE"} {
+		if !strings.Contains("\n"+err.Error(), "\n"+name+" is ") {
+			t.Errorf("%s is not in %q", name, err)
+		}
+	}
+	if n := strings.Count(err.Error(), "\n"); n != 3 {
+		t.Errorf("%d lines: %v", n+1, err)
+	}
+}
+
+// Two variables are enough on one's own machine.
+func TestDefaults(t *testing.T) {
+	s, err := read(func(name string) string {
+		return map[string]string{"ISSUER": "https://login.example.com", "AUDIENCE": "https://api.example.com"}[name]
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.host != "127.0.0.1" || s.port != "8080" || s.tlsPort != "" || s.adminPort != "" || s.nonce ||
+		strings.Join(s.origins, " ") != "http://127.0.0.1:8080 http://localhost:8080" {
+		t.Errorf("%+v", s)
+	}
+}

@@ -1,0 +1,74 @@
+// Cluster starts two processes of one API behind a small round-robin proxy, and one Redis that they share, and plays a
+// story over real HTTP on this machine: a proof that one process accepted is refused by the other, a token that is
+// taken back at one is refused at the other, and what happens when Redis is killed.
+//
+//	go run ./examples/cluster    # play the story; exit status 1 if an answer is not the expected one
+//
+// It needs redis-server (apt-get install redis-server, brew install redis). Read api.go first: it is the protected API,
+// with the lines that make many instances one. story.go is the story.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := program{out: os.Stdout, errOut: os.Stderr, colour: isTerminal(os.Stdout)}.run(ctx, os.Args[1:])
+	stop()
+	os.Exit(status)
+}
+
+// program is what a run depends on.
+type program struct {
+	out, errOut io.Writer
+	colour      bool
+}
+
+// errUnexpected means that an answer was not the expected one; the story has named it.
+var errUnexpected = errors.New("not every answer was the expected one")
+
+// run does what the arguments say and returns the exit status. The program starts itself as "cluster api …" for each
+// process of the API.
+func (p program) run(ctx context.Context, args []string) int {
+	var err error
+	switch {
+	case len(args) == 0:
+		err = p.play(ctx)
+	case args[0] == "api" && len(args) == 5:
+		err = serveAPI(ctx, settings{name: args[1], origin: args[2], issuer: args[3], redis: args[4]}, p.out)
+	default:
+		fmt.Fprintln(p.errOut, "usage: go run ./examples/cluster")
+		return 2
+	}
+	if err != nil {
+		fmt.Fprintln(p.errOut, "cluster:", err)
+		return 1
+	}
+	return 0
+}
+
+func (p program) play(ctx context.Context) error {
+	s, err := start(p)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	s.opening()
+	s.story(ctx)
+	if !s.summary() {
+		return errUnexpected
+	}
+	return nil
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}

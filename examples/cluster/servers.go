@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bufio"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// entry is what the middleware says of a refusal.
+type entry struct {
+	Reason string `json:"reason"`
+	Cause  string `json:"cause"`
+}
+
+// startInstance starts a process of the API. Its log goes to refusals.
+func startInstance(s settings, secret string, refusals chan<- entry) (address *url.URL, stop func() error, err error) {
+	binary, err := os.Executable()
+	if err != nil {
+		return nil, nil, err
+	}
+	command := exec.Command(binary, "api", s.name, s.origin, s.issuer, s.redis)
+	command.Env = append(os.Environ(), secretEnv+"="+secret)
+	command.Stderr = os.Stderr
+	input, err := command.StdinPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	output, err := command.StdoutPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := command.Start(); err != nil {
+		return nil, nil, err
+	}
+	stop = func() error { return errors.Join(input.Close(), command.Wait()) }
+	lines := bufio.NewScanner(output)
+	if !lines.Scan() {
+		return nil, nil, errors.Join(fmt.Errorf("instance %s did not start", s.name), stop())
+	}
+	address = &url.URL{Scheme: "http", Host: lines.Text()}
+	go func() {
+		for lines.Scan() {
+			var e entry
+			if json.Unmarshal(lines.Bytes(), &e) == nil && e.Reason != "" {
+				refusals <- e
+			}
+		}
+	}()
+	return address, stop, nil
+}
+
+// roundRobin sends requests to the instances in turn, and keeps Host, which proofs are made for.
+func roundRobin(instances []*url.URL) http.Handler {
+	var next atomic.Uint64
+	return &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(instances[(next.Add(1)-1)%uint64(len(instances))])
+		r.Out.Host = r.In.Host
+	}}
+}
+
+// redis is a Redis of the program's own.
+type redis struct {
+	port, folder string
+	process      *exec.Cmd
+}
+
+func startRedis() (*redis, error) {
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		return nil, errors.New("redis-server is not installed: apt-get install redis-server, or brew install redis")
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	r := &redis{}
+	_, r.port, _ = net.SplitHostPort(listener.Addr().String())
+	if err := listener.Close(); err != nil {
+		return nil, err
+	}
+	if r.folder, err = os.MkdirTemp("", "cluster-"); err != nil {
+		return nil, err
+	}
+	return r, r.start()
+}
+
+func (r *redis) url() string { return "redis://127.0.0.1:" + r.port }
+
+// start starts Redis as one would for this use: what is said to be written is on disk.
+func (r *redis) start() error {
+	r.process = exec.Command("redis-server", "--port", r.port, "--bind", "127.0.0.1", "--dir", r.folder, "--save", "",
+		"--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction")
+	if err := r.process.Start(); err != nil {
+		return err
+	}
+	for range 500 {
+		if r.answers() {
+			return nil
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return errors.New("redis-server does not answer")
+}
+
+func (r *redis) answers() bool {
+	conn, err := net.Dial("tcp", "127.0.0.1:"+r.port)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(time.Second))
+	_, _ = io.WriteString(conn, "PING\r\n")
+	answer, _ := bufio.NewReader(conn).ReadString('\n')
+	return strings.HasPrefix(answer, "+PONG")
+}
+
+// kill ends Redis as a power failure would.
+func (r *redis) kill() error {
+	if err := r.process.Process.Kill(); err != nil {
+		return err
+	}
+	_ = r.process.Wait() // killed, as was asked for
+	return nil
+}
+
+func (r *redis) close() error {
+	_ = r.process.Process.Kill()
+	_ = r.process.Wait()
+	return os.RemoveAll(r.folder)
+}
+
+// start starts everything on free ports of this machine.
+func (s *stage) start() (err error) {
+	if s.key, err = newSigner(); err != nil {
+		return err
+	}
+	if s.redis, err = startRedis(); err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.redis.close)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, listener.Close)
+	s.api = "http://" + listener.Addr().String()
+	if err := s.startIssuer(); err != nil {
+		return err
+	}
+	secret := rand.Text() + rand.Text()
+	var instances []*url.URL
+	for _, name := range []string{"one", "two"} {
+		address, stop, err := startInstance(settings{name, s.api, s.issuer, s.redis.url()}, secret, s.refusals)
+		if err != nil {
+			return err
+		}
+		s.closers = append(s.closers, stop)
+		instances = append(instances, address)
+	}
+	server := &http.Server{Handler: roundRobin(instances), ReadHeaderTimeout: 5 * time.Second}
+	s.closers = append(s.closers, server.Close)
+	go func() { _ = server.Serve(listener) }() // until close
+	return nil
+}

@@ -1,0 +1,61 @@
+package redisstore_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/internal/redistest"
+	"github.com/senderlock/senderlock/internal/storecontract"
+	"github.com/senderlock/senderlock/redisstore"
+	"github.com/senderlock/senderlock/revocation"
+)
+
+// onEach runs a test with a single server and with a Cluster.
+func onEach(t *testing.T, test func(t *testing.T, c redisstore.Config)) {
+	t.Run("single", func(t *testing.T) {
+		test(t, redisstore.Config{Addresses: []string{redistest.Start(t).Addr}})
+	})
+	t.Run("cluster", func(t *testing.T) {
+		_, addresses := redistest.Cluster(t, 3)
+		test(t, redisstore.Config{Addresses: addresses, Cluster: true})
+	})
+}
+
+func TestReplayStore(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, c redisstore.Config) {
+		storecontract.TestReplayStore(t, func(t *testing.T) storecontract.Replay {
+			clock := poptest.NewClock()
+			c.Now, c.Namespace = clock.Now, fresh()
+			return storecontract.Replay{
+				Store: open(t, c), Others: []dpop.ReplayStore{open(t, c)}, Now: clock.Now, Set: clock.Set,
+			}
+		})
+	})
+}
+
+func TestRevocationStore(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, c redisstore.Config) {
+		storecontract.TestRevocationStore(t, func(t *testing.T) storecontract.Revocation {
+			clock := poptest.NewClock()
+			c.Now, c.Namespace = clock.Now, fresh()
+			c.Retention = revocation.Retention{Lifetime: 10 * time.Minute}
+			return storecontract.Revocation{Store: open(t, c), Now: clock.Now, Advance: clock.Advance}
+		})
+	})
+}
+
+func TestRegister(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, c redisstore.Config) {
+		storecontract.TestRegister(t, func(t *testing.T) storecontract.Register {
+			clock := poptest.NewClock()
+			c.Now, c.Namespace = clock.Now, fresh()
+			s := open(t, c)
+			return storecontract.Register{Register: s, Store: s, Now: clock.Now, Advance: clock.Advance}
+		})
+	})
+}

@@ -1,0 +1,371 @@
+package redisstore_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/internal/redistest"
+	"github.com/senderlock/senderlock/redisstore"
+	"github.com/senderlock/senderlock/revocation"
+)
+
+// RS-180: whatever is wrong with the server, a request is refused with 503 and Retry-After, does not hang, and when
+// the server is well again, requests are accepted without anybody's help.
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ harm, heal func(*redistest.Server) }{
+		"down":      {(*redistest.Server).Kill, (*redistest.Server).Restart},
+		"halted":    {(*redistest.Server).Stop, (*redistest.Server).Continue},
+		"paused":    {do("CLIENT", "PAUSE", "2000"), func(*redistest.Server) {}},
+		"read-only": {do("REPLICAOF", "127.0.0.1", "1"), do("REPLICAOF", "NO", "ONE")},
+		"full":      {do("CONFIG", "SET", "maxmemory", "1"), do("CONFIG", "SET", "maxmemory", "0")},
+		"too few replicas to write": {
+			do("CONFIG", "SET", "min-replicas-to-write", "1"), do("CONFIG", "SET", "min-replicas-to-write", "0")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := redistest.Start(t)
+			i := start(t, redisstore.Config{Addresses: []string{server.Addr}, Timeout: 300 * time.Millisecond})
+			client, socket := newClient(time.Now()), i.socket(t)
+			redistest.Wait(t, "a request is accepted", func() bool {
+				a, _ := socket.call(t, client, time.Now())
+				return a.status == http.StatusOK
+			})
+			c.harm(server)
+			for range 3 {
+				began := time.Now()
+				a := socket.send(t, client, client.proof(time.Now()))
+				if a.status != http.StatusServiceUnavailable || a.retryAfter == "" {
+					t.Errorf("got %s, want 503 with Retry-After", a)
+				}
+				if took := time.Since(began); took > 10*time.Second {
+					t.Errorf("it took %v", took)
+				}
+			}
+			c.heal(server)
+			redistest.Wait(t, "a request is accepted again", func() bool {
+				a, _ := socket.call(t, client, time.Now())
+				return a.status == http.StatusOK
+			})
+		})
+	}
+}
+
+func do(command ...string) func(*redistest.Server) {
+	return func(s *redistest.Server) { s.Do(command...) }
+}
+
+// relay stands between a store and its server. It can swallow what is sent, with the connections left open, and hold
+// back what is answered.
+type relay struct {
+	addr  string
+	mu    sync.Mutex
+	up    bool // what the store sends gets through
+	down  bool // what the server answers gets through
+	conns []net.Conn
+}
+
+func newRelay(t *testing.T, to string) *relay {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	r := &relay{addr: l.Addr().String(), up: true, down: true}
+	go func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", to)
+			if err != nil {
+				_ = near.Close()
+				continue
+			}
+			r.mu.Lock()
+			r.conns = append(r.conns, near)
+			r.mu.Unlock()
+			go r.pass(far, near, &r.up)
+			go r.pass(near, far, &r.down)
+		}
+	}()
+	return r
+}
+
+func (r *relay) pass(to, from net.Conn, open *bool) {
+	defer to.Close()
+	for b := make([]byte, 64<<10); ; {
+		n, err := from.Read(b)
+		if err != nil {
+			return
+		}
+		r.mu.Lock()
+		through := *open
+		r.mu.Unlock()
+		if through {
+			if _, err := to.Write(b[:n]); err != nil && !errors.Is(err, io.EOF) {
+				return
+			}
+		}
+	}
+}
+
+func (r *relay) set(up, down bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.up, r.down = up, down
+}
+
+// cut closes all connections.
+func (r *relay) cut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.conns {
+		_ = c.Close()
+	}
+	r.conns = nil
+}
+
+// warm uses every connection of a store.
+func warm(s *redisstore.Store) (err error) {
+	for range 50 {
+		if _, e := claim(s, "any"+time.Now().String()); e != nil {
+			err = e
+		}
+	}
+	return err
+}
+
+// recorded reports whether the server has a claim.
+func recorded(server *redistest.Server, name string) bool {
+	key := dpop.NewReplayKey("", "", name)
+	return server.Do("EXISTS", "senderlock:p:"+base64.RawURLEncoding.EncodeToString(key[:])) == "1"
+}
+
+// A half-open connection, and one that lost the answer: the claim fails, and what was recorded is refused.
+func TestHalfOpen(t *testing.T) {
+	server := redistest.Start(t)
+	relay := newRelay(t, server.Addr)
+	s := open(t, redisstore.Config{Addresses: []string{relay.addr}, Timeout: 200 * time.Millisecond})
+	for name, c := range map[string]struct{ up, down bool }{
+		"nothing arrives":      {false, true},
+		"no answer comes back": {true, false},
+		"neither gets through": {false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			redistest.Wait(t, "all connections are good", func() bool { return warm(s) == nil })
+			relay.set(c.up, c.down)
+			if ok, err := claim(s, name); ok || err == nil {
+				t.Fatalf("Claim = %t, %v, want an error", ok, err)
+			}
+			there := recorded(server, name)
+			if there && !c.up {
+				t.Error("it was recorded although nothing arrived")
+			}
+			relay.set(true, true)
+			redistest.Wait(t, "all connections are good again", func() bool { return warm(s) == nil })
+			if ok, err := claim(s, name); ok == there || err != nil {
+				t.Errorf("the same claim = %t, %v; it was recorded: %t", ok, err, there)
+			}
+		})
+	}
+}
+
+// Connections that the server closed while they were idle do not fail a call: it is made again. If the first attempt
+// was recorded, the second does not take it for somebody else's.
+func TestClosedConnections(t *testing.T) {
+	server := redistest.Start(t)
+	relay := newRelay(t, server.Addr)
+	s := open(t, redisstore.Config{Addresses: []string{relay.addr}, Timeout: patient})
+	if err := warm(s); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		relay.cut()
+		name := fmt.Sprint(i)
+		mustClaim(t, s, name)
+		if ok, err := claim(s, name); ok { // over a closed connection nobody knows whose claim it was
+			t.Errorf("again: %t, %v", ok, err)
+		}
+		if err := warm(s); err != nil {
+			t.Error(err)
+		}
+		relay.cut()
+		if e, err := s.Revoked(t.Context(), tokenOf("alice")); e != nil || err != nil {
+			t.Errorf("Revoked = %v, %v", e, err)
+		}
+	}
+	if err := warm(s); err != nil {
+		t.Fatal(err)
+	}
+	relay.set(true, false)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if ok, err := claim(s, "lost"); ok || err == nil || !strings.Contains(err.Error(), "closed before the answer") {
+			t.Errorf("a claim whose answer was lost = %t, %v", ok, err)
+		}
+	}()
+	redistest.Wait(t, "the server has it", func() bool { return recorded(server, "lost") })
+	relay.set(true, true)
+	relay.cut()
+	<-done
+	if err := warm(s); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := claim(s, "lost"); ok || err != nil {
+		t.Errorf("again: %t, %v", ok, err)
+	}
+}
+
+// A clock that is set back, to when a token could be accepted whose entries may be gone.
+func TestRevocationClockBack(t *testing.T) {
+	clock := poptest.NewClock()
+	s := openOn(t, redistest.Start(t), func(c *redisstore.Config) { c.Now = clock.Now })
+	tok := tokenOf("alice")
+	tok.IssuedAt, tok.Expiry = clock.Now(), clock.Now().Add(5*time.Minute)
+	look := func(want error) {
+		t.Helper()
+		if e, err := s.Revoked(t.Context(), tok); e != nil || !errors.Is(err, want) {
+			t.Errorf("Revoked = %v, %v, want %v", e, err, want)
+		}
+	}
+	look(nil)
+	clock.Advance(5 * time.Minute)
+	look(nil)
+	clock.Advance(-4 * time.Minute)
+	look(nil) // its entries are kept for the leeway of a minute
+	clock.Advance(6 * time.Minute)
+	look(nil)
+	clock.Advance(-4 * time.Minute)
+	look(revocation.ErrClock)
+}
+
+// A caller who has gone does not start an outage.
+func TestGoneCallerIsNoOutage(t *testing.T) {
+	s := openOn(t, redistest.Start(t), func(c *redisstore.Config) { c.Fallback = redisstore.FallbackNonce })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if ok, err := s.Claim(ctx, dpop.ReplayKey{}, time.Now().Add(time.Minute)); ok || err == nil || s.Down() {
+		t.Errorf("Claim = %t, %v, down %t", ok, err, s.Down())
+	}
+}
+
+// With Fallback an instance goes on alone, with nonces of its own, and comes back.
+func TestFallback(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	c := redisstore.Config{Addresses: []string{server.Addr}, Timeout: 200 * time.Millisecond, MaxSkew: time.Second, Fallback: redisstore.FallbackNonce}
+	brief := func(v *dpop.Verifier) { v.Skew = time.Second }
+	one, two := start(t, c, brief).socket(t), start(t, c, brief).socket(t)
+	client := newClient(time.Now())
+	one.expect(t, client, time.Now(), http.StatusOK)
+	two.expect(t, client, time.Now(), http.StatusOK)
+	server.Kill()
+	redistest.Wait(t, "the instance knows", func() bool {
+		one.call(t, client, time.Now())
+		return one.to.store.Down()
+	})
+	for range 5 {
+		proof := one.expect(t, client, time.Now(), http.StatusOK)
+		for _, s := range []*socket{one, two} {
+			if a := s.send(t, client, proof); a.status != http.StatusUnauthorized {
+				t.Errorf("a replay got %s", a)
+			}
+		}
+	}
+	redistest.Wait(t, "the other goes on too", func() bool {
+		a, _ := two.call(t, client, time.Now())
+		return a.status == http.StatusOK
+	})
+	server.Restart()
+	redistest.Wait(t, "both are back", func() bool { return !one.to.store.Down() && !two.to.store.Down() })
+	one.call(t, client, time.Now()) // leads away from the nonce of this instance
+	proof := two.expect(t, client, time.Now(), http.StatusOK)
+	if a := one.send(t, client, proof); a.status != http.StatusUnauthorized {
+		t.Errorf("a replay got %s", a)
+	}
+	redistest.Wait(t, "a nonce is good at both", func() bool {
+		a, _ := two.call(t, client, time.Now())
+		return a.status == http.StatusOK && one.send(t, client, client.proof(time.Now())).status == http.StatusOK
+	})
+}
+
+// RS-180: revocations that cannot be looked up refuse.
+func TestRevocationsWhenDown(t *testing.T) {
+	server := redistest.Start(t)
+	s := openOn(t, server, func(c *redisstore.Config) { c.Timeout = 200 * time.Millisecond })
+	server.Kill()
+	if e, err := s.Revoked(t.Context(), tokenOf("alice")); e != nil || err == nil {
+		t.Errorf("Revoked = %v, %v", e, err)
+	}
+	e := revocation.Entry{Issuer: poptest.Issuer, By: revocation.BySubject, Value: "alice"}
+	if err := s.Revoke(t.Context(), e); err == nil {
+		t.Error("Revoke succeeded")
+	}
+}
+
+func TestRevokeWhenFull(t *testing.T) {
+	server := redistest.Start(t)
+	s := openOn(t, server)
+	server.Must("CONFIG", "SET", "maxmemory", "1")
+	e := revocation.Entry{Issuer: poptest.Issuer, By: revocation.BySubject, Value: "alice"}
+	if err := s.Revoke(t.Context(), e); !errors.Is(err, revocation.ErrFull) {
+		t.Errorf("Revoke = %v, want ErrFull", err)
+	}
+}
+
+// What another writer left under a key of ours is no answer.
+func TestDamage(t *testing.T) {
+	server := redistest.Start(t)
+	s := openOn(t, server, func(c *redisstore.Config) { c.Namespace = "shop" })
+	e := revocation.Entry{Issuer: poptest.Issuer, By: revocation.BySubject, Value: "alice"}
+	if err := s.Revoke(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	key := ""
+	for _, k := range strings.Fields(server.Do("KEYS", "shop:r:*")) {
+		key = k
+	}
+	for _, value := range []string{"x", "a", "a\x02", "b\x02\x05", "t\x02\x00", "a\x02\x01x", "nonsense"} {
+		server.Do("SET", key, value)
+		if e, err := s.Revoked(t.Context(), tokenOf("alice")); e != nil || !errors.Is(err, redisstore.ErrDamaged) {
+			t.Errorf("%q: Revoked = %v, %v", value, e, err)
+		}
+		if err := s.Revoke(t.Context(), e); !errors.Is(err, redisstore.ErrDamaged) {
+			t.Errorf("%q: Revoke = %v", value, err)
+		}
+	}
+}
+
+func TestClosed(t *testing.T) {
+	s := openOn(t, redistest.Start(t), func(c *redisstore.Config) { c.Fallback = redisstore.FallbackNonce })
+	for range 2 {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if ok, err := claim(s, "a"); ok || !errors.Is(err, dpop.ErrStoreClosed) {
+		t.Errorf("Claim = %t, %v", ok, err)
+	}
+	if ok, err := s.Local().Claim(t.Context(), dpop.ReplayKey{}, time.Now().Add(time.Minute)); ok || !errors.Is(err, dpop.ErrStoreClosed) {
+		t.Errorf("Local Claim = %t, %v", ok, err)
+	}
+	if _, err := s.Revoked(t.Context(), tokenOf("alice")); !errors.Is(err, revocation.ErrClosed) {
+		t.Errorf("Revoked = %v", err)
+	}
+	if err := s.Revoke(t.Context(), revocation.Entry{}); !errors.Is(err, revocation.ErrClosed) {
+		t.Errorf("Revoke = %v", err)
+	}
+}

@@ -1,0 +1,42 @@
+package redisstore_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/senderlock/senderlock/internal/redistest"
+	"github.com/senderlock/senderlock/redisstore"
+)
+
+// patient is a time-out that a busy machine does not exceed.
+const patient = 5 * time.Second
+
+func open(t testing.TB, c redisstore.Config) *redisstore.Store {
+	t.Helper()
+	if c.Timeout == 0 {
+		c.Timeout = patient
+	}
+	s, err := redisstore.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// openOn opens a store on one server.
+func openOn(t testing.TB, server *redistest.Server, changes ...func(*redisstore.Config)) *redisstore.Store {
+	t.Helper()
+	c := redisstore.Config{Addresses: []string{server.Addr}}
+	for _, change := range changes {
+		change(&c)
+	}
+	return open(t, c)
+}
+
+var namespaces atomic.Int64
+
+// fresh is a namespace that nobody has used.
+func fresh() string { return fmt.Sprintf("test%d", namespaces.Add(1)) }

@@ -1,0 +1,212 @@
+package redisstore
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/revocation"
+)
+
+// A token in use has two keys: what it is, and when and where it was last seen, which exists as long as the token is
+// on record. A third one lists the tokens of a subject. All of a subject lie on one server.
+
+var _ revocation.Register = (*Store)(nil)
+
+type useKeys struct{ list, token, seen string }
+
+func (s *Store) useKeys(issuer, subject, id string) useKeys {
+	// In a Cluster, what stands in braces decides about the server.
+	list := s.config.Namespace + ":u:{" + encodeHash(dpop.NewReplayKey(issuer, subject, "")) + "}"
+	token := list + ":" + encodeHash(dpop.NewReplayKey(issuer, subject, id))
+	return useKeys{list: list, token: token, seen: token + ":seen"}
+}
+
+// Record implements [revocation.Register]. It needs Redis 7 or Valkey, and the rights +pexpire +zadd +zrem +zrange +del.
+func (s *Store) Record(ctx context.Context, t revocation.Token, address string) error {
+	if err := s.recordable(&t, address); err != nil {
+		return err
+	}
+	now := s.now()
+	until := s.useUntil(t.Expiry)
+	if !now.Before(until) {
+		return nil
+	}
+	use := revocation.Use{
+		Issuer: t.Issuer, ID: t.ID, Subject: t.Subject, Session: t.Session, Client: t.Client, KeyThumbprint: t.KeyThumbprint,
+		FirstSeen: now, Expiry: t.Expiry.Add(time.Second - 1).Truncate(time.Second),
+	}
+	k, life, b := s.useKeys(t.Issuer, t.Subject, t.ID), s.lifetime(until, now), s.client.B()
+	_, err := s.all(ctx,
+		b.Set().Key(k.token).Value(encodeUse(&use)).Nx().Px(life).Build(),
+		b.Zadd().Key(k.list).ScoreMember().ScoreMember(float64(until.Unix()), t.ID).Build(),
+		b.Pexpire().Key(k.list).Milliseconds(life.Milliseconds()).Nx().Build(),
+		b.Pexpire().Key(k.list).Milliseconds(life.Milliseconds()).Gt().Build(),
+		b.Set().Key(k.seen).Value(encodeSeen(now, address)).Px(life).Build(),
+	)
+	return err
+}
+
+// Seen implements [revocation.Register].
+func (s *Store) Seen(ctx context.Context, t revocation.Token, address string) (bool, error) {
+	if err := s.usable(address); err != nil {
+		return false, err
+	}
+	now := s.now()
+	if t.Issuer == "" || t.ID == "" || !now.Before(s.useUntil(t.Expiry)) {
+		return false, nil
+	}
+	k := s.useKeys(t.Issuer, t.Subject, t.ID)
+	answers, err := s.all(ctx, s.client.B().Set().Key(k.seen).Value(encodeSeen(now, address)).Xx().Keepttl().Build())
+	return err == nil && !rueidis.IsRedisNil(answers[0].Error()), err
+}
+
+// InUse implements [revocation.Register].
+func (s *Store) InUse(ctx context.Context, issuer, subject string) ([]revocation.Use, error) {
+	if err := s.usable(issuer, subject); err != nil {
+		return nil, err
+	}
+	if issuer == "" || subject == "" {
+		return nil, revocation.ErrInvalid.With("issuer and subject", "none")
+	}
+	list := s.useKeys(issuer, subject, "").list
+	answers, err := s.all(ctx, s.client.B().Zrange().Key(list).Min("0").Max("-1").Build())
+	if err != nil {
+		return nil, err
+	}
+	ids, err := answers[0].AsStrSlice()
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	var keys []string
+	for _, id := range ids {
+		k := s.useKeys(issuer, subject, id)
+		keys = append(keys, k.token, k.seen)
+	}
+	if answers, err = s.all(ctx, s.client.B().Mget().Key(keys...).Build()); err != nil {
+		return nil, err
+	}
+	values, err := valuesOf(answers)
+	if err != nil || len(values) != len(keys) {
+		return nil, cmp.Or(err, ErrDamaged)
+	}
+	return s.uses(values)
+}
+
+// uses returns the tokens on record, the last used first. Their values come in pairs.
+func (s *Store) uses(values []string) (uses []revocation.Use, err error) {
+	now := s.now()
+	for pair := range slices.Chunk(values, 2) {
+		if pair[0] == "" || pair[1] == "" { // ended, or forgotten
+			continue
+		}
+		u, ok := decodeUse(pair[0], pair[1])
+		if !ok {
+			return nil, ErrDamaged
+		}
+		if now.Before(s.useUntil(u.Expiry)) {
+			uses = append(uses, u)
+		}
+	}
+	slices.SortFunc(uses, func(a, b revocation.Use) int {
+		return cmp.Or(b.LastSeen.Compare(a.LastSeen), cmp.Compare(a.ID, b.ID))
+	})
+	return uses, nil
+}
+
+// Forget implements [revocation.Register].
+func (s *Store) Forget(ctx context.Context, u revocation.Use) error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	k, b := s.useKeys(u.Issuer, u.Subject, u.ID), s.client.B()
+	_, err := s.all(ctx, b.Del().Key(k.seen, k.token).Build(), b.Zrem().Key(k.list).Member(u.ID).Build())
+	return err
+}
+
+// all sends commands in one round trip and returns the first failure among the answers.
+func (s *Store) all(ctx context.Context, commands ...rueidis.Completed) ([]rueidis.RedisResult, error) {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
+	answers := s.client.DoMulti(ctx, commands...)
+	for _, a := range answers {
+		if err := a.Error(); err != nil && !rueidis.IsRedisNil(err) {
+			return nil, fmt.Errorf("redisstore: register: %w", err)
+		}
+	}
+	return answers, nil
+}
+
+// useUntil is when a token that expires at an instant can no longer be valid.
+func (s *Store) useUntil(expiry time.Time) time.Time {
+	return expiry.Add(ceil(s.config.Retention.Leeway))
+}
+
+// longest bounds each string that is kept.
+const longest = 4096
+
+func (s *Store) usable(values ...string) error {
+	if s.closed.Load() {
+		return revocation.ErrClosed
+	}
+	for _, v := range values {
+		if len(v) > longest {
+			return revocation.ErrInvalid.With("strings of at most 4096 octets", v)
+		}
+	}
+	return s.fit()
+}
+
+func (s *Store) recordable(t *revocation.Token, address string) error {
+	switch {
+	case t.Issuer == "" || t.ID == "":
+		return revocation.ErrInvalid.With("Token.Issuer and Token.ID", "a token without one")
+	case t.Expiry.IsZero():
+		return revocation.ErrLifetime.With("an expiry", "none")
+	}
+	return s.usable(t.Issuer, t.ID, t.Subject, t.Session, t.Client, t.KeyThumbprint, address)
+}
+
+func encodeUse(u *revocation.Use) string {
+	b := binary.AppendVarint(binary.AppendVarint(nil, u.FirstSeen.Unix()), u.Expiry.Unix())
+	for _, v := range [...]string{u.Issuer, u.ID, u.Subject, u.Session, u.Client, u.KeyThumbprint} {
+		b = append(binary.AppendUvarint(b, uint64(len(v))), v...)
+	}
+	return string(b)
+}
+
+func encodeSeen(at time.Time, address string) string {
+	return string(append(binary.AppendVarint(nil, at.Unix()), address...))
+}
+
+func decodeUse(token, seen string) (u revocation.Use, ok bool) {
+	times := [3]int64{}
+	b := []byte(token)
+	for i := range 2 {
+		n := 0
+		if times[i], n = binary.Varint(b); n <= 0 {
+			return u, false
+		}
+		b = b[n:]
+	}
+	for _, v := range [...]*string{&u.Issuer, &u.ID, &u.Subject, &u.Session, &u.Client, &u.KeyThumbprint} {
+		size, n := binary.Uvarint(b)
+		if n <= 0 || size > uint64(len(b)-n) {
+			return u, false
+		}
+		*v, b = string(b[n:n+int(size)]), b[n+int(size):]
+	}
+	last, n := binary.Varint([]byte(seen))
+	if n <= 0 || len(b) > 0 {
+		return u, false
+	}
+	u.FirstSeen, u.Expiry, u.LastSeen = time.Unix(times[0], 0), time.Unix(times[1], 0), time.Unix(last, 0)
+	u.Address = seen[n:]
+	return u, true
+}

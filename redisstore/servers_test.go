@@ -1,0 +1,312 @@
+package redisstore_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/internal/redistest"
+	"github.com/senderlock/senderlock/redisstore"
+	"github.com/senderlock/senderlock/revocation"
+)
+
+// eventually sends new proofs until one is accepted, and returns it.
+func eventually(t *testing.T, s *socket, c *client, what string) (proof string) {
+	t.Helper()
+	redistest.Wait(t, what, func() bool {
+		a, p := s.call(t, c, time.Now())
+		proof = p
+		return a.status == http.StatusOK
+	})
+	return proof
+}
+
+// refusedEverywhere expects that proofs which were accepted are accepted by nobody any more.
+func refusedEverywhere(t *testing.T, c *client, proofs []string, sockets ...*socket) {
+	t.Helper()
+	for _, p := range proofs {
+		for _, s := range sockets {
+			if a := s.send(t, c, p); a.status == http.StatusOK {
+				t.Errorf("a proof was accepted twice")
+			}
+		}
+	}
+}
+
+// RS-073: a master that is killed takes its newest claims with it, because replication is asynchronous. Nothing that
+// it accepted is accepted by the replica that takes over.
+func TestSentinelFailover(t *testing.T) {
+	t.Parallel()
+	master := redistest.Start(t)
+	replica := redistest.Replica(t, master)
+	sentinels := redistest.Sentinels(t, master, 3, 1)
+	c := redisstore.Config{Addresses: sentinels, Master: "main", Timeout: 300 * time.Millisecond, MaxSkew: time.Second}
+	one, two := start(t, c).socket(t), start(t, c).socket(t)
+	client := newClient(time.Now())
+	if err := one.to.store.Revoke(t.Context(), revocation.Entry{
+		Issuer: poptest.Issuer, By: revocation.BySubject, Value: "mallory",
+	}); err != nil {
+		t.Fatal(err)
+	}
+	redistest.Wait(t, "the replica has the revocation", func() bool { return strings.Contains(replica.Do("KEYS", "*"), ":r:") })
+	var proofs []string
+	accept := func() {
+		for range 20 {
+			proofs = append(proofs, eventually(t, one, client, "a proof is accepted"))
+		}
+	}
+	accept()
+	replica.Stop() // what comes now does not reach it
+	accept()
+	master.Kill()
+	replica.Continue()
+
+	eventually(t, one, client, "the first instance goes on with the new master")
+	eventually(t, two, client, "the second instance goes on with the new master")
+	if role := replica.Do("ROLE"); !strings.HasPrefix(role, "master") {
+		t.Errorf("the replica's role is %s", role)
+	}
+	refusedEverywhere(t, client, proofs, one, two)
+	if e, err := two.to.store.Revoked(t.Context(), tokenOf("mallory")); e == nil || err != nil {
+		t.Errorf("a revocation that was replicated is gone: %v, %v", e, err)
+	}
+	accept()
+	refusedEverywhere(t, client, proofs, one, two)
+}
+
+// A node of a Cluster dies: proofs whose keys lie there are refused, others accepted; back again, and empty, it gives
+// nothing away.
+func TestClusterNodeDies(t *testing.T) {
+	nodes, addresses := redistest.Cluster(t, 3)
+	c := redisstore.Config{Addresses: addresses, Cluster: true, Timeout: 300 * time.Millisecond, MaxSkew: time.Second}
+	one, two := start(t, c).socket(t), start(t, c).socket(t)
+	client := newClient(time.Now())
+	var proofs []string
+	for range 30 {
+		proofs = append(proofs, one.expect(t, client, time.Now(), http.StatusOK))
+	}
+	refusedEverywhere(t, client, proofs, one, two)
+	nodes[1].Kill()
+	statuses := map[int]int{}
+	for range 60 {
+		ok, err := claim(one.to.store, time.Now().String())
+		switch {
+		case err != nil:
+			statuses[503]++
+		case ok:
+			statuses[200]++
+		}
+	}
+	if statuses[503] == 0 || statuses[200] == 0 {
+		t.Errorf("with one node of three dead: %v", statuses)
+	}
+	nodes[1].Restart()
+	for range 20 {
+		eventually(t, one, client, "a proof is accepted")
+		eventually(t, two, client, "a proof is accepted")
+	}
+	refusedEverywhere(t, client, proofs, one, two)
+}
+
+// RS-073: a server that keeps nothing on disk is started anew: what it accepted before is not accepted again, by old
+// instances and by new ones; and clients go on after one more round trip.
+func TestRestartedEmpty(t *testing.T) {
+	server := redistest.Start(t)
+	c := redisstore.Config{Addresses: []string{server.Addr}, MaxSkew: time.Second}
+	one := start(t, c).socket(t)
+	client := newClient(time.Now())
+	var proofs []string
+	for range 10 {
+		proofs = append(proofs, one.expect(t, client, time.Now(), http.StatusOK))
+	}
+	before := one.to.store.Since()
+	server.Kill()
+	server.Restart()
+	two := start(t, c).socket(t)
+	refusedEverywhere(t, client, proofs, one, two)
+	redistest.Wait(t, "the old instance knows", func() bool {
+		_, _ = claim(one.to.store, "any"+time.Now().String())
+		return one.to.store.Since().After(before)
+	})
+	eventually(t, one, client, "a proof with a nonce is accepted")
+	eventually(t, two, client, "a proof with a nonce is accepted")
+	refusedEverywhere(t, client, proofs, one, two)
+}
+
+// A new instance at a server that has run for long needs no nonce: it knows from when on everything is remembered.
+func TestNewInstanceAtOldServer(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	redistest.Wait(t, "the server is a while old", func() bool {
+		return !strings.Contains(server.Do("INFO", "server"), "uptime_in_seconds:0") &&
+			!strings.Contains(server.Do("INFO", "server"), "uptime_in_seconds:1\r")
+	})
+	began := time.Now()
+	s := openOn(t, server, func(c *redisstore.Config) { c.MaxSkew = time.Millisecond })
+	if !s.Since().Before(began) {
+		t.Errorf("Since is %v, the server is older than %v", s.Since(), began)
+	}
+}
+
+// Wait: a claim counts only when the replica has it.
+func TestWait(t *testing.T) {
+	t.Parallel()
+	master := redistest.Start(t)
+	replica := redistest.Replica(t, master)
+	c := redisstore.Config{Addresses: []string{master.Addr}, Wait: 1, Timeout: 2 * time.Second}
+	redistest.Wait(t, "the replica confirms", func() bool {
+		s, err := redisstore.Open(t.Context(), c)
+		return err == nil && s.Close() == nil
+	})
+	s := open(t, c)
+	works(t, s)
+	replica.Stop()
+	if ok, err := claim(s, "alone"); ok || !errors.Is(err, redisstore.ErrReplicas) {
+		t.Errorf("Claim = %t, %v, want ErrReplicas", ok, err)
+	}
+	if ok, err := claim(s, "alone"); ok || err != nil {
+		t.Errorf("the same again = %t, %v; the master has it", ok, err)
+	}
+	e := revocation.Entry{Issuer: poptest.Issuer, By: revocation.BySubject, Value: "alice"}
+	if err := s.Revoke(t.Context(), e); !errors.Is(err, redisstore.ErrReplicas) {
+		t.Errorf("Revoke = %v, want ErrReplicas", err)
+	}
+	replica.Continue()
+	redistest.Wait(t, "claims count again", func() bool {
+		ok, _ := claim(s, time.Now().String())
+		return ok
+	})
+}
+
+// Clocks: those of the instances show another year than Redis's, and differ by MaxSkew. A key lives until the proof
+// has expired for the one that is behind, and the time is sent as a duration.
+func TestClocksApart(t *testing.T) {
+	server := redistest.Start(t)
+	const skew = 20 * time.Second
+	at := func(ahead time.Duration) *redisstore.Store {
+		now := poptest.Now.Add(ahead)
+		return openOn(t, server, func(c *redisstore.Config) {
+			c.MaxSkew, c.Namespace, c.Now = skew, "shop", func() time.Time { return now }
+		})
+	}
+	ahead, behind := at(skew/2), at(-skew/2)
+	for i, s := range []*redisstore.Store{ahead, behind} {
+		server.Must("FLUSHALL")
+		key := dpop.NewReplayKey("", "", "x")
+		expiry := poptest.Now.Add(30 * time.Second)
+		if ok, err := s.Claim(t.Context(), key, expiry); !ok || err != nil {
+			t.Fatalf("Claim = %t, %v", ok, err)
+		}
+		left, err := time.ParseDuration(server.Do("PTTL", strings.TrimSpace(server.Do("KEYS", "shop:p:*"))) + "ms")
+		// For the one behind the proof expires last: 40 s from now.
+		want := []time.Duration{40 * time.Second, 60 * time.Second}[i]
+		if err != nil || left > want || left < want-10*time.Second {
+			t.Errorf("instance %d: the key lives for %v (%v), want %v", i, left, err, want)
+		}
+		for _, other := range []*redisstore.Store{ahead, behind} {
+			if ok, err := other.Claim(t.Context(), key, expiry); ok || err != nil {
+				t.Errorf("again: %t, %v", ok, err)
+			}
+		}
+	}
+}
+
+// Two instances rotate the secrets of their nonces, each at its own time: clients notice nothing.
+func TestSecretsRotate(t *testing.T) {
+	server := redistest.Start(t)
+	a, b := []byte("the old secret of all instances, 32 octets"), []byte("the new secret of all instances, 32 octets")
+	with := func(list ...[]byte) *socket {
+		return start(t, redisstore.Config{Addresses: []string{server.Addr}}, func(v *dpop.Verifier) {
+			v.Nonces.Secrets, v.RequireNonce, v.InsecureForgetAtStart = list, true, true
+		}).socket(t)
+	}
+	client := newClient(time.Now())
+	steps := [][2]*socket{
+		{with(a), with(a)},
+		{with(a, b), with(a)}, {with(a, b), with(a, b)}, // the new one is known everywhere, and signs nowhere
+		{with(b, a), with(a, b)}, {with(b, a), with(b, a)}, // it signs
+		{with(b), with(b, a)}, {with(b), with(b)}, // two periods later the old one is dropped
+	}
+	for i, pair := range steps {
+		for from := range pair {
+			if i == 5 { // the nonces of the old secret are over by then
+				client.nonce = ""
+			}
+			a, _ := pair[from].call(t, client, time.Now()) // may fetch a nonce, the first time
+			nonce := client.nonce
+			if a.status != http.StatusOK || nonce == "" {
+				t.Fatalf("step %d: got %s", i, a)
+			}
+			for to := range pair {
+				proof := client.proof(time.Now())
+				if a := pair[to].send(t, client, proof); a.status != http.StatusOK {
+					t.Errorf("step %d: a nonce of instance %d got %s at instance %d", i, from, a, to)
+				}
+				if a := pair[1-to].send(t, client, proof); a.status != http.StatusUnauthorized {
+					t.Errorf("step %d: a replay got %s", i, a)
+				}
+			}
+			client.nonce = ""
+		}
+	}
+}
+
+// The claim of a request goes with its look-up: when that has been answered, the server is not needed again. A revoked
+// token's proof is used up.
+func TestOneRoundTrip(t *testing.T) {
+	server := redistest.Start(t)
+	i := start(t, redisstore.Config{Addresses: []string{server.Addr}, Namespace: "shop"}, func(v *dpop.Verifier) { v.InsecureForgetAtStart = true })
+	client, socket := newClient(time.Now()), i.socket(t)
+	socket.expect(t, client, time.Now(), http.StatusOK)
+	calls := func(command string) (n string) {
+		for _, line := range strings.Split(server.Do("INFO", "commandstats"), "\n") {
+			if after, ok := strings.CutPrefix(line, "cmdstat_"+command+":calls="); ok {
+				n, _, _ = strings.Cut(after, ",")
+			}
+		}
+		return n
+	}
+	server.Must("CONFIG", "RESETSTAT")
+	for range 10 {
+		socket.expect(t, client, time.Now(), http.StatusOK)
+	}
+	if mget, set := calls("mget"), calls("set"); mget != "10" || set != "10" {
+		t.Errorf("10 requests: %s look-ups, %s claims", mget, set)
+	}
+	ctx := announce(t, i, client)
+	if _, err := i.store.Revoked(ctx, tokenOf("alice")); err != nil {
+		t.Fatal(err)
+	}
+	a := dpop.Announced(ctx, i.store)
+	if ok, err := i.store.Claim(t.Context(), a.Key, a.Expiry); ok || err != nil {
+		t.Errorf("a claim that was announced is still free: %t, %v", ok, err)
+	}
+	if err := i.store.Revoke(t.Context(), revocation.Entry{Issuer: poptest.Issuer, By: revocation.BySubject, Value: "user-1"}); err != nil {
+		t.Fatal(err)
+	}
+	before := server.Do("DBSIZE")
+	socket.expect(t, client, time.Now(), http.StatusUnauthorized)
+	if server.Do("DBSIZE") == before {
+		t.Error("the proof of the revoked token was not claimed")
+	}
+}
+
+// announce returns the context of a request whose proof has been checked up to its claim.
+func announce(t *testing.T, i *instance, c *client) context.Context {
+	r, _ := http.NewRequest(http.MethodGet, poptest.URL, nil)
+	r.RequestURI, r.Host = "/accounts", "api.example.com"
+	r.Header.Set("DPoP", c.proof(time.Now()))
+	p, err := i.guard.DPoP.Read(r, c.token)
+	if err == nil {
+		err = p.VerifySignature()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i.guard.DPoP.Announce(t.Context(), p)
+}
