@@ -175,8 +175,11 @@ var edits = []edit{
 	if on("old proofs pass") {
 		p.until = now.Add(v.MaxAge)
 	}`},
-	{"dpop/verify.go", `	if !fresh {`,
-		`	if !fresh && !on("a used proof passes") && !on("the claim comes before the checks") {`},
+	{"dpop/verify.go", `	case !fresh:`,
+		`	case !fresh && !on("a used proof passes") && !on("the claim comes before the checks"):`},
+	{"dpop/verify.go", `	if p.HasNonce() {
+		p.until = p.stamp.until`, `	if p.HasNonce() && !on("nonces are not looked at") {
+		p.until = p.stamp.until`},
 	{"dpop/verify.go", `	if err := v.compare(p, r, token); err != nil {`,
 		`	if on("the claim comes before the checks") {
 		key := NewReplayKey(v.Namespace, p.Thumbprint(), p.claims.ID.value)
@@ -185,9 +188,9 @@ var edits = []edit{
 		}
 	}
 	if err := v.compare(p, r, token); err != nil {`},
-	{"dpop/verify.go", `NewReplayKey(v.Namespace, p.Thumbprint(), p.claims.ID.value), p.until)`,
-		`NewReplayKey(v.Namespace, mutant.Text("one key uses up another's jti", p.Thumbprint(), ""),
-		mutant.Text("a jti is remembered with its iat", p.claims.ID.value, p.claims.ID.value+string(p.claims.IssuedAt))), p.until)`},
+	{"dpop/verify.go", `	return NewReplayKey(v.Namespace, p.Thumbprint(), p.claims.ID.value)`,
+		`	return NewReplayKey(v.Namespace, mutant.Text("one key uses up another's jti", p.Thumbprint(), ""),
+		mutant.Text("a jti is remembered with its iat", p.claims.ID.value, p.claims.ID.value+string(p.claims.IssuedAt)))`},
 	{"dpop/proof.go", `if err := p.header.key.Verify(p.header.alg, p.compact); err != nil {`,
 		`if err := p.header.key.Verify(p.header.alg, p.compact); err != nil && !on("the proof's signature is not verified") {`},
 	{"internal/jose/jws.go", `	if header == "" || payload == ""`, `	if on("parts behind the third are ignored") {
@@ -278,8 +281,8 @@ var edits = []edit{
 		path = removeDotSegments(path)
 	}
 	if err != nil || hasDotSegments(path)`},
-	{"dpop/nonce.go", `!s.ours(b[:nonceTime+nonceLife], b[nonceTime+nonceLife:]) {`,
-		`!s.ours(b[:nonceTime+nonceLife], b[nonceTime+nonceLife:]) && !on("the MAC of a nonce is not verified") {`},
+	{"dpop/nonce.go", `s.ours(message, mac, true); !local {`,
+		`s.ours(message, mac, true); !local && !on("the MAC of a nonce is not verified") {`},
 	{"dpop/nonce.go", `	if !now.Before(until) {`, `	if on("a nonce never ends") {
 		until = now.Add(time.Hour)
 	}
