@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -154,6 +156,10 @@ func TestMiddlewareStrict(t *testing.T) {
 	s := newSubject(t, newIssuer(t), defects{})
 	report := conformance.Run(t, s, s.options())
 	t.Logf("%s, %v", report.Score(), report.Count)
+	readme, err := os.ReadFile("README.md")
+	if err != nil || !strings.Contains(string(readme), "passes **"+report.Score()+"**") {
+		t.Errorf("README.md does not say that our middleware passes **%s** (%v)", report.Score(), err)
+	}
 }
 
 func algorithms(names ...string) func(*echoauth.Config) {

@@ -111,7 +111,7 @@ type Proof struct {
 	Claims     Members `json:"claims,omitempty"`
 	RawHeader  string  `json:"raw_header,omitempty"`
 	RawPayload string  `json:"raw_payload,omitempty"`
-	// Edit changes the finished text, in this order. The edits are described in README.md.
+	// Edit changes the finished text, in this order. The edits are described in the README of package conformance.
 	Edit []string `json:"edit,omitempty"`
 	Raw  string   `json:"raw,omitempty"` // the whole field
 }
