@@ -66,8 +66,9 @@ type Options struct {
 	Timeout time.Duration
 	// Quick is what counts as a quick answer, for the cases that ask for one. Zero means two seconds.
 	Quick time.Duration
-	// WarmUp is how long to wait for a server that asks for nonces only because it has just started. Zero means
-	// 15 seconds; negative does not wait.
+	// WarmUp is how long a server may ask for nonces only because it has just started. After that the suite takes
+	// it that nonces are demanded always. Zero means 15 seconds; negative does not wait. A server that no longer
+	// asks is given up to a minute until it also takes proofs that are older than its start.
 	WarmUp time.Duration
 	// Now is the server's clock. Nil means [time.Now].
 	Now func() time.Time

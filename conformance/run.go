@@ -12,6 +12,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -140,6 +141,9 @@ func (r *runner) preflight(ctx context.Context) error {
 		case answer.err != nil:
 			return fmt.Errorf("conformance: %s does not answer: %w", r.options.URL, answer.err)
 		case answer.status/100 == 2:
+			if err := r.settled(ctx); err != nil {
+				return err
+			}
 			return r.learnAlgorithms(ctx)
 		case !answer.asksForNonce():
 			return fmt.Errorf("conformance: %s refuses a good request, so nothing can be learnt from its refusals; "+
@@ -161,6 +165,24 @@ func (r *runner) preflight(ctx context.Context) error {
 		case <-time.After(500 * time.Millisecond):
 		}
 	}
+}
+
+// settled waits until a server that has just started also takes proofs that are a little older than its start.
+func (r *runner) settled(ctx context.Context) error {
+	old := vectors.Request{Proof: &vectors.Proof{Claims: vectors.Members{"iat": json.RawMessage(`{"$raw":"${now-35}"}`)}}}
+	for until := time.Now().Add(time.Minute); r.options.WarmUp > 0 && time.Now().Before(until); {
+		sent, err := r.world.Build(&recipe.State{}, &old, r.endpoints[""].EscapedPath(), false)
+		if err != nil {
+			return err
+		}
+		if !r.exchange(ctx, r.endpoints[""].URL, sent, 1)[0].asksForNonce() {
+			return nil
+		}
+		if err := r.pass(ctx, time.Second); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *runner) learnAlgorithms(ctx context.Context) error {

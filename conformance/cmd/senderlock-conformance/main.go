@@ -9,6 +9,7 @@ package main
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -100,6 +101,9 @@ func define(o *conformance.Options, s *settings, errs io.Writer) *flag.FlagSet {
 		"the `URL` under which the server reaches the issuer, if not http at its address")
 	f.StringVar(&o.Origin, "origin", "", "the public origin that the server knows itself by, if not that of --url")
 	f.StringVar(&o.Audience, "audience", "", "what aud holds in tokens, if not the origin")
+	f.Func("claims", "further claims of every token, a JSON `object`, such as {\"scope\":\"read\"}", func(text string) error {
+		return json.Unmarshal([]byte(text), &o.Claims)
+	})
 	f.StringVar(&s.client.TokenEndpoint, "token-endpoint", "",
 		"take tokens from this `URL` by client credentials, and not from the suite's issuer")
 	f.StringVar(&s.client.ClientID, "client-id", "", "the client for --token-endpoint")

@@ -37,7 +37,7 @@ func uri(s *suite) {
 	for _, c := range []struct{ id, title, htu string }{
 		{"path", "another path", "${origin}/other"}, {"sub-path", "a path below", "${url}/x"},
 		{"no-path", "no path", "${origin}"}, {"root", "the root", "${origin}/"},
-		{"prefix", "the beginning of the path", "${origin}/resourc"},
+		{"prefix", "the beginning of the path", "${url|short}"},
 		{"host", "another host", "https://evil.example.net${path}"},
 		{"host-suffix", "the host with a suffix", "${origin}.example.net${path}"},
 		{"sub-domain", "a host below", "https://x.${host}${path}"},
@@ -52,9 +52,9 @@ func uri(s *suite) {
 		{"double-slash", "a double slash before the path", "${origin}/${path}"},
 		{"path-case", "the path in upper case", "${origin}${path|upper}"},
 		{"matrix", "a matrix parameter", "${url};x=1"},
-		{"encoded-slash", "the first slash encoded", "${origin}%2Fresource"},
-		{"double-encoding", "a letter encoded twice", "${origin}/%2572esource"},
-		{"backslash", "a backslash in place of the slash", "${origin}\\\\resource"},
+		{"encoded-slash", "the first slash encoded", "${origin}%2F${path|tail}"},
+		{"double-encoding", "a letter encoded twice", "${url|encode-twice}"},
+		{"backslash", "a backslash in place of the slash", "${origin}\\\\${path|tail}"},
 		{"space-after", "a space at the end", "${url} "}, {"space-before", "a space at the start", " ${url}"},
 		{"newline", "a line break at the end", "${url}\\n"},
 		{"nul", "a NUL at the end", "${url}\\u0000"}, {"list", "two URIs", "${url} ${url}"}, {"star", "a star", "*"},
@@ -89,10 +89,10 @@ func uri(s *suite) {
 	ok("RS-017", vectors.SHOULD, "scheme-upper", "the scheme in upper case", "${scheme|upper}://${host}${path}")
 	ok("RS-017", vectors.SHOULD, "host-upper", "the host in upper case", "${scheme}://${host|upper}${path}")
 	ok("RS-017", vectors.SHOULD, "host-title", "the host with a capital", "${scheme}://${host|title}${path}")
-	ok("RS-017", vectors.SHOULD, "unreserved", "a letter percent-encoded", "${origin}/%72esource")
-	ok("RS-017", vectors.SHOULD, "dot", "a dot segment", "${origin}/./resource")
-	ok("RS-017", vectors.SHOULD, "dots", "two dot segments", "${origin}/other/../resource")
-	ok("RS-017", vectors.SHOULD, "dots-encoded", "encoded dot segments", "${origin}/other/%2e%2e/resource")
+	ok("RS-017", vectors.SHOULD, "unreserved", "a letter percent-encoded", "${url|encode}")
+	ok("RS-017", vectors.SHOULD, "dot", "a dot segment", "${origin}/.${path}")
+	ok("RS-017", vectors.SHOULD, "dots", "two dot segments", "${origin}/other/..${path}")
+	ok("RS-017", vectors.SHOULD, "dots-encoded", "encoded dot segments", "${origin}/other/%2e%2e${path}")
 	ok("RS-018", vectors.SHOULD, "default-port", "the default port", "${origin|with-port}${path}")
 	ok("RS-018", vectors.SHOULD, "empty-port", "an empty port", "${origin|empty-port}${path}")
 	s.send("RS-016", "query", "a request with a query, htu without", accepted, vectors.Request{Query: "a=b&c=d"})

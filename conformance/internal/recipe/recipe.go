@@ -408,6 +408,11 @@ func (b *builder) change(s, change string) string {
 	case "hex":
 		raw, _ := base64.RawURLEncoding.DecodeString(s)
 		return hex.EncodeToString(raw)
+	case "tail":
+		return s[1:]
+	case "encode", "encode-twice": // the last character, which is unreserved
+		percent := map[string]string{"encode": "%", "encode-twice": "%25"}[change]
+		return fmt.Sprintf("%s%s%02X", s[:len(s)-1], percent, s[len(s)-1])
 	case "short":
 		return s[:len(s)-1]
 	case "other-scheme":
