@@ -34,6 +34,14 @@ var layers = map[string][]string{
 	"access":     {"dpop", "mtls", "revocation", "internal"},
 	"echoauth":   {"access", "dpop", "mtls", "revocation", "internal"},
 	"otelauth":   {"access", "dpop", "mtls", "revocation", "internal"},
+	// The suite takes from dpop and revocation the interfaces of stores, and nothing from what it asks.
+	"conformance": {"dpop", "revocation", "internal"},
+}
+
+// apart are folders that share no code with what they test: the packages of this module that they may import
+// themselves.
+var apart = map[string][]string{
+	"conformance": {"conformance", "dpop", "revocation", "internal/mint", "internal/storecontract"},
 }
 
 const echo = "github.com/labstack/echo"
@@ -115,6 +123,11 @@ func TestImportRulesCanFail(t *testing.T) {
 		"the root imports an example": {imports(module, own("examples/authserver")), ". imports examples/authserver"},
 		"an example imports poptest":  {imports(own("examples/quickstart"), own("internal/poptest")), "examples/quickstart imports internal/poptest"},
 		"echoauth imports poptest":    {imports(own("echoauth"), own("internal/poptest")), "echoauth imports internal/poptest"},
+		"conformance reaches access":  {imports(own("conformance"), own("access")), "conformance reaches access"},
+		"conformance shares a parser": {imports(own("conformance"), own("internal/jose")), "conformance imports internal/jose"},
+		"conformance imports stores":  {imports(own("conformance"), own("internal/storecontract"), own("dpop")), ""},
+		"its command imports it":      {imports(own("conformance/cmd"), own("conformance")), ""},
+		"its command imports others":  {imports(own("conformance/cmd"), own("echoauth")), "conformance/cmd imports echoauth"},
 		"a test imports an example": {func(g graph) {
 			p := g[own("echoauth")]
 			p.XTestImports = []string{own("examples/authserver")}
@@ -138,6 +151,8 @@ func TestImportRulesCanFail(t *testing.T) {
 				own("examples/authserver"): {},
 				own("examples/quickstart"): {Imports: []string{own("echoauth"), own("examples/authserver"), echo + "/v4"}},
 				own("internal/jose"):       {},
+				own("conformance"):         {},
+				own("conformance/cmd"):     {},
 				own("internal/poptest"):    {Imports: []string{own("dpop")}},
 				"example.com/wrapper":      {Imports: []string{echo + "/v4"}},
 			}
@@ -266,8 +281,14 @@ func violations(g graph) []string {
 					report("%s imports %s", from, library)
 				}
 			}
-			if rel, _ := inModule(to); in(rel, "internal/poptest") && !in(from, "internal/poptest") {
+			rel, own := inModule(to)
+			if in(rel, "internal/poptest") && !in(from, "internal/poptest") {
 				report("%s imports %s", from, rel)
+			}
+			for folder, allowed := range apart {
+				if own && in(from, folder) && !in(rel, allowed...) {
+					report("%s imports %s", from, rel)
+				}
 			}
 		}
 		for _, to := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {

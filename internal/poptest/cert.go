@@ -13,6 +13,8 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"github.com/senderlock/senderlock/internal/mint"
 )
 
 // CA is a certificate authority with a random P-256 key.
@@ -59,7 +61,7 @@ func SelfSigned(t testing.TB, name string, mutate ...func(*x509.Certificate)) tl
 // X5T returns the x5t#S256 thumbprint of a certificate, RFC 8705 §3.1.
 func X5T(cert *x509.Certificate) string {
 	sum := sha256.Sum256(cert.Raw)
-	return b64(sum[:])
+	return mint.Base64(sum[:])
 }
 
 // PEM returns a certificate with its chain and its private key (PKCS #8) as

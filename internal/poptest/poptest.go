@@ -9,14 +9,11 @@
 // to make.
 //
 // What is not in it: verification of any kind, and any other package of this
-// module. Functions that cannot fail on good input panic on bad input, since
+// module but mint, which makes the parts. Functions that cannot fail on good input panic on bad input, since
 // only tests call them.
 package poptest
 
 import (
-	"bytes"
-	"encoding/base64"
-	"encoding/json"
 	"maps"
 	"sync"
 	"time"
@@ -66,19 +63,6 @@ func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
-}
-
-func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
-
-// marshal writes members in alphabetical order and leaves <, > and & alone.
-func marshal(v any) string {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		panic("poptest: " + err.Error())
-	}
-	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 }
 
 // override copies changes into m; a nil value removes the member.

@@ -3,9 +3,10 @@ package poptest
 import (
 	"cmp"
 	"crypto/rand"
-	"crypto/sha256"
 	"strings"
 	"time"
+
+	"github.com/senderlock/senderlock/internal/mint"
 )
 
 // Proof describes a DPoP proof, RFC 9449 §4.2. Zero fields get good values:
@@ -51,10 +52,10 @@ func (p Proof) String() string {
 	}
 	header, payload := p.RawHeader, p.RawPayload
 	if header == "" {
-		header = marshal(p.header(key))
+		header = mint.Marshal(p.header(key))
 	}
 	if payload == "" {
-		payload = marshal(p.claims())
+		payload = mint.Marshal(p.claims())
 	}
 	return Compact(header, payload, signer)
 }
@@ -84,16 +85,12 @@ func (p Proof) claims() map[string]any {
 }
 
 // ATH returns the ath claim for an access token, RFC 9449 §4.2.
-func ATH(token string) string {
-	sum := sha256.Sum256([]byte(token))
-	return b64(sum[:])
-}
+func ATH(token string) string { return mint.ATH(token) }
 
 // Compact signs JSON texts as they are and returns the compact serialisation.
 // Neither text is checked.
 func Compact(headerJSON, payloadJSON string, k *Key) string {
-	input := b64([]byte(headerJSON)) + "." + b64([]byte(payloadJSON))
-	return input + "." + b64(k.Sign(input))
+	return mint.Compact(headerJSON, payloadJSON, k)
 }
 
 // Tampered returns a compact serialisation with the first sextet of its

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/senderlock/senderlock/internal/mint"
 )
 
 // Token describes a JWT access token, RFC 9068. Zero fields get good values;
@@ -50,12 +52,12 @@ func (t Token) String() string {
 	}
 	header, payload := t.RawHeader, t.RawPayload
 	if header == "" {
-		header = marshal(override(map[string]any{
+		header = mint.Marshal(override(map[string]any{
 			"typ": "at+jwt", "alg": key.Alg, "kid": cmp.Or(t.KeyID, KeyID),
 		}, t.Header))
 	}
 	if payload == "" {
-		payload = marshal(t.claims())
+		payload = mint.Marshal(t.claims())
 	}
 	return Compact(header, payload, key)
 }
@@ -90,7 +92,7 @@ func JWKS(keys map[string]*Key) []byte {
 		jwk["kid"], jwk["alg"], jwk["use"] = kid, keys[kid].Alg, "sig"
 		set = append(set, jwk)
 	}
-	return []byte(marshal(map[string]any{"keys": set}))
+	return []byte(mint.Marshal(map[string]any{"keys": set}))
 }
 
 // The documents that an IssuerServer serves.
@@ -271,7 +273,7 @@ func (s *IssuerServer) serve(w http.ResponseWriter, r *http.Request) {
 
 func (s *IssuerServer) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
-	body := marshal(override(map[string]any{
+	body := mint.Marshal(override(map[string]any{
 		"issuer": s.URL(), "jwks_uri": s.URL() + JWKSPath,
 		"response_types_supported": []string{"code"},
 	}, s.metadata))

@@ -1,0 +1,212 @@
+// Command senderlock-conformance asks a resource server over the network, in whatever language it is written. It is
+// the authorization server that the server under test is configured to trust, or it takes tokens from a real one.
+//
+//	senderlock-conformance --url http://127.0.0.1:8080/resource
+//
+// It ends with status 0 when nothing failed, 1 when something did, and 2 when the server could not be asked.
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/senderlock/senderlock/conformance"
+	"github.com/senderlock/senderlock/conformance/vectors"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// settings are the flags that are no options of the suite.
+type settings struct {
+	issuerURL         string
+	issuer, ca        string
+	junit, json, html string
+	list, wait, quiet bool
+	offset            time.Duration
+	client            conformance.ClientCredentials
+	secretFile        string
+	endpoints         map[string]string
+	groups, only      string
+	lacks, algorithms string
+	profile           string
+}
+
+const (
+	ok     = 0
+	failed = 1
+	unable = 2
+)
+
+func run(ctx context.Context, args []string, out, errs io.Writer) int {
+	var o conformance.Options
+	var s settings
+	flags := define(&o, &s, errs)
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return ok
+	case err != nil:
+		return unable
+	}
+	if s.list {
+		for _, c := range vectors.Cases() {
+			_, _ = fmt.Fprintf(out, "%s  %-6s  %-14s  %s: %s\n", c.Requirement, c.Level, c.Group, c.ID, c.Title)
+		}
+		return ok
+	}
+	report, err := ask(ctx, &o, &s, out, errs)
+	if err != nil {
+		_, _ = fmt.Fprintln(errs, err)
+		return unable
+	}
+	if err := write(report, &s, out); err != nil {
+		_, _ = fmt.Fprintln(errs, err)
+		return unable
+	}
+	if report.Failed() {
+		return failed
+	}
+	return ok
+}
+
+func define(o *conformance.Options, s *settings, errs io.Writer) *flag.FlagSet {
+	f := flag.NewFlagSet("senderlock-conformance", flag.ContinueOnError)
+	f.SetOutput(errs)
+	f.StringVar(&o.URL, "url", "", "the main resource, which needs a bound token `URL`")
+	s.endpoints = map[string]string{}
+	for name, text := range map[string]string{
+		"nonce": "a resource that demands a nonce", "scope": "one that needs the scope conformance:write",
+		"fresh":  "one that needs a login of the last five minutes",
+		"strong": "one that needs the acr urn:conformance:strong",
+		"bearer": "one that also takes unbound bearer tokens", "mtls": "one whose TLS asks for client certificates",
+		"certproxy": "one that takes this machine for a proxy that sends Client-Cert (RFC 9440)",
+		"proxied":   "one that takes this machine for a trusted proxy",
+	} {
+		f.Func(name+"-url", text+" `URL`", func(value string) error { s.endpoints[name] = value; return nil })
+	}
+	f.StringVar(&s.issuer, "issuer", "127.0.0.1:9700", "where the suite's own issuer listens `address`")
+	f.StringVar(&s.issuerURL, "issuer-url", "",
+		"the `URL` under which the server reaches the issuer, if not http at its address")
+	f.StringVar(&o.Origin, "origin", "", "the public origin that the server knows itself by, if not that of --url")
+	f.StringVar(&o.Audience, "audience", "", "what aud holds in tokens, if not the origin")
+	f.Func("claims", "further claims of every token, a JSON `object`, such as {\"scope\":\"read\"}", func(text string) error {
+		return json.Unmarshal([]byte(text), &o.Claims)
+	})
+	f.StringVar(&s.client.TokenEndpoint, "token-endpoint", "",
+		"take tokens from this `URL` by client credentials, and not from the suite's issuer")
+	f.StringVar(&s.client.ClientID, "client-id", "", "the client for --token-endpoint")
+	f.StringVar(&s.secretFile, "client-secret-file", "",
+		"the `file` with the client's secret; or the variable CLIENT_SECRET")
+	f.StringVar(&s.client.Scope, "client-scope", "", "the scope for --token-endpoint")
+	f.StringVar(&s.client.Resource, "client-resource", "", "the resource for --token-endpoint (RFC 8707)")
+	f.StringVar(&s.profile, "profile", "base", "how exact the answers must be: base, strict or fapi2")
+	f.StringVar(&s.groups, "group", "", "only these groups, `a,b`")
+	f.StringVar(&s.only, "only", "", "only these cases, `a,b`")
+	f.StringVar(&s.lacks, "lacks", "",
+		"what the server does not claim, `a,b`: replay, cors, paths, introspection, metadata, …")
+	f.StringVar(&s.algorithms, "algs", "",
+		"the accepted algorithms of proofs, `a,b`, if the server's challenge does not say")
+	f.BoolVar(&o.Slow, "slow", false, "also run the cases that wait for the clock, up to 20 minutes each")
+	f.BoolVar(&o.InsecureTLS, "insecure", false, "accept any certificate of the server")
+	f.StringVar(&s.ca, "ca", "", "the `file` with the authorities of the server's certificate, PEM")
+	f.DurationVar(&o.Timeout, "timeout", 10*time.Second, "for one request")
+	f.DurationVar(&o.WarmUp, "warm-up", 15*time.Second, "how long a server that just started may ask for nonces")
+	f.DurationVar(&s.offset, "clock", 0, "how far the server's clock is ahead of this machine's")
+	f.BoolVar(&s.wait, "wait", false, "start the issuer and wait for Enter before the first request")
+	f.StringVar(&s.junit, "junit", "", "write JUnit XML to this `file`")
+	f.StringVar(&s.json, "json", "", "write JSON to this `file`")
+	f.StringVar(&s.html, "html", "", "write a page to this `file`")
+	f.BoolVar(&s.list, "list", false, "list the cases and ask nobody")
+	f.BoolVar(&s.quiet, "quiet", false, "no progress")
+	return f
+}
+
+func ask(ctx context.Context, o *conformance.Options, s *settings, out, errs io.Writer) (*conformance.Report, error) {
+	o.Profile, o.Endpoints = conformance.Profile(s.profile), s.endpoints
+	o.Groups, o.Only, o.Lacks, o.Algorithms = split(s.groups), split(s.only), split(s.lacks), split(s.algorithms)
+	if o.URL == "" {
+		return nil, errors.New("--url is missing: give the main resource, such as --url http://127.0.0.1:8080/resource")
+	}
+	if s.offset != 0 {
+		o.Now = func() time.Time { return time.Now().Add(s.offset) }
+	}
+	if !s.quiet {
+		o.Progress = errs
+	}
+	if s.ca != "" {
+		pem, err := os.ReadFile(s.ca)
+		if err != nil {
+			return nil, err
+		}
+		o.RootCAs = x509.NewCertPool()
+		if !o.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("--ca %s holds no certificate in PEM", s.ca)
+		}
+	}
+	if s.client.TokenEndpoint != "" {
+		s.client.Secret = os.Getenv("CLIENT_SECRET")
+		if s.secretFile != "" {
+			text, err := os.ReadFile(s.secretFile)
+			if err != nil {
+				return nil, err
+			}
+			s.client.Secret = strings.TrimSpace(string(text))
+		}
+		o.Tokens = s.client.Token
+		return conformance.RunURL(ctx, *o)
+	}
+	issuer, err := conformance.NewIssuer(s.issuer, s.issuerURL)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = issuer.Close() }()
+	o.Issuer = issuer
+	_, _ = fmt.Fprintf(errs, "issuer %s, keys at %s/jwks, introspection at %s/introspect\n", issuer.URL(),
+		issuer.URL(), issuer.URL())
+	if s.wait {
+		_, _ = fmt.Fprint(out, "start the server under test, then press Enter ")
+		_, _ = fmt.Fscanln(os.Stdin)
+	}
+	return conformance.RunURL(ctx, *o)
+}
+
+func split(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, ",")
+}
+
+func write(r *conformance.Report, s *settings, out io.Writer) error {
+	if err := r.WriteTable(out); err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		name  string
+		write func(io.Writer) error
+	}{{s.junit, r.WriteJUnit}, {s.json, r.WriteJSON}, {s.html, r.WriteHTML}} {
+		if f.name == "" {
+			continue
+		}
+		file, err := os.Create(f.name)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.write(file), file.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}

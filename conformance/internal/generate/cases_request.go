@@ -1,0 +1,258 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/senderlock/senderlock/conformance/vectors"
+)
+
+func method(s *suite) {
+	s.in("method")
+	for _, c := range [][2]string{{"POST", "GET"}, {"get", "GET"}, {"Get", "GET"}, {"GET ", "GET"},
+		{"GET,POST", "GET"}, {"*", "GET"}, {"HEAD", "GET"}} {
+		s.refuse("RS-014", "htm-"+strings.NewReplacer(" ", "-space", ",", "-", "*",
+			"star").Replace(c[0])+"-on-"+c[1], "htm \""+c[0]+"\" on a "+c[1], "htm_mismatch", claims("htm", c[0]))
+	}
+	for _, c := range [][2]string{{"GET", "POST"}, {"POST", "PUT"}, {"GET", "HEAD"}, {"PUT", "PATCH"},
+		{"GET", "DELETE"}} {
+		s.send("RS-014", "htm-"+c[0]+"-on-"+c[1], "htm "+c[0]+" on a "+c[1], badProof, vectors.Request{Method: c[1],
+			Proof: ptr(claims("htm", c[0]))}, because("htm_mismatch"), needs("methods"))
+	}
+	for _, name := range []string{"POST", "PUT", "PATCH", "DELETE", "HEAD"} {
+		s.send("RS-014", "method-"+name, "a good "+name, accepted, vectors.Request{Method: name}, needs("methods"))
+	}
+	s.send("RS-014", "method-override", "X-HTTP-Method-Override does not change the method", badProof,
+		vectors.Request{
+			Method: "POST", Proof: ptr(claims("htm", "DELETE")),
+			Headers: []vectors.Header{{Name: "X-HTTP-Method-Override", Value: "DELETE"}},
+		}, needs("methods"))
+	s.send("RS-081", "body", "a POST with a body", accepted, vectors.Request{
+		Method: "POST", Body: `{"amount":1}`, Headers: []vectors.Header{{Name: "Content-Type",
+			Value: "application/json"}},
+	}, needs("methods"))
+}
+
+func uri(s *suite) {
+	s.in("uri")
+	for _, c := range []struct{ id, title, htu string }{
+		{"path", "another path", "${origin}/other"}, {"sub-path", "a path below", "${url}/x"},
+		{"no-path", "no path", "${origin}"}, {"root", "the root", "${origin}/"},
+		{"prefix", "the beginning of the path", "${url|short}"},
+		{"host", "another host", "https://evil.example.net${path}"},
+		{"host-suffix", "the host with a suffix", "${origin}.example.net${path}"},
+		{"sub-domain", "a host below", "https://x.${host}${path}"},
+		{"port", "another port", "${origin}0${path}"},
+		{"user-info", "user information before the host", "https://user@${host}${path}"},
+		{"user-info-host", "the host as user information", "https://${host}@evil.example.net${path}"},
+		{"relative", "the path alone", "${path}"},
+		{"network", "no scheme", "//${host}${path}"}, {"ws", "the scheme wss", "wss://${host}${path}"},
+		{"ftp", "the scheme ftp", "ftp://${host}${path}"},
+		{"no-slashes", "one slash after the scheme", "https:/${host}${path}"},
+		{"trailing-slash", "a trailing slash", "${url}/"},
+		{"double-slash", "a double slash before the path", "${origin}/${path}"},
+		{"path-case", "the path in upper case", "${origin}${path|upper}"},
+		{"matrix", "a matrix parameter", "${url};x=1"},
+		{"encoded-slash", "the first slash encoded", "${origin}%2F${path|tail}"},
+		{"double-encoding", "a letter encoded twice", "${url|encode-twice}"},
+		{"backslash", "a backslash in place of the slash", "${origin}\\\\${path|tail}"},
+		{"space-after", "a space at the end", "${url} "}, {"space-before", "a space at the start", " ${url}"},
+		{"newline", "a line break at the end", "${url}\\n"},
+		{"nul", "a NUL at the end", "${url}\\u0000"}, {"list", "two URIs", "${url} ${url}"}, {"star", "a star", "*"},
+		{"bad-escape", "a percent sign without digits", "${url}%"},
+		{"dot-after", "a dot behind the host", "https://${host}.${path}"},
+		{"encoded-query", "an encoded question mark", "${url}%3Fa=b"},
+		{"kelvin", "a letter that folds to an ASCII one", "${origin}/re\\u017fource"},
+		{"over-dots", "dot segments that lead elsewhere", "${url}/../other"},
+		{"javascript", "a javascript URI", "javascript:${url}"},
+	} {
+		s.refuse("RS-015", "htu-"+c.id, "htu: "+c.title, "htu_mismatch", claims("htu", raw(`"`+c.htu+`"`)))
+	}
+	for _, id := range []string{"htu-trailing-slash", "htu-double-slash", "htu-path-case", "htu-matrix",
+		"htu-encoded-slash", "htu-double-encoding"} {
+		for i := range s.cases {
+			if s.cases[i].ID == id {
+				s.cases[i].Requirement = "RS-019"
+			}
+		}
+	}
+	s.refuse("RS-015", "htu-scheme", "htu: the other scheme", "htu_mismatch", claims("htu",
+		raw(`"${origin|other-scheme}${path}"`)))
+	ok := func(rs, l, id, title, htu string) {
+		s.accept(rs, "htu-ok-"+id, "htu: "+title, claims("htu", raw(`"`+htu+`"`)), level(l))
+	}
+	ok("RS-016", vectors.MUST, "query", "a query", "${url}?a=b")
+	ok("RS-016", vectors.MUST, "fragment", "a fragment", "${url}#a")
+	ok("RS-016", vectors.MUST, "both", "a query and a fragment", "${url}?a=b#c")
+	ok("RS-016", vectors.MUST, "empty-query", "an empty query", "${url}?")
+	ok("RS-016", vectors.MUST, "empty-fragment", "an empty fragment", "${url}#")
+	ok("RS-016", vectors.MUST, "query-slash", "a query with slashes and an at sign", "${url}?next=https://x@y/z")
+	ok("RS-017", vectors.SHOULD, "scheme-upper", "the scheme in upper case", "${scheme|upper}://${host}${path}")
+	ok("RS-017", vectors.SHOULD, "host-upper", "the host in upper case", "${scheme}://${host|upper}${path}")
+	ok("RS-017", vectors.SHOULD, "host-title", "the host with a capital", "${scheme}://${host|title}${path}")
+	ok("RS-017", vectors.SHOULD, "unreserved", "a letter percent-encoded", "${url|encode}")
+	ok("RS-017", vectors.SHOULD, "dot", "a dot segment", "${origin}/.${path}")
+	ok("RS-017", vectors.SHOULD, "dots", "two dot segments", "${origin}/other/..${path}")
+	ok("RS-017", vectors.SHOULD, "dots-encoded", "encoded dot segments", "${origin}/other/%2e%2e${path}")
+	ok("RS-018", vectors.SHOULD, "default-port", "the default port", "${origin|with-port}${path}")
+	ok("RS-018", vectors.SHOULD, "empty-port", "an empty port", "${origin|empty-port}${path}")
+	s.send("RS-016", "query", "a request with a query, htu without", accepted, vectors.Request{Query: "a=b&c=d"})
+	s.send("RS-016", "query-url", "a query that holds a URL", accepted, vectors.Request{Query: "next=https://x/y?z"})
+	s.send("RS-016", "query-encoded", "a query with percent-encoding", accepted,
+		vectors.Request{Query: "q=%C3%A9%2F+x"})
+	s.send("RS-016", "query-other", "htu with another query", accepted, vectors.Request{Query: "a=b",
+		Proof: ptr(claims("htu", raw(`"${url}?c=d"`)))})
+	s.send("RS-016", "query-empty", "a request with an empty query", accepted, vectors.Request{Target: "${path}?"})
+	s.send("RS-176", "host-upper", "the Host field in upper case", accepted, vectors.Request{Host: "${host|upper}"},
+		level(vectors.SHOULD))
+	s.send("RS-176", "absolute-form", "the request target in absolute form", accepted,
+		vectors.Request{Target: "${origin}${path}"}, level(vectors.SHOULD), needs("absolute-form"))
+	s.send("RS-176", "host-other", "another Host, and a proof for it", badProof.or(400, 403, 404, 421),
+		vectors.Request{
+			Host: "evil.example.net", Proof: ptr(claims("htu", raw(`"${scheme}://evil.example.net${path}"`))),
+		}, needs("origin"))
+	for _, c := range [][2]string{{"question", "evil.example.net?"}, {"slash", "evil.example.net/"},
+		{"user", "evil@${host}"}, {"backslash", "evil.example.net\\"}, {"space", "${host} x"},
+		{"empty-port", "${host}:99999"}} {
+		s.send("RS-176", "host-bad-"+c[0], "a Host of "+c[1], anyClient, vectors.Request{Host: c[1]},
+			needs("origin"), level(vectors.SHOULD))
+	}
+}
+
+// uriPaths need a server that answers below its main resource.
+func uriPaths(s *suite) {
+	s.in("paths")
+	type pair struct{ id, title, path, htu string }
+	for _, c := range []pair{
+		{"plain", "a path of its own", "/a/b", ""}, {"tilde", "a tilde", "/~user", ""},
+		{"tilde-encoded", "an encoded tilde, htu with a raw one", "/%7Euser", "/~user"},
+		{"tilde-raw", "a raw tilde, htu with an encoded one", "/~user", "/%7euser"},
+		{"hex-case", "lower-case hexadecimal in htu", "/a%2Fb", "/a%2fb"},
+		{"hex-case-path", "lower-case hexadecimal in the path", "/a%2fb", "/a%2Fb"},
+		{"slash", "an encoded slash", "/a%2Fb", ""}, {"space", "an encoded space", "/a%20b", ""},
+		{"utf8", "letters of other scripts", "/%C5%BC%C3%B3%C5%82%C4%87", ""},
+		{"utf8-lower", "the same in lower-case hexadecimal", "/%C5%BC", "/%c5%bc"},
+		{"plus", "a plus", "/a+b", ""}, {"colon", "a colon", "/a:b", ""},
+		{"at", "an at sign", "/user@example.com", ""}, {"comma", "a comma", "/a,b", ""},
+		{"semicolon", "a matrix parameter", "/a;v=1", ""},
+		{"equals", "an equals sign", "/a=b", ""}, {"dollar", "a dollar sign", "/$metadata", ""},
+		{"amp", "an ampersand", "/a&b", ""}, {"bang", "an exclamation mark", "/a!", ""},
+		{"parens", "parentheses, as OData has them", "/Items(1)", ""}, {"quote", "an apostrophe", "/Items('x')", ""},
+		{"star", "a star", "/*", ""}, {"trailing", "a trailing slash on both", "/a/", ""},
+		{"double", "a double slash on both", "/a//b", ""}, {"percent", "an encoded percent sign", "/100%25", ""},
+		{"dots-in-name", "dots within a name", "/a..b/.c", ""},
+		{"long", "a long path", "/" + strings.Repeat("segment/", 60), ""},
+		{"upper", "upper-case letters", "/ABC", ""}, {"digits", "encoded digits in htu", "/123", "/%31%32%33"},
+		{"hyphen", "an encoded hyphen in htu", "/a-b", "/a%2Db"},
+		{"question", "an encoded question mark", "/a%3Fb", ""}, {"hash", "an encoded hash", "/a%23b", ""},
+		{"uuid", "a UUID", "/2f1a7c0e-58f7-4f3e-9d56-0f5f0b7a2c11", ""},
+	} {
+		htu := c.htu
+		r := vectors.Request{Path: c.path}
+		rs, l := "RS-016", vectors.MUST
+		if htu != "" {
+			rs, l = "RS-017", vectors.SHOULD
+			r.Proof = ptr(claims("htu", raw(`"${resource}`+htu+`"`)))
+		}
+		s.send(rs, "path-"+c.id, "a path with "+c.title, accepted, r, level(l))
+	}
+	for _, c := range []pair{
+		{"case", "the path in another case", "/Abc", "/abc"},
+		{"slash-raw", "a raw slash for an encoded one", "/a%2Fb", "/a/b"},
+		{"slash-encoded", "an encoded slash for a raw one", "/a/b", "/a%2Fb"},
+		{"trailing-more", "a trailing slash in htu alone", "/a", "/a/"},
+		{"trailing-less", "a trailing slash in the path alone", "/a/", "/a"},
+		{"double", "a double slash merged", "/a//b", "/a/b"},
+		{"matrix", "a matrix parameter left out", "/a;v=1", "/a"},
+		{"double-encoding", "a double encoding undone", "/a%252Fb", "/a%2Fb"},
+		{"plus", "a plus for a space", "/a%20b", "/a+b"},
+		{"sibling", "a sibling", "/accounts/1", "/accounts/2"},
+		{"percent", "an encoded percent sign decoded", "/a%2541", "/aA"}, {"parent", "the parent", "/a/b", "/a"},
+		{"question", "an encoded question mark taken for a query", "/a%3Fb", "/a"},
+		{"semicolon", "an encoded semicolon", "/a;b", "/a%3Bb"},
+	} {
+		s.send("RS-019", "path-not-"+c.id, "not the same: "+c.title, badProof, vectors.Request{Path: c.path,
+			Proof: ptr(claims("htu", raw(`"${resource}`+c.htu+`"`)))}, because("htu_mismatch"))
+	}
+	for _, c := range [][3]string{{"raw", "/a/../b", "/b"}, {"encoded", "/a/%2e%2e/b", "/b"}} {
+		s.send("RS-019", "path-dots-"+c[0], "a request target with dot segments", badProof.or(301, 307, 308, 400,
+			404), vectors.Request{Target: "${path}" + c[1], Proof: ptr(claims("htu", raw(`"${resource}`+c[2]+`"`)))},
+			level(vectors.SHOULD), needs("paths"))
+	}
+}
+
+func times(s *suite) {
+	s.in("time")
+	old := func(id, title, reason string, value raw, l string) {
+		s.refuse("RS-021", "iat-"+id, title, reason, claims("iat", value), iatOnly, level(l))
+	}
+	old("hour-old", "an iat an hour old", "iat_too_old", at(-3600), vectors.MUST)
+	old("hour-ahead", "an iat an hour ahead", "iat_in_future", at(3600), vectors.MUST)
+	old("year-old", "an iat a year old", "iat_too_old", at(-31536000), vectors.MUST)
+	old("11-minutes", "an iat eleven minutes old", "iat_too_old", at(-660), vectors.SHOULD)
+	old("6-minutes-ahead", "an iat six minutes ahead", "iat_in_future", at(360), vectors.SHOULD)
+	old("zero", "an iat of 0", "iat_too_old", "0", vectors.MUST)
+	old("negative", "an iat below 0", "iat_too_old", "-1", vectors.MUST)
+	old("milliseconds", "an iat in milliseconds", "iat_in_future", "${now}000", vectors.MUST)
+	old("huge", "an iat of 1e300", "iat_in_future", "1e300", vectors.MUST)
+	old("overflow", "an iat beyond 64 bits", "iat_in_future", "9223372036854775808", vectors.MUST)
+	old("overflow-double", "an iat beyond a double", "iat_in_future", "1e999", vectors.MUST)
+	old("minimum", "an iat at the end of 64 bits", "iat_too_old", "-9223372036854775808", vectors.MUST)
+	for _, c := range [][2]string{{"nan", "NaN"}, {"infinity", "Infinity"}, {"hex", "0x10"}, {"plus", "+1"},
+		{"leading-zero", "0${now}"}} {
+		s.refuse("RS-007", "iat-not-"+c[0], "iat is "+c[1]+", which is not JSON", "json_invalid", claims("iat",
+			raw(c[1])), iatOnly)
+	}
+	ok := func(rs, id, title string, value raw, l string) {
+		s.accept(rs, "iat-ok-"+id, title, claims("iat", value), iatOnly, level(l))
+	}
+	ok("RS-070", "now", "an iat of this second", "${now}", vectors.MUST)
+	ok("RS-070", "5-old", "an iat five seconds old", at(-5), vectors.MUST)
+	ok("RS-070", "30-old", "an iat 30 seconds old", at(-30), vectors.SHOULD)
+	ok("RS-072", "4-ahead", "an iat four seconds ahead", at(4), vectors.SHOULD)
+	ok("RS-072", "8-ahead", "an iat eight seconds ahead", at(8), vectors.SHOULD)
+	ok("RS-027", "fraction", "an iat with a fraction", "${now}.5", vectors.MUST)
+	ok("RS-027", "fraction-long", "an iat with nine digits behind the point", "${now-1}.123456789", vectors.MUST)
+	ok("RS-027", "fraction-zero", "an iat with .0", "${now}.0", vectors.MUST)
+	ok("RS-027", "exponent", "an iat with an exponent", "${now}e0", vectors.MUST)
+	ok("RS-027", "exponent-upper", "an iat with an exponent of another form", "${now}.0E+0", vectors.MUST)
+	s.add("RS-071", "iat-90-old", vectors.INFO, "an iat 90 seconds old", once(accepted,
+		vectors.Request{Proof: ptr(claims("iat", at(-90)))}), iatOnly)
+	s.add("RS-071", "iat-200-old", vectors.INFO, "an iat 200 seconds old", once(accepted,
+		vectors.Request{Proof: ptr(claims("iat", at(-200)))}), iatOnly)
+	s.add("RS-072", "iat-30-ahead", vectors.INFO, "an iat 30 seconds ahead", once(accepted,
+		vectors.Request{Proof: ptr(claims("iat", at(30)))}), iatOnly)
+	s.add("RS-025", "exp-past", vectors.INFO, "a proof with an exp in the past", once(accepted,
+		vectors.Request{Proof: ptr(claims("exp", at(-60)))}))
+}
+
+func tokenHash(s *suite) {
+	s.in("ath")
+	for _, c := range []struct {
+		id, title string
+		value     any
+	}{
+		{"missing", "no ath", nil}, {"empty", "an empty ath", ""},
+		{"other", "the hash of another token", "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo"},
+		{"padded", "ath with padding", raw(`"${ath|pad}"`)}, {"hex", "ath in hexadecimal", raw(`"${ath|hex}"`)},
+		{"sha512", "the SHA-512 of the token", raw(`"${ath512}"`)},
+		{"token", "the token itself", raw(`"${token}"`)},
+		{"case", "ath with the case of letters changed", raw(`"${ath|invert}"`)},
+		{"space", "a space behind ath", raw(`"${ath} "`)},
+		{"prefix", "ath with its last character missing", raw(`"${ath|short}"`)},
+		{"longer", "ath with a character more", raw(`"${ath}A"`)},
+	} {
+		rs := "RS-022"
+		if c.id == "sha512" {
+			rs = "RS-083"
+		}
+		s.refuse(rs, "ath-"+c.id, c.title, "ath_mismatch", claims("ath", c.value))
+	}
+	for _, c := range []struct {
+		id    string
+		value any
+	}{{"null", raw("null")}, {"number", 1}, {"array", raw(`["${ath}"]`)}} {
+		s.refuse("RS-007", "ath-"+c.id, "ath is of another type: "+c.id, "json_invalid", claims("ath", c.value))
+	}
+	s.refuse("RS-139", "ath-upper", "ATH in place of ath", "ath_mismatch", claims("ath", nil, "ATH", raw(`"${ath}"`)))
+	s.accept("RS-082", "ath-ok", "ath is the SHA-256 of the token as sent", vectors.Proof{})
+}

@@ -1,0 +1,192 @@
+package recipe
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"encoding/asn1"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+
+	"github.com/senderlock/senderlock/internal/mint"
+)
+
+// signer is the key as it signs under the name alg. A name that the key has nothing to do with changes what stands
+// in the header alone.
+func signer(k *mint.Key, alg string) *mint.Key {
+	c := *k
+	family := ""
+	switch k.Private.(type) {
+	case *ecdsa.PrivateKey:
+		family = "ES"
+	case ed25519.PrivateKey:
+		family = "Ed"
+	default:
+		family = "RS PS"
+	}
+	switch {
+	case strings.EqualFold(alg, "none"):
+		c.Alg = "none"
+	case len(alg) > 2 && (strings.Contains(family, alg[:2]) || alg == "HS256" || alg == "HS384" || alg == "HS512"):
+		c.Alg = alg
+	}
+	return &c
+}
+
+// compact signs header and payload, with the edits before and after.
+func (b *builder) compact(header, payload string, key *mint.Key, alg string, edits []string) string {
+	h, p := mint.Base64([]byte(header)), mint.Base64([]byte(payload))
+	for _, edit := range edits {
+		switch part, op, _ := strings.Cut(edit, ":"); part {
+		case "header":
+			h = b.editPart(header, op)
+		case "payload":
+			p = b.editPart(payload, op)
+		}
+	}
+	s := signer(key, alg)
+	signature := s.Sign(h + "." + p)
+	for _, edit := range edits {
+		switch edit {
+		case "signature:flip":
+			signature[len(signature)/2] ^= 1
+		case "signature:first-bit":
+			signature[0] ^= 0x80
+		case "signature:empty":
+			signature = nil
+		case "signature:short":
+			signature = signature[:len(signature)-1]
+		case "signature:long":
+			signature = append(signature, 0)
+		case "signature:front":
+			signature = append([]byte{0}, signature...)
+		case "signature:zero":
+			signature = make([]byte, len(signature))
+		case "signature:half":
+			clear(signature[len(signature)/2:])
+		case "signature:swap":
+			signature = slices.Concat(signature[len(signature)/2:], signature[:len(signature)/2])
+		case "signature:der":
+			signature = der(signature)
+		case "signature:plus-order":
+			signature = plusOrder(key, signature)
+		}
+	}
+	text := h + "." + p + "." + mint.Base64(signature)
+	for _, edit := range edits {
+		switch edit {
+		case "signature:pad":
+			text += strings.Repeat("=", (4-len(mint.Base64(signature))%4)%4)
+		case "signature:stray":
+			text = text[:len(h)+len(p)+2] + stray(mint.Base64(signature))
+		case "two-parts":
+			text = h + "." + p
+		case "one-part":
+			text = h
+		case "four-parts":
+			text += "." + mint.Base64(signature)
+		case "five-parts":
+			text += "." + mint.Base64(signature) + "." + mint.Base64(signature)
+		case "dot-after":
+			text += "."
+		case "dot-before":
+			text = "." + text
+		case "json-flat":
+			text = fmt.Sprintf(`{"payload":"%s","protected":"%s","signature":"%s"}`, p, h, mint.Base64(signature))
+		case "json-general":
+			text = fmt.Sprintf(`{"payload":"%s","signatures":[{"protected":"%s","signature":"%s"}]}`, p, h,
+				mint.Base64(signature))
+		case "detached":
+			text = h + ".." + mint.Base64(signature)
+		case "nested":
+			outer := mint.Base64([]byte(strings.Replace(header, "{", `{"cty":"JWT",`,
+				1))) + "." + mint.Base64([]byte(text))
+			text = outer + "." + mint.Base64(s.Sign(outer))
+		case "upper-payload":
+			i := len(h) + 1 + strings.IndexFunc(p[4:], func(r rune) bool { return r >= 'a' && r <= 'z' }) + 4
+			text = text[:i] + strings.ToUpper(text[i:i+1]) + text[i+1:]
+		case "quoted":
+			text = `"` + text + `"`
+		default:
+			if !strings.Contains(edit, ":") {
+				b.fail(fmt.Errorf("recipe: unknown edit %q", edit))
+			}
+		}
+	}
+	return text
+}
+
+// editPart encodes header or payload in a way that is not allowed.
+func (b *builder) editPart(text, op string) string {
+	if len(text)%3 == 0 && (op == "pad" || op == "stray") {
+		text += " " // for these two the length must not be even
+	}
+	good := mint.Base64([]byte(text))
+	switch op {
+	case "pad":
+		return good + strings.Repeat("=", (4-len(good)%4)%4)
+	case "newline":
+		return good[:8] + "\n" + good[8:]
+	case "space":
+		return good[:8] + " " + good[8:]
+	case "standard":
+		return strings.NewReplacer("-", "+", "_", "/").Replace(good)
+	case "stray":
+		return stray(good)
+	case "empty":
+		return ""
+	case "bom":
+		return mint.Base64([]byte("\ufeff" + text))
+	case "utf16":
+		return mint.Base64(utf16(text))
+	case "json-after":
+		return mint.Base64([]byte(text + "{}"))
+	case "white-space":
+		return mint.Base64([]byte(" \n" + strings.ReplaceAll(text, `":`, "\" :\t") + "\r\n"))
+	case "latin1":
+		return mint.Base64([]byte(strings.Replace(text, `"@latin1"`, "\"\xe9\"", 1)))
+	}
+	b.fail(fmt.Errorf("recipe: unknown edit %q", op))
+	return good
+}
+
+const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+// stray sets a bit at the end that means nothing. A text without such bits comes back as it is.
+func stray(s string) string {
+	if len(s)%4 == 0 {
+		return s
+	}
+	return s[:len(s)-1] + string(alphabet[strings.IndexByte(alphabet, s[len(s)-1])|1])
+}
+
+func utf16(s string) []byte {
+	var out []byte
+	for _, r := range s {
+		out = append(out, byte(r>>8), byte(r))
+	}
+	return out
+}
+
+func der(signature []byte) []byte {
+	half := len(signature) / 2
+	out, _ := asn1.Marshal(struct{ R, S *big.Int }{
+		new(big.Int).SetBytes(signature[:half]), new(big.Int).SetBytes(signature[half:]),
+	})
+	return out
+}
+
+// plusOrder writes r + n in place of r where it fits, a second spelling of one number.
+func plusOrder(key *mint.Key, signature []byte) []byte {
+	private, ok := key.Private.(*ecdsa.PrivateKey)
+	if !ok {
+		return signature
+	}
+	half := len(signature) / 2
+	r := new(big.Int).SetBytes(signature[:half])
+	s := new(big.Int).SetBytes(signature[half:])
+	n := private.Curve.Params().N
+	out := append(r.Add(r, n).FillBytes(make([]byte, half+1)), s.Add(s, n).FillBytes(make([]byte, half+1))...)
+	return out
+}

@@ -1,0 +1,447 @@
+// Package recipe turns the recipes of the vectors into requests: tokens, proofs and fields, octet for octet. It
+// checks nothing, and it shares nothing with the packages that do: what is wrong in both would be found by nobody.
+package recipe
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/senderlock/senderlock/conformance/vectors"
+	"github.com/senderlock/senderlock/internal/mint"
+)
+
+// Issuer signs access tokens.
+type Issuer struct {
+	URL   string
+	Key   *mint.Key
+	KeyID string
+}
+
+// World is what recipes refer to. It is read-only while recipes are built.
+type World struct {
+	Keys         map[string]*mint.Key
+	Certificates map[string]tls.Certificate
+	Issuers      map[string]Issuer
+	Origin       string // "https://api.example.com"
+	Audience     string
+	Claims       map[string]any // further claims of every token
+	Now          func() time.Time
+	Random       func() string
+	// Opaque makes a token of which introspection says these claims.
+	Opaque func(claims string) string
+	// Obtain gets the token for a zero recipe from elsewhere. Nil mints it.
+	Obtain func(key string) (string, error)
+}
+
+// State lives as long as a case.
+type State struct {
+	JTI   string
+	Nonce string // what the server gave last
+	Force bool   // good proofs carry it
+
+	token  string
+	proofs []string
+}
+
+// Sent is a request as it goes out.
+type Sent struct {
+	Method, Target, Host string
+	Headers              []vectors.Header
+	Body                 string
+	Certificate          string
+	TLS                  string
+
+	URL        string // what a good htu names, with the query
+	Token      string
+	Proofs     []string
+	Thumbprint string // of the key to which the token is bound
+	Time       time.Time
+}
+
+// builder builds one request.
+type builder struct {
+	*World
+	state  *State
+	base   string // the endpoint's path
+	path   string // with the recipe's, without the query
+	method string
+	now    time.Time
+	token  string
+	proof  *vectors.Proof
+	err    error
+}
+
+// Build makes the request of a step; path is that of its endpoint.
+func (w *World) Build(state *State, r *vectors.Request, path string, again bool) (*Sent, error) {
+	b := &builder{World: w, state: state, now: w.Now(), method: cmp.Or(r.Method, "GET"), base: path,
+		path: path + r.Path, proof: r.Proof}
+	if b.proof == nil {
+		b.proof = &vectors.Proof{}
+	}
+	token := cmp.Or(r.Token, &vectors.Token{})
+	if !again {
+		state.token, state.proofs = b.makeToken(token), nil
+	}
+	b.token = state.token
+	s := &Sent{
+		Method: b.method, Target: b.path, Host: cmp.Or(b.expand(r.Host), b.host()), Body: b.expand(r.Body),
+		Certificate: r.Certificate, TLS: r.TLS, Token: b.token, Time: b.now, URL: w.Origin + b.path,
+	}
+	if bind := cmp.Or(token.Bind, "client"); bind != "-" {
+		s.Thumbprint = b.thumbprint(bind)
+	}
+	if r.Query != "" {
+		s.Target += "?" + b.expand(r.Query)
+		s.URL += "?" + b.expand(r.Query)
+	}
+	if r.Target != "" {
+		s.Target = b.expand(r.Target)
+	}
+	add := func(name, value string) { s.Headers = append(s.Headers, vectors.Header{Name: name, Value: value}) }
+	if !slices.Contains(r.Without, "authorization") {
+		fields := r.Authorization
+		if fields == nil {
+			fields = []string{"DPoP ${token}"}
+		}
+		for _, f := range fields {
+			add("Authorization", b.expand(f))
+		}
+	}
+	if !slices.Contains(r.Without, "proof") {
+		if !again {
+			fields := r.Proofs
+			if fields == nil {
+				fields = []string{"${proof}"}
+			}
+			for _, f := range fields {
+				state.proofs = append(state.proofs, b.expand(f))
+			}
+		}
+		s.Proofs = state.proofs
+		for _, p := range s.Proofs {
+			add(cmp.Or(r.ProofField, "DPoP"), p)
+		}
+	}
+	for _, h := range r.Headers {
+		add(h.Name, b.expand(h.Value))
+	}
+	return s, b.err
+}
+
+// thumbprint is that of a key, or of the jwk of the proof as it is sent: then nothing but the shape of the key is wrong.
+func (b *builder) thumbprint(bind string) string {
+	key := bind
+	if bind == "=" {
+		key = cmp.Or(b.proof.Key, "client")
+	}
+	if b.Keys[key] == nil {
+		b.fail(fmt.Errorf("recipe: no key %q", key))
+		return ""
+	}
+	if bind != "=" {
+		return b.Keys[key].Thumbprint()
+	}
+	var sent map[string]any
+	if err := json.Unmarshal([]byte(b.members(b.Keys[key].JWK(), b.proof.JWK)), &sent); err != nil {
+		b.fail(err)
+		return ""
+	}
+	text := map[string]string{}
+	for name, value := range sent {
+		text[name], _ = value.(string)
+	}
+	if text["kty"] != "EC" && text["kty"] != "RSA" && text["kty"] != "OKP" {
+		return b.Keys[key].Thumbprint() // there is none
+	}
+	return mint.Thumbprint(text)
+}
+
+func (b *builder) host() string { _, host, _ := strings.Cut(b.Origin, "://"); return host }
+
+func (b *builder) fail(err error) {
+	if b.err == nil {
+		b.err = err
+	}
+}
+
+// makeToken mints an access token (RFC 9068 §2.2), or has it minted.
+func (b *builder) makeToken(t *vectors.Token) string {
+	if t.Raw != "" {
+		return b.expand(t.Raw)
+	}
+	if b.Obtain != nil {
+		bind := cmp.Or(t.Bind, "client")
+		if bind == "=" {
+			bind = cmp.Or(b.proof.Key, "client")
+		}
+		token, err := b.Obtain(bind)
+		b.fail(err)
+		return token
+	}
+	issuer := b.Issuers[t.Issuer]
+	key := issuer.Key
+	if t.Key != "" {
+		key = b.Keys[t.Key]
+	}
+	if key == nil {
+		b.fail(fmt.Errorf("recipe: no key for token %+v", t))
+		return ""
+	}
+	alg := cmp.Or(t.Alg, key.Alg)
+	cnf := map[string]any{}
+	if bind := cmp.Or(t.Bind, "client"); bind != "-" {
+		cnf["jkt"] = b.thumbprint(bind)
+	}
+	if t.Certificate != "" {
+		cnf["x5t#S256"] = b.x5t(t.Certificate)
+	}
+	claims := map[string]any{
+		"iss": issuer.URL, "aud": b.Audience, "sub": "user-1", "client_id": "client-1", "scope": "accounts:read",
+		"jti": b.Random(), "iat": b.now.Unix(), "exp": b.now.Unix() + 300,
+	}
+	maps.Copy(claims, b.Claims)
+	if len(cnf) > 0 {
+		claims["cnf"] = cnf
+	}
+	payload := b.members(claims, t.Claims)
+	if t.RawPayload != "" {
+		payload = b.expand(t.RawPayload)
+	}
+	if t.Opaque {
+		return b.Opaque(payload)
+	}
+	header := b.members(map[string]any{"typ": "at+jwt", "alg": alg, "kid": issuer.KeyID}, t.Header)
+	if t.RawHeader != "" {
+		header = b.expand(t.RawHeader)
+	}
+	return b.compact(header, payload, key, alg, t.Edit)
+}
+
+// makeProof makes a DPoP proof (RFC 9449 §4.2).
+func (b *builder) makeProof(p *vectors.Proof) string {
+	if p.Raw != "" {
+		return b.expand(p.Raw)
+	}
+	key := b.Keys[cmp.Or(p.Key, "client")]
+	signer := b.Keys[cmp.Or(p.Signer, p.Key, "client")]
+	if key == nil || signer == nil {
+		b.fail(fmt.Errorf("recipe: no key %q or %q", p.Key, p.Signer))
+		return ""
+	}
+	alg := cmp.Or(p.Alg, key.Alg)
+	jwk := b.members(key.JWK(), p.JWK)
+	if p.RawJWK != "" {
+		jwk = b.expand(p.RawJWK)
+	}
+	header := b.members(map[string]any{"typ": "dpop+jwt", "alg": alg, "jwk": json.RawMessage(jwk)}, p.Header)
+	if p.RawHeader != "" {
+		header = b.expand(strings.ReplaceAll(p.RawHeader, "${jwk}", jwk))
+	}
+	claims := map[string]any{
+		"jti": b.Random(), "htm": b.method, "htu": b.Origin + b.path, "iat": b.now.Unix(), "ath": mint.ATH(b.token),
+	}
+	if b.state.Force {
+		claims["nonce"] = b.state.Nonce
+	}
+	payload := b.members(claims, p.Claims)
+	if p.RawPayload != "" {
+		payload = b.expand(p.RawPayload)
+	}
+	if p.Alg == "" {
+		alg = signer.Alg
+	}
+	return b.compact(header, payload, signer, alg, p.Edit)
+}
+
+// members merges JSON members: null takes one out, {"$raw": …} is JSON text.
+func (b *builder) members(good map[string]any, changes vectors.Members) string {
+	for name, change := range changes {
+		if string(change) == "null" {
+			delete(good, name)
+			continue
+		}
+		var raw struct {
+			Text *string `json:"$raw"`
+		}
+		if json.Unmarshal(change, &raw) == nil && raw.Text != nil {
+			good[name] = rawText(b.expand(*raw.Text))
+			continue
+		}
+		good[name] = rawText(b.expand(string(change)))
+	}
+	// By hand: encoding/json would correct what is meant to be wrong.
+	var out strings.Builder
+	out.WriteByte('{')
+	for i, name := range slices.Sorted(maps.Keys(good)) {
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		out.WriteString(mint.Marshal(name) + ":")
+		if text, ok := good[name].(rawText); ok {
+			out.WriteString(string(text))
+		} else {
+			out.WriteString(mint.Marshal(good[name]))
+		}
+	}
+	out.WriteByte('}')
+	return out.String()
+}
+
+// rawText is JSON text that is not looked at.
+type rawText string
+
+func (b *builder) x5t(name string) string {
+	c, ok := b.Certificates[name]
+	if !ok {
+		b.fail(fmt.Errorf("recipe: no certificate %q", name))
+		return ""
+	}
+	sum := sha256.Sum256(c.Certificate[0])
+	return mint.Base64(sum[:])
+}
+
+var placeholder = regexp.MustCompile(`\$\{([^}]*)\}`)
+
+func (b *builder) expand(s string) string {
+	if !strings.Contains(s, "${") {
+		return s
+	}
+	return placeholder.ReplaceAllStringFunc(s, func(m string) string {
+		name, changes, _ := strings.Cut(m[2:len(m)-1], "|")
+		value := b.value(name)
+		for change := range strings.SplitSeq(changes, "|") {
+			if change != "" {
+				value = b.change(value, change)
+			}
+		}
+		return value
+	})
+}
+
+func (b *builder) value(name string) string {
+	if offset, ok := strings.CutPrefix(name, "now"); ok {
+		n, err := strconv.ParseInt(cmp.Or(offset, "0"), 10, 64)
+		if err != nil {
+			b.fail(err)
+		}
+		return strconv.FormatInt(b.now.Unix()+n, 10)
+	}
+	kind, which, _ := strings.Cut(name, ":")
+	switch kind {
+	case "url":
+		return b.Origin + b.path
+	case "origin":
+		return b.Origin
+	case "resource": // the URL of the endpoint, without what the recipe adds
+		return b.Origin + b.base
+	case "scheme":
+		scheme, _, _ := strings.Cut(b.Origin, "://")
+		return scheme
+	case "host":
+		return b.host()
+	case "path":
+		return b.path
+	case "method":
+		return b.method
+	case "token":
+		return b.token
+	case "proof", "proof2":
+		return b.makeProof(b.proof)
+	case "ath":
+		return mint.ATH(b.token)
+	case "ath512":
+		sum := sha512.Sum512([]byte(b.token))
+		return mint.Base64(sum[:])
+	case "jti":
+		return b.state.JTI
+	case "random":
+		return b.Random()
+	case "nonce":
+		return b.state.Nonce
+	case "issuer":
+		return b.Issuers[which].URL
+	case "kid":
+		return b.Issuers[which].KeyID
+	case "audience":
+		return b.Audience
+	case "jkt":
+		if k := b.Keys[which]; k != nil {
+			return k.Thumbprint()
+		}
+	case "x5t":
+		return b.x5t(which)
+	case "certificate":
+		return base64.StdEncoding.EncodeToString(b.Certificates[which].Certificate[0])
+	}
+	b.fail(fmt.Errorf("recipe: unknown placeholder %q", name))
+	return ""
+}
+
+func (b *builder) change(s, change string) string {
+	switch change {
+	case "upper":
+		return strings.ToUpper(s)
+	case "lower":
+		return strings.ToLower(s)
+	case "title":
+		return strings.ToUpper(s[:1]) + s[1:]
+	case "invert":
+		return strings.Map(func(r rune) rune {
+			if unicode.IsUpper(r) {
+				return unicode.ToLower(r)
+			}
+			return unicode.ToUpper(r)
+		}, s)
+	case "hex":
+		raw, _ := base64.RawURLEncoding.DecodeString(s)
+		return hex.EncodeToString(raw)
+	case "tail":
+		return s[1:]
+	case "encode", "encode-twice": // the last character, which is unreserved
+		percent := map[string]string{"encode": "%", "encode-twice": "%25"}[change]
+		return fmt.Sprintf("%s%s%02X", s[:len(s)-1], percent, s[len(s)-1])
+	case "short":
+		return s[:len(s)-1]
+	case "other-scheme":
+		if rest, ok := strings.CutPrefix(s, "https:"); ok {
+			return "http:" + rest
+		}
+		return "https:" + strings.TrimPrefix(s, "http:")
+	case "with-port":
+		if _, host, _ := strings.Cut(s, "://"); strings.Contains(host, ":") {
+			return s
+		}
+		return s + map[bool]string{true: ":443", false: ":80"}[strings.HasPrefix(s, "https:")]
+	case "empty-port":
+		if _, host, _ := strings.Cut(s, "://"); strings.Contains(host, ":") {
+			return s
+		}
+		return s + ":"
+	case "altered", "altered-first":
+		if s == "" {
+			return "x"
+		}
+		i := map[bool]int{true: 0, false: max(0, len(s)-5)}[change == "altered-first"]
+		other := map[bool]string{true: "B", false: "A"}[s[i] == 'A']
+		return s[:i] + other + s[i+1:]
+	case "slashes":
+		return strings.ReplaceAll(s, "/", `\/`)
+	case "pad":
+		return s + strings.Repeat("=", (4-len(s)%4)%4)
+	}
+	b.fail(fmt.Errorf("recipe: unknown change %q", change))
+	return s
+}

@@ -1,0 +1,116 @@
+package recipe_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/senderlock/senderlock/conformance/internal/recipe"
+	"github.com/senderlock/senderlock/conformance/vectors"
+	"github.com/senderlock/senderlock/internal/mint"
+)
+
+func world(t testing.TB) *recipe.World {
+	t.Helper()
+	keys, certificates, err := recipe.Load(vectors.FixedKeys())
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer := recipe.Issuer{URL: "https://login.example.com", Key: keys["issuer"], KeyID: "k1"}
+	n := 0
+	return &recipe.World{
+		Keys: keys, Certificates: certificates, Origin: "https://api.example.com",
+		Audience: "https://api.example.com",
+		Issuers:  map[string]recipe.Issuer{"": issuer, "down": issuer, "rogue": issuer},
+		Now:      func() time.Time { return time.Unix(1767323045, 0) },
+		Random:   func() string { n++; return "random" + strings.Repeat("x", n%3) },
+		Opaque:   func(string) string { return "opaque" },
+	}
+}
+
+// Every recipe of the vectors can be built, so no placeholder, edit or key in them is misspelled.
+func TestEveryCaseBuilds(t *testing.T) {
+	w := world(t)
+	for _, c := range vectors.Cases() {
+		state := &recipe.State{JTI: "j", Nonce: "n"}
+		for n, s := range c.Steps {
+			sent, err := w.Build(state, &s.Send, "/resource", s.Again)
+			if err != nil || sent.Method == "" || sent.Host == "" {
+				t.Errorf("%s step %d: %v", c.ID, n+1, err)
+			}
+		}
+	}
+}
+
+func part(t *testing.T, compact string, i int) map[string]any {
+	t.Helper()
+	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(compact, ".")[i])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m map[string]any
+	if err := json.Unmarshal(raw, &m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestZeroRecipeIsGood(t *testing.T) {
+	w := world(t)
+	sent, err := w.Build(&recipe.State{}, &vectors.Request{Query: "a=b"}, "/resource", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims, header := part(t, sent.Proofs[0], 1), part(t, sent.Proofs[0], 0)
+	if claims["htm"] != "GET" || claims["htu"] != "https://api.example.com/resource" ||
+		claims["ath"] != mint.ATH(sent.Token) ||
+		claims["iat"] != float64(1767323045) || header["typ"] != "dpop+jwt" || header["alg"] != "ES256" {
+		t.Errorf("header %v, claims %v", header, claims)
+	}
+	cnf, _ := part(t, sent.Token, 1)["cnf"].(map[string]any)
+	if cnf["jkt"] != w.Keys["client"].Thumbprint() || sent.Thumbprint != cnf["jkt"] {
+		t.Errorf("cnf %v", cnf)
+	}
+	if sent.Target != "/resource?a=b" || sent.Host != "api.example.com" || len(sent.Headers) != 2 {
+		t.Errorf("%+v", sent)
+	}
+}
+
+func TestMembers(t *testing.T) {
+	raw := func(s string) json.RawMessage { return json.RawMessage(s) }
+	sent, err := world(t).Build(&recipe.State{JTI: "of-the-case"}, &vectors.Request{Proof: &vectors.Proof{
+		Claims: vectors.Members{
+			"ath": raw("null"), "iat": raw(`{"$raw":"${now-60}.5"}`), "jti": raw(`"${jti}"`),
+			"x": raw(`{"$raw":"null"}`), "y": raw(`{"a":"${host|upper}"}`),
+		},
+	}}, "/resource", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := part(t, sent.Proofs[0], 1)
+	x, hasX := claims["x"]
+	_, hasATH := claims["ath"]
+	if hasATH || claims["iat"] != 1767322985.5 || claims["jti"] != "of-the-case" || !hasX || x != nil {
+		t.Errorf("claims %v", claims)
+	}
+	if y, _ := claims["y"].(map[string]any); y["a"] != "API.EXAMPLE.COM" {
+		t.Errorf("y %v", y)
+	}
+}
+
+func TestMistakesAreTold(t *testing.T) {
+	for name, r := range map[string]vectors.Request{
+		"placeholder": {Authorization: []string{"${nothing}"}}, "change": {Host: "${host|nothing}"},
+		"edit":           {Proof: &vectors.Proof{Edit: []string{"nothing"}}},
+		"edit of a part": {Proof: &vectors.Proof{Edit: []string{"header:nothing"}}},
+		"key":            {Proof: &vectors.Proof{Key: "nobody"}},
+		"bound key":      {Token: &vectors.Token{Bind: "nobody"}},
+		"certificate":    {Token: &vectors.Token{Certificate: "nothing"}}, "time": {Host: "${nowhere}"},
+	} {
+		if _, err := world(t).Build(&recipe.State{}, &r, "/resource", false); err == nil {
+			t.Errorf("a wrong %s is not told", name)
+		}
+	}
+}

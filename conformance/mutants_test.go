@@ -1,0 +1,548 @@
+package conformance_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/senderlock/senderlock/conformance"
+	"github.com/senderlock/senderlock/echoauth"
+)
+
+// planted is a defect, and the case that finds it.
+type planted struct {
+	name, finds string
+	config      func(*testing.T) defects // nil: the usual wiring
+}
+
+// mutants are the defects that the edits below plant in copies of the sources. All are built in at once, each
+// behind a switch, so one build serves them all.
+var mutants = []planted{
+	{name: "two DPoP fields: the first counts", finds: "field-twice-good-first"},
+	{name: "a proof of any size", finds: "proof-huge"},
+	{name: "typ is not looked at", finds: "typ-jwt"},
+	{name: "the list of algorithms is not looked at", finds: "alg-RS256-not-offered", config: onlyES256},
+	{name: "jti may be missing", finds: "claim-no-jti"},
+	{name: "claims of any type", finds: "claim-number-jti"},
+	{name: "htm in any case", finds: "htm-get-on-GET"},
+	{name: "htm is not looked at", finds: "htm-POST-on-GET"},
+	{name: "htu is not looked at", finds: "htu-path"},
+	{name: "ath is not compared", finds: "ath-other"},
+	{name: "ath may be missing", finds: "ath-missing"},
+	{name: "nonces are not looked at", finds: "nonce-foreign-main"},
+	{name: "old proofs pass", finds: "iat-hour-old"},
+	{name: "proofs from the future pass", finds: "iat-hour-ahead"},
+	{name: "no clock may be ahead", finds: "iat-ok-4-ahead"},
+	{name: "proofs are remembered for ten seconds", finds: "replay-later"},
+	{name: "a future proof is remembered too briefly", finds: "replay-ahead-later"},
+	{name: "a used proof passes", finds: "replay-same"},
+	{name: "the claim comes before the checks", finds: "replay-unburned-htu"},
+	{name: "one key uses up another's jti", finds: "replay-two-keys"},
+	{name: "a jti is remembered with its iat", finds: "replay-new-iat"},
+	{name: "the proof's signature is not verified", finds: "signature-other-key"},
+	{name: "parts behind the third are ignored", finds: "form-parts-four"},
+	{name: "base64 padding passes", finds: "base64-header-pad"},
+	{name: "stray bits pass", finds: "base64-signature-stray"},
+	{name: "the standard alphabet passes", finds: "base64-payload-standard"},
+	{name: "brackets of any depth", finds: "deep"},
+	{name: "the last of two members counts", finds: "claim-duplicate-htm-first"},
+	{name: "invalid UTF-8 passes", finds: "utf-invalid-payload"},
+	{name: "names in any case", finds: "claim-case-htm"},
+	{name: "crit is ignored", finds: "crit-unknown"},
+	{name: "an empty crit is ignored", finds: "crit-empty"},
+	{name: "b64 is ignored", finds: "b64-false"},
+	{name: "iat may be a string", finds: "claim-string-iat"},
+	{name: "iat must be whole", finds: "iat-ok-fraction"},
+	{name: "private keys pass", finds: "private-ec"},
+	{name: "a private member that is null passes", finds: "private-null"},
+	{name: "use is not looked at", finds: "key-use-enc"},
+	{name: "key_ops is not looked at", finds: "key-ops-encrypt"},
+	{name: "key_ops must be verify alone", finds: "key-extra-ops-both"},
+	{name: "short RSA keys pass", finds: "key-rsa-1024"},
+	{name: "the key's own alg is not looked at", finds: "key-alg-other"},
+	{name: "the query counts", finds: "htu-ok-query"},
+	{name: "paths in any case", finds: "htu-path-case"},
+	{name: "a trailing slash does not matter", finds: "htu-trailing-slash"},
+	{name: "an encoded slash is a slash", finds: "path-not-slash-raw"},
+	{name: "two slashes are one", finds: "path-not-double"},
+	{name: "the host's case matters", finds: "htu-ok-host-upper"},
+	{name: "the default port matters", finds: "htu-ok-default-port"},
+	{name: "encoded letters matter", finds: "path-tilde-encoded"},
+	{name: "dot segments in htu stay", finds: "htu-ok-dots"},
+	{name: "the host is not compared", finds: "htu-host"},
+	{name: "the scheme is not compared", finds: "htu-scheme"},
+	{name: "htu may be the beginning of the path", finds: "path-not-parent"},
+	{name: "matrix parameters do not matter", finds: "path-not-matrix"},
+	{name: "any Host is ours", finds: "host-other"},
+	{name: "forwarding fields from anybody count", finds: "forwarded-ignored-X-Forwarded-Host"},
+	{name: "the first of two forwarded hosts counts", finds: "proxied-twice"},
+	{name: "dot segments in the target are removed", finds: "path-dots-encoded"},
+	{name: "the MAC of a nonce is not verified", finds: "nonce-altered"},
+	{name: "a nonce never ends", finds: "nonce-expired"},
+	{name: "a nonce ends after ten seconds", finds: "nonce-previous"},
+	{name: "a nonce is good once", finds: "nonce-many"},
+	{name: "two Authorization fields: the first counts", finds: "auth-twice"},
+	{name: "the scheme's case matters", finds: "auth-scheme-dpop"},
+	{name: "one space behind the scheme", finds: "auth-two-spaces"},
+	{name: "any text is a token", finds: "auth-word"},
+	{name: "a token in the query as well passes", finds: "query-token-twice"},
+	{name: "a bound token is good under Bearer", finds: "bearer-bound"},
+	{name: "the key is not compared", finds: "binding-other-key"},
+	{name: "an unbound token is good under DPoP", finds: "bearer-unbound-dpop"},
+	{name: "the certificate is not compared", finds: "mtls-other"},
+	{name: "the certificate may be missing", finds: "mtls-both-no-certificate"},
+	{name: "unbound tokens pass", finds: "auth-bearer-unbound"},
+	{name: "a cnf that is not understood is none", finds: "bearer-cnf-kid"},
+	{name: "expired tokens pass", finds: "token-expired"},
+	{name: "tokens without exp pass", finds: "token-exp-missing"},
+	{name: "nbf is not looked at", finds: "token-nbf-future"},
+	{name: "a longer scope is enough", finds: "scope-longer"},
+	{name: "scopes are not looked at", finds: "scope-missing"},
+	{name: "auth_time is not looked at", finds: "stepup-old"},
+	{name: "a token without auth_time is fresh", finds: "stepup-no-time"},
+	{name: "acr is not looked at", finds: "stepup-weak"},
+	{name: "the route's nonce is not demanded", finds: "nonce-missing"},
+	{name: "a slash behind the issuer does not matter", finds: "token-iss-slash", config: onlyJWT},
+	{name: "aud is not looked at", finds: "token-aud-other"},
+	{name: "a longer audience is ours", finds: "token-aud-prefix"},
+	{name: "typ of tokens is not looked at", finds: "token-typ-jwt"},
+	{name: "the token's signature is not verified", finds: "token-signature-flip"},
+	{name: "keys that cannot be had are no hindrance", finds: "issuer-down"},
+	{name: "our own trouble is 500", finds: "issuer-down"},
+	{name: "malformed credentials are 401", finds: "challenge-request-400"},
+	{name: "a missing scope is 401", finds: "scope-missing"},
+	{name: "challenges have no algs", finds: "challenge-algs"},
+	{name: "an error without credentials", finds: "challenge-no-error"},
+	{name: "the cause is told to the client", finds: "challenge-injection-htu"},
+	{name: "the error stands on every challenge", finds: "challenge-error-on-bearer"},
+	{name: "a nonce is demanded but not given", finds: "nonce-retry"},
+	{name: "a nonce may be stored", finds: "nonce-no-store"},
+	{name: "browsers may not read the challenge", finds: "challenge-expose"},
+	{name: "the scope is not named", finds: "scope-named"},
+	{name: "every refusal is invalid_request", finds: "challenge-bad-code"},
+	{name: "introspection's active is not looked at", finds: "introspection-inactive"},
+	{name: "introspection's aud is not looked at", finds: "introspection-aud"},
+	{name: "lifetimes of ten minutes are too long", finds: "token-lifetime-14"},
+}
+
+func onlyES256(*testing.T) defects {
+	return defects{config: algorithms("ES256")}
+}
+
+// onlyJWT does not ask anybody about tokens of issuers that are not known.
+func onlyJWT(*testing.T) defects {
+	return defects{config: func(c *echoauth.Config) { c.Tokens = nil }}
+}
+
+// An edit plants defects: on(name) is true while that mutant is asked.
+type edit struct{ file, old, new string }
+
+var edits = []edit{
+	{"dpop/proof.go", `case len(fields) > 1:`, `case len(fields) > 1 && !on("two DPoP fields: the first counts"):`},
+	{"dpop/proof.go", `case len(fields[0]) > v.MaxSize:`,
+		`case len(fields[0]) > v.MaxSize && !on("a proof of any size"):`},
+	{"dpop/proof.go", `case h.Type != "dpop+jwt":`, `case h.Type != "dpop+jwt" && !on("typ is not looked at"):`},
+	{"dpop/proof.go", `case !v.allowed(h.Algorithm):`,
+		`case !v.allowed(h.Algorithm) && !on("the list of algorithms is not looked at"):`},
+	{"dpop/proof.go", `if required.text.value == "" {`,
+		`if required.text.value == "" && !(on("jti may be missing") && required.name == "jti") {`},
+	{"dpop/proof.go", `kind != jsontext.KindString {`, `kind != jsontext.KindString && !on("claims of any type") {`},
+	{"dpop/verify.go", `if p.claims.Method.value != r.Method {`,
+		`if p.claims.Method.value != r.Method && !on("htm is not looked at") && !(on("htm in any case") && mutant.Fold(p.claims.Method.value, r.Method)) {`},
+	{"dpop/verify.go", `if !matches(p.claims.Target.value, target) {`,
+		`if !matches(p.claims.Target.value, target) && !on("htu is not looked at") {`},
+	{"dpop/verify.go", `if token == "" {`, `if token == "" || on("ath may be missing") && !p.claims.TokenHash.set {`},
+	{"dpop/verify.go", `[]byte(p.claims.TokenHash.value)) != 1 {`,
+		`[]byte(p.claims.TokenHash.value)) != 1 && !on("ath is not compared") {`},
+	{"dpop/verify.go", `	if p.HasNonce() {
+		if p.stamp, err =`, `	if p.HasNonce() && !on("nonces are not looked at") {
+		if p.stamp, err =`},
+	{"dpop/verify.go", `case p.issued.Before(earliest):`,
+		`case p.issued.Before(earliest) && !on("old proofs pass"):`},
+	{"dpop/verify.go", `case p.issued.After(latest):`,
+		`case p.issued.After(latest) && !on("proofs from the future pass") || on("no clock may be ahead") && p.issued.After(now):`},
+	{"dpop/verify.go", `p.until = last.Add(1) // the last instant itself is still good`, `p.until = last.Add(1)
+	if on("proofs are remembered for ten seconds") {
+		p.until = now.Add(10 * time.Second)
+	}
+	if on("a future proof is remembered too briefly") {
+		p.until = now.Add(v.MaxAge)
+	}
+	if on("old proofs pass") {
+		p.until = now.Add(v.MaxAge)
+	}`},
+	{"dpop/verify.go", `	case !fresh:`,
+		`	case !fresh && !on("a used proof passes") && !on("the claim comes before the checks"):`},
+	{"dpop/verify.go", `	if p.HasNonce() {
+		p.until = p.stamp.until`, `	if p.HasNonce() && !on("nonces are not looked at") {
+		p.until = p.stamp.until`},
+	{"dpop/verify.go", `	if err := v.compare(p, r, token); err != nil {`,
+		`	if on("the claim comes before the checks") {
+		key := NewReplayKey(v.Namespace, p.Thumbprint(), p.claims.ID.value)
+		if fresh, err := v.Replay.Claim(r.Context(), key, v.Now().Add(v.MaxAge)); err != nil || !fresh {
+			return nil, ErrReplayed
+		}
+	}
+	if err := v.compare(p, r, token); err != nil {`},
+	{"dpop/verify.go", `	return NewReplayKey(v.Namespace, p.Thumbprint(), p.claims.ID.value)`,
+		`	return NewReplayKey(v.Namespace, mutant.Text("one key uses up another's jti", p.Thumbprint(), ""),
+		mutant.Text("a jti is remembered with its iat", p.claims.ID.value, p.claims.ID.value+string(p.claims.IssuedAt)))`},
+	{"dpop/proof.go", `if err := p.header.key.Verify(p.header.alg, p.compact); err != nil {`,
+		`if err := p.header.key.Verify(p.header.alg, p.compact); err != nil && !on("the proof's signature is not verified") {`},
+	{"internal/jose/jws.go", `	if header == "" || payload == ""`, `	if on("parts behind the third are ignored") {
+		signature, _, _ = strings.Cut(signature, ".")
+	}
+	if header == "" || payload == ""`},
+	{"internal/jose/jws.go", `	b, err := strictBase64.DecodeString(part)`, `	if on("base64 padding passes") {
+		part = strings.TrimRight(part, "=")
+	}
+	if on("the standard alphabet passes") {
+		part = strings.NewReplacer("+", "-", "/", "_").Replace(part)
+	}
+	encoding := strictBase64
+	if on("stray bits pass") {
+		encoding = base64.RawURLEncoding
+	}
+	b, err := encoding.DecodeString(part)`},
+	{"internal/jose/jws.go", `if parts > maxParts {`, `if parts > maxParts && !on("brackets of any depth") {`},
+	{"internal/jose/jws.go", `json.Unmarshal(raw, v)`,
+		`json.Unmarshal(raw, v, jsontext.AllowDuplicateNames(on("the last of two members counts")),
+		jsontext.AllowInvalidUTF8(on("invalid UTF-8 passes")), json.MatchCaseInsensitiveNames(on("names in any case")))`},
+	{"internal/jose/jws.go", `if h.Critical != nil {`,
+		`if h.Critical != nil && !on("crit is ignored") && !(on("an empty crit is ignored") && string(h.Critical) == "[]") {`},
+	{"internal/jose/jws.go", `if h.Base64 != nil && `, `if h.Base64 != nil && !on("b64 is ignored") && `},
+	{"internal/jose/jws.go", `	if v.Kind() != jsontext.KindNumber`, `	if on("iat may be a string") {
+		v = jsontext.Value(strings.Trim(string(v), "\""))
+	}
+	if on("iat must be whole") && strings.ContainsAny(string(v), ".eE") {
+		return time.Time{}, ErrJSON
+	}
+	if v.Kind() != jsontext.KindNumber`},
+	{"internal/jose/key.go", `if private != nil {`,
+		`if private != nil && !on("private keys pass") && !(on("a private member that is null passes") && string(private) == "null") {`},
+	{"internal/jose/key.go", `if j.Use != nil && `, `if j.Use != nil && !on("use is not looked at") && `},
+	{"internal/jose/key.go", `if !slices.Contains(ops, "verify") {`,
+		`if !slices.Contains(ops, "verify") && !on("key_ops is not looked at") || on("key_ops must be verify alone") && len(ops) > 1 {`},
+	{"internal/jose/key.go", `bits < MinRSABits || bits > maxBits {`,
+		`bits < MinRSABits && !on("short RSA keys pass") || bits > maxBits {`},
+	{"internal/jose/key.go", `if k.alg != "" && k.alg != alg`,
+		`if !on("the key's own alg is not looked at") && k.alg != "" && k.alg != alg`},
+	{"dpop/uri.go", `	if end := strings.IndexAny(s, "?#"); end >= 0 {`,
+		`	if end := strings.IndexAny(s, "?#"); end >= 0 && !on("the query counts") {`},
+	{"dpop/uri.go", `	path, ok := strings.CutPrefix(target, u.origin)`, `	if on("the host is not compared") {
+		_, _, rest, _ := splitURI(target)
+		return rest == u.path
+	}
+	if on("the scheme is not compared") {
+		_, host, rest, _ := splitURI(target)
+		_, own, _, _ := splitURI(u.origin)
+		return rest == u.path && host == own
+	}
+	path, ok := strings.CutPrefix(target, u.origin)
+	switch {
+	case on("paths in any case"):
+		return ok && strings.EqualFold(path, u.path)
+	case on("a trailing slash does not matter"):
+		return ok && strings.TrimRight(path, "/") == strings.TrimRight(u.path, "/")
+	case on("an encoded slash is a slash"):
+		return ok && strings.ReplaceAll(path, "%2F", "/") == strings.ReplaceAll(u.path, "%2F", "/")
+	case on("two slashes are one"):
+		return ok && strings.ReplaceAll(path, "//", "/") == strings.ReplaceAll(u.path, "//", "/")
+	case on("htu may be the beginning of the path"):
+		return ok && strings.HasPrefix(path, u.path)
+	case on("matrix parameters do not matter"):
+		path, _, _ = strings.Cut(path, ";")
+		return ok && path == u.path
+	}`},
+	{"dpop/uri.go", `return strings.ToLower(host), nil`,
+		`return mutant.Text("the host's case matters", strings.ToLower(host), host), nil`},
+	{"dpop/uri.go", `if port == "" || port == defaultPort(scheme) {`,
+		`if port == "" || port == defaultPort(scheme) && !on("the default port matters") {`},
+	{"dpop/uri.go", `if octets[c] == literal || !encoded`,
+		`if octets[c] == literal && !(encoded && on("encoded letters matter")) || !encoded`},
+	{"dpop/uri.go", `clean := removeDotSegments(path)`, `clean := path
+	if !on("dot segments in htu stay") {
+		clean = removeDotSegments(path)
+	}`},
+	{"dpop/origins.go", `	if public == nil {`, `	if public == nil && on("any Host is ours") {
+		return joinOrigin("https", host, port) + path, nil
+	}
+	if public == nil {`},
+	{"dpop/origins.go", `if o == nil || !o.fromProxy(r.RemoteAddr) {`,
+		`if o == nil || !o.fromProxy(r.RemoteAddr) && !on("forwarding fields from anybody count") {`},
+	{"dpop/origins.go", `if len(forwarded) != 1 {`,
+		`if len(forwarded) != 1 && !on("the first of two forwarded hosts counts") {`},
+	{"dpop/origins.go", `	if err != nil || hasDotSegments(path)`,
+		`	if on("dot segments in the target are removed") {
+		path = removeDotSegments(path)
+	}
+	if err != nil || hasDotSegments(path)`},
+	{"dpop/nonce.go", `s.ours(message, mac, true); !local {`,
+		`s.ours(message, mac, true); !local && !on("the MAC of a nonce is not verified") {`},
+	{"dpop/nonce.go", `	if !now.Before(until) {`, `	if on("a nonce never ends") {
+		until = now.Add(time.Hour)
+	}
+	if on("a nonce ends after ten seconds") {
+		until = issued.Add(10 * time.Second)
+	}
+	if on("a nonce is good once") && mutant.Again(nonce) {
+		return stamp{}, ErrNonceOld
+	}
+	if !now.Before(until) {`},
+	{"access/credentials.go", `case len(fields) > 1:`,
+		`case len(fields) > 1 && !on("two Authorization fields: the first counts"):`},
+	{"access/credentials.go", `case strings.EqualFold(name, string(schemeDPoP)):`,
+		`case strings.EqualFold(name, string(schemeDPoP)) && !(on("the scheme's case matters") && name != "DPoP"):`},
+	{"access/credentials.go", `c.token = strings.TrimLeft(rest, " ")`,
+		`c.token = mutant.Text("one space behind the scheme", strings.TrimLeft(rest, " "), rest)`},
+	{"access/credentials.go", `!challenge.IsToken68(c.token) {`,
+		`!challenge.IsToken68(c.token) && !on("any text is a token") {`},
+	{"access/credentials.go", `if tokenInQuery(r.URL) {`,
+		`if tokenInQuery(r.URL) && !on("a token in the query as well passes") {`},
+	{"access/guard.go", `	var b Binding
+`, `	var b Binding
+	if on("a bound token is good under Bearer") && used == schemeBearer {
+		cnf.JKT = ""
+	}
+	if on("the certificate may be missing") && cert == nil {
+		cnf.X5tS256 = ""
+	}
+`},
+	{"access/guard.go", `proof.Thumbprint() != cnf.JKT:`,
+		`proof.Thumbprint() != cnf.JKT && !on("the key is not compared"):`},
+	{"access/guard.go", `	case used == schemeDPoP:
+`, `	case used == schemeDPoP && !on("an unbound token is good under DPoP"):
+`},
+	{"access/guard.go", `!mtls.Matches(cert, cnf.X5tS256):`,
+		`!mtls.Matches(cert, cnf.X5tS256) && !on("the certificate is not compared"):`},
+	{"access/guard.go", `if b == 0 && !g.InsecureAllowBearer {`,
+		`if b == 0 && !g.InsecureAllowBearer && !on("unbound tokens pass") {`},
+	{"access/guard.go", `token.within(g.MaxTokenLifetime)`,
+		`token.within(map[bool]time.Duration{true: 10 * time.Minute, false: g.MaxTokenLifetime}[on("lifetimes of ten minutes are too long")])`},
+	{"access/token.go", `if cnf.JKT == nil && cnf.X5tS256 == nil {`,
+		`if on("a cnf that is not understood is none") && cnf.JKT == nil && cnf.X5tS256 == nil {
+		return Confirmation{}, nil
+	}
+	if cnf.JKT == nil && cnf.X5tS256 == nil {`},
+	{"access/token.go", `	if t.Expiry.IsZero() {`, `	if t.Expiry.IsZero() && on("tokens without exp pass") {
+		return nil
+	}
+	if t.Expiry.IsZero() {`},
+	{"access/token.go", `!now.Before(end) {`, `!now.Before(end) && !on("expired tokens pass") {`},
+	{"access/token.go", `early > 0 {`, `early > 0 && !on("nbf is not looked at") {`},
+	{"access/token.go", `return !slices.Contains(t.Scopes, s) })`,
+		`return !slices.Contains(t.Scopes, s) && !on("scopes are not looked at") &&
+		!(on("a longer scope is enough") && strings.Contains(strings.Join(t.Scopes, " "), s)) })`},
+	{"access/grant.go", `if q.MaxAuthAge > 0 {`,
+		`if q.MaxAuthAge > 0 && !on("auth_time is not looked at") && !(on("a token without auth_time is fresh") && grant.AuthTime.IsZero()) {`},
+	{"access/grant.go", `if len(q.ACRValues) > 0 && `, `if len(q.ACRValues) > 0 && !on("acr is not looked at") && `},
+	{"access/grant.go", `if q.Nonce && !grant.hasNonce {`,
+		`if q.Nonce && !grant.hasNonce && !on("the route's nonce is not demanded") {`},
+	{"access/jwt.go", `from, ok := j.issuers[claims.Issuer]`,
+		`from, ok := j.issuers[mutant.Text("a slash behind the issuer does not matter", claims.Issuer, strings.TrimRight(claims.Issuer, "/"))]`},
+	{"access/jwt.go", `if !slices.Contains(claims.Audience, i.Audience) {`,
+		`if !slices.Contains(claims.Audience, i.Audience) && !on("aud is not looked at") &&
+		!(on("a longer audience is ours") && strings.HasPrefix(strings.Join(claims.Audience, " "), i.Audience)) {`},
+	{"access/jwt.go", `case typ == "at+jwt" ||`, `case on("typ of tokens is not looked at") || typ == "at+jwt" ||`},
+	{"access/jwt.go", `err = key.Verify(header.Algorithm, compact); err == nil {`,
+		`err = key.Verify(header.Algorithm, compact); err == nil || on("the token's signature is not verified") {`},
+	{"access/jwt.go", `	case errors.Is(err, keyset.ErrUnavailable):
+`, `	case on("keys that cannot be had are no hindrance") && err != nil:
+		return func() bool { return true }, nil
+	case errors.Is(err, keyset.ErrUnavailable):
+`},
+	{"access/error.go", `Status: http.StatusServiceUnavailable, Description:`,
+		`Status: map[bool]int{true: 500, false: 503}[on("our own trouble is 500")], Description:`},
+	{"access/error.go", `case code == CodeInvalidRequest:`,
+		`case code == CodeInvalidRequest && !on("malformed credentials are 401"):`},
+	{"access/error.go", `case code == CodeInsufficientScope:`,
+		`case code == CodeInsufficientScope && !on("a missing scope is 401"):`},
+	{"access/error.go", `	e.challenges = g.challenges(used, e)
+	return e`, `	if on("the cause is told to the client") {
+		e.Description = err.Error()
+	}
+	if on("every refusal is invalid_request") && e.Code != "" {
+		e.Code = CodeInvalidRequest
+	}
+	e.challenges = g.challenges(used, e)
+	return e`},
+	{"access/introspection.go", `case !*said.Active:`,
+		`case !*said.Active && !on("introspection's active is not looked at"):`},
+	{"access/introspection.go", `len(claims.Audience) > 0 && !slices.Contains(`,
+		`len(claims.Audience) > 0 && !on("introspection's aud is not looked at") && !slices.Contains(`},
+	{"access/challenge.go", `if c.scheme == schemeDPoP {`,
+		`if c.scheme == schemeDPoP && !on("challenges have no algs") {`},
+	{"access/challenge.go", `if c.scheme == used {`,
+		`if c.scheme == used || on("the error stands on every challenge") {`},
+	{"access/challenge.go", `if e.Scope != "" {`, `if e.Scope != "" && !on("the scope is not named") {`},
+	{"access/guard.go", `if errors.Is(err, ErrNoCredentials) || errors.Is(err, ErrScheme) {`,
+		`if !on("an error without credentials") && (errors.Is(err, ErrNoCredentials) || errors.Is(err, ErrScheme)) {`},
+	{"access/error.go", `	if e.Nonce != "" {`, `	if e.Nonce != "" && !on("a nonce is demanded but not given") {`},
+	{"access/error.go", `	h.Set("Cache-Control", "no-store")`, `	if !on("a nonce may be stored") {
+		h.Set("Cache-Control", "no-store")
+	}`},
+	{"access/error.go", `if len(e.challenges) > 0 {`,
+		`if len(e.challenges) > 0 && !on("browsers may not read the challenge") {`},
+}
+
+// mutantSource is the package with the switch. It exists in the mutants' build alone.
+const mutantSource = `package mutant
+
+import (
+	"strings"
+	"sync"
+)
+
+var (
+	mu   sync.RWMutex
+	name string
+	seen = map[string]bool{}
+)
+
+func Set(n string) { mu.Lock(); defer mu.Unlock(); name, seen = n, map[string]bool{} }
+
+func On(n string) bool { mu.RLock(); defer mu.RUnlock(); return n == name }
+
+func Text(n, good, bad string) string {
+	if On(n) {
+		return bad
+	}
+	return good
+}
+
+func Fold(a, b string) bool { return strings.EqualFold(a, b) }
+
+func Again(s string) bool { mu.Lock(); defer mu.Unlock(); again := seen[s]; seen[s] = true; return again }
+`
+
+const mutantImport = `"github.com/senderlock/senderlock/internal/mutant"`
+
+// setMutant turns one defect on. It is nil outside of the mutants' build.
+var setMutant func(string)
+
+const hookSource = `package conformance_test
+
+import ` + mutantImport + `
+
+func init() { setMutant = mutant.Set }
+`
+
+// Every planted defect is found by the case that is named beside it.
+func TestMutants(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the module once more")
+	}
+	if setMutant != nil {
+		t.Skip("is the mutants' build itself")
+	}
+	binary := buildMutants(t)
+	child := exec.CommandContext(t.Context(), binary, "-test.run=^TestMutantsInside$", "-test.timeout=120s")
+	if out, err := child.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// buildMutants builds the tests of this package with all defects in the sources, each behind its switch.
+func buildMutants(t *testing.T) string {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	replace := map[string]string{}
+	write := func(path, content string) {
+		file := filepath.Join(folder, fmt.Sprint(len(replace), ".go"))
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		replace[filepath.Join(root, path)] = file
+	}
+	sources := map[string]string{}
+	for _, e := range edits {
+		if sources[e.file] == "" {
+			text, err := os.ReadFile(filepath.Join(root, e.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			sources[e.file] = strings.Replace(string(text), "import (", "import (\n\t"+mutantImport, 1)
+		}
+		if n := strings.Count(sources[e.file], e.old); n != 1 {
+			t.Errorf("%s holds %q %d times, want once", e.file, e.old, n)
+		}
+		sources[e.file] = strings.Replace(sources[e.file], e.old, strings.ReplaceAll(e.new, `on("`, `mutant.On("`), 1)
+	}
+	for path, text := range sources {
+		write(path, text)
+	}
+	write("internal/mutant/mutant.go", mutantSource)
+	write("conformance/mutant_hook_test.go", hookSource)
+	overlay, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, binary := filepath.Join(folder, "overlay.json"), filepath.Join(folder, "mutants.exe")
+	if err := os.WriteFile(file, overlay, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-overlay", file, "-o", binary,
+		".").CombinedOutput()
+	if err != nil {
+		t.Fatalf("the mutants do not build: %v\n%s", err, out)
+	}
+	return binary
+}
+
+// TestMutantsInside asks each mutant the one case that must find it.
+func TestMutantsInside(t *testing.T) {
+	if setMutant == nil {
+		t.Skip("TestMutants runs it")
+	}
+	switches := map[string]bool{}
+	for _, e := range edits {
+		for _, m := range mutants {
+			if strings.Contains(e.new, `"`+m.name+`"`) {
+				switches[m.name] = true
+			}
+		}
+	}
+	for _, m := range mutants {
+		if !switches[m.name] {
+			t.Errorf("no edit plants %q", m.name)
+		}
+		setMutant("")
+		if got := outcome(t, m); got != conformance.Pass {
+			t.Errorf("%s: without the defect %q the outcome is %s", m.finds, m.name, got)
+		}
+		setMutant(m.name)
+		if got := outcome(t, m); got != conformance.Fail {
+			t.Errorf("%s does not find %q: %s", m.finds, m.name, got)
+		}
+	}
+}
+
+// outcome is how the case ends that must find a mutant.
+func outcome(t *testing.T, m planted) conformance.Outcome {
+	t.Helper()
+	var d defects
+	if m.config != nil {
+		d = m.config(t)
+	}
+	s := newSubject(t, newIssuer(t), d)
+	options := s.options()
+	options.Only = []string{m.finds}
+	report, err := conformance.RunHandler(t.Context(), s, options)
+	switch {
+	case err != nil:
+		t.Errorf("%s: %v", m.name, err)
+		return ""
+	case len(report.Results) != 1:
+		t.Errorf("%s: there is no case %s", m.name, m.finds)
+		return ""
+	}
+	return report.Results[0].Outcome
+}

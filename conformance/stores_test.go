@@ -1,0 +1,152 @@
+package conformance_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/senderlock/senderlock/conformance"
+	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/revocation"
+)
+
+// The contracts from where anybody can use them. Those of our own stores are also tested beside the stores.
+func TestStoreContracts(t *testing.T) {
+	clock := poptest.NewClock
+	t.Run("replay", func(t *testing.T) {
+		conformance.TestReplayStore(t, func(t *testing.T) conformance.ReplayUnderTest {
+			c := clock()
+			m, err := dpop.NewMemory(dpop.MemoryConfig{Now: c.Now})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = m.Close() })
+			return conformance.ReplayUnderTest{Store: m, Others: []dpop.ReplayStore{m}, Now: c.Now, Set: c.Set,
+				Break: func() { _ = m.Close() }}
+		})
+	})
+	t.Run("revocation", func(t *testing.T) {
+		conformance.TestRevocationStore(t, func(t *testing.T) conformance.RevocationUnderTest {
+			c := clock()
+			s := memory(t, c)
+			return conformance.RevocationUnderTest{Store: s, Now: c.Now, Advance: c.Advance}
+		})
+	})
+	t.Run("register", func(t *testing.T) {
+		conformance.TestRegister(t, func(t *testing.T) conformance.RegisterUnderTest {
+			c := clock()
+			s := memory(t, c)
+			return conformance.RegisterUnderTest{Register: s, Store: s, Now: c.Now, Advance: c.Advance}
+		})
+	})
+}
+
+func memory(t *testing.T, c *poptest.Clock) *revocation.Memory {
+	t.Helper()
+	s, err := revocation.NewMemory(revocation.Options{Now: c.Now,
+		Retention: revocation.Retention{Lifetime: 10 * time.Minute}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// badStore is a replay store with a defect.
+type badStore struct {
+	mu     sync.Mutex
+	used   map[dpop.ReplayKey]time.Time
+	now    func() time.Time
+	newest time.Time // that was seen
+	defect string
+}
+
+func (b *badStore) Claim(ctx context.Context, k dpop.ReplayKey, expiry time.Time) (bool, error) {
+	if b.defect != "ignores the context" && ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	if b.defect == "looks before it locks" {
+		b.mu.Lock()
+		_, used := b.used[k]
+		b.mu.Unlock()
+		runtime.Gosched()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.used[k] = expiry
+		return !used, nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.defect == "one key for all" {
+		k = dpop.ReplayKey{}
+	}
+	now := b.now()
+	if now.After(b.newest) {
+		b.newest = now
+	}
+	if b.defect == "forgets early" {
+		now = now.Add(5 * time.Second)
+	}
+	if b.defect != "accepts what is over" && now.After(expiry) {
+		return false, dpop.ErrExpiryPast
+	}
+	if b.defect != "accepts the past" && b.defect != "accepts what is over" && b.newest.After(expiry) {
+		return false, dpop.ErrClockBack
+	}
+	until, used := b.used[k]
+	used = used && !now.After(until)
+	if !used && len(b.used) >= 3000 && b.defect != "has no limit" {
+		return false, dpop.ErrStoreFull
+	}
+	if b.defect == "evicts" && len(b.used) >= 2000 {
+		clear(b.used)
+	}
+	if !used {
+		b.used[k] = expiry
+	}
+	return !used, nil
+}
+
+// badEnv names the defect of the store in a child process.
+const badEnv = "SENDERLOCK_BAD_STORE"
+
+// The contract finds what it is for: each defect fails in the test that is named.
+func TestReplayContractCanFail(t *testing.T) {
+	if defect := os.Getenv(badEnv); defect != "" {
+		conformance.TestReplayStore(t, func(*testing.T) conformance.ReplayUnderTest {
+			c := poptest.NewClock()
+			s := &badStore{used: map[dpop.ReplayKey]time.Time{}, now: c.Now, defect: defect}
+			return conformance.ReplayUnderTest{Store: s, Now: c.Now, Set: c.Set, Capacity: 3000}
+		})
+		return
+	}
+	for defect, test := range map[string]string{
+		"looks before it locks": "of_64_claims_at_once_one_is_fresh",
+		"forgets early":         "a_key_is_remembered_until_its_expiry",
+		"accepts the past":      "a_clock_set_forward_and_back_reopens_nothing",
+		"accepts what is over":  "a_claim_that_has_expired_is_refused",
+		"evicts":                "a_full_store_refuses_and_forgets_nothing",
+		"has no limit":          "64_claims_at_once_do_not_overfill_a_store",
+		"one key for all":       "keys_of_another_namespace",
+		"ignores the context":   "a_claim_of_a_caller_who_has_gone_is_not_fresh",
+	} {
+		t.Run(defect, func(t *testing.T) {
+			child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestReplayContractCanFail$")
+			child.Env = append(os.Environ(), badEnv+"="+defect)
+			out, err := child.CombinedOutput()
+			failed := false
+			for line := range strings.Lines(string(out)) {
+				failed = failed || strings.Contains(line, "--- FAIL") && strings.Contains(line, test)
+			}
+			if err == nil || !failed {
+				t.Errorf("%v, and %s does not fail:\n%s", err, test, out)
+			}
+		})
+	}
+}

@@ -1,0 +1,206 @@
+package conformance_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/json"
+	"encoding/xml"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/conformance"
+	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/echoauth"
+)
+
+// onTheWire serves a subject as a program would: real addresses, real time, TLS where certificates are asked for.
+func onTheWire(t *testing.T, changes ...func(*echoauth.Config)) (*subject, conformance.Options) {
+	t.Helper()
+	s := newSubject(t, newIssuer(t), defects{})
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.ServeHTTP(w, r) })
+	plain, secure := httptest.NewUnstartedServer(handler), httptest.NewUnstartedServer(handler)
+	secure.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that must fail
+	main := "http://" + plain.Listener.Addr().String()
+	s.config.Origins = []string{main, "https://" + secure.Listener.Addr().String()}
+	for i := range s.config.Issuers {
+		s.config.Issuers[i].Audience = main
+	}
+	s.config.Now = time.Now
+	for _, change := range changes {
+		change(&s.config)
+	}
+	s.build(t, defects{})
+	plain.Start()
+	secure.StartTLS()
+	t.Cleanup(plain.Close)
+	t.Cleanup(secure.Close)
+	o := s.options()
+	o.Now, o.Advance, o.Effects, o.URL, o.InsecureTLS = nil, nil, nil, main+"/resource", true
+	o.Endpoints["mtls"] = secure.URL + "/mtls"
+	return s, o
+}
+
+func failures(r *conformance.Report) string {
+	var b strings.Builder
+	for _, result := range r.Results {
+		if result.Outcome == conformance.Fail {
+			b.WriteString(result.ID + ": " + strings.Join(result.Problems, "; ") + "\n")
+		}
+	}
+	return b.String()
+}
+
+// Our middleware passes over the network as well, in every profile.
+func TestMiddlewareOverTheWire(t *testing.T) {
+	for _, profile := range []conformance.Profile{conformance.Strict, conformance.Base, conformance.FAPI2} {
+		t.Run(string(profile), func(t *testing.T) {
+			_, o := onTheWire(t, func(c *echoauth.Config) {
+				if profile == conformance.FAPI2 {
+					c.Algorithms = dpop.FAPI2Algorithms
+				}
+			})
+			o.Profile = profile
+			report, err := conformance.RunURL(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if report.Failed() || report.Count[conformance.Pass] < 700 {
+				t.Errorf("%s passed, %v\n%s", report.Score(), report.Count, failures(report))
+			}
+			t.Logf("%s, %v", report.Score(), report.Count)
+		})
+	}
+}
+
+// A server that demands a nonce of every proof is asked with nonces.
+func TestNonceInForce(t *testing.T) {
+	_, o := onTheWire(t, func(c *echoauth.Config) {
+		c.RequireNonce = true
+		c.Nonces.Secrets = [][]byte{bytes.Repeat([]byte{7}, dpop.MinNonceSecret)} // the endpoints accept each other's
+	})
+	o.WarmUp = -1
+	report, err := conformance.RunURL(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !report.NonceInForce || report.Failed() || report.Count[conformance.Pass] < 600 {
+		t.Errorf("nonce in force: %t, %s passed\n%s", report.NonceInForce, report.Score(), failures(report))
+	}
+}
+
+// What is shown holds no signature and no opaque token, and every form of output can be read back.
+func TestReports(t *testing.T) {
+	s := newSubject(t, newIssuer(t), defects{handler: func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(&changed{ResponseWriter: w, change: func(h http.Header,
+				_ *int) {
+				h.Del("WWW-Authenticate")
+			}}, r)
+		})
+	}})
+	o := s.options()
+	o.Lacks = []string{"introspection"}
+	o.Groups, o.Profile = []string{"challenge", "ath", "introspection"}, conformance.Base
+	var progress bytes.Buffer
+	o.Progress = &progress
+	report, err := conformance.RunHandler(t.Context(), s, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !report.Failed() || report.Count[conformance.Warn] == 0 || report.Count[conformance.Skip] == 0 {
+		t.Fatalf("want failures, warnings and skips: %v", report.Count)
+	}
+	if !strings.Contains(progress.String(), "challenge-dpop") {
+		t.Errorf("progress does not name the failure:\n%s", &progress)
+	}
+	out := map[string]string{}
+	for name, write := range map[string]func(io.Writer) error{
+		"table": report.WriteTable, "json": report.WriteJSON, "junit": report.WriteJUnit, "html": report.WriteHTML,
+	} {
+		var b bytes.Buffer
+		if err := write(&b); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		out[name] = b.String()
+		for _, text := range []string{"challenge-dpop", "RS-042"} {
+			if !strings.Contains(b.String(), text) {
+				t.Errorf("%s does not hold %q", name, text)
+			}
+		}
+	}
+	for _, result := range report.Results {
+		for _, e := range result.Exchanges {
+			for word := range strings.FieldsSeq(e.Request) {
+				if parts := strings.Split(word, "."); len(parts) == 3 && strings.HasPrefix(word, "eyJ") &&
+					!strings.HasSuffix(word, "…") {
+					t.Errorf("%s shows a signature: %s", result.ID, word)
+				}
+			}
+		}
+	}
+	var again conformance.Report
+	if err := json.Unmarshal([]byte(out["json"]), &again); err != nil || len(again.Results) != len(report.Results) {
+		t.Errorf("JSON: %v", err)
+	}
+	var junit struct {
+		Failures int `xml:"failures,attr"`
+		Suites   []struct {
+			Cases []struct {
+				Failure *struct{} `xml:"failure"`
+			} `xml:"testcase"`
+		} `xml:"testsuite"`
+	}
+	if err := xml.Unmarshal([]byte(out["junit"]), &junit); err != nil ||
+		junit.Failures != report.Count[conformance.Fail] {
+		t.Errorf("JUnit: %v, %d failures", err, junit.Failures)
+	}
+	if file := os.Getenv("SENDERLOCK_REPORT"); file != "" {
+		if err := os.WriteFile(file, []byte(out["html"]), 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Wrong settings are refused before anything is sent.
+func TestOptions(t *testing.T) {
+	issuer := newIssuer(t)
+	for name, test := range map[string]struct {
+		change func(*conformance.Options)
+		says   string
+	}{
+		"no URL":          {func(o *conformance.Options) { o.URL = "" }, "URL is empty"},
+		"no absolute URL": {func(o *conformance.Options) { o.URL = "/x" }, "give an http or https URL"},
+		"no issuer":       {func(o *conformance.Options) { o.Issuer = nil }, "set one of Issuer and Tokens"},
+		"unknown profile": {func(o *conformance.Options) { o.Profile = "x" }, `Profile is "x"`},
+		"unknown endpoint": {func(o *conformance.Options) { o.Endpoints = map[string]string{"x": "/x"} },
+			`Endpoints has "x"`},
+		"nobody there":   {func(o *conformance.Options) { o.URL = "http://127.0.0.1:1/x" }, "does not answer"},
+		"another issuer": {func(o *conformance.Options) { o.URL = refusing(t) }, "refuses a good request"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := conformance.Options{URL: "http://127.0.0.1:1/", Issuer: issuer}
+			test.change(&o)
+			if _, err := conformance.RunURL(t.Context(), o); err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("error %v, want one that says %q", err, test.says)
+			}
+		})
+	}
+}
+
+// refusing is a server that trusts somebody else.
+func refusing(t *testing.T) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		access.WriteError(w, &access.Error{Status: http.StatusUnauthorized, Description: "no"})
+	}))
+	t.Cleanup(s.Close)
+	return s.URL + "/resource"
+}
