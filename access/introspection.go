@@ -50,8 +50,8 @@ type Introspection struct {
 	// AcceptNoAudience accepts answers without aud, which many servers give. Every active token of the server is then
 	// good here, unless the server answers by who is asking.
 	AcceptNoAudience bool
-	// TokenLifetime is for how long the server's tokens live, for answers without iat and nbf, which are refused
-	// otherwise: iat is then taken to be exp less this. Set it only if all of the server's tokens live no longer.
+	// TokenLifetime is for how long the server's tokens live, for answers without iat: it is then taken to be exp
+	// less this. Without it, answers with neither iat nor nbf are refused. Set it only if all of the server's tokens live no longer.
 	TokenLifetime time.Duration
 
 	// ClientID is this resource server's name at the authorization server. Required.
@@ -256,10 +256,10 @@ func (i *Introspection) ask(ctx context.Context, key, token string) (*Token, err
 // judge reads an answer (RFC 7662 §2.2).
 func (i *Introspection) judge(body jsontext.Value) (*Token, error) {
 	var said struct {
-		Active *bool `json:"active"`
+		Active    *bool  `json:"active"`
+		TokenType string `json:"token_type"`
 	}
-	var claims claimSet
-	if err := errors.Join(jose.Object(body, &said), jose.Object(body, &claims)); err != nil {
+	if err := jose.Object(body, &said); err != nil {
 		return nil, fmt.Errorf("%w: introspection: %w", ErrUnavailable, err)
 	}
 	switch {
@@ -267,6 +267,12 @@ func (i *Introspection) judge(body jsontext.Value) (*Token, error) {
 		return nil, fmt.Errorf("%w: introspection: the answer has no active", ErrUnavailable)
 	case !*said.Active:
 		return nil, ErrTokenInactive
+	}
+	var claims claimSet
+	if err := jose.Object(body, &claims); err != nil {
+		return nil, fmt.Errorf("%w: introspection: %w", ErrUnavailable, err)
+	}
+	switch {
 	case claims.Issuer != "" && claims.Issuer != i.Issuer:
 		return nil, ErrTokenIssuer.With(i.Issuer, claims.Issuer)
 	case len(claims.Audience) == 0 && !i.AcceptNoAudience,
@@ -277,8 +283,12 @@ func (i *Introspection) judge(body jsontext.Value) (*Token, error) {
 	if err != nil {
 		return nil, tokenCause(err)
 	}
+	// A token that is bound, but to we know not what, must not pass as one that is not bound at all.
+	if strings.EqualFold(said.TokenType, string(schemeDPoP)) && t.Confirmation.JKT == "" {
+		return nil, ErrConfirmation.With("cnf.jkt beside token_type DPoP", "")
+	}
 	t.Issuer = i.Issuer
-	if t.IssuedAt.IsZero() && t.NotBefore.IsZero() && i.TokenLifetime > 0 && !t.Expiry.IsZero() {
+	if t.IssuedAt.IsZero() && i.TokenLifetime > 0 && !t.Expiry.IsZero() {
 		t.IssuedAt = t.Expiry.Add(-i.TokenLifetime)
 	}
 	return t, nil
