@@ -54,6 +54,7 @@ var importers = map[string][]string{
 	"go.etcd.io/bbolt":               {"revocation"},
 	"go.opentelemetry.io/otel":       {"otelauth", "examples"},
 	"github.com/prometheus":          {"examples"},
+	"github.com/chromedp":            {"examples"},
 }
 
 // hidden are the libraries whose types stay out of the public API.
