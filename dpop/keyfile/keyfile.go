@@ -12,18 +12,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"runtime"
 
 	"filippo.io/age"
 	"filippo.io/age/armor"
+
+	"github.com/senderlock/senderlock/internal/privatefile"
 )
 
 // The causes for which a file is refused. A file that is missing, or in the way of [File.Create], is told by
 // [io/fs.ErrNotExist] and [io/fs.ErrExist].
 var (
-	ErrExposed    = errors.New("others than the owner have access to the key file")
+	ErrExposed    = privatefile.ErrExposed // others than the owner have access to the file
 	ErrPassphrase = errors.New("the passphrase does not fit the key file")
 	ErrFormat     = errors.New("not a private key in PEM (PKCS#8) or JWK")
 )
@@ -63,11 +62,11 @@ func (f File) Create(alg string) (crypto.Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keyfile: %w", err)
 	}
-	return key, f.save(key, os.Link)
+	return key, f.save(key, privatefile.Create)
 }
 
 // Store writes a key, in place of the one that is there. Keys that cannot leave their hardware are refused.
-func (f File) Store(key crypto.Signer) error { return f.save(key, os.Rename) }
+func (f File) Store(key crypto.Signer) error { return f.save(key, privatefile.Replace) }
 
 // Load reads the key. It returns [ErrExposed] for a file that group or others have any access to, [ErrPassphrase]
 // for one that is encrypted and no or another passphrase is given, or the reverse, and [ErrFormat]. On Windows
@@ -81,7 +80,10 @@ func (f File) Load() (crypto.Signer, error) {
 }
 
 func (f File) load() (crypto.Signer, error) {
-	raw, err := f.read()
+	raw, err := privatefile.Read(f.Path, maxSize)
+	if errors.Is(err, privatefile.ErrTooLarge) {
+		err = fmt.Errorf("%w: %w", ErrFormat, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -89,28 +91,6 @@ func (f File) load() (crypto.Signer, error) {
 		return nil, err
 	}
 	return decode(raw)
-}
-
-func (f File) read() ([]byte, error) {
-	file, err := os.Open(f.Path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	// The file that was opened is judged, not whatever has the name by now.
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
-		return nil, fmt.Errorf("%w: its mode is %#o: make a new key if someone may have read it, else run chmod 600",
-			ErrExposed, mode)
-	}
-	raw, err := io.ReadAll(io.LimitReader(file, maxSize+1))
-	if err == nil && len(raw) > maxSize {
-		err = fmt.Errorf("%w: larger than %d octets", ErrFormat, maxSize)
-	}
-	return raw, err
 }
 
 const ageIntro = "age-encryption.org/"
@@ -178,46 +158,17 @@ func (f File) encrypt(plain []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// save writes a key, and puts it in its place by one step of the file system.
-func (f File) save(key crypto.Signer, place func(from, to string) error) error {
+// save writes a key, by Create or Replace of package privatefile.
+func (f File) save(key crypto.Signer, write func(path string, content []byte) error) error {
 	raw, err := encode(key, f.Format)
 	if err != nil {
 		return fmt.Errorf("keyfile: %w", err)
 	}
 	if raw, err = f.encrypt(raw); err == nil {
-		err = write(f.Path, raw, place)
+		err = write(f.Path, raw)
 	}
 	if err != nil {
 		return fmt.Errorf("keyfile: %s: %w", f.Path, err)
 	}
 	return nil
-}
-
-// write leaves the whole content under path or nothing of it, whenever the machine stops.
-func write(path string, content []byte, place func(from, to string) error) error {
-	folder := filepath.Dir(path)
-	temp, err := os.CreateTemp(folder, ".key-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name())
-	_, err = temp.Write(content)
-	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return err
-	}
-	if err := place(temp.Name(), path); err != nil {
-		return err
-	}
-	return syncFolder(folder)
-}
-
-func syncFolder(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil // folders cannot be synced there
-	}
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }
