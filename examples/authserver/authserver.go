@@ -3,8 +3,8 @@
 //
 // What it does, it does as the RFCs say: discovery (RFC 8414), client credentials, authorization code with PKCE and
 // rotating refresh tokens (RFC 6749, 7636, 9700), issuer in the authorization response (RFC 9207), and JWT access
-// tokens (RFC 9068) that are bound to the client's key by DPoP (RFC 9449 §5, §6 and §10). Not in it: consent,
-// registration, introspection, revocation, OpenID Connect beyond the place of its metadata.
+// tokens (RFC 9068) that are bound to the client's key by DPoP (RFC 9449 §5, §6 and §10). A refresh token can be taken
+// back (RFC 7009). Not in it: consent, registration, introspection, OpenID Connect beyond the place of its metadata.
 package authserver
 
 import (
@@ -153,7 +153,7 @@ func (s *Server) Close() error {
 // Issuer returns the issuer identifier, for the settings of resource servers and clients.
 func (s *Server) Issuer() string { return s.config.Issuer }
 
-// ServeHTTP serves the metadata, the keys and the two endpoints.
+// ServeHTTP serves the metadata, the keys and the endpoints.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
 func (s *Server) settle() error {
@@ -235,6 +235,7 @@ func (s *Server) routes() (http.Handler, error) {
 	public("/.well-known/openid-configuration", document(metadata))
 	public("/jwks", document(keys))
 	public("/token", s.token)
+	public("/revoke", s.revoke)
 	mux.HandleFunc("/authorize", s.authorize)
 	return mux, nil
 }
@@ -245,6 +246,7 @@ func (s *Server) metadata() map[string]any {
 		"issuer":                                         s.config.Issuer,
 		"authorization_endpoint":                         s.config.Issuer + "/authorize",
 		"token_endpoint":                                 s.config.Issuer + "/token",
+		"revocation_endpoint":                            s.config.Issuer + "/revoke",
 		"jwks_uri":                                       s.config.Issuer + "/jwks",
 		"response_types_supported":                       []string{"code"},
 		"grant_types_supported":                          []string{"authorization_code", "client_credentials", "refresh_token"},

@@ -63,15 +63,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 
 // issue judges a token request: its form, the client, the proof, the grant, in this order.
 func (s *Server) issue(w http.ResponseWriter, r *http.Request) (*response, *oauthError) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil || r.Method != http.MethodPost {
-		return nil, refused("invalid_request", "send a form by POST")
-	}
-	form := r.PostForm
-	if repeated(form) != "" {
-		return nil, refused("invalid_request", "a parameter is there more than once")
-	}
-	client, refusal := s.client(r)
+	client, refusal := s.asking(w, r)
 	if refusal != nil {
 		return nil, refusal
 	}
@@ -79,6 +71,7 @@ func (s *Server) issue(w http.ResponseWriter, r *http.Request) (*response, *oaut
 	if refusal != nil {
 		return nil, refusal
 	}
+	form := r.PostForm
 	switch form.Get("grant_type") {
 	case "client_credentials":
 		return s.clientCredentials(client, form, jkt)
@@ -88,6 +81,18 @@ func (s *Server) issue(w http.ResponseWriter, r *http.Request) (*response, *oaut
 		return s.refreshed(client, form, jkt)
 	}
 	return nil, refused("unsupported_grant_type", "grant_type must be authorization_code, client_credentials or refresh_token")
+}
+
+// asking reads the form of a request to the token or revocation endpoint and returns the client that sent it.
+func (s *Server) asking(w http.ResponseWriter, r *http.Request) (*Client, *oauthError) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil || r.Method != http.MethodPost {
+		return nil, refused("invalid_request", "send a form by POST")
+	}
+	if repeated(r.PostForm) != "" {
+		return nil, refused("invalid_request", "a parameter is there more than once")
+	}
+	return s.client(r)
 }
 
 // client finds the client and checks its secret, if it has one (RFC 6749 §2.3.1).
