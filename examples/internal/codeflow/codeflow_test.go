@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/oauth2"
+
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/examples/authserver"
 	"github.com/senderlock/senderlock/examples/internal/codeflow"
@@ -168,6 +170,54 @@ func TestDiscovery(t *testing.T) {
 				t.Errorf("got %v, want %q", err, test.refused)
 			}
 		})
+	}
+}
+
+func TestAuthorizationRequest(t *testing.T) {
+	s := newStub(t)
+	key := signer(t)
+	c, err := codeflow.Discover(t.Context(), codeflow.Config{
+		Issuer: s.URL, ID: "app", Scopes: []string{"a", "b"}, Resource: "https://api.example.com", Signer: key,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	login, address := c.Begin("http://127.0.0.1:1/cb", codeflow.Demand{ACRs: []string{"x", "y"}})
+	u, err := url.Parse(address)
+	if err != nil || !strings.HasPrefix(address, s.URL+"/authorize?") {
+		t.Fatalf("%s, %v", address, err)
+	}
+	want := url.Values{
+		"response_type": {"code"}, "client_id": {"app"}, "scope": {"a b"}, "redirect_uri": {"http://127.0.0.1:1/cb"},
+		"state": {login.State}, "code_challenge": {oauth2.S256ChallengeFromVerifier(login.Verifier)},
+		"code_challenge_method": {"S256"}, "dpop_jkt": {key.Thumbprint()}, "resource": {"https://api.example.com"},
+		"acr_values": {"x y"},
+	}
+	if got := u.Query(); got.Encode() != want.Encode() {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+	if other, _ := c.Begin("http://127.0.0.1:1/cb", codeflow.Demand{}); other.State == login.State || other.Verifier == login.Verifier {
+		t.Error("two logins share a secret")
+	}
+}
+
+// An issuer in the answer counts, also where the metadata does not announce one (RFC 9207 §2.4).
+func TestIssuerOfTheAnswer(t *testing.T) {
+	for _, announced := range []bool{false, true} {
+		for _, iss := range []string{"", "right", "https://evil.example"} {
+			s := newStub(t)
+			s.metadata = map[string]any{"authorization_response_iss_parameter_supported": announced}
+			c := s.client(t, codeflow.Config{})
+			login, _ := c.Begin("http://127.0.0.1/cb", codeflow.Demand{})
+			answer := url.Values{"state": {login.State}, "code": {"c"}}
+			if iss != "" {
+				answer.Set("iss", strings.Replace(iss, "right", s.URL, 1))
+			}
+			_, err := c.Finish(t.Context(), login, answer)
+			if accepted := iss == "right" || iss == "" && !announced; accepted != (err == nil) || accepted != (s.asked != nil) {
+				t.Errorf("announced %t, iss %q: %v", announced, iss, err)
+			}
+		}
 	}
 }
 
