@@ -4,6 +4,7 @@ package browsertest
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
@@ -107,10 +109,18 @@ func (b *Browser) Type(selector, text string) {
 	do(b, chromedp.SendKeys(chromedp.CSS(selector), text, chromedp.NodeVisible))
 }
 
-// Wait waits until a JavaScript expression is true.
+// Wait waits until a JavaScript expression is true, on this page or on one that the browser goes to meanwhile.
 func (b *Browser) Wait(expression string) {
 	b.t.Helper()
-	do(b, chromedp.Poll[chromedp.Void](expression))
+	for {
+		_, err := chromedp.Run(b.ctx, chromedp.Poll[chromedp.Void](expression))
+		if err == nil {
+			return
+		}
+		if _, gone := errors.AsType[*cdproto.Error](err); !gone || b.ctx.Err() != nil {
+			b.t.Fatalf("in the browser: waiting for %s: %v; the page says: %s", expression, err, b.says())
+		}
+	}
 }
 
 // Value returns the value of a JavaScript expression, awaited if it is a promise.

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/examples/internal/codeflow"
+	"github.com/senderlock/senderlock/internal/challenge"
+)
+
+// tokenOf is the key of a request's access token in its context, for the transport.
+type tokenOf struct{}
+
+// tokenFor is the Token of the transport.
+func tokenFor(ctx context.Context) (string, error) {
+	token, ok := ctx.Value(tokenOf{}).(string)
+	if !ok {
+		return "", errNoSession
+	}
+	return token, nil
+}
+
+// forward sends a request of a logged-in browser on to the API, with the session's token and a proof.
+func (h *handler) forward(c echo.Context) error {
+	w, r := c.Response(), c.Request()
+	token, err := h.token(w, r)
+	switch {
+	case errors.Is(err, errNoSession):
+		return echo.NewHTTPError(http.StatusUnauthorized, err.Error())
+	case err != nil:
+		h.log.Error("no token", "error", err)
+		w.Header().Set("Retry-After", "5")
+		return echo.NewHTTPError(http.StatusServiceUnavailable, "the authorization server does not answer")
+	}
+	r = r.WithContext(context.WithValue(r.Context(), tokenOf{}, token))
+	// Nothing that the API sends runs as a page of ours.
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")
+	h.proxy.ServeHTTP(w, r)
+	return nil
+}
+
+// token returns an access token of the browser's session, refreshed if its time is nearly over.
+func (h *handler) token(w http.ResponseWriter, r *http.Request) (string, error) {
+	s, err := h.sessions.find(r)
+	if err != nil {
+		return "", err
+	}
+	left := s.Expiry.Sub(h.now())
+	if s.Expiry.IsZero() || left > early {
+		return s.AccessToken, nil
+	}
+	token, err := h.renewals.renew(r.Context(), s.RefreshToken)
+	switch {
+	case err == nil:
+		s.take(token, h.now())
+		return s.AccessToken, h.sessions.keep(w, r, s)
+	case left > 0: // good enough for now
+		h.log.Warn("a token was not refreshed", "error", err)
+		return s.AccessToken, nil
+	case errors.Is(err, codeflow.ErrEnded):
+		h.sessions.end(w, r)
+		return "", errNoSession
+	}
+	return "", err
+}
+
+// primed learns what the API wants in a proof before it sends a body that it can send only once.
+type primed struct{ *dpop.Transport }
+
+func (t primed) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.ContentLength < 0 || r.ContentLength > dpop.DefaultMaxKept {
+		if err := t.Prime(r.Context(), r.URL.String()); err != nil {
+			return nil, err
+		}
+	}
+	return t.Transport.RoundTrip(r)
+}
+
+func (h *handler) newProxy(transport *dpop.Transport) *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Transport: primed{transport}, ErrorHandler: h.unreachable, ModifyResponse: h.answer,
+		// Rewrite starts without the fields in which browsers could pose as a proxy.
+		Rewrite: func(p *httputil.ProxyRequest) {
+			p.Out.URL.Path = strings.TrimPrefix(p.Out.URL.Path, "/api")
+			p.Out.URL.RawPath = strings.TrimPrefix(p.Out.URL.RawPath, "/api")
+			p.Out.URL.RawQuery = p.In.URL.RawQuery // as it is; nobody here reads it
+			p.SetURL(h.api)
+			for _, name := range []string{"Authorization", "Cookie", "DPoP", "Origin", "Referer"} {
+				p.Out.Header.Del(name)
+			}
+		},
+	}
+}
+
+// ours are the fields of an answer that say something of the API's client, or that this program sets itself.
+var ours = []string{
+	"Cache-Control", "Clear-Site-Data", "Content-Security-Policy", "Dpop-Nonce", "Referrer-Policy", "Set-Cookie",
+	"Strict-Transport-Security", "Www-Authenticate", "X-Content-Type-Options",
+}
+
+// answer passes on what the API answers, without what is between it and its client: this program.
+func (h *handler) answer(response *http.Response) error {
+	refusal := refusalOf(response)
+	maps.DeleteFunc(response.Header, func(name string, _ []string) bool {
+		return slices.Contains(ours, name) || strings.HasPrefix(name, "Access-Control-")
+	})
+	if response.StatusCode != http.StatusUnauthorized {
+		return nil
+	}
+	body := `{"message":"the API wants you to log in again","login":"` + refusal.login() + `"}`
+	_, _ = io.CopyN(io.Discard, response.Body, dpop.DefaultMaxKept) // so that the connection can be used again
+	_ = response.Body.Close()
+	response.Body, response.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+	response.Header.Del("Content-Length")
+	response.Header.Del("Content-Encoding")
+	response.Header.Set("Content-Type", "application/json")
+	return nil
+}
+
+// refusal is what an API says of a login that is too old or too weak (RFC 9470 §3).
+type refusal map[string]string
+
+func refusalOf(response *http.Response) refusal {
+	challenges, _ := challenge.Parse(response.Header.Values("WWW-Authenticate"))
+	for _, c := range challenges {
+		if c.Params["error"] == "insufficient_user_authentication" {
+			return c.Params
+		}
+	}
+	return nil
+}
+
+// login is where the page sends its user.
+func (q refusal) login() string {
+	query := url.Values{}
+	for _, name := range []string{"max_age", "acr_values"} {
+		if q[name] != "" {
+			query.Set(name, q[name])
+		}
+	}
+	return strings.TrimSuffix("/login?"+query.Encode(), "?")
+}
+
+// unreachable answers when the API does not.
+func (h *handler) unreachable(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() == nil {
+		h.log.Error("the API does not answer", "error", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusBadGateway)
+	_, _ = io.WriteString(w, `{"message":"the API does not answer"}`)
+}

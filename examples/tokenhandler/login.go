@@ -1,0 +1,102 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/senderlock/senderlock/examples/internal/codeflow"
+)
+
+// loginTime is how long a user may take to log in.
+const loginTime = 10 * time.Minute
+
+// loginCookie holds the state and the code verifier, so only the browser that began a login can finish it. The
+// authorization server's redirect back brings it along, as it would not if it were Strict.
+func loginCookie() http.Cookie { return newCookie("login", http.SameSiteLaxMode) }
+
+// login sends the browser to the authorization server. The parameters max_age and acr_values ask for a login that the
+// API has demanded (RFC 9470).
+func (h *handler) login(c echo.Context) error {
+	demand, err := demanded(c.QueryParams())
+	if err != nil {
+		return err
+	}
+	login, address := h.client.Begin(h.origin+"/callback", demand)
+	if err := setSealed(h.seal, c.Response(), loginCookie(), login, h.now().Add(loginTime)); err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, address)
+}
+
+func demanded(query url.Values) (demand codeflow.Demand, err error) {
+	if text := query.Get("max_age"); text != "" {
+		seconds, err := strconv.ParseUint(text, 10, 31)
+		if err != nil {
+			return demand, echo.NewHTTPError(http.StatusBadRequest, "max_age is not a number of seconds")
+		}
+		age := time.Duration(seconds) * time.Second
+		demand.MaxAge = &age
+	}
+	demand.ACRs = strings.Fields(query.Get("acr_values"))
+	return demand, nil
+}
+
+// callback finishes the login that this browser began, and starts a session under a new name: whatever name was
+// planted in the browser before is worth nothing afterwards.
+func (h *handler) callback(c echo.Context) error {
+	w, r := c.Response(), c.Request()
+	login, _, err := getSealed[codeflow.Login](h.seal, r, loginCookie().Name)
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, "this browser has begun no login, or too long ago: start again")
+	}
+	token, err := h.client.Finish(r.Context(), login, r.URL.Query())
+	if errors.Is(err, codeflow.ErrState) {
+		return echo.NewHTTPError(http.StatusBadRequest, "the answer belongs to another login: start again")
+	}
+	removeCookie(w, loginCookie())
+	if err != nil {
+		h.log.Warn("login failed", "error", err)
+		return echo.NewHTTPError(http.StatusBadGateway, "the login failed: start again")
+	}
+	s := session{Began: h.now()}
+	s.take(token, h.now())
+	h.forget(r)
+	if err := h.sessions.begin(w, r, s); err != nil {
+		h.log.Error("no session", "error", err)
+		return echo.NewHTTPError(http.StatusServiceUnavailable, "the login cannot be kept: try again later")
+	}
+	return c.Redirect(http.StatusSeeOther, "/")
+}
+
+// logout ends the session here and at the authorization server.
+func (h *handler) logout(c echo.Context) error {
+	h.forget(c.Request())
+	h.sessions.end(c.Response(), c.Request())
+	return c.NoContent(http.StatusNoContent)
+}
+
+// forget takes back the refresh token of the browser's session, if it has one. The session ends here in any case.
+func (h *handler) forget(r *http.Request) {
+	s, err := h.sessions.find(r)
+	if err != nil || s.RefreshToken == "" {
+		return
+	}
+	if err := h.client.Revoke(r.Context(), s.RefreshToken); err != nil {
+		h.log.Warn("the authorization server was not told of a logout", "error", err)
+	}
+}
+
+// me tells the page whether the browser is logged in.
+func (h *handler) me(c echo.Context) error {
+	s, err := h.sessions.find(c.Request())
+	if err != nil {
+		return echo.NewHTTPError(http.StatusUnauthorized, err.Error())
+	}
+	return c.JSON(http.StatusOK, map[string]time.Time{"since": s.Began.UTC(), "until": s.Began.Add(h.lifetime).UTC()})
+}

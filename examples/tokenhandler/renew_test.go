@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/senderlock/senderlock/examples/internal/codeflow"
+)
+
+// slow is an authorization server that takes a second for each answer, and answers what results say, in order.
+type slow struct {
+	asked   int
+	results []error
+}
+
+func (s *slow) Refresh(ctx context.Context, refreshToken string) (*oauth2.Token, error) {
+	s.asked++
+	n := s.asked
+	select {
+	case <-time.After(time.Second):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if n <= len(s.results) && s.results[n-1] != nil {
+		return nil, s.results[n-1]
+	}
+	return &oauth2.Token{AccessToken: fmt.Sprint(refreshToken, n)}, nil
+}
+
+func TestRenewals(t *testing.T) {
+	outage := errors.New("outage")
+	for name, test := range map[string]struct {
+		results []error
+		wait    time.Duration // between the first request and the second
+		want    [2]string     // tokens or errors
+		asked   int
+	}{
+		"at the same time":                  {nil, 0, [2]string{"rt1", "rt1"}, 1},
+		"a little later":                    {nil, remembered, [2]string{"rt1", "rt1"}, 1},
+		"when nobody can come with it":      {nil, remembered + 2*time.Second, [2]string{"rt1", "rt2"}, 2},
+		"after an outage":                   {[]error{outage}, 2 * time.Second, [2]string{"outage", "rt2"}, 2},
+		"during an outage":                  {[]error{outage}, 0, [2]string{"outage", "outage"}, 1},
+		"the server is not asked for a ban": {[]error{codeflow.ErrEnded}, 2 * time.Second, [2]string{"the login is over", "the login is over"}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := &slow{results: test.results}
+				n := newRenewals(server, time.Now)
+				got := make(chan string, 2)
+				ask := func() {
+					token, err := n.renew(t.Context(), "rt")
+					if err != nil {
+						got <- err.Error()
+						return
+					}
+					got <- token.AccessToken
+				}
+				go ask()
+				time.Sleep(test.wait)
+				go ask()
+				if first, second := <-got, <-got; first != test.want[0] || second != test.want[1] || server.asked != test.asked {
+					t.Errorf("%q, %q after %d questions, want %q after %d", first, second, server.asked, test.want, test.asked)
+				}
+			})
+		})
+	}
+}
+
+// A renewal does not end with the request that began it: its refresh token would be used up, and the next one lost.
+func TestRenewalOutlivesItsRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := new(slow)
+		n := newRenewals(server, time.Now)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if _, err := n.renew(ctx, "rt"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		if token, err := n.renew(t.Context(), "rt"); err != nil || token.AccessToken != "rt1" || server.asked != 1 {
+			t.Errorf("%v, %v after %d questions", token, err, server.asked)
+		}
+	})
+}

@@ -1,0 +1,494 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// each runs a test with both ways of keeping sessions.
+func each(t *testing.T, test func(t *testing.T, v variant)) {
+	for name, stateless := range modes {
+		t.Run(name, func(t *testing.T) { test(t, variant{stateless: stateless}) })
+	}
+}
+
+func TestFromLoginToLogout(t *testing.T) {
+	each(t, func(t *testing.T, v variant) {
+		w := newWorld(t, v)
+		b := w.client()
+		b.expect(401, "not logged in", "GET", "/me", "")
+		b.expect(401, "not logged in", "GET", "/api/accounts", "")
+		b.login()
+		b.expect(200, `"until":`, "GET", "/me", "")
+		b.expect(200, `"owner":"alice"`, "GET", "/api/accounts", "")
+		b.expect(201, `"amount":"7"`, "POST", "/api/accounts", "7")
+		b.expect(204, "", "POST", "/logout", "")
+		b.expect(401, "not logged in", "GET", "/api/accounts", "")
+		b.expect(204, "", "POST", "/logout", "")
+		if len(b.cookies) != 0 || w.reached.Load() != 2 {
+			t.Errorf("left: %v; the API was reached %d times", b.cookies, w.reached.Load())
+		}
+	})
+}
+
+// A session ends here at once, and at the authorization server, so that a copy of a sealed cookie ends with its token.
+func TestLogoutTakesTheRefreshTokenBack(t *testing.T) {
+	each(t, func(t *testing.T, v variant) {
+		v.lifetime = early // every request refreshes
+		w := newWorld(t, v)
+		b, copied := w.client(), w.client()
+		b.login()
+		copied.cookies[sessionCookie().Name] = b.session()
+		b.expect(204, "", "POST", "/logout", "")
+		later := time.Now().Add(early)
+		w.now.Store(&later)
+		copied.expect(401, "not logged in", "GET", "/api/accounts", "")
+		if w.reached.Load() != 0 || w.renewed() != 0 {
+			t.Error("a copy of the cookie outlives the logout")
+		}
+	})
+}
+
+// A name that was planted in the browser before is worth nothing after the login.
+func TestNewSessionAtLogin(t *testing.T) {
+	each(t, func(t *testing.T, v variant) {
+		w := newWorld(t, v)
+		b, thief := w.client(), w.client()
+		b.login()
+		planted := b.session()
+		b.login()
+		if b.session() == planted {
+			t.Error("the session keeps its name")
+		}
+		b.cookies[sessionCookie().Name] = "planted"
+		b.login()
+		if b.session() == "planted" {
+			t.Error("a planted name is used")
+		}
+		thief.cookies[sessionCookie().Name] = "planted"
+		thief.expect(401, "not logged in", "GET", "/me", "")
+		if !v.stateless {
+			thief.cookies[sessionCookie().Name] = planted
+			thief.expect(401, "not logged in", "GET", "/me", "")
+		}
+	})
+}
+
+// Only the browser that began a login can finish it, so nobody can be logged in as somebody else.
+func TestCallbackBelongsToTheBrowser(t *testing.T) {
+	for name, test := range map[string]struct {
+		victim func(w *world) *client
+		change func(back string) string
+		status int
+		said   string
+	}{
+		"a browser that began none": {func(w *world) *client { return w.client() }, nil, 400, "has begun no login"},
+		"a browser that began another": {func(w *world) *client {
+			b := w.client()
+			b.authorize("/login")
+			return b
+		}, nil, 400, "belongs to another login"},
+		"a session as the login": {func(w *world) *client {
+			b := w.client()
+			b.login()
+			b.cookies[loginCookie().Name] = b.session()
+			return b
+		}, nil, 400, "has begun no login"},
+		"no state":       {nil, func(back string) string { return strings.Replace(back, "state=", "other=", 1) }, 400, "belongs to another login"},
+		"another issuer": {nil, func(back string) string { return strings.Replace(back, "iss=http", "iss=https", 1) }, 502, "the login failed"},
+		"a guessed code": {nil, func(back string) string { return strings.Replace(back, "code=", "code=x", 1) }, 502, "the login failed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, variant{stateless: true})
+			b := w.client()
+			back := b.authorize("/login")
+			if test.victim != nil {
+				b = test.victim(w)
+			}
+			before := b.session()
+			if test.change != nil {
+				back = test.change(back)
+			}
+			b.expect(test.status, test.said, "GET", back, "")
+			if b.session() != before {
+				t.Error("a session began")
+			}
+		})
+	}
+}
+
+func TestLoginTakesNoLongerThan(t *testing.T) {
+	w := newWorld(t, variant{})
+	b := w.client()
+	back := b.authorize("/login")
+	later := time.Now().Add(loginTime)
+	w.now.Store(&later)
+	b.expect(400, "too long ago", "GET", back, "")
+}
+
+func TestSessionsEnd(t *testing.T) {
+	each(t, func(t *testing.T, v variant) {
+		w := newWorld(t, v)
+		b := w.client()
+		b.login()
+		later := time.Now().Add(time.Hour)
+		w.now.Store(&later)
+		b.expect(401, "not logged in", "GET", "/me", "")
+		b.expect(401, "not logged in", "GET", "/api/accounts", "")
+	})
+}
+
+func TestForgedSessions(t *testing.T) {
+	each(t, func(t *testing.T, v variant) {
+		w := newWorld(t, v)
+		b := w.client()
+		b.login()
+		good := b.session()
+		swapped := []byte(good)
+		swapped[len(swapped)/2] ^= 1
+		back := w.client()
+		back.authorize("/login")
+		for name, value := range map[string]string{
+			"empty": "", "changed": string(swapped), "cut": good[:len(good)-1], "longer": good + "A", "not base64": "!",
+			"the login's cookie": back.cookies[loginCookie().Name],
+		} {
+			b.cookies[sessionCookie().Name] = value
+			if answer := b.send("GET", "/api/accounts", ""); answer.StatusCode != 401 {
+				t.Errorf("%s: %d", name, answer.StatusCode)
+			}
+		}
+		b.cookies[sessionCookie().Name] = good
+		b.header.Set("Cookie", sessionCookie().Name+"=planted")
+		b.expect(401, "not logged in", "GET", "/me", "")
+		b.header.Del("Cookie")
+		b.expect(200, "alice", "GET", "/api/accounts", "")
+	})
+}
+
+func TestCrossSite(t *testing.T) {
+	for name, test := range map[string]struct {
+		header  http.Header
+		refused bool
+	}{
+		"our page":                     {http.Header{"Sec-Fetch-Site": {"same-origin"}}, false},
+		"the address bar":              {http.Header{"Sec-Fetch-Site": {"none"}}, false},
+		"not a browser":                {http.Header{}, false},
+		"our page in an old browser":   {http.Header{"Origin": {"ORIGIN"}}, false},
+		"another site":                 {http.Header{"Sec-Fetch-Site": {"cross-site"}}, true},
+		"another origin of our site":   {http.Header{"Sec-Fetch-Site": {"same-site"}}, true},
+		"another site, old browser":    {http.Header{"Origin": {"https://evil.example"}}, true},
+		"a sandboxed page":             {http.Header{"Origin": {"null"}}, true},
+		"a claim beside the origin":    {http.Header{"Sec-Fetch-Site": {"cross-site"}, "Origin": {"https://evil.example"}}, true},
+		"something that is not a site": {http.Header{"Sec-Fetch-Site": {"x"}}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, variant{})
+			b := w.client()
+			b.login()
+			b.header = test.header.Clone()
+			if b.header.Get("Origin") == "ORIGIN" {
+				b.header.Set("Origin", w.origin)
+			}
+			accepted := map[string]int{"GET /api/accounts": 200, "POST /api/accounts": 201, "GET /me": 200, "POST /logout": 204}
+			for _, request := range []string{"GET /api/accounts", "POST /api/accounts", "GET /me", "POST /logout"} {
+				method, path, _ := strings.Cut(request, " ")
+				if test.refused {
+					b.expect(403, "the request comes from another site", method, path, "7")
+				} else {
+					b.expect(accepted[request], "", method, path, "7")
+				}
+			}
+			if (w.reached.Load() == 0) != test.refused || strings.Contains(w.log.String(), "request refused") != test.refused {
+				t.Errorf("the API was reached %d times; the log: %s", w.reached.Load(), w.log.String())
+			}
+		})
+	}
+}
+
+// However many requests come while a token's time is nearly over, and with whichever of the cookies: one refresh.
+func TestConcurrentRequestsRefreshOnce(t *testing.T) {
+	each(t, func(t *testing.T, v variant) {
+		v.lifetime = 2 * early
+		w := newWorld(t, v)
+		b := w.client()
+		b.login()
+		old := b.session()
+		later := time.Now().Add(early + time.Second)
+		w.now.Store(&later)
+		var requests sync.WaitGroup
+		for range 20 {
+			requests.Go(func() {
+				one := w.client()
+				one.cookies[sessionCookie().Name] = old
+				one.expect(200, "alice", "GET", "/api/accounts", "")
+				if (one.session() != old) != v.stateless {
+					t.Errorf("the session's cookie changes: %t", one.session() != old)
+				}
+			})
+		}
+		requests.Wait()
+		b.expect(200, "alice", "GET", "/api/accounts", "")
+		b.expect(200, "alice", "GET", "/api/accounts", "")
+		if w.renewed() != 1 || w.reached.Load() != 22 {
+			t.Errorf("%d refreshes, %d requests reached the API", w.renewed(), w.reached.Load())
+		}
+		// The refresh token of those tokens is the next to be used.
+		later = later.Add(early + time.Second)
+		w.now.Store(&later)
+		b.expect(200, "alice", "GET", "/api/accounts", "")
+		if w.renewed() != 2 {
+			t.Errorf("%d refreshes", w.renewed())
+		}
+	})
+}
+
+func TestAuthorizationServerDown(t *testing.T) {
+	each(t, func(t *testing.T, v variant) {
+		v.lifetime = 2 * early
+		w := newWorld(t, v)
+		b := w.client()
+		b.login()
+		b.expect(200, "alice", "GET", "/api/accounts", "") // the API fetches the keys
+		w.down.Store(true)
+		later := time.Now().Add(early + time.Second)
+		w.now.Store(&later)
+		b.expect(200, "alice", "GET", "/api/accounts", "") // the token is still good
+		over := later.Add(early)
+		w.now.Store(&over)
+		answer := b.expect(503, "the authorization server does not answer", "GET", "/api/accounts", "")
+		if answer.Header.Get("Retry-After") == "" || b.session() == "" {
+			t.Errorf("an outage ends the session: %v, %v", answer.Header, b.cookies)
+		}
+		w.down.Store(false)
+		b.expect(200, "alice", "GET", "/api/accounts", "")
+	})
+}
+
+func TestRefreshIsRefused(t *testing.T) {
+	each(t, func(t *testing.T, v variant) {
+		v.lifetime = 2 * early
+		w := newWorld(t, v)
+		b := w.client()
+		b.login()
+		revoke(w, w.issued[1])
+		later := time.Now().Add(2 * early)
+		w.now.Store(&later)
+		b.expect(401, "not logged in", "GET", "/api/accounts", "")
+		if b.session() != "" {
+			t.Error("the browser keeps the cookie of a session that is over")
+		}
+	})
+}
+
+func revoke(w *world, token string) {
+	r := httptest.NewRequest("POST", "/revoke", strings.NewReader("client_id=web&client_secret=s&token="+token))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	answer, err := http.Post(w.issuer+"/revoke", r.Header.Get("Content-Type"), r.Body)
+	w.check(err)
+	answer.Body.Close()
+	if answer.StatusCode != 200 {
+		w.Fatal(answer.Status)
+	}
+}
+
+// A demand of the API reaches the page as a login that meets it.
+func TestStepUp(t *testing.T) {
+	w := newWorld(t, variant{})
+	b := w.client()
+	b.login()
+	b.expect(204, "", "DELETE", "/api/accounts", "")
+	for _, path := range []string{"/login?max_age=-1", "/login?max_age=x", "/login?max_age=99999999999"} {
+		b.expect(400, "max_age is not a number of seconds", "GET", path, "")
+	}
+	to, err := b.expect(303, "", "GET", "/login?max_age=10&acr_values=a+b", "").Location()
+	if err != nil || to.Query().Get("max_age") != "10" || to.Query().Get("acr_values") != "a b" {
+		t.Errorf("sent to %s, %v", to, err)
+	}
+
+	w = newWorld(t, variant{api: &recorded{do: func(rw http.ResponseWriter) {
+		rw.Header().Set("WWW-Authenticate", `Bearer, DPoP error="insufficient_user_authentication", max_age="10", acr_values="\"x y"`)
+		rw.WriteHeader(401)
+	}}})
+	b = w.client()
+	b.login()
+	b.expect(401, `"login":"/login?acr_values=%22x+y&max_age=10"`, "GET", "/api/x", "")
+}
+
+// What is between the browser and us does not reach the API, and what is between us and the API not the browser.
+func TestForwarding(t *testing.T) {
+	api := &recorded{do: func(rw http.ResponseWriter) {
+		for _, field := range []string{
+			"Set-Cookie: a=b", "DPoP-Nonce: n", "Access-Control-Allow-Origin: *", "Content-Security-Policy: script-src *",
+			"Cache-Control: public", "Clear-Site-Data: \"*\"", "X-Kept: yes", "WWW-Authenticate: DPoP",
+		} {
+			name, value, _ := strings.Cut(field, ": ")
+			rw.Header().Set(name, value)
+		}
+		rw.WriteHeader(418)
+		_, _ = rw.Write([]byte("<script>"))
+	}}
+	w := newWorld(t, variant{api: api, path: "/base"})
+	b := w.client()
+	b.login()
+	b.header = http.Header{
+		"Authorization": {"Bearer planted"}, "Dpop": {"planted"}, "Origin": {w.origin}, "Referer": {w.origin + "/"},
+		"X-Forwarded-For": {"192.0.2.1"}, "X-Forwarded-Host": {"evil.example"}, "Forwarded": {"for=x"}, "X-Own": {"kept"},
+	}
+	answer := b.expect(418, "<script>", "PUT", "/api/a%2Fb/c?q=1&q=2;x", "body")
+	got := api.last
+	if got.RequestURI != "/base/a%2Fb/c?q=1&q=2;x" || got.Method != "PUT" || string(api.body) != "body" || got.Header.Get("X-Own") != "kept" {
+		t.Errorf("the API got %s %s %q %v", got.Method, got.RequestURI, api.body, got.Header)
+	}
+	if auth := got.Header.Values("Authorization"); len(auth) != 1 || !strings.HasPrefix(auth[0], "DPoP ey") || len(got.Header.Values("DPoP")) != 1 || got.Header.Get("DPoP") == "planted" {
+		t.Errorf("the API got the credentials %q", auth)
+	}
+	for _, name := range []string{"Cookie", "Origin", "Referer", "X-Forwarded-For", "X-Forwarded-Host", "Forwarded"} {
+		if got.Header.Get(name) != "" {
+			t.Errorf("the API got %s: %s", name, got.Header.Get(name))
+		}
+	}
+	for _, name := range []string{"Set-Cookie", "DPoP-Nonce", "Access-Control-Allow-Origin", "Clear-Site-Data", "WWW-Authenticate"} {
+		if answer.Header.Get(name) != "" {
+			t.Errorf("the browser got %s: %s", name, answer.Header.Get(name))
+		}
+	}
+	for name, want := range map[string]string{
+		"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox", "X-Content-Type-Options": "nosniff",
+		"Cache-Control": "no-store", "X-Kept": "yes",
+	} {
+		if got := answer.Header.Values(name); len(got) != 1 || got[0] != want {
+			t.Errorf("the browser got %s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+// A body that can be sent only once arrives whole, once, though the API demands a nonce.
+func TestUpload(t *testing.T) {
+	w := newWorld(t, variant{})
+	b := w.client()
+	b.login()
+	large := strings.Repeat("x", 1<<20)
+	b.expect(201, `"amount":"`+large, "POST", "/api/accounts", large)
+	if w.reached.Load() != 1 {
+		t.Errorf("the API was reached %d times", w.reached.Load())
+	}
+}
+
+func TestTheAPIDoesNotAnswer(t *testing.T) {
+	w := newWorld(t, variant{api: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })})
+	b := w.client()
+	b.login()
+	b.expect(502, "the API does not answer", "GET", "/api/accounts", "")
+	b.expect(502, "the API does not answer", "POST", "/api/accounts", strings.Repeat("x", 1<<20))
+	if !strings.Contains(w.log.String(), "the API does not answer") {
+		t.Errorf("the log: %s", w.log.String())
+	}
+}
+
+func TestTooManySessions(t *testing.T) {
+	w := newWorld(t, variant{most: 2})
+	first, second, third := w.client(), w.client(), w.client()
+	first.login()
+	second.login()
+	second.login() // in place of its own
+	third.expect(503, "the login cannot be kept", "GET", third.authorize("/login"), "")
+	first.expect(200, "alice", "GET", "/api/accounts", "")
+	later := time.Now().Add(time.Hour)
+	w.now.Store(&later)
+	third.login()
+}
+
+func TestPageIsProtected(t *testing.T) {
+	w := newWorld(t, variant{})
+	for _, path := range []string{"/", "/app.js", "/style.css", "/nowhere"} {
+		answer := w.client().send("GET", path, "")
+		if csp := answer.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; script-src 'self'") ||
+			!strings.Contains(csp, "frame-ancestors 'none'") || answer.Header.Get("X-Content-Type-Options") != "nosniff" ||
+			answer.Header.Get("Referrer-Policy") != "no-referrer" || (answer.StatusCode == 200) == (path == "/nowhere") {
+			t.Errorf("%s: %d %v", path, answer.StatusCode, answer.Header)
+		}
+	}
+}
+
+func TestWrongOptions(t *testing.T) {
+	for name, test := range map[string]struct {
+		args   []string
+		secret string // of cookies
+		want   string
+	}{
+		"issuer without API":      {[]string{"-issuer", "https://login.example.com"}, "", "-issuer needs -api"},
+		"API without issuer":      {[]string{"-api", "https://api.example.com"}, "", "-api needs -issuer"},
+		"no lifetime":             {[]string{"-lifetime", "0s"}, "", "-lifetime is 0s"},
+		"stateless, random key":   {[]string{"-stateless", "-issuer", "https://l.example", "-api", "https://a.example"}, "", "-stateless needs TOKENHANDLER_COOKIE_KEY"},
+		"cookie key not base64":   {nil, "!", "TOKENHANDLER_COOKIE_KEY is not base64"},
+		"short cookie key":        {nil, "c2hvcnQ=", "the cookie key has 5 octets: give 32 random ones"},
+		"public is not an origin": {[]string{"-public", "https://app.example.com/path"}, "", "app.example.com/path"},
+		"API in the clear":        {[]string{"-issuer", "ISSUER", "-api", "http://api.example.com"}, "", "use https"},
+		"API is no address":       {[]string{"-issuer", "ISSUER", "-api", "api"}, "", `the API is "api"`},
+		"no authorization server": {[]string{"-issuer", "http://127.0.0.1:1", "-api", "https://api.example.com"}, "", "does not tell what it offers"},
+		"no such address":         {[]string{"-listen", "nowhere"}, "", "nowhere"},
+		"key in no folder":        {[]string{"-key", t.TempDir() + "/a/b"}, "", "no such file"},
+		"unknown flag":            {[]string{"-fast"}, "", "usage"},
+		"an argument":             {[]string{"fast"}, "", "usage"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, variant{})
+			for i, arg := range test.args {
+				if arg == "ISSUER" {
+					test.args[i] = w.issuer
+				}
+			}
+			p := program{out: &w.log, errOut: &w.log, getenv: func(name string) string {
+				return map[string]string{"TOKENHANDLER_COOKIE_KEY": test.secret}[name]
+			}}
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // were it to serve
+			defer cancel()
+			if err := p.run(ctx, test.args); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+// The program serves what it says, until it is told to end.
+func TestProgram(t *testing.T) {
+	for _, args := range [][]string{nil, {"-stateless", "-key", t.TempDir() + "/key.pem"}} {
+		var out buffer
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		p := program{out: &out, errOut: &out, getenv: func(string) string { return "" }}
+		started := make(chan string, 1)
+		p.out = writerFunc(func(text string) {
+			if _, rest, found := strings.Cut(text, "Open "); found {
+				started <- strings.Fields(rest)[0]
+			}
+		})
+		go func() { done <- p.run(ctx, args) }()
+		select {
+		case address := <-started:
+			answer, err := http.Get(address)
+			if err != nil || answer.StatusCode != 200 {
+				t.Errorf("%v, %v", answer, err)
+			}
+			answer.Body.Close()
+		case err := <-done:
+			t.Fatal(err)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("ended with %v", err)
+		}
+	}
+}
+
+type writerFunc func(string)
+
+func (f writerFunc) Write(p []byte) (int, error) {
+	f(string(p))
+	return len(p), nil
+}
