@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/senderlock/senderlock/conformance/vectors"
 )
 
 // Profile says how exact an answer must be.
@@ -51,7 +54,7 @@ type Options struct {
 	Profile Profile
 	// Groups and Only choose cases by group and by ID. Empty means all.
 	Groups, Only []string
-	// Lacks names what the server does not claim; such cases are listed as skipped.
+	// Lacks names what the server does not claim, as README.md lists it; such cases are listed as skipped.
 	Lacks []string
 	// Algorithms are the accepted algorithms of proofs. Nil takes those of the server's challenge.
 	Algorithms []string
@@ -102,6 +105,9 @@ func (o *Options) settle(inProcess bool) error {
 				strings.Join(endpointNames, ", "))
 		}
 	}
+	if err := o.knownNames(); err != nil {
+		return err
+	}
 	o.Profile = cmp.Or(o.Profile, Base)
 	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
 	o.Quick = cmp.Or(o.Quick, 2*time.Second)
@@ -110,6 +116,38 @@ func (o *Options) settle(inProcess bool) error {
 		o.Now = time.Now
 	}
 	return nil
+}
+
+// knownNames refuses names that no case has: a misspelt one would ask nothing, or skip nothing.
+func (o *Options) knownNames() error {
+	groups, ids, needs := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, c := range vectors.Cases() {
+		groups[c.Group], ids[c.ID] = true, true
+		for _, need := range c.Needs {
+			needs[need] = true
+		}
+	}
+	for _, names := range []struct {
+		field  string
+		given  []string
+		known  map[string]bool
+		listed string
+	}{
+		{"Groups", o.Groups, groups, "the groups are " + sorted(groups)},
+		{"Only", o.Only, ids, "CASES.md lists the IDs of the cases, and so does --list"},
+		{"Lacks", o.Lacks, needs, "the names are " + sorted(needs)},
+	} {
+		for _, name := range names.given {
+			if !names.known[name] {
+				return fmt.Errorf("conformance.Options: %s has %q: %s", names.field, name, names.listed)
+			}
+		}
+	}
+	return nil
+}
+
+func sorted(names map[string]bool) string {
+	return strings.Join(slices.Sorted(maps.Keys(names)), ", ")
 }
 
 // endpoint is a resource of the server.

@@ -102,6 +102,9 @@ func RunURL(ctx context.Context, options Options) (*Report, error) {
 	}
 	report.Algorithms, report.NonceInForce = r.algorithms, r.force
 	cases := r.chosen()
+	if len(cases) == 0 {
+		return nil, errors.New("conformance.Options: Groups and Only leave no case: none of Only is in Groups")
+	}
 	for n, c := range cases {
 		if ctx.Err() != nil {
 			return report, ctx.Err()

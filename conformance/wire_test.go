@@ -204,3 +204,38 @@ func refusing(t *testing.T) string {
 	t.Cleanup(s.Close)
 	return s.URL + "/resource"
 }
+
+// A misspelt name would ask nothing, or skip nothing, and the run would pass.
+func TestUnknownNamesAreRefused(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*conformance.Options)
+		says   string
+	}{
+		"a group":    {func(o *conformance.Options) { o.Groups = []string{"repaly"} }, `Groups has "repaly": the groups are ath, `},
+		"a case":     {func(o *conformance.Options) { o.Only = []string{"htu-prot"} }, `Only has "htu-prot": CASES.md lists`},
+		"a claim":    {func(o *conformance.Options) { o.Lacks = []string{"replays"} }, `Lacks has "replays": the names are `},
+		"an element": {func(o *conformance.Options) { o.Lacks = []string{"cors", ""} }, `Lacks has ""`},
+		"a case of another group": {func(o *conformance.Options) {
+			o.Groups, o.Only = []string{"ath"}, []string{"htu-port"}
+		}, "Groups and Only leave no case"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, o := onTheWire(t)
+			test.change(&o)
+			if _, err := conformance.RunURL(t.Context(), o); err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("%v, want %q", err, test.says)
+			}
+		})
+	}
+}
+
+// README.md says what --lacks may name.
+func TestNamesOfTheReadmeAreKnown(t *testing.T) {
+	_, o := onTheWire(t)
+	o.Groups = []string{"ath"}
+	o.Lacks = []string{"replay", "paths", "methods", "scopeless", "origin", "stepup", "cors", "introspection", "metadata",
+		"absolute-form", "strict-typ", "down", "nonce", "scope", "fresh", "strong", "bearer", "mtls", "proxied", "certproxy"}
+	if _, err := conformance.RunURL(t.Context(), o); err != nil {
+		t.Error(err)
+	}
+}

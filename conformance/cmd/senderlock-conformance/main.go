@@ -59,6 +59,9 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		return ok
 	case err != nil:
 		return unable
+	case flags.NArg() > 0:
+		_, _ = fmt.Fprintf(errs, "%q is no flag: flags begin with a dash, lists have commas and no spaces\n", flags.Arg(0))
+		return unable
 	}
 	if s.list {
 		for _, c := range vectors.Cases() {
@@ -84,19 +87,22 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 func define(o *conformance.Options, s *settings, errs io.Writer) *flag.FlagSet {
 	f := flag.NewFlagSet("senderlock-conformance", flag.ContinueOnError)
 	f.SetOutput(errs)
-	f.StringVar(&o.URL, "url", "", "the main resource, which needs a bound token `URL`")
+	f.StringVar(&o.URL, "url", "", "the `URL` of the main resource, which needs a bound token")
 	s.endpoints = map[string]string{}
 	for name, text := range map[string]string{
-		"nonce": "a resource that demands a nonce", "scope": "one that needs the scope conformance:write",
-		"fresh":  "one that needs a login of the last five minutes",
-		"strong": "one that needs the acr urn:conformance:strong",
-		"bearer": "one that also takes unbound bearer tokens", "mtls": "one whose TLS asks for client certificates",
-		"certproxy": "one that takes this machine for a proxy that sends Client-Cert (RFC 9440)",
-		"proxied":   "one that takes this machine for a trusted proxy",
+		"nonce": "demands a nonce", "scope": "needs the scope conformance:write",
+		"fresh":  "needs a login of the last five minutes",
+		"strong": "needs the acr urn:conformance:strong",
+		"bearer": "also takes unbound bearer tokens", "mtls": "is served over TLS that asks for client certificates",
+		"certproxy": "takes this machine for a proxy that sends Client-Cert (RFC 9440)",
+		"proxied":   "takes this machine for a trusted proxy",
 	} {
-		f.Func(name+"-url", text+" `URL`", func(value string) error { s.endpoints[name] = value; return nil })
+		f.Func(name+"-url", "the `URL` of a resource that "+text, func(value string) error {
+			s.endpoints[name] = value
+			return nil
+		})
 	}
-	f.StringVar(&s.issuer, "issuer", "127.0.0.1:9700", "where the suite's own issuer listens `address`")
+	f.StringVar(&s.issuer, "issuer", "127.0.0.1:9700", "the `address` at which the suite's own issuer listens")
 	f.StringVar(&s.issuerURL, "issuer-url", "",
 		"the `URL` under which the server reaches the issuer, if not http at its address")
 	f.StringVar(&o.Origin, "origin", "", "the public origin that the server knows itself by, if not that of --url")
@@ -112,12 +118,12 @@ func define(o *conformance.Options, s *settings, errs io.Writer) *flag.FlagSet {
 	f.StringVar(&s.client.Scope, "client-scope", "", "the scope for --token-endpoint")
 	f.StringVar(&s.client.Resource, "client-resource", "", "the resource for --token-endpoint (RFC 8707)")
 	f.StringVar(&s.profile, "profile", "base", "how exact the answers must be: base, strict or fapi2")
-	f.StringVar(&s.groups, "group", "", "only these groups, `a,b`")
-	f.StringVar(&s.only, "only", "", "only these cases, `a,b`")
+	f.StringVar(&s.groups, "group", "", "only the cases of the groups `a,b`")
+	f.StringVar(&s.only, "only", "", "only the cases `a,b`")
 	f.StringVar(&s.lacks, "lacks", "",
-		"what the server does not claim, `a,b`: replay, cors, paths, introspection, metadata, …")
+		"the server does not claim `a,b`: replay, cors, paths, introspection, metadata, …")
 	f.StringVar(&s.algorithms, "algs", "",
-		"the accepted algorithms of proofs, `a,b`, if the server's challenge does not say")
+		"the server accepts proofs with `a,b`, if its challenge does not say")
 	f.BoolVar(&o.Slow, "slow", false, "also run the cases that wait for the clock, up to 20 minutes each")
 	f.BoolVar(&o.InsecureTLS, "insecure", false, "accept any certificate of the server")
 	f.StringVar(&s.ca, "ca", "", "the `file` with the authorities of the server's certificate, PEM")

@@ -103,6 +103,7 @@ func TestCommandCannotAsk(t *testing.T) {
 	}{
 		"no URL":       {nil, "--url is missing"},
 		"unknown flag": {[]string{"--x"}, "not defined"},
+		"no flag":      {[]string{"--url", "http://127.0.0.1:1/", "--group", "ath,", "field"}, `"field" is no flag`},
 		"no authority": {[]string{"--url", "https://127.0.0.1:1/", "--ca", "main.go"}, "holds no certificate"},
 		"nobody there": {[]string{"--url", "http://127.0.0.1:1/", "--issuer", "127.0.0.1:0"}, "does not answer"},
 		"no tokens": {[]string{"--url", "http://127.0.0.1:1/", "--token-endpoint", "http://127.0.0.1:1/token"},
