@@ -125,7 +125,7 @@ func (i *Introspection) settle() (err error) {
 	case err != nil || endpoint.Host == "" || endpoint.User != nil || endpoint.Fragment != "":
 		return fmt.Errorf("Endpoint is %q: give the address of introspection, such as %q", i.Endpoint, "https://login.example.com/introspect")
 	case endpoint.Scheme != "https" && (endpoint.Scheme != "http" || !i.InsecureAllowHTTP && !setting.Loopback(endpoint.Hostname())):
-		return fmt.Errorf("Endpoint is %q: tokens are sent there, so give an https address", i.Endpoint)
+		return fmt.Errorf("Endpoint is %q: tokens are sent there, so give an https address, or set InsecureAllowHTTP to send them in the clear", i.Endpoint)
 	case i.Issuer == "":
 		return errors.New(`Issuer is empty: give the identifier of the authorization server, such as "https://login.example.com"`)
 	case i.Audience == "":
@@ -155,7 +155,7 @@ func (i *Introspection) settle() (err error) {
 	}
 	if i.SignedAnswers {
 		i.keys, err = keyset.New(keyset.Config{
-			Issuer: i.Issuer, JWKSURL: i.JWKSURL, Static: i.JWKS,
+			Issuer: i.Issuer, JWKSURL: i.JWKSURL, JWKS: i.JWKS,
 			HTTPClient: i.HTTPClient, InsecureAllowHTTP: i.InsecureAllowHTTP, Now: i.Now, Log: i.Log,
 		})
 	}

@@ -130,7 +130,7 @@ func (j *JWT) add(settings Issuer) error {
 		return err
 	}
 	keys, err := keyset.New(keyset.Config{
-		Issuer: settings.URL, JWKSURL: settings.JWKSURL, Static: settings.JWKS, Fetched: j.Observer.fetches(settings.URL),
+		Issuer: settings.URL, JWKSURL: settings.JWKSURL, JWKS: settings.JWKS, Fetched: j.Observer.fetches(settings.URL),
 		HTTPClient: j.HTTPClient, InsecureAllowHTTP: j.InsecureAllowHTTP, Now: j.Now, Log: j.Log,
 	})
 	if err != nil {

@@ -16,21 +16,21 @@ import (
 // complete fills in zero fields and refuses settings that cannot work.
 func (c *Config) complete() error {
 	switch {
-	case c.Static != nil && c.JWKSURL != "":
-		return errors.New("keyset: JWKSURL and Static: give one of them, the address of the key set or the set itself")
+	case c.JWKS != nil && c.JWKSURL != "":
+		return errors.New("JWKSURL and JWKS: give one of them, the address of the key set or the set itself")
 	case c.Refresh < 0:
-		return fmt.Errorf("keyset: Refresh %v: give the time between fetches, or zero for %v", c.Refresh, DefaultRefresh)
+		return fmt.Errorf("Refresh %v: give the time between fetches, or zero for %v", c.Refresh, DefaultRefresh)
 	case c.Cooldown < 0:
-		return fmt.Errorf("keyset: Cooldown %v: give the least time between fetches, or zero for %v",
+		return fmt.Errorf("Cooldown %v: give the least time between fetches, or zero for %v",
 			c.Cooldown, DefaultCooldown)
 	case c.MaxRSABits != 0 && c.MaxRSABits < jose.MinRSABits:
-		return fmt.Errorf("keyset: MaxRSABits %d: give at least %d, or zero for %d",
+		return fmt.Errorf("MaxRSABits %d: give at least %d, or zero for %d",
 			c.MaxRSABits, jose.MinRSABits, jose.DefaultRSABits)
 	}
 	c.Refresh = cmp.Or(c.Refresh, DefaultRefresh)
 	c.Cooldown = cmp.Or(c.Cooldown, min(DefaultCooldown, c.Refresh))
 	if c.Cooldown > c.Refresh {
-		return fmt.Errorf("keyset: Cooldown %v: give at most Refresh, which is %v", c.Cooldown, c.Refresh)
+		return fmt.Errorf("Cooldown %v: give at most Refresh, which is %v", c.Cooldown, c.Refresh)
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -62,7 +62,7 @@ func permitted(u *url.URL, allowHTTP bool) error {
 	case u.Scheme == "https", u.Scheme == "http" && (allowHTTP || setting.Loopback(u.Hostname())):
 		return nil
 	case u.Scheme == "http":
-		return errors.New("http to a host that is not this machine")
+		return errors.New("http to a host that is not this machine, without InsecureAllowHTTP")
 	}
 	return errors.New("a scheme other than https")
 }

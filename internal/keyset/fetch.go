@@ -37,7 +37,7 @@ func newSource(c Config) (*source, error) {
 	s.client = s.limited(c.HTTPClient)
 	if c.JWKSURL != "" {
 		if _, err := parseURL(c.JWKSURL, c.InsecureAllowHTTP); err != nil {
-			return nil, fmt.Errorf("keyset: JWKSURL: %w: give the https URL of the issuer's key set", err)
+			return nil, fmt.Errorf("JWKSURL: %w: give the https URL of the issuer's key set", err)
 		}
 		return s, nil
 	}
@@ -46,7 +46,7 @@ func newSource(c Config) (*source, error) {
 		err = errors.New("a query") // RFC 8414 §2
 	}
 	if err != nil {
-		return nil, fmt.Errorf("keyset: Issuer: %w: give the issuer identifier, an https URL, or set JWKSURL or Static", err)
+		return nil, fmt.Errorf("issuer identifier: %w: give an https URL, or set JWKSURL or JWKS", err)
 	}
 	s.issuer = u
 	origin, path := u.Scheme+"://"+u.Host, strings.TrimSuffix(u.EscapedPath(), "/")

@@ -47,19 +47,19 @@ const (
 	DefaultCooldown = 10 * time.Second
 )
 
-// Config says where the keys come from. Exactly one source is used: Static, else JWKSURL, else discovery by
+// Config says where the keys come from. Exactly one source is used: JWKS, else JWKSURL, else discovery by
 // Issuer.
 type Config struct {
-	// Issuer is the issuer identifier ("https://login.example.com"). Without JWKSURL and Static, its metadata
+	// Issuer is the issuer identifier ("https://login.example.com"). Without JWKSURL and JWKS, its metadata
 	// names the key set: /.well-known/oauth-authorization-server is inserted between host and path (RFC 8414
 	// §3.1), and if nothing usable is there, /.well-known/openid-configuration appended. The metadata's issuer
 	// must equal Issuer exactly. Metadata is read anew with every fetch, so a jwks_uri that moves is followed.
-	// With JWKSURL or Static, Issuer only names the set in logs.
+	// With JWKSURL or JWKS, Issuer only names the set in logs.
 	Issuer string
 	// JWKSURL is the address of the key set. Empty means discovery.
 	JWKSURL string
-	// Static is a JWK set (RFC 7517 §5). When set, nothing is ever fetched.
-	Static []byte
+	// JWKS is a JWK set (RFC 7517 §5). When set, nothing is ever fetched.
+	JWKS []byte
 
 	// HTTPClient fetches. It is copied and keeps its Transport; its CheckRedirect is asked after our own. Nil
 	// means a client of our own, which honours the proxy environment. Either way one fetch, metadata included,
@@ -123,9 +123,9 @@ func New(c Config) (*Set, error) {
 		maxRSABits: c.MaxRSABits, refresh: c.Refresh, cooldown: c.Cooldown, now: c.Now, fetched: c.Fetched,
 		log: c.Log.With("issuer", c.Issuer),
 	}
-	if c.Static != nil {
-		if err := s.adopt(c.Static); err != nil {
-			return nil, fmt.Errorf("keyset: Static: %w: give a JWK set with a public key", err)
+	if c.JWKS != nil {
+		if err := s.adopt(c.JWKS); err != nil {
+			return nil, fmt.Errorf("JWKS: %w: give a JWK set with a public key", err)
 		}
 		return s, nil
 	}

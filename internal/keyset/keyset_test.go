@@ -132,7 +132,7 @@ func TestSettings(t *testing.T) {
 		{"upper-case scheme", keyset.Config{Issuer: "HTTPS://login.example.com"}, ""},
 		{"JWKS URL with a query", keyset.Config{JWKSURL: "https://login.example.com/keys?tenant=a"}, ""},
 		{"issuer that is no URL beside a JWKS URL", keyset.Config{Issuer: "login", JWKSURL: "https://a.example/keys"}, ""},
-		{"issuer that is no URL beside a static set", keyset.Config{Issuer: "login", Static: static}, ""},
+		{"issuer that is no URL beside a static set", keyset.Config{Issuer: "login", JWKS: static}, ""},
 		{"http on 127.0.0.1", keyset.Config{Issuer: "http://127.0.0.1:8080"}, ""},
 		{"http on 127.200.0.9", keyset.Config{JWKSURL: "http://127.200.0.9/keys"}, ""},
 		{"http on ::1", keyset.Config{JWKSURL: "http://[::1]:8080/keys"}, ""},
@@ -141,30 +141,30 @@ func TestSettings(t *testing.T) {
 		{"equal refresh and cooldown", keyset.Config{JWKSURL: "https://a.example/k", Refresh: 1, Cooldown: 1}, ""},
 		{"refresh shorter than the default cooldown", keyset.Config{JWKSURL: "https://a.example/k", Refresh: 1}, ""},
 
-		{"nothing", keyset.Config{}, "Issuer: not an absolute URL"},
-		{"relative issuer", keyset.Config{Issuer: "/login"}, "Issuer: not an absolute URL"},
-		{"host alone", keyset.Config{Issuer: "login.example.com"}, "Issuer: not an absolute URL"},
-		{"no host", keyset.Config{Issuer: "https://:443/"}, "Issuer: not an absolute URL"},
-		{"opaque", keyset.Config{Issuer: "https:login.example.com"}, "Issuer: not an absolute URL"},
-		{"not a URL", keyset.Config{Issuer: "https://%zz"}, "Issuer: not an absolute URL"},
-		{"issuer with a query", keyset.Config{Issuer: "https://login.example.com?a=b"}, "Issuer: a query"},
-		{"issuer with an empty query", keyset.Config{Issuer: "https://login.example.com?"}, "Issuer: a query"},
-		{"issuer with an empty fragment", keyset.Config{Issuer: "https://a.example#"}, "Issuer: not an absolute URL without"},
+		{"nothing", keyset.Config{}, "issuer identifier: not an absolute URL"},
+		{"relative issuer", keyset.Config{Issuer: "/login"}, "issuer identifier: not an absolute URL"},
+		{"host alone", keyset.Config{Issuer: "login.example.com"}, "issuer identifier: not an absolute URL"},
+		{"no host", keyset.Config{Issuer: "https://:443/"}, "issuer identifier: not an absolute URL"},
+		{"opaque", keyset.Config{Issuer: "https:login.example.com"}, "issuer identifier: not an absolute URL"},
+		{"not a URL", keyset.Config{Issuer: "https://%zz"}, "issuer identifier: not an absolute URL"},
+		{"issuer with a query", keyset.Config{Issuer: "https://login.example.com?a=b"}, "issuer identifier: a query"},
+		{"issuer with an empty query", keyset.Config{Issuer: "https://login.example.com?"}, "issuer identifier: a query"},
+		{"issuer with an empty fragment", keyset.Config{Issuer: "https://a.example#"}, "issuer identifier: not an absolute URL without"},
 		{"fragment", keyset.Config{JWKSURL: "https://a.example/keys#a"}, "JWKSURL: not an absolute URL without"},
 		{"user name", keyset.Config{JWKSURL: "https://user:hidden@a.example/keys"}, "JWKSURL: a user name"},
-		{"http", keyset.Config{Issuer: "http://login.example.com"}, "Issuer: http to a host that is not this machine"},
+		{"http", keyset.Config{Issuer: "http://login.example.com"}, "issuer identifier: http to a host that is not this machine"},
 		{"http to a host named like an address", keyset.Config{JWKSURL: "http://127.0.0.1.example.com/"}, "JWKSURL: http to"},
 		{"http to a host named like localhost", keyset.Config{JWKSURL: "http://localhost.example.com/"}, "JWKSURL: http to"},
 		{"http to the unspecified address", keyset.Config{JWKSURL: "http://0.0.0.0/"}, "JWKSURL: http to"},
 		{"file", keyset.Config{JWKSURL: "file://host/keys"}, "JWKSURL: a scheme other than https"},
 		{"ftp although http is allowed", keyset.Config{JWKSURL: "ftp://host/keys", InsecureAllowHTTP: true}, "JWKSURL: a scheme"},
-		{"two sources", keyset.Config{JWKSURL: "https://a.example/keys", Static: static}, "JWKSURL and Static"},
-		{"static set that is empty", keyset.Config{Static: []byte{}}, "Static: "},
-		{"static set without a usable key", keyset.Config{Static: []byte(`{"keys":[]}`)}, "Static: "},
-		{"negative refresh", keyset.Config{Static: static, Refresh: -1}, "Refresh -1ns"},
-		{"negative cooldown", keyset.Config{Static: static, Cooldown: -1}, "Cooldown -1ns"},
-		{"cooldown above refresh", keyset.Config{Static: static, Refresh: 1, Cooldown: 2}, "Cooldown 2ns"},
-		{"RSA bound below the least size", keyset.Config{Static: static, MaxRSABits: 1024}, "MaxRSABits 1024"},
+		{"two sources", keyset.Config{JWKSURL: "https://a.example/keys", JWKS: static}, "JWKSURL and JWKS"},
+		{"static set that is empty", keyset.Config{JWKS: []byte{}}, "JWKS: "},
+		{"static set without a usable key", keyset.Config{JWKS: []byte(`{"keys":[]}`)}, "JWKS: "},
+		{"negative refresh", keyset.Config{JWKS: static, Refresh: -1}, "Refresh -1ns"},
+		{"negative cooldown", keyset.Config{JWKS: static, Cooldown: -1}, "Cooldown -1ns"},
+		{"cooldown above refresh", keyset.Config{JWKS: static, Refresh: 1, Cooldown: 2}, "Cooldown 2ns"},
+		{"RSA bound below the least size", keyset.Config{JWKS: static, MaxRSABits: 1024}, "MaxRSABits 1024"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.config.Log = quiet
@@ -244,7 +244,7 @@ func TestKeysByHeader(t *testing.T) {
 		{"five keys of one kid", many(5, "k"), "k", "ES256", nil, keyset.ErrAmbiguous},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := open(t, keyset.Config{Static: c.set})
+			s := open(t, keyset.Config{JWKS: c.set})
 			if c.err != nil {
 				refused(t, s, c.kid, c.alg, c.err)
 				return
@@ -257,7 +257,7 @@ func TestKeysByHeader(t *testing.T) {
 // A key of the set verifies what the issuer signed with it.
 func TestKeyVerifies(t *testing.T) {
 	k := poptest.IssuerKey()
-	s := open(t, keyset.Config{Static: poptest.JWKS(map[string]*poptest.Key{poptest.KeyID: k})})
+	s := open(t, keyset.Config{JWKS: poptest.JWKS(map[string]*poptest.Key{poptest.KeyID: k})})
 	c, err := jose.Split(poptest.Token{}.String())
 	if err != nil {
 		t.Fatal(err)
@@ -301,7 +301,7 @@ func TestBadKeyBesideGoodOne(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			log := &logged{}
 			s := open(t, keyset.Config{
-				Static: jwks(t, c.key, jwk(good, map[string]any{"kid": "good"}), c.key), Log: log.logger(),
+				JWKS: jwks(t, c.key, jwk(good, map[string]any{"kid": "good"}), c.key), Log: log.logger(),
 			})
 			found(t, s, "good", "ES256", good)
 			found(t, s, "", "ES256", good)
@@ -311,7 +311,7 @@ func TestBadKeyBesideGoodOne(t *testing.T) {
 				t.Fatalf("want one %s line with %q, got\n%s", c.level, sentinel, log.b.String())
 			}
 			// Alone it makes no set.
-			_, err := keyset.New(keyset.Config{Static: jwks(t, c.key), Log: quiet})
+			_, err := keyset.New(keyset.Config{JWKS: jwks(t, c.key), Log: quiet})
 			if !errors.Is(err, keyset.ErrSet) {
 				t.Fatalf("%v, want %v", err, keyset.ErrSet)
 			}
@@ -326,7 +326,7 @@ func TestManySkipped(t *testing.T) {
 		keys = append(keys, map[string]any{"kty": "AKP", "kid": strings.Repeat("pq", 1000)})
 	}
 	log := &logged{}
-	open(t, keyset.Config{Static: jwks(t, keys...), Log: log.logger()})
+	open(t, keyset.Config{JWKS: jwks(t, keys...), Log: log.logger()})
 	if log.count("count=1000") != 1 || log.count("AKP") != 8 || log.b.Len() > 4000 {
 		t.Fatalf("%d octets: %s", log.b.Len(), log.b.String())
 	}
@@ -335,8 +335,8 @@ func TestManySkipped(t *testing.T) {
 func TestMaxRSABits(t *testing.T) {
 	k := poptest.RSA("RS256", 3072)
 	set := poptest.JWKS(map[string]*poptest.Key{"k": k})
-	found(t, open(t, keyset.Config{Static: set}), "k", "RS256", k)
-	if _, err := keyset.New(keyset.Config{Static: set, MaxRSABits: 2048, Log: quiet}); !errors.Is(err, keyset.ErrSet) {
+	found(t, open(t, keyset.Config{JWKS: set}), "k", "RS256", k)
+	if _, err := keyset.New(keyset.Config{JWKS: set, MaxRSABits: 2048, Log: quiet}); !errors.Is(err, keyset.ErrSet) {
 		t.Fatalf("%v, want %v", err, keyset.ErrSet)
 	}
 }
@@ -351,7 +351,7 @@ func TestSetForm(t *testing.T) {
 		{"escaped name", `{"\u006beys":[` + key + `]}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			found(t, open(t, keyset.Config{Static: []byte(c.set)}), "", "ES256", poptest.IssuerKey())
+			found(t, open(t, keyset.Config{JWKS: []byte(c.set)}), "", "ES256", poptest.IssuerKey())
 		})
 	}
 	for _, c := range []struct{ name, set string }{
@@ -377,7 +377,7 @@ func TestSetForm(t *testing.T) {
 		{"broken UTF-8", `{"a":"` + "\xff" + `","keys":[` + key + `]}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if _, err := keyset.New(keyset.Config{Static: []byte(c.set), Log: quiet}); !errors.Is(err, keyset.ErrSet) {
+			if _, err := keyset.New(keyset.Config{JWKS: []byte(c.set), Log: quiet}); !errors.Is(err, keyset.ErrSet) {
 				t.Fatalf("%v, want %v", err, keyset.ErrSet)
 			}
 		})
@@ -394,7 +394,7 @@ func (n noNetwork) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func TestStaticFetchesNothing(t *testing.T) {
 	s := open(t, keyset.Config{
-		Issuer: "https://login.example.com", Static: jwks(t, jwk(poptest.IssuerKey(), nil)),
+		Issuer: "https://login.example.com", JWKS: jwks(t, jwk(poptest.IssuerKey(), nil)),
 		HTTPClient: &http.Client{Transport: noNetwork{t}},
 	})
 	key := found(t, s, "", "ES256", poptest.IssuerKey())[0]
@@ -411,7 +411,7 @@ func TestStaticFetchesNothing(t *testing.T) {
 func TestHas(t *testing.T) {
 	a, b := poptest.Keyed("ES256", "a"), poptest.Keyed("ES256", "b")
 	set := func(kid string, k *poptest.Key) *keyset.Set {
-		return open(t, keyset.Config{Static: jwks(t, jwk(k, map[string]any{"kid": kid}))})
+		return open(t, keyset.Config{JWKS: jwks(t, jwk(k, map[string]any{"kid": kid}))})
 	}
 	key := found(t, set("k1", a), "k1", "ES256", a)[0]
 	for _, c := range []struct {
@@ -480,7 +480,7 @@ func FuzzParseSet(f *testing.F) {
 }
 
 func BenchmarkKeys(b *testing.B) {
-	s := open(b, keyset.Config{Static: poptest.JWKS(map[string]*poptest.Key{
+	s := open(b, keyset.Config{JWKS: poptest.JWKS(map[string]*poptest.Key{
 		"k1": poptest.Keyed("ES256", "a"), "k2": poptest.Keyed("RS256", "a"), "k3": poptest.Keyed("EdDSA", "a"),
 	})})
 	b.ReportAllocs()
@@ -492,7 +492,7 @@ func BenchmarkKeys(b *testing.B) {
 }
 
 func BenchmarkHas(b *testing.B) {
-	s := open(b, keyset.Config{Static: jwks(b, jwk(poptest.IssuerKey(), map[string]any{"kid": "k1"}))})
+	s := open(b, keyset.Config{JWKS: jwks(b, jwk(poptest.IssuerKey(), map[string]any{"kid": "k1"}))})
 	key := found(b, s, "k1", "ES256", poptest.IssuerKey())[0]
 	b.ReportAllocs()
 	for b.Loop() {

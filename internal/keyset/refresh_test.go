@@ -376,7 +376,7 @@ func TestClose(t *testing.T) {
 	})
 	t.Run("static, never closed", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			s, err := keyset.New(keyset.Config{Static: only("k1", oldKey)})
+			s, err := keyset.New(keyset.Config{JWKS: only("k1", oldKey)})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -377,11 +377,11 @@ func TestLogoutSettings(t *testing.T) {
 		"Leeway":                func(b *events.BackChannelLogout) { b.Provider.Leeway = time.Hour },
 		"Skew":                  func(b *events.BackChannelLogout) { b.Provider.Skew = -1 },
 		"MaxSize":               func(b *events.BackChannelLogout) { b.Provider.MaxSize = 1 },
-		"Static":                func(b *events.BackChannelLogout) { b.Provider.JWKS = []byte("{}") },
+		"JWKS: ":                func(b *events.BackChannelLogout) { b.Provider.JWKS = []byte("{}") },
 		"JWKSURL": func(b *events.BackChannelLogout) {
 			b.Provider.JWKS, b.Provider.JWKSURL = nil, "http://login.example.com/jwks"
 		},
-		"Provider: keyset: Issuer": func(b *events.BackChannelLogout) {
+		"Provider: issuer identifier: http": func(b *events.BackChannelLogout) {
 			b.Provider.JWKS, b.Provider.URL = nil, "http://login.example.com"
 		},
 	} {

@@ -91,7 +91,7 @@ func (p *Provider) settle() error {
 		p.Now = time.Now
 	}
 	p.keys, err = keyset.New(keyset.Config{
-		Issuer: p.URL, JWKSURL: p.JWKSURL, Static: p.JWKS,
+		Issuer: p.URL, JWKSURL: p.JWKSURL, JWKS: p.JWKS,
 		HTTPClient: p.HTTPClient, InsecureAllowHTTP: p.InsecureAllowHTTP, Now: p.Now, Log: p.Log,
 	})
 	return err
