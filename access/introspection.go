@@ -132,6 +132,8 @@ func (i *Introspection) settle() (err error) {
 		return errors.New(`Audience is empty: give the identifier of this resource server, such as "https://api.example.com"`)
 	case i.TokenLifetime < 0:
 		return fmt.Errorf("TokenLifetime is %v: give for how long tokens live, or zero to demand iat", i.TokenLifetime)
+	case !i.SignedAnswers && (i.JWKSURL != "" || i.JWKS != nil):
+		return errors.New("JWKSURL or JWKS is set without SignedAnswers: no signature would be asked for; set SignedAnswers, or leave them empty")
 	}
 	if err := i.settleClient(); err != nil {
 		return err

@@ -530,6 +530,7 @@ func TestIntrospectionSettings(t *testing.T) {
 		"ClientSecret and Key are empty":  func(i *access.Introspection) { i.ClientSecret = "" },
 		"Key is set beside ClientSecret":  func(i *access.Introspection) { i.Key, i.KeyAlgorithm = key.Private, "ES256" },
 		"Key is nil beside KeyAlgorithm":  func(i *access.Introspection) { i.KeyID = "x" },
+		"JWKSURL or JWKS is set without":  func(i *access.Introspection) { i.JWKSURL = "https://a.example/jwks" },
 		`with KeyAlgorithm "RS256"`:       func(i *access.Introspection) { i.ClientSecret, i.Key, i.KeyAlgorithm = "", key.Private, "RS256" },
 		`with KeyAlgorithm ""`:            func(i *access.Introspection) { i.ClientSecret, i.Key = "", key.Private },
 		"TokenLifetime is -1ns":           func(i *access.Introspection) { i.TokenLifetime = -1 },
