@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -86,12 +85,13 @@ func cut(s string, limit int) string {
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Text)
-	if e.Expected != "" || e.Received != "" {
-		received := "nothing"
-		if e.Received != "" {
-			received = strconv.Quote(e.Received)
-		}
-		fmt.Fprintf(&b, ": expected %q, received %s", e.Expected, received)
+	switch {
+	case e.Expected != "" && e.Received != "":
+		fmt.Fprintf(&b, ": expected %q, received %q", e.Expected, e.Received)
+	case e.Expected != "":
+		fmt.Fprintf(&b, ": expected %q, received nothing", e.Expected)
+	case e.Received != "":
+		fmt.Fprintf(&b, ": received %q", e.Received)
 	}
 	if e.Difference != 0 {
 		fmt.Fprintf(&b, " (by %s)", e.Difference.Round(time.Millisecond))
@@ -106,8 +106,11 @@ func (e *Error) Error() string {
 // are known.
 func (e *Error) Attrs() []slog.Attr {
 	var attrs []slog.Attr
+	if e.Expected != "" {
+		attrs = append(attrs, slog.String("expected", e.Expected))
+	}
 	if e.Expected != "" || e.Received != "" {
-		attrs = append(attrs, slog.String("expected", e.Expected), slog.String("received", e.Received))
+		attrs = append(attrs, slog.String("received", e.Received))
 	}
 	if e.Difference != 0 {
 		attrs = append(attrs, slog.Duration("difference", e.Difference))

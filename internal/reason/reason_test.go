@@ -75,7 +75,7 @@ func TestError(t *testing.T) {
 	}{
 		{errTarget, "htu is not the URI of the request"},
 		{errTarget.With("a", ""), `htu is not the URI of the request: expected "a", received nothing`},
-		{errTarget.With("", "b"), `htu is not the URI of the request: expected "", received "b"`},
+		{errTarget.With("", "b"), `htu is not the URI of the request: received "b"`},
 		{errStale.Off(-1500 * time.Millisecond), "the proof was made too long ago (by -1.5s)"},
 		{errTarget.Because(errors.New("x\ny")), `htu is not the URI of the request: "x\ny"`},
 		// RS-181: one refusal stays on one line.
