@@ -209,8 +209,8 @@ func TestKill(t *testing.T) {
 func TestOpenTwice(t *testing.T) {
 	path := filepathOf(t)
 	f := openFile(t, path, revocation.Options{})
-	if _, err := revocation.Open(path, revocation.Options{}); !errors.Is(err, revocation.ErrLocked) {
-		t.Fatalf("second Open = %v, want ErrLocked", err)
+	if _, err := revocation.Open(path, revocation.Options{}); !errors.Is(err, revocation.ErrLocked) || !strings.Contains(err.Error(), path) {
+		t.Fatalf("second Open = %v, want ErrLocked with the path", err)
 	}
 	mustRevoke(t, f, subject("alice")) // the first is unharmed
 	if err := f.Close(); err != nil {
@@ -235,6 +235,12 @@ func TestOpenMissingDirectory(t *testing.T) {
 	_, err := revocation.Open(filepath.Join(t.TempDir(), "missing", "file"), revocation.Options{})
 	if !errors.Is(err, fs.ErrNotExist) || errors.Is(err, revocation.ErrFile) {
 		t.Fatalf("Open = %v, want fs.ErrNotExist", err)
+	}
+}
+
+func TestOpenWithoutPath(t *testing.T) {
+	if _, err := revocation.Open("", revocation.Options{}); err == nil || !strings.Contains(err.Error(), "path is empty: give") {
+		t.Errorf("Open = %v, want a refusal that says what to give", err)
 	}
 }
 

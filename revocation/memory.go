@@ -21,7 +21,7 @@ type Options struct {
 	UseCapacity int
 
 	// SaveEvery is how often a [File] saves when and where tokens were last seen, and removes from the file
-	// what has expired. Zero means 30 s. [Memory] makes no use of it.
+	// what has expired. Zero means 30 s; a millisecond is the least. [Memory] makes no use of it.
 	SaveEvery time.Duration
 
 	// Now is the clock; nil means [time.Now].
@@ -38,6 +38,10 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Capacity < 0 || o.UseCapacity < 0 || o.SaveEvery < 0 {
 		return o, fmt.Errorf("revocation: Options has Capacity %d, UseCapacity %d, SaveEvery %s; "+
 			"give positive values, or zero for the defaults", o.Capacity, o.UseCapacity, o.SaveEvery)
+	}
+	if o.SaveEvery != 0 && o.SaveEvery < time.Millisecond {
+		return o, fmt.Errorf("revocation: Options has SaveEvery %s, which would keep the disk busy; "+
+			"give positive values from 1ms, or zero for 30s", o.SaveEvery)
 	}
 	if o.Capacity == 0 {
 		o.Capacity = defaultCapacity

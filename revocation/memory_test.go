@@ -253,6 +253,7 @@ func TestOptions(t *testing.T) {
 		{Capacity: -1},
 		{UseCapacity: -1},
 		{SaveEvery: -1},
+		{SaveEvery: 30}, // nanoseconds
 		{Retention: revocation.Retention{Lifetime: -1}},
 		{Retention: revocation.Retention{Leeway: -1}},
 	} {

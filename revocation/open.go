@@ -43,6 +43,9 @@ func Open(path string, o Options) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
+	if path == "" {
+		return nil, errors.New("revocation: path is empty: give that of the file, such as /var/lib/api/revocations.db")
+	}
 	f := &File{
 		mem:            newMemory(o),
 		pendingEntries: make(map[key]struct{}),
@@ -64,7 +67,7 @@ func (f *File) open(path string) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			err = ErrFile.With("", path).Because(fmt.Errorf("%v", p))
+			err = fmt.Errorf("%w: %s", ErrFile.Because(fmt.Errorf("%v", p)), path)
 		}
 		if err != nil && f.db != nil {
 			_ = f.db.Close()
@@ -84,14 +87,15 @@ func (f *File) open(path string) (err error) {
 
 func openError(path string, err error) error {
 	if errors.Is(err, bolterrors.ErrTimeout) {
-		return ErrLocked.With("", path)
+		return fmt.Errorf("%w: %s", ErrLocked, path)
 	}
-	_, isPath := errors.AsType[*fs.PathError](err)
-	_, isErrno := errors.AsType[syscall.Errno](err)
-	if isPath || isErrno {
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		return fmt.Errorf("revocation: %w", err) // which names the path
+	}
+	if _, ok := errors.AsType[syscall.Errno](err); ok {
 		return fmt.Errorf("revocation: open %s: %w", path, err)
 	}
-	return ErrFile.With("", path).Because(err)
+	return fmt.Errorf("%w: %s", ErrFile.Because(err), path)
 }
 
 // load reads the file into memory. It writes only to a file that is new.
