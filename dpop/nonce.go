@@ -81,6 +81,9 @@ func newNonceSource(settings Nonces, namespace string) (s *nonceSource, err erro
 		if len(secret) < MinNonceSecret {
 			return nil, fmt.Errorf("Nonces.Secrets[%d] has %d octets: give at least %d random ones", i, len(secret), MinNonceSecret)
 		}
+		if len(bytes.Trim(secret, "\x00")) == 0 {
+			return nil, fmt.Errorf("Nonces.Secrets[%d] is all zeros: give at least %d random octets", i, MinNonceSecret)
+		}
 		s.secrets = append(s.secrets, bytes.Clone(secret))
 	}
 	if len(s.secrets) == 0 {

@@ -87,8 +87,11 @@ func (o *Origins) Target(r *http.Request) (string, error) {
 	return public.origin + public.path + path, nil
 }
 
-// String lists the origins, for logs.
+// String lists the origins, for logs. It is empty if there are none and Host is taken.
 func (o *Origins) String() string {
+	if o == nil {
+		return ""
+	}
 	var s []string
 	for _, origin := range o.list {
 		s = append(s, origin.uri.String())

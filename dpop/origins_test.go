@@ -354,6 +354,9 @@ func TestTargetPrefix(t *testing.T) {
 	if got := o.String(); got != "https://example.com/API%2Fv1 https://other.example.com//x" {
 		t.Errorf("String gives %q", got)
 	}
+	if got := (*dpop.Origins)(nil).String(); got != "" {
+		t.Errorf("a nil Origins: got %q", got)
+	}
 	if got, err := o.Target(read(t, "/../a", "example.com")); !errors.Is(err, dpop.ErrTarget) {
 		t.Errorf("out of the prefix: got %q, %v; want ErrTarget", got, err)
 	}

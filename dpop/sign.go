@@ -45,8 +45,8 @@ type Signer struct {
 // The error is an [ErrKey] for a key that servers refuse, such as RSA of less than 2048 bits, and an [ErrKeyAlg]
 // for an algorithm that is unknown or does not fit the key.
 func NewSigner(key crypto.Signer, alg string) (*Signer, error) {
-	if key == nil {
-		return nil, fmt.Errorf("dpop.NewSigner: key is nil: give a private key: %w", ErrKey)
+	if unset(key) {
+		return nil, fmt.Errorf("dpop.NewSigner: key is nil or the zero value of its type: give a private key: %w", ErrKey)
 	}
 	s, err := newSigner(key, alg)
 	if err != nil {
@@ -76,6 +76,22 @@ func newSigner(key crypto.Signer, alg string) (*Signer, error) {
 	}
 	s.header = encode([]byte(`{"typ":"dpop+jwt","alg":"`+alg+`","jwk":`+jwk+`}`)) + "."
 	return s, nil
+}
+
+// unset reports whether key is nothing, or a key of the standard library that is: its Public then panics, or returns
+// nothing to describe.
+func unset(key crypto.Signer) bool {
+	switch k := key.(type) {
+	case nil:
+		return true
+	case *ecdsa.PrivateKey:
+		return k == nil || k.Curve == nil
+	case *rsa.PrivateKey:
+		return k == nil || k.N == nil
+	case ed25519.PrivateKey:
+		return len(k) != ed25519.PrivateKeySize
+	}
+	return false
 }
 
 // signerOpts says how a key is asked for a signature (RFC 7518 §3.3 to §3.5, RFC 8037 §3.1).

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -165,6 +166,11 @@ func TestNewSignerRefuses(t *testing.T) {
 		want error
 	}{
 		{"no key", nil, "", dpop.ErrKey},
+		{"no EC key", (*ecdsa.PrivateKey)(nil), "", dpop.ErrKey},
+		{"no RSA key", (*rsa.PrivateKey)(nil), "", dpop.ErrKey},
+		{"no Ed25519 key", ed25519.PrivateKey(nil), "", dpop.ErrKey},
+		{"an EC key that was never made", &ecdsa.PrivateKey{}, "", dpop.ErrKey},
+		{"an RSA key that was never made", &rsa.PrivateKey{}, "", dpop.ErrKey},
 		{"a P-256 key for ES384", poptest.NewKey("ES256").Private, "ES384", dpop.ErrKeyAlg},
 		{"a P-384 key for ES256", poptest.NewKey("ES384").Private, "ES256", dpop.ErrKeyAlg},
 		{"a P-256 key for RS256", poptest.NewKey("ES256").Private, "RS256", dpop.ErrKeyAlg},

@@ -101,8 +101,8 @@ func (t *Transport) Validate() error {
 }
 
 func (t *Transport) settle() error {
-	if t.Signer == nil {
-		return errors.New("Signer is nil: make one with dpop.NewSigner")
+	if t.Signer == nil || t.Signer.key == nil {
+		return errors.New("Signer is nil or its zero value: make one with dpop.NewSigner")
 	}
 	if len(t.Origins) == 0 {
 		return errors.New("Origins is empty: list the servers that the token is for, such as https://api.example.com")

@@ -826,6 +826,7 @@ func TestTransportValidate(t *testing.T) {
 	}{
 		{"complete", func(*dpop.Transport) {}, ""},
 		{"no signer", func(tr *dpop.Transport) { tr.Signer = nil }, "Signer is nil"},
+		{"an empty signer", func(tr *dpop.Transport) { tr.Signer = &dpop.Signer{} }, "its zero value: make one"},
 		{"no origins", func(tr *dpop.Transport) { tr.Origins = nil }, "Origins is empty"},
 		{"an origin without scheme", func(tr *dpop.Transport) { tr.Origins = []string{"api.example.com"} }, "scheme and host"},
 		{"an origin with a path", func(tr *dpop.Transport) { tr.Origins = []string{"https://api.example.com/v1"} }, "scheme and host"},

@@ -478,7 +478,7 @@ func TestTimeRunsOut(t *testing.T) {
 
 // Wrong settings are refused by Validate, which names the field and says what to put there.
 func TestSettings(t *testing.T) {
-	long := make([]byte, dpop.MinNonceSecret)
+	long := secret(1)
 	for _, c := range []struct {
 		change func(*dpop.Verifier)
 		field  string // empty: accepted
@@ -515,6 +515,7 @@ func TestSettings(t *testing.T) {
 		{func(v *dpop.Verifier) { v.Nonces.Secrets = [][]byte{long, long[1:]} }, "Nonces.Secrets[1]"},
 		{func(v *dpop.Verifier) { v.Nonces.Secrets = [][]byte{nil} }, "Nonces.Secrets[0]"},
 		{func(v *dpop.Verifier) { v.Nonces.Secrets = [][]byte{long} }, ""},
+		{func(v *dpop.Verifier) { v.Nonces.Secrets = [][]byte{long, secret(0)} }, "Nonces.Secrets[1] is all zeros"},
 	} {
 		v := &dpop.Verifier{}
 		c.change(v)
@@ -545,7 +546,7 @@ func TestSettings(t *testing.T) {
 // The settings are taken once: what the caller does with its slices later changes nothing.
 func TestSettingsAreCopied(t *testing.T) {
 	algorithms := []string{"ES256"}
-	secret := make([]byte, dpop.MinNonceSecret)
+	secret := secret(2)
 	v, _ := newServer(t, func(v *dpop.Verifier) { v.Algorithms, v.Nonces.Secrets = algorithms, [][]byte{secret} })
 	nonce := v.Nonce()
 	algorithms[0], secret[0] = "none", 1
