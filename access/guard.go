@@ -43,8 +43,8 @@ type Guard struct {
 	// Leeway is how far the issuer's clock may differ. Zero means ten seconds; a minute is the most.
 	Leeway time.Duration
 	// Revocation is asked about every request, cached tokens included, so that a token that was taken back is
-	// refused from the next request on; long-lived responses end by [Guard.Watch]. It must keep entries for as long as MaxTokenLifetime and Leeway here. Nil
-	// takes no token back.
+	// refused from the next request on; long-lived responses end by [Guard.Watch]. It must keep entries for as long as
+	// MaxTokenLifetime and Leeway here. Nil takes no token back.
 	Revocation revocation.Store
 	// Register records each accepted token, with the address it was last used from, for as long as it lives. A token
 	// without jti is then refused, and so is every request that cannot be recorded. Nil keeps no record.
@@ -92,6 +92,9 @@ func (g *Guard) settle() (err error) {
 	}
 	if g.Tokens == nil {
 		return errors.New("Tokens is nil: give an *access.JWT with your issuers, or a Validator of your own")
+	}
+	if err := errors.Join(setting.Made("Tokens", g.Tokens), setting.Made("Revocation", g.Revocation), setting.Made("Register", g.Register)); err != nil {
+		return err
 	}
 	if g.DPoP == nil && g.Certificates == nil && !g.InsecureAllowBearer {
 		return errors.New("DPoP and Certificates are nil: no token could be accepted; give a *dpop.Verifier or a source of certificates")

@@ -14,6 +14,7 @@ import (
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/revocation"
 )
 
 func TestOwnerIsAccepted(t *testing.T) {
@@ -408,7 +409,12 @@ func TestGuardSettings(t *testing.T) {
 		guard *access.Guard
 		want  string
 	}{
-		"no Tokens":           {&access.Guard{DPoP: &dpop.Verifier{}}, "Tokens is nil"},
+		"no Tokens":         {&access.Guard{DPoP: &dpop.Verifier{}}, "Tokens is nil"},
+		"Tokens never made": {&access.Guard{Tokens: (*access.JWT)(nil)}, "Tokens holds a nil *access.JWT"},
+		"a store never made": {&access.Guard{Tokens: jwt, Revocation: (*revocation.File)(nil)},
+			"Revocation holds a nil *revocation.File"},
+		"a register never made": {&access.Guard{Tokens: jwt, Register: (*revocation.Memory)(nil)},
+			"Register holds a nil *revocation.Memory"},
 		"no DPoP":             {&access.Guard{Tokens: jwt}, "DPoP and Certificates are nil"},
 		"wrong DPoP":          {&access.Guard{Tokens: jwt, DPoP: &dpop.Verifier{MaxAge: -1}}, "MaxAge is -1ns"},
 		"wrong JWT":           {&access.Guard{Tokens: &access.JWT{}, DPoP: &dpop.Verifier{}}, "Issuers is empty"},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/setting"
 	"github.com/senderlock/senderlock/mtls"
 	"github.com/senderlock/senderlock/revocation"
 )
@@ -116,6 +117,9 @@ func (c *Config) build() (*Auth, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
+	if err := errors.Join(setting.Made("Tokens", c.Tokens), setting.Made("Replay", c.Replay)); err != nil {
+		return nil, err
+	}
 	a := &Auth{deny: c.Deny, tell: c.teller()}
 	verifier := &dpop.Verifier{
 		Origins: origins, Algorithms: c.Algorithms, MaxAge: c.MaxAge, Skew: c.Skew,
@@ -167,7 +171,10 @@ func (c *Config) origins() (*dpop.Origins, error) {
 	for i, s := range c.TrustedProxies {
 		p, err := netip.ParsePrefix(s)
 		if err != nil {
-			return nil, fmt.Errorf("TrustedProxies[%d] is %q: give an address range, such as %q", i, s, "10.0.0.0/8")
+			return nil, fmt.Errorf("TrustedProxies[%d] is %q: give an address range, such as %q, or %q for one address", i, s, "10.0.0.0/8", "10.0.0.1/32")
+		}
+		if p.Addr().Is4In6() {
+			return nil, fmt.Errorf("TrustedProxies[%d] is %q: peers are compared as IPv4, so give an IPv4 range, such as %q", i, s, "10.0.0.0/8")
 		}
 		proxies = append(proxies, p)
 	}

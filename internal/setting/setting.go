@@ -5,6 +5,7 @@ package setting
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,15 @@ func Between[T int | time.Duration](field string, value *T, zero, least, most T)
 	}
 	if *value < least || *value > most {
 		return fmt.Errorf("%s is %v: give a value from %v to %v, or zero for %v", field, *value, least, most, zero)
+	}
+	return nil
+}
+
+// Made refuses a nil pointer in an interface that is not nil, as of a variable that was declared and never assigned:
+// its methods would panic, at the latest on a request.
+func Made(field string, value any) error {
+	if v := reflect.ValueOf(value); v.Kind() == reflect.Pointer && v.IsNil() {
+		return fmt.Errorf("%s holds a nil %T: give one that was made, or leave the field nil", field, value)
 	}
 	return nil
 }

@@ -47,6 +47,21 @@ func TestChosen(t *testing.T) {
 	}
 }
 
+func TestMade(t *testing.T) {
+	var never *time.Location
+	for _, c := range []struct {
+		value any
+		err   string
+	}{
+		{nil, ""}, {time.UTC, ""}, {"a value", ""}, {time.Time{}, ""},
+		{never, "Where holds a nil *time.Location: give one that was made, or leave the field nil"},
+	} {
+		if err := setting.Made("Where", c.value); message(err) != c.err {
+			t.Errorf("%v: got %q, want %q", c.value, message(err), c.err)
+		}
+	}
+}
+
 func message(err error) string {
 	if err == nil {
 		return ""
