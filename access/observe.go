@@ -122,10 +122,7 @@ func (d Decision) Attrs() []slog.Attr {
 	}
 	attrs = append(attrs, slog.Int("status", e.Status), slog.String("code", e.Code), slog.String("reason", d.Reason()))
 	if e.Err != nil {
-		attrs = append(attrs, slog.String("cause", e.Err.Error()))
-	}
-	if cause, ok := errors.AsType[*reason.Error](e.Err); ok {
-		attrs = append(attrs, cause.Attrs()...)
+		attrs = append(attrs, reason.Attrs(e.Err)...)
 	}
 	return attrs
 }

@@ -118,6 +118,15 @@ func (e *Error) Attrs() []slog.Attr {
 	return attrs
 }
 
+// Attrs returns err as attributes of a log line: its text as cause, and what the first cause in its chain compares.
+func Attrs(err error) []slog.Attr {
+	attrs := []slog.Attr{slog.String("cause", err.Error())}
+	if e, ok := errors.AsType[*Error](err); ok {
+		attrs = append(attrs, e.Attrs()...)
+	}
+	return attrs
+}
+
 // LogValue gives name, text and what is known of the cause as a group.
 func (e *Error) LogValue() slog.Value {
 	return slog.GroupValue(append([]slog.Attr{slog.String("reason", e.Name), slog.String("cause", e.Error())}, e.Attrs()...)...)

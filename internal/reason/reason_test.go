@@ -107,3 +107,21 @@ func TestErrorIsShort(t *testing.T) {
 		t.Errorf("201 octets become %q", got)
 	}
 }
+
+// A line of a log has one set of names, whatever wraps the cause.
+func TestAttrs(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{errTarget.With("a", "b"), `[cause=htu is not the URI of the request: expected "a", received "b" expected=a received=b]`},
+		{errTarget.With("a", ""), `[cause=htu is not the URI of the request: expected "a", received nothing expected=a received=]`},
+		{errTarget.With("", "b"), `[cause=htu is not the URI of the request: received "b" received=b]`},
+		{fmt.Errorf("wrapped: %w", errStale.Off(time.Second)), `[cause=wrapped: the proof was made too long ago (by 1s) difference=1s]`},
+		{errors.New("down"), `[cause=down]`},
+	} {
+		if got := fmt.Sprint(reason.Attrs(c.err)); got != c.want {
+			t.Errorf("got  %s\nwant %s", got, c.want)
+		}
+	}
+}

@@ -203,6 +203,7 @@ func (s *setup) by(t testing.TB, tok revocation.Token) string {
 type reasons struct {
 	mu       sync.Mutex
 	reason   string
+	cause    slog.Kind
 	level    slog.Level
 	messages []string
 }
@@ -218,6 +219,9 @@ func (h *reasons) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
 		if a.Key == "reason" {
 			h.reason, h.level = a.Value.String(), r.Level
+		}
+		if a.Key == "cause" {
+			h.cause = a.Value.Kind()
 		}
 		return true
 	})
@@ -246,8 +250,8 @@ func (s *setup) refused(t *testing.T, w *httptest.ResponseRecorder, status int, 
 	if w.Code != status || body[member] != code || s.log.reason != reason {
 		t.Errorf("got %d %s %q, want %d %q %q", w.Code, w.Body, s.log.reason, status, code, reason)
 	}
-	if s.log.level != slog.LevelWarn {
-		t.Errorf("logged at %v", s.log.level)
+	if s.log.level != slog.LevelWarn || s.log.cause != slog.KindString {
+		t.Errorf("logged at %v, the cause as %v", s.log.level, s.log.cause)
 	}
 	h := w.Header()
 	if h.Get("Content-Type") != "application/json" || h.Get("Content-Language") != "en" || h.Get("Cache-Control") != "no-store" {

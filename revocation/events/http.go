@@ -59,8 +59,7 @@ func answer(w http.ResponseWriter, r *http.Request, p *Provider, success int, er
 	case errors.Is(err, ErrTooLarge):
 		status = http.StatusRequestEntityTooLarge
 	}
-	p.Log.WarnContext(r.Context(), "report of the identity provider refused",
-		"issuer", p.URL, "status", status, "reason", reason.Of(err), "cause", err)
+	tell(r, p, slog.LevelWarn, "report of the identity provider refused", status, err)
 	text, err := json.Marshal(document(err))
 	if err != nil {
 		panic(err) // two strings of ours
@@ -73,13 +72,18 @@ func answer(w http.ResponseWriter, r *http.Request, p *Provider, success int, er
 
 // unavailable answers our own trouble, so that the provider tries again.
 func unavailable(w http.ResponseWriter, r *http.Request, p *Provider, err error) {
+	tell(r, p, slog.LevelError, "report of the identity provider not acted on", http.StatusServiceUnavailable, err)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Retry-After", retryAfter)
+	w.WriteHeader(http.StatusServiceUnavailable)
+}
+
+// tell logs why a report came to nothing, with the attributes that refusals of package access have.
+func tell(r *http.Request, p *Provider, level slog.Level, text string, status int, err error) {
 	log := p.Log
 	if log == nil { // settings that were refused
 		log = slog.Default()
 	}
-	log.ErrorContext(r.Context(), "report of the identity provider not acted on",
-		"issuer", p.URL, "status", http.StatusServiceUnavailable, "reason", reason.Of(err), "cause", err)
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Retry-After", retryAfter)
-	w.WriteHeader(http.StatusServiceUnavailable)
+	attrs := []slog.Attr{slog.String("issuer", p.URL), slog.Int("status", status), slog.String("reason", reason.Of(err))}
+	log.LogAttrs(r.Context(), level, text, append(attrs, reason.Attrs(err)...)...)
 }
