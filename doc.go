@@ -16,6 +16,8 @@
 //   - echoauth is the Echo middleware over access, and the only package
 //     outside examples that knows Echo.
 //   - otelauth tells OpenTelemetry what is decided.
+//   - conformance asks any resource server whether it does all that, and holds
+//     the contracts of stores.
 //   - examples are short programs, each with a test that runs it. Begin with
 //     examples/quickstart.
 //   - internal holds what two packages share, and what only tests need.
