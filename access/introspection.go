@@ -24,11 +24,13 @@ import (
 	"github.com/senderlock/senderlock/internal/setting"
 )
 
-// The bounds of one question, and how many answers are kept with [Introspection.CacheFor].
+// DefaultIntrospectionTimeout is the default of [Introspection.Timeout].
+const DefaultIntrospectionTimeout = 5 * time.Second
+
+// The bounds of one answer, in octets, and of how many are kept with [Introspection.CacheFor].
 const (
-	DefaultIntrospectionTimeout = 5 * time.Second
-	maxIntrospectionAnswer      = 256 << 10
-	introspectionCacheEntries   = 20_000
+	maxIntrospectionAnswer    = 256 << 10
+	introspectionCacheEntries = 20_000
 )
 
 // Introspection is a [Validator] that asks the authorization server about each token (RFC 7662): for opaque tokens,

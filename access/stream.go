@@ -10,10 +10,11 @@ import (
 	"github.com/senderlock/senderlock/internal/setting"
 )
 
-// The bounds of [Stream].
+// DefaultStreamInterval is the default of [Stream.Every].
+const DefaultStreamInterval = time.Second
+
 const (
-	DefaultStreamInterval = time.Second
-	maxStreamInterval     = time.Minute
+	maxStreamInterval = time.Minute
 
 	// lookLimit is how long a look at a token may take. A store that hangs cannot tell.
 	lookLimit = 5 * time.Second

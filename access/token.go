@@ -18,20 +18,21 @@ import (
 type Validator interface {
 	// ValidateToken returns what a token says. For a token that is not valid it returns one of the causes of this
 	// package ([ErrTokenInactive] when no other fits), possibly wrapped; [ErrUnavailable] and any other error is
-	// our own trouble, which is answered with 503. The Guard judges times and confirmation itself.
+	// our own trouble, which is answered with 503. The Guard judges times and confirmation itself; for that, the token
+	// needs Expiry, and IssuedAt or NotBefore.
 	ValidateToken(ctx context.Context, token string) (*Token, error)
 }
 
 // Token is what a valid access token says (RFC 9068 §2.2, RFC 7662 §2.2). It is shared between requests: treat
 // it as read-only.
 type Token struct {
-	Issuer   string
-	Subject  string
-	ClientID string
+	Issuer   string   // iss
+	Subject  string   // sub; empty if the token has none
+	ClientID string   // client_id, else azp; empty if the token has neither
 	ID       string   // jti; empty if the token has none
 	Session  string   // sid; empty if the token has none
 	Audience []string // aud
-	Scopes   []string
+	Scopes   []string // scope, or scp with [Issuer.ScopeFromSCP]
 
 	Expiry    time.Time // exp
 	IssuedAt  time.Time // iat; zero if the token has none

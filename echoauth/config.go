@@ -21,7 +21,8 @@ import (
 // value is the safe choice for a single instance.
 type Config struct {
 	// Origins are the public origins of this API ("https://api.example.com"), each optionally with a path prefix
-	// that a proxy strips. A request to another Host is refused. Required, unless InsecureTrustHost is set.
+	// that a proxy strips. A proof that comes with a request to another Host is refused; a token that is bound to a
+	// certificate alone is not for one Host. Required, unless InsecureTrustHost is set.
 	Origins []string
 	// InsecureTrustHost takes the origin from Host and the connection's TLS state. Whoever can make a client
 	// send a request to another name can then use its proof here. For tests and local development.
@@ -40,9 +41,9 @@ type Config struct {
 	// InsecureAllowHTTP permits issuers on http that are not on this machine.
 	InsecureAllowHTTP bool
 
-	// MaxTokenLifetime is the longest accepted lifetime of a token. Zero means 15 minutes.
+	// MaxTokenLifetime is the longest accepted lifetime of a token, from iat to exp. Zero means 15 minutes; a year is the most.
 	MaxTokenLifetime time.Duration
-	// Leeway is how far the issuers' clocks may differ. Zero means ten seconds.
+	// Leeway is how far the issuers' clocks may differ. Zero means ten seconds; a minute is the most.
 	Leeway time.Duration
 	// Revocation is asked about every request, so that a token can be taken back. It is the caller's to close.
 	Revocation revocation.Store
@@ -67,9 +68,9 @@ type Config struct {
 
 	// Algorithms are the accepted algorithms of proofs. Nil means all of [dpop.Algorithms].
 	Algorithms []string
-	// MaxAge is for how long after its iat a proof is accepted. Zero means one minute.
+	// MaxAge is for how long after its iat a proof is accepted. Zero means one minute; ten are the most.
 	MaxAge time.Duration
-	// Skew is how far ahead a client's clock may be. Zero means ten seconds.
+	// Skew is how far ahead a client's clock may be. Zero means ten seconds; five minutes are the most.
 	Skew time.Duration
 	// RequireNonce demands a nonce of every proof. A single route can demand one by [access.Requirement].
 	RequireNonce bool

@@ -46,7 +46,8 @@ type Register interface {
 	Forget(ctx context.Context, u Use) error
 }
 
-// TakeBack revokes one token in use, then takes it off the record.
+// TakeBack revokes one token in use, then takes it off the record. Its error is that of [Store.Revoke], after which the
+// token is still on record, or that of [Register.Forget]; after either, to try again is safe.
 func TakeBack(ctx context.Context, s Store, r Register, u Use) error {
 	if err := s.Revoke(ctx, u.Entry()); err != nil {
 		return err
