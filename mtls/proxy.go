@@ -111,7 +111,7 @@ func (p *Proxy) complete() error {
 		p.Field = formats[p.Format].field
 	}
 	if strings.Trim(p.Field, fieldCharacters) != "" {
-		return fmt.Errorf("mtls: Proxy.Field: %q is not the name of a request field", p.Field)
+		return fmt.Errorf("mtls: Proxy.Field: %q is not the name of a request field; give one such as X-SSL-Client-Cert", p.Field)
 	}
 	p.Field = http.CanonicalHeaderKey(p.Field)
 	if p.MaxSize < 0 {
