@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -38,9 +39,12 @@ type Issuer struct {
 // NewIssuer starts an issuer at an address such as "127.0.0.1:9700"; port 0 takes a free one. identifier is the URL
 // under which the server under test reaches it; empty means http at the address. Close it when done.
 func NewIssuer(address, identifier string) (*Issuer, error) {
+	if u, err := url.Parse(identifier); err != nil || identifier != "" && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		return nil, fmt.Errorf("conformance: the issuer's identifier is %q: give an http or https URL, or nothing", identifier)
+	}
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("conformance: the issuer cannot listen: %w", err)
+		return nil, fmt.Errorf("conformance: the issuer cannot listen, give it another address: %w", err)
 	}
 	i := &Issuer{
 		url: cmp.Or(identifier, "http://"+listener.Addr().String()), listener: listener, keyID: "k" + rand.Text(),
