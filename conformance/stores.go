@@ -6,6 +6,7 @@ import (
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/storecontract"
+	"github.com/senderlock/senderlock/revocation"
 )
 
 // ReplayUnderTest is an empty replay store and what the tests need to ask it about. Store and Now are required; what
@@ -25,11 +26,27 @@ type ReplayUnderTest struct {
 	Break func()
 }
 
-// RevocationUnderTest is an empty revocation store with its clock.
-type RevocationUnderTest = storecontract.Revocation
+// RevocationUnderTest is an empty revocation store with its clock. Store and Now are required.
+type RevocationUnderTest struct {
+	Store revocation.Store
 
-// RegisterUnderTest is an empty register of tokens in use with its clock.
-type RegisterUnderTest = storecontract.Register
+	// Now is the store's clock.
+	Now func() time.Time
+	// Advance moves the clock, by whole seconds. Nil leaves out the tests in which time passes.
+	Advance func(time.Duration)
+}
+
+// RegisterUnderTest is an empty register of tokens in use with its clock. All fields are required.
+type RegisterUnderTest struct {
+	Register revocation.Register
+
+	// Store is the store of the same process, for [revocation.TakeBack].
+	Store revocation.Store
+
+	// Now is the register's clock, Advance moves it by whole seconds.
+	Now     func() time.Time
+	Advance func(time.Duration)
+}
 
 // TestReplayStore checks that a store does what dpop.ReplayStore promises: of any number of claims of a key one is
 // fresh, keys are kept until they expire whatever the clock does, and whatever keeps a store from knowing (it is full,
@@ -52,12 +69,16 @@ func TestReplayStore(t *testing.T, open func(t *testing.T) ReplayUnderTest) {
 // the test ends.
 func TestRevocationStore(t *testing.T, open func(t *testing.T) RevocationUnderTest) {
 	t.Helper()
-	storecontract.TestRevocationStore(t, open)
+	storecontract.TestRevocationStore(t, func(t *testing.T) storecontract.Revocation {
+		return storecontract.Revocation(open(t))
+	})
 }
 
 // TestRegister checks that a register does what revocation.Register promises. open returns a new, empty register
 // each time, with room for ten thousand tokens, and has it closed when the test ends.
 func TestRegister(t *testing.T, open func(t *testing.T) RegisterUnderTest) {
 	t.Helper()
-	storecontract.TestRegister(t, open)
+	storecontract.TestRegister(t, func(t *testing.T) storecontract.Register {
+		return storecontract.Register(open(t))
+	})
 }
