@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,6 +61,18 @@ func TestSettings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { refusesToOpen(t, c.config, "redisstore.Config: ", c.want) })
 	}
+}
+
+// A server without TLS waits for more of what it takes for a command.
+func TestTLSToAPlainPort(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	refusesToOpen(t, redisstore.Config{
+		Addresses: []string{listener.Addr().String()}, TLS: &tls.Config{}, Timeout: 50 * time.Millisecond,
+	}, "no answer in time, as from a port without TLS")
 }
 
 func TestParseURL(t *testing.T) {

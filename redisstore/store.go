@@ -90,6 +90,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 	}
 	if err != nil {
 		_ = s.Close()
+		if s.config.TLS != nil && errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("no answer in time, as from a port without TLS: %w", err)
+		}
 		return fmt.Errorf("connecting to %v: %w", s.config.Addresses, err)
 	}
 	ctx, s.stop = context.WithCancel(context.Background())
