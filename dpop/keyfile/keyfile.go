@@ -42,6 +42,8 @@ const (
 	JWK
 )
 
+var errPath = errors.New("keyfile: Path is empty: give that of the key file")
+
 // File is a private key at rest. Its methods may be used by several processes at once: a reader sees the old key
 // or the new one.
 type File struct {
@@ -62,7 +64,10 @@ func (f File) Create(alg string) (crypto.Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keyfile: %w", err)
 	}
-	return key, f.save(key, privatefile.Create)
+	if err := f.save(key, privatefile.Create); err != nil {
+		return nil, err
+	}
+	return key, nil
 }
 
 // Store writes a key, in place of the one that is there. Keys that cannot leave their hardware are refused.
@@ -72,6 +77,9 @@ func (f File) Store(key crypto.Signer) error { return f.save(key, privatefile.Re
 // for one that is encrypted and no or another passphrase is given, or the reverse, and [ErrFormat]. On Windows
 // access is not checked: it depends on more than the file's mode.
 func (f File) Load() (crypto.Signer, error) {
+	if f.Path == "" {
+		return nil, errPath
+	}
 	key, err := f.load()
 	if err != nil {
 		return nil, fmt.Errorf("keyfile: %s: %w", f.Path, err)
@@ -160,6 +168,9 @@ func (f File) encrypt(plain []byte) ([]byte, error) {
 
 // save writes a key, by Create or Replace of package privatefile.
 func (f File) save(key crypto.Signer, write func(path string, content []byte) error) error {
+	if f.Path == "" {
+		return errPath
+	}
 	raw, err := encode(key, f.Format)
 	if err != nil {
 		return fmt.Errorf("keyfile: %w", err)

@@ -324,7 +324,7 @@ func TestCreateRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Create(""); !errors.Is(err, fs.ErrExist) {
+	if key, err := f.Create(""); !errors.Is(err, fs.ErrExist) || key != nil {
 		t.Errorf("a file in the way: %v", err)
 	}
 	if key, err := f.Load(); err != nil || !same(key, first) {
@@ -351,6 +351,17 @@ func (h hardware) Public() crypto.PublicKey { return h.PublicKey }
 func (h hardware) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, nil }
 
 // A failure leaves the old key and nothing else in the folder.
+func TestWithoutPath(t *testing.T) {
+	_, created := keyfile.File{}.Create("")
+	_, loaded := keyfile.File{}.Load()
+	stored := keyfile.File{}.Store(poptest.NewKey("ES256").Private)
+	for name, err := range map[string]error{"Create": created, "Load": loaded, "Store": stored} {
+		if err == nil || !strings.Contains(err.Error(), "Path is empty: give") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestStoreFailures(t *testing.T) {
 	f := keyfile.File{Path: path(t)}
 	if err := f.Store(poptest.ClientKey().Private); err != nil {
