@@ -62,6 +62,9 @@ func (b *BackChannelLogout) settle() error {
 	if b.Store == nil {
 		return errors.New("Store is nil: give the revocation.Store that requests are checked against")
 	}
+	if err := setting.Made("Store", b.Store); err != nil {
+		return err
+	}
 	if len(b.ClientIDs) == 0 || slices.Contains(b.ClientIDs, "") {
 		return fmt.Errorf("ClientIDs is %q: give the client_id under which the provider knows the application", b.ClientIDs)
 	}

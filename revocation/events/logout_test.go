@@ -365,6 +365,7 @@ func TestReplayAfterNewLogin(t *testing.T) {
 func TestLogoutSettings(t *testing.T) {
 	for field, change := range map[string]func(*events.BackChannelLogout){
 		"Store":               func(b *events.BackChannelLogout) { b.Store = nil },
+		"Store holds a nil":   func(b *events.BackChannelLogout) { b.Store = (*revocation.File)(nil) },
 		"ClientIDs":           func(b *events.BackChannelLogout) { b.ClientIDs = nil },
 		"ClientIDs is [\"\"]": func(b *events.BackChannelLogout) { b.ClientIDs = []string{""} },
 		"MaxAge":              func(b *events.BackChannelLogout) { b.MaxAge = 2 * time.Hour },

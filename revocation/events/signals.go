@@ -16,6 +16,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/senderlock/senderlock/internal/setting"
 	"github.com/senderlock/senderlock/revocation"
 )
 
@@ -66,6 +67,9 @@ func (s *SharedSignals) Validate() error {
 func (s *SharedSignals) settle() error {
 	if s.Store == nil {
 		return errors.New("Store is nil: give the revocation.Store that requests are checked against")
+	}
+	if err := setting.Made("Store", s.Store); err != nil {
+		return err
 	}
 	if len(s.Audiences) == 0 || slices.Contains(s.Audiences, "") {
 		return fmt.Errorf("Audiences is %q: give the aud that the transmitter puts into tokens for this receiver", s.Audiences)

@@ -351,8 +351,9 @@ func TestPartialFailure(t *testing.T) {
 
 func TestSignalSettings(t *testing.T) {
 	for field, change := range map[string]func(*events.SharedSignals){
-		"Store":     func(s *events.SharedSignals) { s.Store = nil },
-		"Audiences": func(s *events.SharedSignals) { s.Audiences = nil },
+		"Store":             func(s *events.SharedSignals) { s.Store = nil },
+		"Store holds a nil": func(s *events.SharedSignals) { s.Store = (*revocation.File)(nil) },
+		"Audiences":         func(s *events.SharedSignals) { s.Audiences = nil },
 		"Authorization is shorter": func(s *events.SharedSignals) {
 			s.Authorization = "Bearer x"
 		},
