@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -16,6 +14,7 @@ import (
 	"time"
 
 	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
 const (
@@ -36,14 +35,11 @@ type device struct {
 }
 
 func newDevice(issuer, api string) (*device, error) {
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := story.NewSigner()
 	if err != nil {
 		return nil, err
 	}
-	d := &device{issuer: issuer}
-	if d.key, err = dpop.NewSigner(private, ""); err != nil {
-		return nil, err
-	}
+	d := &device{issuer: issuer, key: key}
 	forTokens := &dpop.Transport{Signer: d.key, Origins: []string{issuer}}
 	forAPI := &dpop.Transport{Signer: d.key, Origins: []string{api}, Token: func(context.Context) (string, error) { return d.token, nil }}
 	d.tokens = &http.Client{Transport: forTokens, Timeout: patience}
