@@ -73,6 +73,7 @@ func (s *service) start(t *testing.T) {
 	})
 	e := echo.New()
 	e.Use(auth.Authenticate())
+	e.Any("/", s.run)
 	e.Any("/accounts", s.run)
 	e.Any("/a/:id", s.run)
 	e.Any("/transfer", s.run, auth.Require(access.Requirement{Nonce: true}))
