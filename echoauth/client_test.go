@@ -178,6 +178,7 @@ func call(t *testing.T, c *http.Client, method, url string, body io.Reader) (res
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Method = method // an empty one as well
 	return finish(t, c, r)
 }
 
