@@ -355,6 +355,11 @@ func TestClientGoesOn(t *testing.T) {
 	s.expect(t, "nonce_old accepted", "late") // RS-057
 }
 
+// wrongClock sets the clock of a client, by how much it is ahead.
+func wrongClock(s *service, ahead time.Duration) func(*dpop.Transport) {
+	return func(tr *dpop.Transport) { tr.Now = func() time.Time { return s.clock.Now().Add(ahead) } }
+}
+
 // dateless is a way to a server through a proxy that drops Date.
 type dateless struct{ http.RoundTripper }
 
@@ -392,8 +397,7 @@ func TestClientClock(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newService(t, "HTTP/1.1", func(c *echoauth.Config) { c.RequireNonce = test.demand })
-			c := s.client(t, func(tr *dpop.Transport) {
-				tr.Now = func() time.Time { return s.clock.Now().Add(test.off) }
+			c := s.client(t, wrongClock(s, test.off), func(tr *dpop.Transport) {
 				if test.noDate {
 					tr.Base = dateless{s.wire}
 				}
@@ -416,14 +420,14 @@ func TestClientClock(t *testing.T) {
 
 // A restarted server knows neither its nonces nor the proofs it accepted. Its clients get in with one more request.
 func TestClientOutlivesTheServer(t *testing.T) {
-	secret := []byte("a secret that survives, for tests")
+	keepSecret := func(c *echoauth.Config) { c.Nonces.Secrets = [][]byte{[]byte("a secret that survives, for tests")} }
 	for name, test := range map[string]struct {
 		change               func(*echoauth.Config)
 		first, after, newest string // the newest is a client that comes after the restart
 	}{
 		"nonces demanded":         {demandNonces, "nonce_missing accepted", "nonce_foreign accepted", "nonce_missing accepted"},
 		"none demanded":           {nil, "iat_before_start accepted", "nonce_foreign accepted", "iat_before_start accepted"},
-		"secrets that survive it": {func(c *echoauth.Config) { c.Nonces.Secrets = [][]byte{secret} }, "iat_before_start accepted", "iat_before_start accepted", "iat_before_start accepted"},
+		"secrets that survive it": {keepSecret, "iat_before_start accepted", "iat_before_start accepted", "iat_before_start accepted"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newService(t, "HTTP/1.1", func(c *echoauth.Config) {
@@ -449,9 +453,25 @@ func TestClientOutlivesTheServer(t *testing.T) {
 	}
 }
 
+// Right after a start, a client whose clock is wrong has two things to learn, the time and a nonce, and each answer
+// teaches one. Its second request gets in.
+func TestClientClockAtStart(t *testing.T) {
+	s := newService(t, "HTTP/1.1", func(c *echoauth.Config) { c.InsecureForgetAtStart = false })
+	c := s.client(t, wrongClock(s, -3*time.Hour))
+	response, _ := call(t, c, "POST", poptest.URL, strings.NewReader("data"))
+	if code := dpop.ErrorCode(response); response.StatusCode != http.StatusUnauthorized || code != "use_dpop_nonce" {
+		t.Errorf("%d %q", response.StatusCode, code)
+	}
+	s.expect(t, "iat_too_old iat_before_start")
+	succeeds(t, c, "POST", poptest.URL, strings.NewReader("data"))
+	s.expect(t, "accepted", "data")
+}
+
 // What another proof cannot cure is not sent again, and the answer reaches the application whole.
 func TestClientDoesNotRepeat(t *testing.T) {
-	thief := poptest.Keyed("ES256", "thief")
+	expired := bound(func(t *poptest.Token) { t.Lifetime = -time.Minute })
+	anothers := poptest.Token{JKT: poptest.Keyed("ES256", "thief").Thumbprint()}.String()
+	const other = "https://www.example.com"
 	listed := func(origin string) func(*dpop.Transport) {
 		return func(tr *dpop.Transport) { tr.Origins = []string{origin} }
 	}
@@ -469,11 +489,11 @@ func TestClientDoesNotRepeat(t *testing.T) {
 		reason string
 	}{
 		"RS-110 a scope is missing":    {poptest.Audience + "/admin", nil, nil, 403, "insufficient_scope", "scope_missing"},
-		"RS-119 the token is old":      {poptest.URL, withToken(bound(func(t *poptest.Token) { t.Lifetime = -time.Minute })), nil, 401, "invalid_token", "token_expired"},
-		"RS-023 it is another key's":   {poptest.URL, withToken(poptest.Token{JKT: thief.Thumbprint()}.String()), nil, 401, "invalid_token", "key_mismatch"},
+		"RS-119 the token is old":      {poptest.URL, withToken(expired), nil, 401, "invalid_token", "token_expired"},
+		"RS-023 it is another key's":   {poptest.URL, withToken(anothers), nil, 401, "invalid_token", "key_mismatch"},
 		"RS-055 it is bound to nobody": {poptest.URL, withToken(poptest.Token{}.String()), nil, 401, "invalid_token", "token_unbound"},
 		"RS-117 it is forged":          {poptest.URL, withToken(poptest.Tampered(bound())), nil, 401, "invalid_token", "token_signature_invalid"},
-		"RS-176 the host is another":   {"https://www.example.com/accounts", listed("https://www.example.com"), nil, 401, "invalid_dpop_proof", "host_unknown"},
+		"RS-176 the host is another":   {other + "/accounts", listed(other), nil, 401, "invalid_dpop_proof", "host_unknown"},
 		"RS-180 the server's trouble":  {poptest.URL, nil, closed, 503, "", "unavailable"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -540,23 +560,28 @@ func TestClientInParallel(t *testing.T) {
 			s.clock.Advance(d)
 		}
 	}
+	cold := func(*testing.T, *service, *http.Client) {}
+	restarted := func(t *testing.T, s *service, c *http.Client) {
+		warm(t, s, c)
+		s.start(t)
+	}
 	for name, test := range map[string]struct {
+		change func(*echoauth.Config)
+		ahead  time.Duration // the client's clock
 		before func(*testing.T, *service, *http.Client)
-		reason string // of the refusals, of which there is at most one for each request; empty: there are none
+		reason string // of the refusals, at most one for each request; empty: there are none
 	}{
-		"on no nonce yet":           {func(*testing.T, *service, *http.Client) {}, "nonce_missing"},
-		"on one nonce":              {warm, ""},
-		"RS-062 on the one before":  {after(time.Minute), ""},
-		"RS-057 on one that is old": {after(2 * time.Minute), "nonce_old"},
-		"after a restart": {func(t *testing.T, s *service, c *http.Client) {
-			warm(t, s, c)
-			s.start(t)
-		}, "nonce_foreign"},
+		"on no nonce yet":           {demandNonces, 0, cold, "nonce_missing"},
+		"on one nonce":              {demandNonces, 0, warm, ""},
+		"RS-062 on the one before":  {demandNonces, 0, after(time.Minute), ""},
+		"RS-057 on one that is old": {demandNonces, 0, after(2 * time.Minute), "nonce_old"},
+		"after a restart":           {demandNonces, 0, restarted, "nonce_foreign"},
+		"by a clock that is wrong":  {nil, 3 * time.Hour, cold, "iat_in_future"},
 	} {
 		for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
 			t.Run(protocol+" "+name, func(t *testing.T) {
-				s := newService(t, protocol, demandNonces)
-				c := s.client(t)
+				s := newService(t, protocol, test.change)
+				c := s.client(t, wrongClock(s, test.ahead))
 				test.before(t, s, c)
 				sent := atOnce(t, requests, func(body string) (*http.Response, error) {
 					return c.Post(poptest.URL, "text/plain", strings.NewReader(body))
