@@ -97,7 +97,7 @@ func (s *service) lets(t *testing.T, quirks ...quirk) {
 	s.expect(t, "accepted", "data")
 }
 
-// Honest clients differ. None of this may keep one out.
+// Honest clients differ. None of this may keep one out. The clock shows 1767323045.
 func TestQuirksAreAccepted(t *testing.T) {
 	const path = poptest.Audience + "/a/"
 	s := newService(t, "HTTP/1.1", nil)
@@ -161,7 +161,7 @@ func TestQuirksAreAccepted(t *testing.T) {
 	}
 }
 
-// What lies one step beyond those quirks is refused, for its own reason.
+// What lies one step beyond those quirks is refused, for its own reason, and the handler does not run (RS-041).
 func TestBeyondTheQuirks(t *testing.T) {
 	const path = poptest.Audience + "/a/"
 	s := newService(t, "HTTP/1.1", nil)
@@ -217,20 +217,20 @@ func TestUnknownNonceWhereNoneIsDemanded(t *testing.T) {
 	_, header := stranger.answer(t)
 	foreign := header.Get("DPoP-Nonce")
 	for name, test := range map[string]struct {
-		nonce  func(s *service) any
+		nonce  func(*service) string
 		reason string
 	}{
-		"a word":                      {func(*service) any { return "nonce" }, "nonce_foreign"},
-		"of the authorization server": {func(*service) any { return "eyJ7S_zG.eyJH0-Z.HX4w-7v" }, "nonce_foreign"},
-		"of another API":              {func(*service) any { return foreign }, "nonce_foreign"},
-		"an empty one":                {func(*service) any { return "" }, "nonce_foreign"},
-		"ours, cut short":             {func(s *service) any { return s.nonce(t)[1:] }, "nonce_foreign"},
-		"ours, of the last restart": {func(s *service) any {
+		"a word":                      {func(*service) string { return "nonce" }, "nonce_foreign"},
+		"of the authorization server": {func(*service) string { return "eyJ7S_zG.eyJH0-Z.HX4w-7v" }, "nonce_foreign"},
+		"of another API":              {func(*service) string { return foreign }, "nonce_foreign"},
+		"an empty one":                {func(*service) string { return "" }, "nonce_foreign"},
+		"ours, cut short":             {func(s *service) string { return s.nonce(t)[1:] }, "nonce_foreign"},
+		"ours, from before a restart": {func(s *service) string {
 			nonce := s.nonce(t)
 			s.start(t)
 			return nonce
 		}, "nonce_foreign"},
-		"ours, of two minutes ago": {func(s *service) any {
+		"ours, of two minutes ago": {func(s *service) string {
 			nonce := s.nonce(t)
 			s.clock.Advance(2 * time.Minute)
 			return nonce
@@ -239,7 +239,7 @@ func TestUnknownNonceWhereNoneIsDemanded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newService(t, "HTTP/1.1", nil)
 			unknown := test.nonce(s)
-			status, header := s.answer(t, at(s.clock.Now()), claim("nonce", unknown))
+			status, header := s.answer(t, at(s.clock.Now()), withNonce(unknown))
 			supplied := header.Values("DPoP-Nonce")
 			if status != http.StatusUnauthorized || len(supplied) != 1 || supplied[0] == unknown { // RS-060
 				t.Fatalf("%d %v", status, header)
@@ -301,7 +301,7 @@ func TestClocksOfClients(t *testing.T) {
 	}
 }
 
-// RS-067: one nonce serves many requests at once, whatever their jti looks like.
+// RS-067: one nonce serves many requests at once.
 func TestManyRequestsOnOneNonce(t *testing.T) {
 	const requests = 50
 	s := newService(t, "HTTP/1.1", demandNonces)
