@@ -1,0 +1,92 @@
+// Shows what was sent and what came back. All text goes into the page as text, never as markup.
+
+import { challenge } from "./dpop.js";
+
+/** One request and its answer, as they are shown: without a whole token. */
+export async function describe(request, response) {
+  const body = await response.clone().text();
+  return {
+    method: request.method,
+    url: request.url,
+    authorization: shortened(request.headers.get("Authorization")),
+    proof: decoded(request.headers.get("DPoP")),
+    status: response.status,
+    code: challenge(response, "error") || parsed(body)?.error || "",
+    description: challenge(response, "error_description") || parsed(body)?.error_description || "",
+    nonce: response.headers.get("DPoP-Nonce"),
+    body: body.replace(/"((?:access|refresh)_token)":"([^"]*)"/g, (_, name, token) => `"${name}":"${ends(token)}"`),
+  };
+}
+
+/** An entry of the list: what was tried, whether it ended as it should, and what was sent and came back for it. */
+export function entry(title, exchanges, verdict) {
+  return element("li", { className: `entry ${verdict.good ? "good" : "bad"}` },
+    element("h3", {}, title),
+    element("p", { className: "verdict" }, verdict.text),
+    element("ol", { className: "exchanges" }, ...exchanges.map(exchangeItem)));
+}
+
+function exchangeItem(exchange) {
+  const { decision } = exchange;
+  return element("li", { className: "exchange" },
+    element("p", { className: "line" },
+      element("code", { className: "request" }, `${exchange.method} ${exchange.url}`),
+      element("span", { className: `status ${exchange.status < 300 ? "accepted" : "refused"}` }, `${exchange.status}`)),
+    element("dl", {},
+      ...row("Authorization", exchange.authorization && code("authorization", exchange.authorization)),
+      ...row("Client is told", exchange.code && code("code", exchange.code), exchange.description),
+      ...row("Nonce", exchange.nonce && "A new one came with the answer."),
+      ...row("Answer", exchange.body && code("body", exchange.body)),
+      ...row("API’s log", decision && code("reason", decision.reason || decision.outcome), decision?.cause)),
+    ...(exchange.proof ? [proofDetails(exchange.proof)] : []));
+}
+
+function proofDetails(proof) {
+  return element("details", {},
+    element("summary", {}, "DPoP proof"),
+    element("pre", { className: "header" }, JSON.stringify(proof.header, null, 2)),
+    element("pre", { className: "payload" }, JSON.stringify(proof.payload, null, 2)));
+}
+
+/** A name and its value, unless the value is empty. */
+function row(name, value, ...more) {
+  if (!value) return [];
+  return [element("dt", {}, name), element("dd", {}, value, ...more.filter(Boolean).flatMap((text) => [" ", text]))];
+}
+
+function code(className, text) {
+  return element("code", { className }, text);
+}
+
+function element(name, properties, ...children) {
+  const node = Object.assign(document.createElement(name), properties);
+  node.append(...children);
+  return node;
+}
+
+function decoded(proof) {
+  if (!proof) return null;
+  const [header, payload] = proof.split(".").map(segment);
+  return { header, payload };
+}
+
+function segment(text) {
+  return parsed(atob(text.replaceAll("-", "+").replaceAll("_", "/")));
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function shortened(authorization) {
+  const [scheme, token] = (authorization ?? "").split(" ");
+  return token ? `${scheme} ${ends(token)}` : "";
+}
+
+function ends(token) {
+  return `${token.slice(0, 6)}…${token.slice(-6)}`;
+}
