@@ -1,175 +1,43 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
-	"sync"
 	"testing"
+	"time"
 
-	"github.com/labstack/echo/v4"
-
+	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/examples/internal/browsertest"
 )
 
-// visit is a browser that looks at the page.
-type visit struct {
-	*testing.T
-	*browsertest.Browser
-	*stage
-	sent *recorder
-}
-
-// recorder keeps what reaches the API, but for preflights.
-type recorder struct {
-	mu       sync.Mutex
-	requests []http.Header
-}
-
-func (r *recorder) record(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if c.Request().Method != http.MethodOptions {
-			r.requests = append(r.requests, c.Request().Header.Clone())
-		}
-		return next(c)
-	}
-}
-
-// open starts the servers and opens the page.
-func open(t *testing.T, makeAPI apiMaker) *visit {
-	t.Helper()
-	v := &visit{T: t, Browser: browsertest.Start(t), sent: &recorder{}}
-	recorded := func(at origins, d *decisions, log io.Writer) (*api, error) {
-		a, err := makeAPI(at, d, log)
-		if err == nil {
-			a.Pre(v.sent.record)
-		}
-		return a, err
-	}
-	var err error
-	if v.stage, err = start(program{newAPI: recorded, out: t.Output(), errOut: t.Output()}, ports{}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(v.close)
-	v.load("/")
-	return v
-}
-
-// load opens an address of the page and waits until its script has run.
-func (v *visit) load(path string) {
-	v.Helper()
-	v.Open(v.at.page + path)
-	v.Wait(`!document.querySelector("#login").disabled`)
-}
-
-// leaveForLogin goes as far as the form of the authorization server.
-func (v *visit) leaveForLogin() {
-	v.Helper()
-	v.Click("#login")
-	v.Wait(`location.pathname === "/authorize"`)
-}
-
-func (v *visit) logIn() entry {
-	v.Helper()
-	v.leaveForLogin()
-	v.Type("[name=username]", userName)
-	v.Type("[name=password]", password)
-	v.Click("form button")
-	return v.waitForEntry(1)
-}
-
-// press presses a button and returns the entry that it adds.
-func (v *visit) press(id string) entry {
-	v.Helper()
-	before := browsertest.Value[int](v.Browser, `document.querySelectorAll("#entries > li").length`)
-	v.Click("#" + id)
-	return v.waitForEntry(before + 1)
-}
-
-// entry is what the page shows of one press.
-type entry struct {
-	Title, Verdict, Announced string
-	Good                      bool
-	Exchanges                 []exchange
-}
-
-// exchange is what the page shows of one request and its answer.
-type exchange struct {
-	Request, Authorization, Status, Code, Description, Body, Reason string
-	Nonce                                                           bool // one came with the answer
-	Header, Payload                                                 map[string]any
-}
-
-// String gives status, code and reason.
-func (e exchange) String() string {
-	return strings.Join(strings.Fields(e.Status+" "+e.Code+" "+e.Reason), " ")
-}
-
-func (e entry) String() string {
-	var all []string
-	for _, exchange := range e.Exchanges {
-		all = append(all, exchange.String())
-	}
-	return strings.Join(all, ", ") + ": " + e.Verdict
-}
-
-// shownEntry reads the newest entry from the page, as its reader sees it.
-const shownEntry = `(() => {
-	const item = document.querySelector("#entries > li");
-	const text = (node, selector) => node.querySelector(selector)?.innerText ?? "";
-	const json = (node, selector) => JSON.parse(node.querySelector(selector)?.textContent ?? "{}");
-	return {
-		Title: text(item, "h3"), Verdict: text(item, ".verdict"), Good: item.matches(".good"),
-		Announced: text(document, "[role=status]"),
-		Exchanges: [...item.querySelectorAll(".exchange")].map((node) => ({
-			Request: text(node, ".request"), Authorization: text(node, ".authorization"), Status: text(node, ".status"),
-			Code: text(node, ".code"), Description: text(node, ".description"), Body: text(node, ".body"),
-			Reason: text(node, ".reason"), Nonce: text(node, "dl").includes("A new one came"),
-			Header: json(node, ".header"), Payload: json(node, ".payload"),
-		})),
-	};
-})()`
-
-// waitForEntry waits until the page shows so many entries, and returns the newest.
-func (v *visit) waitForEntry(count int) entry {
-	v.Helper()
-	v.Wait(fmt.Sprintf(`document.querySelectorAll("#entries > li").length === %d`, count))
-	return browsertest.Value[entry](v.Browser, shownEntry)
-}
-
-// untroubled fails the test if a script failed, or the browser refused something for the page's safety.
-func (v *visit) untroubled() {
-	v.Helper()
-	if troubles := v.Troubles(); len(troubles) != 0 {
-		v.Errorf("troubles: %q", troubles)
-	}
-}
-
 const (
 	ownerAccepted = "200 accepted: Accepted, as it should be."
-	nonceFirst    = "401 use_dpop_nonce nonce_missing, "
+	nonceFirst    = "401 use_dpop_nonce nonce_missing, " // and the request once more, through CORS
 )
 
 func TestButtons(t *testing.T) {
-	v := open(t, newAPI)
+	v := visitPage(t, newAPI)
 	if got := v.logIn(); got.String() != "400 use_dpop_nonce, 200: Accepted, as it should be." || !got.Good {
 		t.Errorf("log in: %s", got)
 	}
-	presses := []struct{ button, title, want string }{
+	accepted := int64(0)
+	for _, press := range []struct{ button, title, want string }{
 		{"call", "Call the API", nonceFirst + ownerAccepted},
 		{"call", "Call the API", ownerAccepted},
 		{"replay", "Replay the same proof", "200 accepted, 401 invalid_dpop_proof proof_replayed: Refused, as it should be."},
-		{"otherKey", "Use the token with another key", nonceFirst + "401 invalid_token key_mismatch: Refused, as it should be."},
-		{"bearer", "Use the token as a bearer token", "401 invalid_token bound_token_as_bearer: Refused, as it should be."},
-		{"takeKey", "Take the key away", ": Refused by the browser, as it should be."},
+		{"otherKey", "Use it with another key", nonceFirst + "401 invalid_token key_mismatch: Refused, as it should be."},
+		{"bearer", "Use it as a bearer token", "401 invalid_token bound_token_as_bearer: Refused, as it should be."},
+		{"takeKey", "Take the key away", ": Refused by the browser, as it should be (InvalidAccessError)."},
 		{"renew", "Renew the token", "200: Accepted, as it should be."},
 		{"call", "Call the API", ownerAccepted},
-	}
-	accepted := int64(0)
-	for _, press := range presses {
+	} {
 		got := v.press(press.button)
 		if got.Title != press.title || got.String() != press.want || !got.Good {
 			t.Errorf("%s: %s\nwant %s", got.Title, got, press.want)
@@ -177,11 +45,11 @@ func TestButtons(t *testing.T) {
 		if got.Announced != got.Title+": "+got.Verdict {
 			t.Errorf("%s: announced is %q", got.Title, got.Announced)
 		}
-		for _, exchange := range got.Exchanges {
-			if exchange.Request == "GET "+v.at.api+"/accounts" && exchange.Status == "200" {
+		for _, x := range got.Exchanges {
+			if x.Request == "GET "+v.at.api+"/accounts" && x.Status == "200" {
 				accepted++
-				if want := fmt.Sprintf(`"calls":%d`, accepted); !strings.Contains(exchange.Body, want) {
-					t.Errorf("%s: the answer is %s, want %s", got.Title, exchange.Body, want)
+				if want := fmt.Sprintf(`"calls": %d,`, accepted); !strings.Contains(x.Body, want) {
+					t.Errorf("%s: the answer is %s, want %s", got.Title, x.Body, want)
 				}
 			}
 		}
@@ -194,4 +62,217 @@ func TestButtons(t *testing.T) {
 		t.Errorf("log out: %s", got)
 	}
 	v.untroubled()
+}
+
+// What is shown of a request is what was sent, but for the token.
+func TestShownRequests(t *testing.T) {
+	v := visitPage(t, newAPI)
+	login := v.logIn()
+	for i, x := range login.Exchanges {
+		if x.Request != "POST "+v.at.issuer+"/token" || x.Payload["htm"] != "POST" || x.Payload["htu"] != v.at.issuer+"/token" || x.Payload["ath"] != nil {
+			t.Errorf("log in, request %d: %+v", i, x)
+		}
+	}
+	call := v.press("call")
+	replay := v.press("replay")
+	bearer := v.press("bearer")
+	if len(call.Exchanges) != 2 || len(replay.Exchanges) != 2 || len(bearer.Exchanges) != 1 {
+		t.Fatalf("%s\n%s\n%s", call, replay, bearer)
+	}
+	first, second := call.Exchanges[0], call.Exchanges[1]
+	if first.Payload["nonce"] != nil || !first.Nonce || second.Payload["nonce"] == nil || first.Payload["jti"] == second.Payload["jti"] {
+		t.Errorf("the request without nonce: %+v\nonce more: %+v", first, second)
+	}
+	if first.Description != "the proof carries no nonce and one is required" {
+		t.Errorf("description %q", first.Description)
+	}
+	for i, x := range append(call.Exchanges, replay.Exchanges...) {
+		if x.Request != "GET "+v.at.api+"/accounts" || x.Header["typ"] != "dpop+jwt" || x.Header["alg"] != "ES256" ||
+			x.Payload["htm"] != "GET" || x.Payload["htu"] != v.at.api+"/accounts" || x.Payload["ath"] == nil {
+			t.Errorf("request %d: %+v", i, x)
+		}
+	}
+	if a, b := replay.Exchanges[0], replay.Exchanges[1]; a.Payload["jti"] != b.Payload["jti"] {
+		t.Errorf("the replayed proof is another one: %v, %v", a.Payload, b.Payload)
+	}
+	if n := len(v.sent.requests); n != 5 || v.sent.requests[2].Get("DPoP") != v.sent.requests[3].Get("DPoP") {
+		t.Errorf("%d requests: %v", n, v.sent.requests)
+	}
+
+	_, token, _ := strings.Cut(v.sent.requests[0].Get("Authorization"), " ")
+	short := token[:6] + "…" + token[len(token)-6:]
+	if len(token) < 100 || second.Authorization != "DPoP "+short || bearer.Exchanges[0].Authorization != "Bearer "+short {
+		t.Errorf("shown as %q and %q: %s", second.Authorization, bearer.Exchanges[0].Authorization, token)
+	}
+	text := browsertest.Value[string](v.Browser, `document.documentElement.outerHTML`)
+	if strings.Contains(text, token) || !strings.Contains(text, short) {
+		t.Error("the whole token is in the page")
+	}
+	v.untroubled()
+}
+
+// keptKey is the key in IndexedDB.
+const keptKey = `import("/keystore.js").then((store) => store.loadKey())`
+
+// Nothing that a login needs or gives is left where it can be found later, but for the key, which cannot be read.
+func TestWhatIsLeft(t *testing.T) {
+	v := visitPage(t, newAPI)
+	v.logIn()
+	left := browsertest.Value[string](v.Browser,
+		`document.cookie + JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + location.search + location.hash`)
+	if left != "{}{}" {
+		t.Errorf("left behind: %s", left)
+	}
+	exported := browsertest.Value[[]string](v.Browser, keptKey+`.then(({ privateKey }) => Promise.all(
+		["jwk", "pkcs8", "raw"].map((format) => crypto.subtle.exportKey(format, privateKey).then(() => "exported", (error) => error.name))))`)
+	if got := strings.Join(exported, " "); strings.Contains(got, "exported") || exported[0] != "InvalidAccessError" {
+		t.Errorf("exporting the private key: %s", got)
+	}
+	if browsertest.Value[bool](v.Browser, keptKey+`.then((key) => key.privateKey.extractable)`) {
+		t.Error("the private key is extractable")
+	}
+
+	thumbprint := func() string {
+		return browsertest.Value[string](v.Browser, `document.querySelector("#thumbprint").innerText`)
+	}
+	before := thumbprint()
+	v.load("/")
+	if !browsertest.Value[bool](v.Browser, `document.querySelector("#call").disabled`) {
+		t.Error("the page can call after a reload, without its tokens")
+	}
+	if v.logIn(); thumbprint() != before {
+		t.Error("the key is lost on the way to the login")
+	}
+	v.press("logOut")
+	if !browsertest.Value[bool](v.Browser, keptKey+`.then((key) => key === undefined)`) {
+		t.Error("the key outlives the log-out")
+	}
+	v.load("/")
+	if v.logIn(); thumbprint() == before {
+		t.Error("the key outlives the log-out")
+	}
+	v.untroubled()
+}
+
+// The page redeems no code that does not answer a login that it began at its authorization server.
+func TestForgedAnswersOfALogin(t *testing.T) {
+	v := visitPage(t, newAPI)
+	begin := func() (state string) {
+		v.load("/")
+		v.leaveForLogin()
+		return browsertest.Value[string](v.Browser, `new URLSearchParams(location.search).get("state")`)
+	}
+	for _, test := range []struct {
+		name, says string
+		answer     func() url.Values
+	}{
+		{"no login began", "(state)", func() url.Values {
+			return url.Values{"code": {"c"}, "state": {"null"}, "iss": {v.at.issuer}}
+		}},
+		{"no login began, no state", "(state)", func() url.Values { return url.Values{"code": {"c"}, "iss": {v.at.issuer}} }},
+		{"another state", "(state)", func() url.Values {
+			begin()
+			return url.Values{"code": {"c"}, "state": {"forged"}, "iss": {v.at.issuer}}
+		}},
+		{"no state", "(state)", func() url.Values {
+			begin()
+			return url.Values{"code": {"c"}, "iss": {v.at.issuer}}
+		}},
+		{"another issuer", "(iss)", func() url.Values {
+			return url.Values{"code": {"c"}, "state": {begin()}, "iss": {"https://evil.example"}}
+		}},
+		{"no issuer", "(iss)", func() url.Values { return url.Values{"code": {"c"}, "state": {begin()}} }},
+		{"an error", "The login was refused: access_denied.", func() url.Values {
+			return url.Values{"error": {"access_denied"}, "state": {begin()}, "iss": {v.at.issuer}}
+		}},
+		{"an error with markup", "<img src=x>", func() url.Values {
+			return url.Values{"error": {"<img src=x>"}, "state": {begin()}, "iss": {v.at.issuer}}
+		}},
+		{"an error of a forger", "(state)", func() url.Values {
+			return url.Values{"error": {"access_denied"}, "state": {"forged"}, "iss": {v.at.issuer}}
+		}},
+	} {
+		v.load("/?" + test.answer().Encode())
+		got := v.waitForEntry(1)
+		if got.Good || len(got.Exchanges) != 0 || !strings.Contains(got.Verdict, test.says) {
+			t.Errorf("%s: %s", test.name, got)
+		}
+		left := browsertest.Value[string](v.Browser, `JSON.stringify(sessionStorage) + location.search`)
+		if left != "{}" {
+			t.Errorf("%s: left behind: %s", test.name, left)
+		}
+	}
+	v.untroubled()
+}
+
+// A page of a third origin gets neither an answer nor a preflight that lets it send credentials.
+func TestThirdOrigin(t *testing.T) {
+	v := visitPage(t, newAPI)
+	v.untroubled()
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, `<!doctype html><title>other</title>`)
+	}))
+	defer other.Close()
+	try := func(url, options string) string {
+		return browsertest.Value[string](v.Browser, fmt.Sprintf(`fetch(%q, %s).then((r) => "read " + r.status, (e) => e.name)`, url, options))
+	}
+	const credentials = `{ headers: { Authorization: "DPoP t", DPoP: "p" } }`
+	if got := try(v.at.api+"/accounts", credentials); got != "read 401" {
+		t.Errorf("our own page: %s", got)
+	}
+	sent := len(v.sent.requests)
+	v.Open(other.URL)
+	for _, test := range []struct{ url, options string }{
+		{v.at.api + "/accounts", `{}`},
+		{v.at.api + "/accounts", credentials},
+		{v.at.issuer + "/token", `{ method: "POST", body: new URLSearchParams({ grant_type: "refresh_token" }) }`},
+		{v.at.page + "/log?request=x", `{}`},
+	} {
+		if got := try(test.url, test.options); got != "TypeError" {
+			t.Errorf("another page, %s %s: %s", test.url, test.options, got)
+		}
+	}
+	for _, header := range v.sent.requests[sent:] {
+		if header.Get("Authorization") != "" || header.Get("DPoP") != "" {
+			t.Errorf("a request of another page came with credentials: %v", header)
+		}
+	}
+}
+
+// amnesiac is a replay store that forgets at once.
+type amnesiac struct{}
+
+func (amnesiac) Claim(context.Context, dpop.ReplayKey, time.Time) (bool, error) { return true, nil }
+
+// The page says so when an API lets a thief in, or does not let the owner in.
+func TestWeakenedAPI(t *testing.T) {
+	for _, test := range []struct {
+		name, button, verdict string
+		change                func(*echoauth.Config)
+	}{
+		{"no replay memory", "replay", "This should not happen: expected 401 invalid_dpop_proof proof_replayed, got 200.",
+			func(c *echoauth.Config) { c.Replay = amnesiac{} }},
+		{"an API that refuses everyone", "call", "This should not happen: expected 200, got 401 invalid_token token_audience_wrong.",
+			func(c *echoauth.Config) { c.Issuers[0].Audience = "https://other.example.com" }},
+		{"a token that has expired", "call", "The token has expired. Renew it and try again.",
+			func(c *echoauth.Config) {
+				c.RequireNonce, c.Now = true, func() time.Time { return time.Now().Add(10 * time.Minute) }
+			}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			v := visitPage(t, func(at origins, decisions *decisions, _ io.Writer) (*api, error) {
+				config := echoauth.Config{
+					Origins: []string{at.api}, Issuers: []access.Issuer{{URL: at.issuer, Audience: at.api}},
+					Observer: access.Observer{Decided: decisions.keep},
+				}
+				test.change(&config)
+				return protect(at, decisions, config)
+			})
+			v.logIn()
+			if got := v.press(test.button); got.Good || got.Verdict != test.verdict {
+				t.Errorf("%s", got)
+			}
+		})
+	}
 }

@@ -70,7 +70,7 @@ function judge(expected, last, error) {
     const trouble = error ? ` ${error.message}` : "";
     return { good: false, text: `This should not happen: expected ${inWords(expected)}, got ${inWords(got)}.${trouble}` };
   }
-  if (error) return { good: true, text: "Refused by the browser, as it should be." };
+  if (error) return { good: true, text: `Refused by the browser, as it should be (${error.name}).` };
   if (!last) return { good: true, text: "Done." };
   return { good: true, text: last.status < 300 ? "Accepted, as it should be." : "Refused, as it should be." };
 }

@@ -40,26 +40,22 @@ export class Sender {
   }
 
   /**
-   * Sends a request with a proof. If the server wants its nonce in it, it is sent once more, and only once. The option
-   * token is the access token; seen is called with each request and its answer. The other options are those of fetch.
+   * Sends a request with a proof. If the server wants its nonce in it, it is sent once more, and only once; a nonce that
+   * comes with any other answer is for the next request. The option token is the access token; seen is called with each
+   * request and its answer. The other options are those of fetch.
    */
   async send(url, { method = "GET", headers, token, seen = () => {}, ...rest } = {}) {
+    const { origin } = new URL(url);
     for (let attempt = 1; ; attempt++) {
-      const nonce = this.#nonces.get(new URL(url).origin);
+      const nonce = this.#nonces.get(origin);
       const request = new Request(url, { method, headers, ...strict, ...rest });
       request.headers.set("DPoP", await prove(this.key, { method, url, token, nonce }));
       if (token) request.headers.set("Authorization", `DPoP ${token}`);
       const response = await fetch(request);
       seen(request, response);
-      this.#learn(response);
+      if (response.headers.has("DPoP-Nonce")) this.#nonces.set(origin, response.headers.get("DPoP-Nonce"));
       if (attempt === 2 || !(await wantsNonce(response))) return response;
     }
-  }
-
-  /** A nonce may come with any answer, and counts from then on. */
-  #learn(response) {
-    const nonce = response.headers.get("DPoP-Nonce");
-    if (nonce) this.#nonces.set(new URL(response.url).origin, nonce);
   }
 }
 

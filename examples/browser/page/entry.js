@@ -4,17 +4,17 @@ import { challenge } from "./dpop.js";
 
 /** One request and its answer, as they are shown: without a whole token. */
 export async function describe(request, response) {
-  const body = await response.clone().text();
+  const body = parsed(await response.clone().text()) ?? {}; // our servers answer in JSON
   return {
     method: request.method,
     url: request.url,
     authorization: shortened(request.headers.get("Authorization")),
     proof: decoded(request.headers.get("DPoP")),
     status: response.status,
-    code: challenge(response, "error") || parsed(body)?.error || "",
-    description: challenge(response, "error_description") || parsed(body)?.error_description || "",
+    code: challenge(response, "error") || body.error || "",
+    description: challenge(response, "error_description") || body.error_description || "",
     nonce: response.headers.get("DPoP-Nonce"),
-    body: body.replace(/"((?:access|refresh)_token)":"([^"]*)"/g, (_, name, token) => `"${name}":"${ends(token)}"`),
+    body: oneLine(body),
   };
 }
 
@@ -31,14 +31,19 @@ function exchangeItem(exchange) {
   return element("li", { className: "exchange" },
     element("p", { className: "line" },
       element("code", { className: "request" }, `${exchange.method} ${exchange.url}`),
-      element("span", { className: `status ${exchange.status < 300 ? "accepted" : "refused"}` }, `${exchange.status}`)),
+      element("span", { className: `status ${kindOf(exchange)}` }, `${exchange.status}`)),
     element("dl", {},
       ...row("Authorization", exchange.authorization && code("authorization", exchange.authorization)),
-      ...row("Client is told", exchange.code && code("code", exchange.code), exchange.description),
-      ...row("Nonce", exchange.nonce && "A new one came with the answer."),
+      ...row("Client is told", exchange.code && code("code", exchange.code), text("description", exchange.description)),
+      ...row("Nonce", exchange.nonce && "One came with the answer, for the next proof."),
       ...row("Answer", exchange.body && code("body", exchange.body)),
-      ...row("API’s log", decision && code("reason", decision.reason || decision.outcome), decision?.cause)),
+      ...row("API’s log", decision && code("reason", decision.reason || decision.outcome), text("cause", decision?.cause))),
     ...(exchange.proof ? [proofDetails(exchange.proof)] : []));
+}
+
+function kindOf({ status, code }) {
+  if (status < 300) return "accepted";
+  return code === "use_dpop_nonce" ? "asked" : "refused";
 }
 
 function proofDetails(proof) {
@@ -48,14 +53,18 @@ function proofDetails(proof) {
     element("pre", { className: "payload" }, JSON.stringify(proof.payload, null, 2)));
 }
 
-/** A name and its value, unless the value is empty. */
-function row(name, value, ...more) {
+/** A name and its value with what explains it, unless the value is empty. */
+function row(name, value, explanation = "") {
   if (!value) return [];
-  return [element("dt", {}, name), element("dd", {}, value, ...more.filter(Boolean).flatMap((text) => [" ", text]))];
+  return [element("dt", {}, name), element("dd", {}, value, " ", explanation)];
 }
 
-function code(className, text) {
-  return element("code", { className }, text);
+function code(className, content) {
+  return element("code", { className }, content);
+}
+
+function text(className, content = "") {
+  return element("span", { className }, content);
 }
 
 function element(name, properties, ...children) {
@@ -85,6 +94,12 @@ function parsed(text) {
 function shortened(authorization) {
   const [scheme, token] = (authorization ?? "").split(" ");
   return token ? `${scheme} ${ends(token)}` : "";
+}
+
+/** JSON that can be broken into lines at its spaces. */
+function oneLine(value) {
+  const short = (name, member) => (/^(access|refresh)_token$/.test(name) ? ends(member) : member);
+  return JSON.stringify(value, short, 1).replace(/\n */g, " ");
 }
 
 function ends(token) {
