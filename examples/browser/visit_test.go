@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -38,10 +39,16 @@ func (r *recorder) record(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+func (r *recorder) all() []http.Header {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.requests)
+}
+
 // visitPage starts the servers and opens the page.
-func visitPage(t *testing.T, makeAPI apiMaker) *visit {
+func visitPage(t *testing.T, b *browsertest.Browser, makeAPI apiMaker) *visit {
 	t.Helper()
-	v := &visit{T: t, Browser: browsertest.Start(t), sent: &recorder{}}
+	v := &visit{T: t, Browser: b, sent: &recorder{}}
 	recorded := func(at origins, d *decisions, log io.Writer) (*api, error) {
 		a, err := makeAPI(at, d, log)
 		if err == nil {

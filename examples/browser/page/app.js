@@ -62,17 +62,21 @@ async function decisionOn(response) {
 
 /** Whether it ended as it should, in words. */
 function judge(expected, last, error) {
-  const got = {
-    error: error?.name, status: last?.status, code: last?.code, reason: last?.decision?.reason,
-  };
-  if (got.reason === "token_expired") return { good: false, text: "The token has expired. Renew it and try again." };
-  if (inWords(got) !== inWords(expected)) {
-    const trouble = error ? ` ${error.message}` : "";
-    return { good: false, text: `This should not happen: expected ${inWords(expected)}, got ${inWords(got)}.${trouble}` };
-  }
-  if (error) return { good: true, text: `Refused by the browser, as it should be (${error.name}).` };
-  if (!last) return { good: true, text: "Done." };
-  return { good: true, text: last.status < 300 ? "Accepted, as it should be." : "Refused, as it should be." };
+  if (error && error.name !== expected.error) return bad(error.message);
+  const got = { error: error?.name, status: last?.status, code: last?.code, reason: last?.decision?.reason };
+  if (got.reason === "token_expired") return bad("the token has expired. Renew it and try again.");
+  if (inWords(got) !== inWords(expected)) return bad(`expected ${inWords(expected)}, got ${inWords(got)}.`);
+  if (error) return good(`Refused by the browser, as it should be (${error.name}).`);
+  if (!last) return good("Done.");
+  return good(last.status < 300 ? "Accepted, as it should be." : "Refused, as it should be.");
+}
+
+function good(text) {
+  return { good: true, text };
+}
+
+function bad(text) {
+  return { good: false, text: `This should not happen: ${text}` };
 }
 
 function inWords({ error, status, code, reason }) {

@@ -55,8 +55,8 @@ export class Client {
     const body = new URLSearchParams({ ...grant, client_id: this.clientID });
     const response = await sender.send(server.token_endpoint, { method: "POST", body, seen });
     const answer = await response.json();
-    if (!response.ok) throw new Error(`The authorization server gives no token: ${answer.error}.`);
-    if (answer.token_type.toLowerCase() !== "dpop") throw new Error("The token is bound to nobody."); // RFC 9449 §5
+    if (!response.ok) throw new Error(`the authorization server gives no token: ${answer.error}.`);
+    if (answer.token_type.toLowerCase() !== "dpop") throw new Error("the token is bound to nobody."); // RFC 9449 §5
     const expires = new Date(Date.now() + answer.expires_in * 1000);
     this.session = { sender, token: answer.access_token, refresh: answer.refresh_token, expires };
   }

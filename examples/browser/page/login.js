@@ -9,7 +9,7 @@ const begun = "login"; // where the session storage holds what the answer is com
 export async function discover(issuer) {
   const response = await fetch(`${issuer}/.well-known/oauth-authorization-server`);
   const metadata = await response.json();
-  if (metadata.issuer !== issuer) throw new Error("The metadata is of another authorization server.");
+  if (metadata.issuer !== issuer) throw new Error("the metadata is of another authorization server.");
   return metadata;
 }
 
@@ -40,13 +40,13 @@ export function takeAnswer(issuer) {
   history.replaceState(null, "", location.pathname);
 
   if (!login || answer.get("state") !== login.state) {
-    throw new Error("The answer belongs to no login that began in this tab (state).");
+    throw new Error("the answer belongs to no login that began in this tab (state).");
   }
   if (answer.get("iss") !== issuer) { // RFC 9207 §2.4
-    throw new Error("The answer comes from another authorization server (iss).");
+    throw new Error("the answer comes from another authorization server (iss).");
   }
   if (answer.has("error")) {
-    throw new Error(`The login was refused: ${answer.get("error")}. ${answer.get("error_description") ?? ""}`);
+    throw new Error(`the login was refused: ${answer.get("error")}. ${answer.get("error_description") ?? ""}`);
   }
   return { code: answer.get("code"), verifier: login.verifier };
 }
