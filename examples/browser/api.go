@@ -49,7 +49,7 @@ func protect(at origins, decisions *decisions, config echoauth.Config) (*api, er
 		MaxAge:        int((10 * time.Minute).Seconds()),
 	}))
 	a.Use(decisions.number) // for the demo alone
-	a.GET("/accounts", a.accounts, auth.RequireScope(scope))
+	a.GET("/accounts", a.accounts, auth.Authenticate(), auth.RequireScope(scope))
 	return a, nil
 }
 

@@ -113,6 +113,34 @@ func TestShownRequests(t *testing.T) {
 	v.untroubled()
 }
 
+// The login asks for a code that is of use to the holder of the key and of the verifier alone.
+func TestAuthorizationRequest(t *testing.T) {
+	v := visitPage(t, browsertest.Start(t), newAPI)
+	v.leaveForLogin()
+	query, err := url.ParseQuery(browsertest.Value[string](v.Browser, `location.search.slice(1)`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"response_type": "code", "client_id": clientID, "redirect_uri": v.at.page + "/", "scope": scope,
+		"code_challenge_method": "S256",
+	} {
+		if got := query.Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if len(query.Get("state")) < 22 || len(query.Get("code_challenge")) != 43 || query.Get("state") == query.Get("code_challenge") {
+		t.Errorf("state %q, code_challenge %q", query.Get("state"), query.Get("code_challenge"))
+	}
+	got := v.enterPassword()
+	if want := v.thumbprint(); query.Get("dpop_jkt") != want || len(want) != 43 {
+		t.Errorf("dpop_jkt is %q, the key %q", query.Get("dpop_jkt"), want)
+	}
+	if want := "the proof carries no nonce and one is required"; len(got.Exchanges) != 2 || got.Exchanges[0].Description != want {
+		t.Errorf("the token request: %+v", got)
+	}
+}
+
 // keptKey is the key in IndexedDB.
 const keptKey = `import("/keystore.js").then((store) => store.loadKey())`
 
@@ -142,7 +170,7 @@ func TestWhatIsLeft(t *testing.T) {
 	if !browsertest.Value[bool](v.Browser, `document.querySelector("#call").disabled`) {
 		t.Error("the page can call after a reload, without its tokens")
 	}
-	if v.logIn(); thumbprint() != before {
+	if v.logIn(); v.thumbprint() != before {
 		t.Error("the key is lost on the way to the login")
 	}
 	v.press("logOut")
@@ -150,7 +178,7 @@ func TestWhatIsLeft(t *testing.T) {
 		t.Error("the key outlives the log-out")
 	}
 	v.load("/")
-	if v.logIn(); thumbprint() == before {
+	if v.logIn(); v.thumbprint() == before {
 		t.Error("the key outlives the log-out")
 	}
 	v.untroubled()

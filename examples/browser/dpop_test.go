@@ -8,12 +8,12 @@ import (
 )
 
 // stubbed runs a script against page/dpop.js, with a fetch that answers the same to every request, and counts them.
-const stubbed = `import("/dpop.js").then(async ({ newKey, Sender, challenge, prove }) => {
+const stubbed = `import("/dpop.js").then(async ({ newKey, Sender, prove }) => {
 	const key = await newKey();
 	const real = window.fetch;
 	const requests = [];
 	window.fetch = async (request) => {
-		requests.push(request.headers.get("DPoP"));
+		requests.push(request);
 		return new Response(%[1]q, { status: %[2]d, headers: %[3]s });
 	};
 	const claims = (proof) => JSON.parse(atob(proof.split(".")[1].replaceAll("-", "+").replaceAll("_", "/")));
@@ -35,7 +35,7 @@ func TestSender(t *testing.T) {
 		twice      = `const sender = new Sender(key);
 			await sender.send("https://api.example.com/a");
 			await sender.send(%q);
-			return String(claims(requests.at(-1)).nonce);`
+			return String(claims(requests.at(-1).headers.get("DPoP")).nonce);`
 		prove = `return Object.entries(claims(await prove(key, %s))).filter(([name]) => !/iat|jti/.test(name)).join();`
 	)
 	for _, test := range []struct {
@@ -55,6 +55,9 @@ func TestSender(t *testing.T) {
 		{"the token endpoint answers no JSON", send, 400, onlyNonce, `no`, "1"},
 		{"a nonce is kept for its server", fmt.Sprintf(twice, "https://api.example.com/b"), 200, onlyNonce, ``, "n"},
 		{"a nonce is not for another server", fmt.Sprintf(twice, "https://other.example.com/a"), 200, onlyNonce, ``, "undefined"},
+		{"no cookies, no cache, no redirect", `await new Sender(key).send("https://api.example.com/a", { token: "t" });
+			const { credentials, cache, redirect, headers } = requests[0];
+			return [credentials, cache, redirect, headers.get("Authorization")].join();`, 200, `{}`, ``, "omit,no-store,error,DPoP t"},
 		{"htu has neither query nor fragment", fmt.Sprintf(prove, `{ method: "GET", url: "https://a.example/b%2Fc?d#e" }`), 200, `{}`, ``,
 			"htm,GET,htu,https://a.example/b%2Fc"},
 		{"ath as in RFC 9449 §7.1", fmt.Sprintf(prove, `{ method: "GET", url: "https://a.example/", nonce: "n",

@@ -82,10 +82,22 @@ func (v *visit) leaveForLogin() {
 func (v *visit) logIn() entry {
 	v.Helper()
 	v.leaveForLogin()
+	return v.enterPassword()
+}
+
+// enterPassword comes back from the authorization server with a code, and returns what comes of it.
+func (v *visit) enterPassword() entry {
+	v.Helper()
 	v.Type("[name=username]", userName)
 	v.Type("[name=password]", password)
 	v.Click("form button")
 	return v.waitForEntry(1)
+}
+
+// thumbprint returns that of the key, while the page is logged in.
+func (v *visit) thumbprint() string {
+	v.Helper()
+	return browsertest.Value[string](v.Browser, `document.querySelector("#thumbprint").innerText`)
 }
 
 // press presses a button and returns the entry that it adds.
