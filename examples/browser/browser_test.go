@@ -23,8 +23,33 @@ const (
 	nonceFirst    = "401 use_dpop_nonce nonce_missing, " // and the request once more, through CORS
 )
 
-func TestButtons(t *testing.T) {
-	v := visitPage(t, browsertest.Start(t), newAPI)
+// TestInBrowser is all that one browser is shown. Each test has servers of its own, so to the browser they are strangers.
+func TestInBrowser(t *testing.T) {
+	b := browsertest.Start(t)
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *browsertest.Browser)
+	}{
+		{"buttons", testButtons},
+		{"shown requests", testShownRequests},
+		{"authorization request", testAuthorizationRequest},
+		{"what is left", testWhatIsLeft},
+		{"forged answers of a login", testForgedAnswersOfALogin},
+		{"deceptive authorization server", testDeceptiveAuthorizationServer},
+		{"sender", testSender},
+		{"impatience", testImpatience},
+		{"weakened API", testWeakenedAPI},
+		{"third origin", testThirdOrigin},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, b) })
+	}
+	if troubles := b.Troubles(); len(troubles) != 0 {
+		t.Errorf("a script failed, or the browser refused something for the page's safety: %q", troubles)
+	}
+}
+
+func testButtons(t *testing.T, b *browsertest.Browser) {
+	v := visitPage(t, b, newAPI)
 	if got := v.logIn(); got.String() != "400 use_dpop_nonce, 200: Accepted, as it should be." || !got.Good {
 		t.Errorf("log in: %s", got)
 	}
@@ -62,12 +87,11 @@ func TestButtons(t *testing.T) {
 	if got := v.press("logOut"); got.String() != ": Done." || !got.Good {
 		t.Errorf("log out: %s", got)
 	}
-	v.untroubled()
 }
 
 // What is shown of a request is what was sent, but for the token.
-func TestShownRequests(t *testing.T) {
-	v := visitPage(t, browsertest.Start(t), newAPI)
+func testShownRequests(t *testing.T, b *browsertest.Browser) {
+	v := visitPage(t, b, newAPI)
 	login := v.logIn()
 	for i, x := range login.Exchanges {
 		if x.Request != "POST "+v.at.issuer+"/token" || x.Payload["htm"] != "POST" || x.Payload["htu"] != v.at.issuer+"/token" || x.Payload["ath"] != nil {
@@ -110,12 +134,11 @@ func TestShownRequests(t *testing.T) {
 	if strings.Contains(text, token) || !strings.Contains(text, short) {
 		t.Error("the whole token is in the page")
 	}
-	v.untroubled()
 }
 
 // The login asks for a code that is of use to the holder of the key and of the verifier alone.
-func TestAuthorizationRequest(t *testing.T) {
-	v := visitPage(t, browsertest.Start(t), newAPI)
+func testAuthorizationRequest(t *testing.T, b *browsertest.Browser) {
+	v := visitPage(t, b, newAPI)
 	v.leaveForLogin()
 	query, err := url.ParseQuery(browsertest.Value[string](v.Browser, `location.search.slice(1)`))
 	if err != nil {
@@ -145,8 +168,8 @@ func TestAuthorizationRequest(t *testing.T) {
 const keptKey = `import("/keystore.js").then((store) => store.loadKey())`
 
 // Nothing that a login needs or gives is left where it can be found later, but for the key, which cannot be read.
-func TestWhatIsLeft(t *testing.T) {
-	v := visitPage(t, browsertest.Start(t), newAPI)
+func testWhatIsLeft(t *testing.T, b *browsertest.Browser) {
+	v := visitPage(t, b, newAPI)
 	v.logIn()
 	left := browsertest.Value[string](v.Browser,
 		`document.cookie + JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + location.search + location.hash`)
@@ -181,12 +204,11 @@ func TestWhatIsLeft(t *testing.T) {
 	if v.logIn(); v.thumbprint() == before {
 		t.Error("the key outlives the log-out")
 	}
-	v.untroubled()
 }
 
 // The page redeems no code that does not answer a login that it began at its authorization server.
-func TestForgedAnswersOfALogin(t *testing.T) {
-	v := visitPage(t, browsertest.Start(t), newAPI)
+func testForgedAnswersOfALogin(t *testing.T, b *browsertest.Browser) {
+	v := visitPage(t, b, newAPI)
 	begin := func() (state string) {
 		v.leaveForLogin()
 		return browsertest.Value[string](v.Browser, `new URLSearchParams(location.search).get("state")`)
@@ -231,13 +253,11 @@ func TestForgedAnswersOfALogin(t *testing.T) {
 			t.Errorf("%s: left behind: %s", test.name, left)
 		}
 	}
-	v.untroubled()
 }
 
 // A page of a third origin gets neither an answer nor a preflight that lets it send credentials.
-func TestThirdOrigin(t *testing.T) {
-	v := visitPage(t, browsertest.Start(t), newAPI)
-	v.untroubled()
+func testThirdOrigin(t *testing.T, b *browsertest.Browser) {
+	v := visitPage(t, b, newAPI)
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = io.WriteString(w, `<!doctype html><title>other</title>`)
@@ -275,8 +295,7 @@ type amnesiac struct{}
 func (amnesiac) Claim(context.Context, dpop.ReplayKey, time.Time) (bool, error) { return true, nil }
 
 // The page says so when an API lets a thief in, or does not let the owner in.
-func TestWeakenedAPI(t *testing.T) {
-	b := browsertest.Start(t)
+func testWeakenedAPI(t *testing.T, b *browsertest.Browser) {
 	for _, test := range []struct {
 		name, button, verdict string
 		change                func(*echoauth.Config)
@@ -300,8 +319,5 @@ func TestWeakenedAPI(t *testing.T) {
 		if got := v.press(test.button); got.Good || got.Verdict != test.verdict {
 			t.Errorf("%s: %s", test.name, got)
 		}
-	}
-	if troubles := b.Troubles(); len(troubles) != 0 {
-		t.Errorf("troubles: %q", troubles)
 	}
 }

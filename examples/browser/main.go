@@ -2,12 +2,16 @@
 // to an API of another origin. Its buttons send what the owner of an access token sends, and what a thief would, and
 // show each request with its status, the code that the client is told and the reason in the API's log.
 //
-//	go run ./examples/browser                              # three servers on free ports; open the page that it prints
+//	go run ./examples/browser                                      # three servers on free ports
 //	go run ./examples/browser -page 8080 -api 8081 -issuer 8082    # on these ports
 //
 // Read api.go first: it is the protected API, with the CORS settings that browsers need. page/dpop.js is the client's
 // side of RFC 9449, page/login.js its login as a public client (authorization code, PKCE), page/keystore.js keeps the
 // key. There is no build step and no dependency. log.go is only for the demo: no API tells clients its reasons.
+//
+// A token that is stolen from such a page is worth nothing without the key, and the key cannot be stolen. A script that
+// gets into the page can still act as its user while the page is open, which is why page.go forbids every script but
+// its own. examples/tokenhandler keeps tokens and key out of the browser altogether.
 package main
 
 import (

@@ -81,6 +81,7 @@ func (v *visit) leaveForLogin() {
 
 func (v *visit) logIn() entry {
 	v.Helper()
+	v.load("/")
 	v.leaveForLogin()
 	return v.enterPassword()
 }
@@ -157,12 +158,4 @@ func (v *visit) waitForEntry(count int) entry {
 	v.Helper()
 	v.Wait(fmt.Sprintf(`document.querySelectorAll("#entries > li").length === %d`, count))
 	return browsertest.Value[entry](v.Browser, shownEntry)
-}
-
-// untroubled fails the test if a script failed, or the browser refused something for the page's safety.
-func (v *visit) untroubled() {
-	v.Helper()
-	if troubles := v.Troubles(); len(troubles) != 0 {
-		v.Errorf("troubles: %q", troubles)
-	}
 }

@@ -85,7 +85,9 @@ function inWords({ error, status, code, reason }) {
 
 async function showSession() {
   const { session } = client;
-  element("state").textContent = session ? `Logged in; the token is good until ${session.expires.toLocaleTimeString()}.` : "Not logged in.";
+  element("state").textContent = session
+    ? `Logged in; the token is good until ${session.expires.toLocaleTimeString()}.`
+    : "Not logged in.";
   element("thumbprint").textContent = session ? await thumbprint(session.sender.key) : "none";
   element("login").disabled = Boolean(session);
   for (const name in actions) element(name).disabled = !session;

@@ -1,4 +1,4 @@
-// What a thief sends, each time with the owner's access token.
+// What a thief does with a copy of the owner's access token, or within the page.
 
 import { newKey, Sender, strict } from "./dpop.js";
 
@@ -20,11 +20,12 @@ export async function otherKey(client, seen) {
 
 /** The token alone, as it is enough wherever tokens are bound to nobody. */
 export async function bearer(client, seen) {
-  const request = new Request(client.accounts, { headers: { Authorization: `Bearer ${client.session.token}` }, ...strict });
+  const headers = { Authorization: `Bearer ${client.session.token}` };
+  const request = new Request(client.accounts, { headers, ...strict });
   seen(request, await fetch(request));
 }
 
-/** A script that got into the page could sign while the page is open. It cannot take the key away. */
+/** A script that got into the page can sign while the page is open, but not take the key with it. */
 export function takeKey(client) {
   return crypto.subtle.exportKey("jwk", client.session.sender.key.privateKey);
 }

@@ -40,9 +40,9 @@ export class Sender {
   }
 
   /**
-   * Sends a request with a proof. If the server wants its nonce in it, it is sent once more, and only once; a nonce that
-   * comes with any other answer is for the next request. The option token is the access token; seen is called with each
-   * request and its answer. The other options are those of fetch.
+   * Sends a request with a proof. If the server wants its nonce in it, it is sent once more, and only once; a nonce
+   * that comes with any other answer is for the next request. The option token is the access token; seen is called with
+   * each request and its answer. The other options are those of fetch.
    */
   async send(url, { method = "GET", headers, token, seen = () => {}, ...rest } = {}) {
     const { origin } = new URL(url);

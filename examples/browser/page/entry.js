@@ -28,6 +28,7 @@ export function entry(title, exchanges, verdict) {
 
 function exchangeItem(exchange) {
   const { decision } = exchange;
+  const reason = decision?.reason || decision?.outcome;
   return element("li", { className: "exchange" },
     element("p", { className: "line" },
       element("code", { className: "request" }, `${exchange.method} ${exchange.url}`),
@@ -37,7 +38,7 @@ function exchangeItem(exchange) {
       ...row("Client is told", exchange.code && code("code", exchange.code), text("description", exchange.description)),
       ...row("Nonce", exchange.nonce && "One came with the answer, for the next proof."),
       ...row("Answer", exchange.body && code("body", exchange.body)),
-      ...row("API’s log", decision && code("reason", decision.reason || decision.outcome), text("cause", decision?.cause))),
+      ...row("API’s log", reason && code("reason", reason), text("cause", decision?.cause))),
     ...(exchange.proof ? [proofDetails(exchange.proof)] : []));
 }
 

@@ -24,8 +24,8 @@ const stubbed = `import("/dpop.js").then(async ({ newKey, Sender, prove }) => {
 	}
 })`
 
-func TestSender(t *testing.T) {
-	v := visitPage(t, browsertest.Start(t), newAPI)
+func testSender(t *testing.T, b *browsertest.Browser) {
+	v := visitPage(t, b, newAPI)
 	const (
 		challenge  = `{ "WWW-Authenticate": 'DPoP error="use_dpop_nonce", error_description="d"', "DPoP-Nonce": "n" }`
 		onlyNonce  = `{ "DPoP-Nonce": "n" }`
@@ -69,39 +69,51 @@ func TestSender(t *testing.T) {
 			t.Errorf("%s: %s, want %s", test.name, got, test.want)
 		}
 	}
-	v.untroubled()
 }
 
 // The page takes no token that is bound to nobody, and no metadata of another server.
-func TestDeceptiveAuthorizationServer(t *testing.T) {
-	v := visitPage(t, browsertest.Start(t), newAPI)
+func testDeceptiveAuthorizationServer(t *testing.T, b *browsertest.Browser) {
+	v := visitPage(t, b, newAPI)
+	const (
+		metadata      = "/.well-known/oauth-authorization-server"
+		otherMetadata = `{ issuer: "https://evil.example", token_endpoint: "https://evil.example/token" }`
+		otherIssuer   = "This should not happen: the metadata is of another authorization server."
+	)
+	v.answerOnce(metadata, otherMetadata)
+	if got := v.press("login"); got.Good || got.Verdict != otherIssuer {
+		t.Errorf("log in: %s", got)
+	}
 	v.logIn()
 	for _, test := range []struct{ path, answer, says string }{
-		{"/token", `{ access_token: "t", token_type: "Bearer", expires_in: 300 }`, "the token is bound to nobody."},
-		{"/.well-known/oauth-authorization-server", `{ issuer: "https://evil.example", token_endpoint: "https://evil.example/token" }`,
-			"the metadata is of another authorization server."},
+		{"/token", `{ access_token: "t", token_type: "Bearer", expires_in: 300 }`, "This should not happen: the token is bound to nobody."},
+		{metadata, otherMetadata, otherIssuer},
 	} {
-		browsertest.Value[any](v.Browser, fmt.Sprintf(`(() => {
-			const real = window.fetch;
-			window.fetch = async (request, options) => {
-				if (!(request.url ?? request).endsWith(%q)) return real(request, options);
-				window.fetch = real;
-				return Response.json(%s);
-			};
-		})()`, test.path, test.answer))
-		if got := v.press("renew"); got.Good || got.Verdict != "This should not happen: "+test.says {
+		v.answerOnce(test.path, test.answer)
+		if got := v.press("renew"); got.Good || got.Verdict != test.says {
 			t.Errorf("%s", got)
 		}
 	}
 	if got := v.press("call"); !got.Good {
 		t.Errorf("the token from before is lost: %s", got)
 	}
-	v.untroubled()
+}
+
+// answerOnce answers the next request of the page for this path in the place of the authorization server.
+func (v *visit) answerOnce(path, answer string) {
+	v.Helper()
+	browsertest.Value[any](v.Browser, fmt.Sprintf(`(() => {
+		const real = window.fetch;
+		window.fetch = async (request, options) => {
+			if (!(request.url ?? request).endsWith(%q)) return real(request, options);
+			window.fetch = real;
+			return Response.json(%s);
+		};
+	})()`, path, answer))
 }
 
 // Whatever is pressed in one moment is done one after the other.
-func TestImpatience(t *testing.T) {
-	v := visitPage(t, browsertest.Start(t), newAPI)
+func testImpatience(t *testing.T, b *browsertest.Browser) {
+	v := visitPage(t, b, newAPI)
 	v.logIn()
 	browsertest.Value[any](v.Browser, `["call", "renew", "replay", "logOut"].forEach((id) => document.getElementById(id).click())`)
 	got := v.waitForEntry(5)
@@ -109,5 +121,4 @@ func TestImpatience(t *testing.T) {
 	if titles != "Log in,Call the API,Renew the token,Replay the same proof,Log out" || !got.Good {
 		t.Errorf("%s\n%s", titles, got)
 	}
-	v.untroubled()
 }
