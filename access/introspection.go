@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -80,6 +81,8 @@ type Introspection struct {
 	// CacheFor keeps an answer about an active token for so long, and no longer than until its exp. A token that is
 	// taken back at the server is then accepted here for as long. Zero asks every time; five minutes is the most.
 	CacheFor time.Duration
+	// MaxSize is the largest token in octets that is asked about. Zero means 16 KiB.
+	MaxSize int
 	// Timeout is for how long a question may take. Zero means five seconds; a minute is the most.
 	Timeout time.Duration
 	// HTTPClient asks. It is copied and keeps its Transport; no redirect is followed. Nil means one of ours.
@@ -137,6 +140,9 @@ func (i *Introspection) settle() (err error) {
 		return err
 	}
 	if err := setting.Between("Timeout", &i.Timeout, DefaultIntrospectionTimeout, time.Millisecond, time.Minute); err != nil {
+		return err
+	}
+	if err := setting.Between("MaxSize", &i.MaxSize, DefaultMaxTokenSize, 512, 1<<20); err != nil {
 		return err
 	}
 	if err := setting.Between("CacheFor", &i.CacheFor, 0, 0, 5*time.Minute); err != nil {
@@ -208,6 +214,10 @@ func (i *Introspection) IssuerURLs() []string { return []string{i.Issuer} }
 func (i *Introspection) ValidateToken(ctx context.Context, token string) (*Token, error) {
 	if err := i.Validate(); err != nil {
 		return nil, err
+	}
+	// Anybody may send a token, and the authorization server would get up to three times its size.
+	if len(token) > i.MaxSize {
+		return nil, ErrTokenSize.With("at most "+strconv.Itoa(i.MaxSize)+" octets", strconv.Itoa(len(token)))
 	}
 	key := cacheKey(token)
 	if i.answers != nil {

@@ -344,6 +344,35 @@ func TestIntrospectionCache(t *testing.T) {
 	}
 }
 
+// A token of any size may come from anybody; the authorization server is not made to read it.
+func TestIntrospectionSize(t *testing.T) {
+	for name, test := range map[string]struct {
+		token string
+		set   int
+		want  refusal // zero: accepted
+		asked int32
+	}{
+		"as large as may be":         {strings.Repeat("+", access.DefaultMaxTokenSize), 0, refusal{}, 1},
+		"larger by one":              {strings.Repeat("+", access.DefaultMaxTokenSize+1), 0, refusal{401, "invalid_token", "token_too_large"}, 0},
+		"almost all of the header":   {strings.Repeat("+", 900_000), 0, refusal{401, "invalid_token", "token_too_large"}, 0},
+		"larger than the set size":   {strings.Repeat("a", 513), 512, refusal{401, "invalid_token", "token_too_large"}, 0},
+		"within the set larger size": {strings.Repeat("a", 20_000), 32 << 10, refusal{}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEndpoint(t, nil)
+			_, err := introspecting(t, e, func(i *access.Introspection) { i.MaxSize = test.set }).Check(owner(test.token))
+			if test.want != (refusal{}) {
+				expect(t, err, test.want)
+			} else if err != nil {
+				t.Error(err)
+			}
+			if n := e.asked.Load(); n != test.asked {
+				t.Errorf("asked %d times, want %d", n, test.asked)
+			}
+		})
+	}
+}
+
 type transport func(*http.Request) (*http.Response, error)
 
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
@@ -534,6 +563,7 @@ func TestIntrospectionSettings(t *testing.T) {
 		`with KeyAlgorithm ""`:            func(i *access.Introspection) { i.ClientSecret, i.Key = "", key.Private },
 		"TokenLifetime is -1ns":           func(i *access.Introspection) { i.TokenLifetime = -1 },
 		"CacheFor is 1h0m0s":              func(i *access.Introspection) { i.CacheFor = time.Hour },
+		"MaxSize is 511":                  func(i *access.Introspection) { i.MaxSize = 511 },
 		"Timeout is -1ns":                 func(i *access.Introspection) { i.Timeout = -1 },
 		"not a JWK set":                   func(i *access.Introspection) { i.SignedAnswers, i.JWKS = true, []byte("{") },
 	} {
