@@ -240,8 +240,14 @@ func (i *Introspection) ValidateToken(ctx context.Context, token string) (*Token
 	}
 }
 
-// ask asks, judges the answer and keeps it.
-func (i *Introspection) ask(ctx context.Context, key, token string) (*Token, error) {
+// ask asks, judges the answer and keeps it. A panic of HTTPClient or Key is an error, since it happens where nobody
+// would catch it.
+func (i *Introspection) ask(ctx context.Context, key, token string) (t *Token, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: introspection: panic: %v", ErrUnavailable, p)
+		}
+	}()
 	body, err := i.post(ctx, token)
 	if err == nil && i.SignedAnswers {
 		body, err = i.open(ctx, body)
@@ -249,8 +255,7 @@ func (i *Introspection) ask(ctx context.Context, key, token string) (*Token, err
 	if err != nil {
 		return nil, fmt.Errorf("%w: introspection: %w", ErrUnavailable, err)
 	}
-	t, err := i.judge(body)
-	if err != nil {
+	if t, err = i.judge(body); err != nil {
 		return nil, err
 	}
 	if i.answers != nil {

@@ -424,6 +424,18 @@ func TestIntrospectionMergesQuestions(t *testing.T) {
 	})
 }
 
+// A question is asked apart from the request, where a panic would end the process.
+func TestIntrospectionPanic(t *testing.T) {
+	e := newEndpoint(t, nil)
+	broken := &http.Client{Transport: transport(func(*http.Request) (*http.Response, error) { panic("no more handles") })}
+	s := introspecting(t, e, func(i *access.Introspection) { i.HTTPClient = broken })
+	_, err := s.Check(owner("opaque"))
+	expect(t, err, refusal{503, "", "unavailable"})
+	if !strings.Contains(err.Error(), "no more handles") {
+		t.Errorf("the log does not say why: %v", err)
+	}
+}
+
 func TestSignedAnswers(t *testing.T) {
 	issuerKey := poptest.IssuerKey()
 	sign := func(key *poptest.Key, header, claims map[string]any) string {
