@@ -295,7 +295,10 @@ func (i *Introspection) judge(body jsontext.Value) (*Token, error) {
 		return nil, ErrTokenAudience.With(i.Audience, strings.Join(claims.Audience, " "))
 	}
 	t, err := claims.token(body)
-	if err != nil {
+	switch {
+	case errors.Is(err, jose.ErrJSON): // of the answer, which says nothing against the token
+		return nil, fmt.Errorf("%w: introspection: %w", ErrUnavailable, err)
+	case err != nil:
 		return nil, tokenCause(err)
 	}
 	// A token that is bound, but to we know not what, must not pass as one that is not bound at all.

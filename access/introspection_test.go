@@ -263,6 +263,13 @@ func TestIntrospectionTrouble(t *testing.T) {
 			_, _ = io.WriteString(w, body)
 		}
 	}
+	text := func(changes map[string]any) string {
+		body, err := json.Marshal(answerClaims(changes))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(body)
+	}
 	for name, reply := range map[string]func(http.ResponseWriter, *http.Request){
 		"500":                       answer(500, "application/json", `{"active":true}`),
 		"our credentials are wrong": answer(401, "application/json", `{"error":"invalid_client"}`),
@@ -272,7 +279,10 @@ func TestIntrospectionTrouble(t *testing.T) {
 		"active null":               answer(200, "application/json", `{"active":null}`),
 		"active as text":            answer(200, "application/json", `{"active":"true"}`),
 		"active twice":              answer(200, "application/json", `{"active":false,"active":true}`),
-		"exp as text":               answer(200, "application/json", `{"active":true,"iss":1}`),
+		"iss as number":             answer(200, "application/json", `{"active":true,"iss":1}`),
+		"exp as text":               answer(200, "application/json", text(map[string]any{"exp": "4102444800"})),
+		"iat as object":             answer(200, "application/json", text(map[string]any{"iat": map[string]any{}})),
+		"auth_time as text":         answer(200, "application/json", text(map[string]any{"auth_time": "1"})),
 		"too long":                  answer(200, "application/json", `{"active":false,"x":"`+strings.Repeat("x", 300_000)+`"}`),
 		"a redirect": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
