@@ -67,8 +67,8 @@ func (t *Token) HasScopes(scopes ...string) bool {
 	return !slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(t.Scopes, s) })
 }
 
-// Claims decodes all claims of the token into v by the rules of encoding/json/v2: names match exactly. A token that did not come as JSON
-// has none.
+// Claims decodes all claims of the token into v by the rules of encoding/json/v2: names match exactly. A token that did
+// not come as JSON has none.
 func (t *Token) Claims(v any) error {
 	if t.claims == nil {
 		return json.Unmarshal([]byte("{}"), v)
