@@ -2,6 +2,7 @@ package access
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -74,7 +75,7 @@ const retryAfter = time.Second
 // Error is a refusal: what the client is told, and in Err the cause, which is for logs and never sent. It is
 // immutable once returned.
 type Error struct {
-	// Status is the HTTP status: 400, 401, 403 or 503.
+	// Status is the HTTP status: 400, 401, 403 or 503; of a policy's own refusal any from 400 to 599.
 	Status int
 	// Code is the error code of the challenge. Empty when no credentials came and when the trouble is ours.
 	Code string
@@ -143,7 +144,7 @@ func WriteError(w http.ResponseWriter, err error) {
 	e.SetHeaders(w.Header())
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(e.Status)
-	_, _ = fmt.Fprintf(w, "{\"message\":%q}\n", e.Description) // the client may have gone
+	_ = json.NewEncoder(w).Encode(map[string]string{"message": e.Description}) // the client may have gone
 }
 
 // unavailable is the answer when the trouble is ours: never an accept, and never a 401, which would send a good
@@ -159,6 +160,9 @@ func unavailable(err error) *Error {
 // trouble.
 func (g *Guard) refuse(used scheme, code string, err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok { // a policy's own answer
+		if e.Status < 400 || e.Status > 599 {
+			return unavailable(fmt.Errorf("a policy's refusal has the status %d: give one such as 403: %w", e.Status, err))
+		}
 		own := *e
 		if own.Code != "" && own.challenges == nil {
 			own.challenges = g.challenges(used, &own)

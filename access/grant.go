@@ -30,6 +30,7 @@ type Grant struct {
 	scheme   scheme
 	hasNonce bool
 	key      string // of the token in caches
+	raw      string // the token, if its validator alone can tell whether it is still good
 
 	// for a Decision
 	began time.Time

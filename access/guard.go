@@ -214,6 +214,9 @@ func (g *Guard) judge(r *http.Request, grant *Grant) *Error {
 		return g.refuse(c.scheme, CodeInvalidToken, err)
 	}
 	grant.Token, grant.known, grant.key = token, known, key
+	if token.current == nil {
+		grant.raw = c.token
+	}
 
 	// 4. The sender is the one that the token was issued to.
 	if g.Certificates != nil {

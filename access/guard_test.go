@@ -367,6 +367,28 @@ func TestPolicyAnswers(t *testing.T) {
 	if len(challenges(own)) != 0 {
 		t.Error("the policy's own value was changed")
 	}
+	w := httptest.NewRecorder()
+	access.WriteError(w, err)
+	var body struct{ Message string }
+	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || body.Message != own.Description || w.Code != 403 {
+		t.Errorf("%d %s: %v", w.Code, w.Body, err)
+	}
+}
+
+// A policy's refusal with a status that is none is our own trouble, not a crash and not a success.
+func TestPolicyStatus(t *testing.T) {
+	for status, want := range map[int]refusal{
+		0: {503, "", "unavailable"}, 200: {503, "", "unavailable"}, 302: {503, "", "unavailable"}, 600: {503, "", "unavailable"},
+		400: {400, "", ""}, 429: {429, "", ""}, 599: {599, "", ""},
+	} {
+		s := newGuard(t, func(s *setup) {
+			s.Policies = []access.Policy{func(*http.Request, *access.Grant) error {
+				return &access.Error{Status: status, Err: errors.New("inside")}
+			}}
+		})
+		_, err := s.Check(owner(bound()))
+		expect(t, err, want)
+	}
 }
 
 // A token that was found good is judged again on every request.

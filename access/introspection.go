@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -82,6 +83,8 @@ type Introspection struct {
 	// CacheFor keeps an answer about an active token for so long, and no longer than until its exp. A token that is
 	// taken back at the server is then accepted here for as long. Zero asks every time; five minutes is the most.
 	CacheFor time.Duration
+	// MaxSize is the largest token in octets that is asked about. Zero means 16 KiB.
+	MaxSize int
 	// Timeout is for how long a question may take. Zero means five seconds; a minute is the most.
 	Timeout time.Duration
 	// HTTPClient asks. It is copied and keeps its Transport; no redirect is followed. Nil means one of ours.
@@ -141,6 +144,9 @@ func (i *Introspection) settle() (err error) {
 		return err
 	}
 	if err := setting.Between("Timeout", &i.Timeout, DefaultIntrospectionTimeout, time.Millisecond, time.Minute); err != nil {
+		return err
+	}
+	if err := setting.Between("MaxSize", &i.MaxSize, DefaultMaxTokenSize, 512, 1<<20); err != nil {
 		return err
 	}
 	if err := setting.Between("CacheFor", &i.CacheFor, 0, 0, 5*time.Minute); err != nil {
@@ -213,6 +219,10 @@ func (i *Introspection) ValidateToken(ctx context.Context, token string) (*Token
 	if err := i.Validate(); err != nil {
 		return nil, err
 	}
+	// Anybody may send a token, and the authorization server would get up to three times its size.
+	if len(token) > i.MaxSize {
+		return nil, ErrTokenSize.With("at most "+strconv.Itoa(i.MaxSize)+" octets", strconv.Itoa(len(token)))
+	}
 	key := cacheKey(token)
 	if i.answers != nil {
 		if a, ok := i.answers.Get(key); ok && i.Now().Before(a.until) {
@@ -234,8 +244,14 @@ func (i *Introspection) ValidateToken(ctx context.Context, token string) (*Token
 	}
 }
 
-// ask asks, judges the answer and keeps it.
-func (i *Introspection) ask(ctx context.Context, key, token string) (*Token, error) {
+// ask asks, judges the answer and keeps it. A panic of HTTPClient or Key is an error, since it happens where nobody
+// would catch it.
+func (i *Introspection) ask(ctx context.Context, key, token string) (t *Token, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: introspection: panic: %v", ErrUnavailable, p)
+		}
+	}()
 	body, err := i.post(ctx, token)
 	if err == nil && i.SignedAnswers {
 		body, err = i.open(ctx, body)
@@ -243,8 +259,7 @@ func (i *Introspection) ask(ctx context.Context, key, token string) (*Token, err
 	if err != nil {
 		return nil, fmt.Errorf("%w: introspection: %w", ErrUnavailable, err)
 	}
-	t, err := i.judge(body)
-	if err != nil {
+	if t, err = i.judge(body); err != nil {
 		return nil, err
 	}
 	if i.answers != nil {
@@ -284,7 +299,10 @@ func (i *Introspection) judge(body jsontext.Value) (*Token, error) {
 		return nil, ErrTokenAudience.With(i.Audience, strings.Join(claims.Audience, " "))
 	}
 	t, err := claims.token(body)
-	if err != nil {
+	switch {
+	case errors.Is(err, jose.ErrJSON): // of the answer, which says nothing against the token
+		return nil, fmt.Errorf("%w: introspection: %w", ErrUnavailable, err)
+	case err != nil:
 		return nil, tokenCause(err)
 	}
 	// A token that is bound, but to we know not what, must not pass as one that is not bound at all.

@@ -263,6 +263,13 @@ func TestIntrospectionTrouble(t *testing.T) {
 			_, _ = io.WriteString(w, body)
 		}
 	}
+	text := func(changes map[string]any) string {
+		body, err := json.Marshal(answerClaims(changes))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(body)
+	}
 	for name, reply := range map[string]func(http.ResponseWriter, *http.Request){
 		"500":                       answer(500, "application/json", `{"active":true}`),
 		"our credentials are wrong": answer(401, "application/json", `{"error":"invalid_client"}`),
@@ -272,7 +279,10 @@ func TestIntrospectionTrouble(t *testing.T) {
 		"active null":               answer(200, "application/json", `{"active":null}`),
 		"active as text":            answer(200, "application/json", `{"active":"true"}`),
 		"active twice":              answer(200, "application/json", `{"active":false,"active":true}`),
-		"exp as text":               answer(200, "application/json", `{"active":true,"iss":1}`),
+		"iss as number":             answer(200, "application/json", `{"active":true,"iss":1}`),
+		"exp as text":               answer(200, "application/json", text(map[string]any{"exp": "4102444800"})),
+		"iat as object":             answer(200, "application/json", text(map[string]any{"iat": map[string]any{}})),
+		"auth_time as text":         answer(200, "application/json", text(map[string]any{"auth_time": "1"})),
 		"too long":                  answer(200, "application/json", `{"active":false,"x":"`+strings.Repeat("x", 300_000)+`"}`),
 		"a redirect": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
@@ -344,6 +354,35 @@ func TestIntrospectionCache(t *testing.T) {
 	}
 }
 
+// A token of any size may come from anybody; the authorization server is not made to read it.
+func TestIntrospectionSize(t *testing.T) {
+	for name, test := range map[string]struct {
+		token string
+		set   int
+		want  refusal // zero: accepted
+		asked int32
+	}{
+		"as large as may be":         {strings.Repeat("+", access.DefaultMaxTokenSize), 0, refusal{}, 1},
+		"larger by one":              {strings.Repeat("+", access.DefaultMaxTokenSize+1), 0, refusal{401, "invalid_token", "token_too_large"}, 0},
+		"almost all of the header":   {strings.Repeat("+", 900_000), 0, refusal{401, "invalid_token", "token_too_large"}, 0},
+		"larger than the set size":   {strings.Repeat("a", 513), 512, refusal{401, "invalid_token", "token_too_large"}, 0},
+		"within the set larger size": {strings.Repeat("a", 20_000), 32 << 10, refusal{}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEndpoint(t, nil)
+			_, err := introspecting(t, e, func(i *access.Introspection) { i.MaxSize = test.set }).Check(owner(test.token))
+			if test.want != (refusal{}) {
+				expect(t, err, test.want)
+			} else if err != nil {
+				t.Error(err)
+			}
+			if n := e.asked.Load(); n != test.asked {
+				t.Errorf("asked %d times, want %d", n, test.asked)
+			}
+		})
+	}
+}
+
 type transport func(*http.Request) (*http.Response, error)
 
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
@@ -393,6 +432,18 @@ func TestIntrospectionMergesQuestions(t *testing.T) {
 			t.Errorf("asked %d times", asked)
 		}
 	})
+}
+
+// A question is asked apart from the request, where a panic would end the process.
+func TestIntrospectionPanic(t *testing.T) {
+	e := newEndpoint(t, nil)
+	broken := &http.Client{Transport: transport(func(*http.Request) (*http.Response, error) { panic("no more handles") })}
+	s := introspecting(t, e, func(i *access.Introspection) { i.HTTPClient = broken })
+	_, err := s.Check(owner("opaque"))
+	expect(t, err, refusal{503, "", "unavailable"})
+	if !strings.Contains(err.Error(), "no more handles") {
+		t.Errorf("the log does not say why: %v", err)
+	}
 }
 
 func TestSignedAnswers(t *testing.T) {
@@ -535,6 +586,7 @@ func TestIntrospectionSettings(t *testing.T) {
 		`with KeyAlgorithm ""`:            func(i *access.Introspection) { i.ClientSecret, i.Key = "", key.Private },
 		"TokenLifetime is -1ns":           func(i *access.Introspection) { i.TokenLifetime = -1 },
 		"CacheFor is 1h0m0s":              func(i *access.Introspection) { i.CacheFor = time.Hour },
+		"MaxSize is 511":                  func(i *access.Introspection) { i.MaxSize = 511 },
 		"Timeout is -1ns":                 func(i *access.Introspection) { i.Timeout = -1 },
 		"not a JWK set":                   func(i *access.Introspection) { i.SignedAnswers, i.JWKS = true, []byte("{") },
 	} {

@@ -1,8 +1,11 @@
 package access_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,6 +67,25 @@ func TestCheckIsOneDecision(t *testing.T) {
 				t.Errorf("%+v", d)
 			}
 		})
+	}
+}
+
+// RS-181: whoever makes up a method, without any credentials, does not fill the log with it.
+func TestDecisionOfAMadeUpMethod(t *testing.T) {
+	for method, want := range map[string]string{
+		"GET":                          "GET",
+		"UPDATEREDIRECTREF":            "UPDATEREDIRECTREF",
+		strings.Repeat("HOSTILE", 5e4): "HOSTILEHOSTILEHOSTILEHOSTILEHOST",
+	} {
+		r := get("", "")
+		r.Method = method
+		_, err := newGuard(t).Check(r)
+		expect(t, err, refusal{401, "", "credentials_missing"})
+		var log bytes.Buffer
+		slog.New(slog.NewTextHandler(&log, nil)).LogAttrs(t.Context(), slog.LevelInfo, "", access.NewDecision(r, "", nil, err).Attrs()...)
+		if !strings.Contains(log.String(), " method="+want+" ") || log.Len() > 1000 {
+			t.Errorf("a line of %d octets for a method of %d: %.300s", log.Len(), len(method), &log)
+		}
 	}
 }
 

@@ -129,3 +129,28 @@ func TestRequirementSettings(t *testing.T) {
 		})
 	}
 }
+
+// RFC 6749 §3.3: scopes are separated by spaces alone. An authorization server that takes what a client asks for apart
+// in that way, and lets it put something of its own into a scope, has not granted what stands behind another white space.
+func TestScopesAreSeparatedBySpacesAlone(t *testing.T) {
+	guard := newGuard(t)
+	for name, scope := range map[string]any{
+		"tab":               "account:1\tadmin",
+		"line feed":         "account:1\nadmin",
+		"form feed":         "account:1\fadmin",
+		"no-break space":    "account:1\u00a0admin",
+		"next line":         "account:1\u0085admin",
+		"ideographic space": "account:1\u3000admin",
+		"in an array":       []string{"account:1\tadmin", "b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := guard.Check(owner(bound(claim("scope", scope))), access.Requirement{Scopes: []string{"admin"}})
+			expect(t, err, refusal{403, "insufficient_scope", "scope_missing"})
+		})
+	}
+	for name, scope := range map[string]any{"several spaces": "  account:1   admin ", "an array": []string{"account:1", "admin"}} {
+		if _, err := guard.Check(owner(bound(claim("scope", scope))), access.Requirement{Scopes: []string{"admin", "account:1"}}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

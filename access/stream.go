@@ -26,7 +26,8 @@ var errLook = errors.New("access: the look at the token of a long-lived response
 // events, a WebSocket, a long poll. The zero Stream looks once a second whether the token has been taken back.
 type Stream struct {
 	// Every is the time between two looks: for how long at most a response outlives a revocation. Zero means one
-	// second; a minute is the most. A look at a memory or file store takes less than a microsecond.
+	// second; a minute is the most. A look at a memory or file store takes less than a microsecond; a token of
+	// [Introspection] or of a Validator of your own costs one question more.
 	Every time.Duration
 	// Policies are asked at each look as well, with the request that began the response. Those of [Guard.Policies]
 	// judge requests and are not asked again; list here the ones that can change their mind.
@@ -49,6 +50,8 @@ func (s Stream) Validate() error {
 // context does, and as soon as another request with the same token would be refused: when the token expires, when
 // it is taken back, when its issuer withdraws the key that signed it, and when the Guard is closed.
 // [context.Cause] is then the [*Error] with which that request would be refused, and [Reason] names the cause.
+// A token that only its validator knows to be good, such as one of [Introspection], can be taken back there too: the
+// validator is asked at each look.
 //
 // A store that cannot tell, or does not within five seconds, ends the response too, since a response that nobody
 // can take back must not go on: the cause is then the [*Error] with status 503, and a client that comes back is
@@ -112,6 +115,11 @@ func (g *Guard) stillGood(r *http.Request, grant *Grant, policies []Policy) erro
 	}
 	if grant.current != nil && !grant.current() {
 		return ErrTokenKey
+	}
+	if grant.raw != "" {
+		if _, _, err := g.token(r, grant.key, grant.raw); err != nil {
+			return err
+		}
 	}
 	if err := g.revoked(r.Context(), grant.Token); err != nil {
 		return err

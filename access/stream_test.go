@@ -183,6 +183,49 @@ func TestWatchIsReleased(t *testing.T) {
 	}
 }
 
+// What is taken back where opaque tokens are kept ends the responses to them, as it refuses the next request.
+func TestWatchOfAnOpaqueToken(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer error
+		ends   time.Duration
+		want   refusal
+	}{
+		"taken back":                   {access.ErrTokenInactive, 11 * time.Second, refusal{401, "invalid_token", "token_inactive"}},
+		"the data base is down":        {errors.New("down"), 11 * time.Second, refusal{503, "", "unavailable"}},
+		"good to the end of the token": {nil, 310 * time.Second, refusal{401, "invalid_token", "token_expired"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begin := time.Now()
+				s := inBubble(t, func(s *setup) {
+					s.Tokens = validator(func(context.Context, string) (*access.Token, error) {
+						if test.answer != nil && time.Since(begin) > 10*time.Second {
+							return nil, test.answer
+						}
+						return &access.Token{
+							Issuer: poptest.Issuer, IssuedAt: poptest.Now, Expiry: poptest.Now.Add(5 * time.Minute),
+							Confirmation: access.Confirmation{JKT: poptest.ClientKey().Thumbprint()},
+						}, nil
+					})
+				})
+				r := owner("opaque").WithContext(t.Context())
+				grant, err := s.Check(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Header.Del("Authorization") // as some middleware does before it passes a request on
+				ctx, cancel := s.Watch(r, grant, access.Stream{})
+				defer cancel()
+				<-ctx.Done()
+				if took := time.Since(begin); took != test.ends {
+					t.Errorf("the response ended after %v, want %v", took, test.ends)
+				}
+				expect(t, context.Cause(ctx), test.want)
+			})
+		})
+	}
+}
+
 // A key that its issuer withdraws ends the responses to tokens that it signed.
 func TestWatchOfAWithdrawnKey(t *testing.T) {
 	issuer := poptest.NewPlainIssuerServer(t)

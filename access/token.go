@@ -68,8 +68,8 @@ func (t *Token) HasScopes(scopes ...string) bool {
 	return !slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(t.Scopes, s) })
 }
 
-// Claims decodes all claims of the token into v by the rules of encoding/json/v2: names match exactly. A token that did not come as JSON
-// has none.
+// Claims decodes all claims of the token into v by the rules of encoding/json/v2: names match exactly. A token that did
+// not come as JSON has none.
 func (t *Token) Claims(v any) error {
 	if t.claims == nil {
 		return json.Unmarshal([]byte("{}"), v)
@@ -191,13 +191,13 @@ func parseConfirmation(raw jsontext.Value) (Confirmation, error) {
 // words is a claim whose strings are lists separated by spaces: scope as RFC 8693 §4.2 writes it, or as an array.
 type words []string
 
-// UnmarshalJSONFrom reads one string or an array of them and takes them apart at spaces.
+// UnmarshalJSONFrom reads one string or an array of them and takes them apart at spaces, and at nothing else.
 func (w *words) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	var l jose.Strings
 	if err := l.UnmarshalJSONFrom(d); err != nil {
 		return err
 	}
-	*w = strings.Fields(strings.Join(l, " "))
+	*w = strings.FieldsFunc(strings.Join(l, " "), func(r rune) bool { return r == ' ' })
 	return nil
 }
 

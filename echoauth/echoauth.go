@@ -165,5 +165,15 @@ func (a *Auth) refuse(c echo.Context, held *granted, err error) error {
 			return err
 		}
 	}
-	return echo.NewHTTPError(e.Status, e.Description).SetInternal(e)
+	answer := echo.NewHTTPError(e.Status, e.Description)
+	if c.Echo().Debug {
+		return answer.SetInternal(untold{e})
+	}
+	return answer.SetInternal(e)
 }
+
+// untold keeps Echo's own error handler from telling clients causes, with what they sent, when Echo.Debug is set.
+type untold struct{ refusal *access.Error }
+
+func (u untold) Error() string { return u.refusal.Description }
+func (u untold) Unwrap() error { return u.refusal }

@@ -253,6 +253,22 @@ func TestErrorHandler(t *testing.T) {
 	}
 }
 
+// Echo's debug mode tells clients errors in full. Ours hold what a client sent, and stay inside.
+func TestDebugTellsNoCause(t *testing.T) {
+	a := newAPI(newAuth(t))
+	a.Debug = true
+	w := a.serve(signed(get(poptest.URL), bound(), poptest.Audience+"/hostile"))
+	if w.Code != 401 || !strings.Contains(w.Body.String(), "htu is not the URI of the request") || strings.Contains(w.Body.String(), "hostile") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	var got error
+	a.HTTPErrorHandler = func(err error, _ echo.Context) { got = err }
+	a.serve(signed(get(poptest.URL), bound(), poptest.Audience+"/hostile"))
+	if !errors.Is(got, dpop.ErrTarget) || access.Reason(got) != "htu_mismatch" || a.ran() != 0 {
+		t.Errorf("a handler of one's own got %v", got)
+	}
+}
+
 // Deny renders; it cannot let a request through.
 func TestDeny(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -26,10 +26,10 @@
 //
 // Replication is asynchronous, and a server that is killed keeps what it has on disk: with the usual snapshots, the
 // state of minutes ago. A server that was restarted, or a replica that took over, may lack the newest claims, or all.
-// So the Store asks every server for the identity of its process and of its replication history, before it uses a
-// connection and once a second, and when it is a new one, [Store.Since] moves: proofs that may have been used before
-// are answered with use_dpop_nonce, and nothing is accepted twice, however the server is kept. It costs clients one
-// more round trip for Skew + MaxSkew. What that cannot see:
+// So the Store asks every server for the identity of its process and of its replication history: before it uses a
+// connection, once a second, and a replica also before it believes what that answers. When it is a new one,
+// [Store.Since] moves: proofs that may have been used before are answered with use_dpop_nonce, and nothing is accepted
+// twice, however the server is kept. It costs clients one more round trip for Skew + MaxSkew. What that cannot see:
 //
 //   - Two masters at the same time. If the network is cut and a replica is promoted while some instances still reach
 //     the old master, both sides accept a proof. Set Wait to the number of replicas, so that a master which is cut off

@@ -22,6 +22,7 @@ import (
 type memory struct {
 	mu    sync.Mutex
 	known map[string]bool // identities of masters
+	below map[string]bool // addresses of servers that were replicas when last asked
 	open  bool            // all further identities are new ones
 	since atomic.Int64    // nanoseconds of Unix time
 }
@@ -48,6 +49,23 @@ func (m *memory) note(info map[string]string, now time.Time) error {
 	// It moves even if the clock was set back or stands still, so that nonces of before are told apart.
 	m.since.Store(max(m.since.Load()+1, m.began(info, now).UnixNano()))
 	return nil
+}
+
+// place takes the role that a server was found in, after note.
+func (m *memory) place(addr, role string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if role == "master" {
+		delete(m.below, addr)
+	} else {
+		m.below[addr] = true
+	}
+}
+
+func (m *memory) isBelow(addr string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.below[addr]
 }
 
 // never is how INFO says that a master has always been one.
@@ -90,7 +108,28 @@ func (s *Store) dial(ctx context.Context, addr string, d *net.Dialer, conf *tls.
 		}
 		return nil, err
 	}
-	return conn, nil
+	return &watched{conn, s, addr}, nil
+}
+
+// watched is a connection that may outlive the role of its server: a replica that takes over goes on with those that
+// it has. What a replica answers is believed when it has been asked again whether it still is one.
+type watched struct {
+	net.Conn
+	store *Store
+	addr  string
+}
+
+func (w *watched) Read(b []byte) (int, error) {
+	n, err := w.Conn.Read(b)
+	if err != nil || !w.store.memory.isBelow(w.addr) {
+		return n, err
+	}
+	ctx, cancel := w.store.within(context.Background())
+	defer cancel()
+	if err := w.store.examine(ctx, w.addr); err != nil {
+		return 0, fmt.Errorf("%s: %w", w.addr, err)
+	}
+	return n, nil
 }
 
 func connect(ctx context.Context, addr string, d *net.Dialer, conf *tls.Config) (net.Conn, error) {
@@ -115,10 +154,10 @@ func (s *Store) examine(ctx context.Context, addr string) error {
 		return err
 	}
 	defer client.Close()
-	return s.ask(ctx, client)
+	return s.ask(ctx, addr, client)
 }
 
-func (s *Store) ask(ctx context.Context, client rueidis.Client) error {
+func (s *Store) ask(ctx context.Context, addr string, client rueidis.Client) error {
 	ctx, cancel := s.within(ctx)
 	defer cancel()
 	text, err := client.Do(ctx, client.B().Info().Build()).ToString()
@@ -129,7 +168,11 @@ func (s *Store) ask(ctx context.Context, client rueidis.Client) error {
 	if mode := info["redis_mode"]; (mode == "cluster") != s.config.Cluster && mode != "sentinel" {
 		return fmt.Errorf("the server's mode is %q: set Cluster for those of a Cluster, and only for them", mode)
 	}
-	return s.memory.note(info, s.now())
+	if err := s.memory.note(info, s.now()); err != nil {
+		return err
+	}
+	s.memory.place(addr, info["role"])
+	return nil
 }
 
 func parseInfo(text string) map[string]string {
@@ -142,10 +185,10 @@ func parseInfo(text string) map[string]string {
 	return info
 }
 
-// inspect looks at all servers. A connection may outlive the role of its server, as in a Cluster.
+// inspect looks at all servers, also for those that are replicas now.
 func (s *Store) inspect(ctx context.Context) (err error) {
 	for addr, node := range s.client.Nodes() {
-		if e := s.ask(ctx, node); e != nil {
+		if e := s.ask(ctx, addr, node); e != nil {
 			err = errors.Join(err, fmt.Errorf("%s: %w", addr, e))
 		}
 	}

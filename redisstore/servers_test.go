@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -77,6 +78,52 @@ func TestSentinelFailover(t *testing.T) {
 	}
 	accept()
 	refusedEverywhere(t, client, proofs, one, two)
+}
+
+// RS-073: a replica of a Cluster takes over from its master, without the newest claims and over connections that were
+// made while it was a replica. Replays that come in the same instant are not accepted.
+func TestClusterFailover(t *testing.T) {
+	t.Parallel()
+	nodes, addresses := redistest.Cluster(t, 3, "--enable-debug-command", "yes")
+	master := nodes[0]
+	replica := redistest.ClusterReplica(t, nodes, master)
+	c := redisstore.Config{Addresses: addresses, Cluster: true, Timeout: 300 * time.Millisecond, MaxSkew: time.Second}
+	one := start(t, c).socket(t)
+	client := newClient(time.Now())
+	// What comes now does not reach the replica: it would need everything anew, and that is put off.
+	before := one.to.store.Since()
+	master.Must("CONFIG", "SET", "repl-diskless-sync-delay", "1000")
+	master.Must("DEBUG", "CHANGE-REPL-ID")
+	master.Do("CLIENT", "KILL", "TYPE", "replica")
+	redistest.Wait(t, "the store has seen it", func() bool { return one.to.store.Since().After(before) })
+	var proofs []string
+	for range 30 {
+		proofs = append(proofs, eventually(t, one, client, "a proof is accepted"))
+	}
+	before = one.to.store.Since()
+	master.Kill()
+
+	var replays sync.WaitGroup
+	for range 8 {
+		s := one.to.socket(t)
+		replays.Go(func() {
+			for deadline := time.Now().Add(20 * time.Second); !s.to.store.Since().After(before); {
+				refusedEverywhere(t, client, proofs, s)
+				if time.Now().After(deadline) {
+					t.Error("the store has not seen that the replica took over")
+					return
+				}
+			}
+		})
+	}
+	replays.Wait()
+	if role := replica.Do("ROLE"); !strings.HasPrefix(role, "master") {
+		t.Errorf("the replica's role is %s", role)
+	}
+	for range 10 {
+		eventually(t, one, client, "the instance goes on with the new master")
+	}
+	refusedEverywhere(t, client, proofs, one)
 }
 
 // A node of a Cluster dies: proofs whose keys lie there are refused, others accepted; back again, and empty, it gives

@@ -69,7 +69,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, fmt.Errorf("redisstore.Config: %w", err)
 	}
 	s := &Store{config: c, wake: make(chan struct{}, 1)}
-	s.memory.known = map[string]bool{}
+	s.memory.known, s.memory.below = map[string]bool{}, map[string]bool{}
 	if err := s.open(ctx); err != nil {
 		return nil, fmt.Errorf("redisstore: %w", err)
 	}

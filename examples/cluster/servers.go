@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
 // entry is what the middleware says of a refusal.
@@ -142,7 +144,7 @@ func (r *redis) close() error {
 
 // start starts everything on free ports of this machine.
 func (s *stage) start() (err error) {
-	if s.key, err = newSigner(); err != nil {
+	if s.key, err = story.NewSigner(); err != nil {
 		return err
 	}
 	if s.redis, err = startRedis(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/examples/authserver"
 )
 
@@ -16,7 +17,7 @@ type stage struct {
 	program
 	api, issuer string
 	redis       *redis
-	key         *signer
+	key         *dpop.Signer
 	refusals    chan entry // from the logs of the instances
 	answers     int
 	accepted    int
@@ -57,12 +58,6 @@ func (s *stage) note(err error) {
 	if err != nil {
 		s.unexpected = append(s.unexpected, err.Error())
 	}
-}
-
-func (s *stage) proof(method, path, token, nonce string) string {
-	proof, err := s.key.sign(method, s.api+path, token, nonce)
-	s.note(err)
-	return proof
 }
 
 // answer is what a request gets: a status, the code in the challenge, and the reason in the server's log.

@@ -2,8 +2,6 @@ package main
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -11,6 +9,8 @@ import (
 	"encoding/pem"
 	"net"
 	"time"
+
+	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
 // authority issues certificates. It is in memory alone.
@@ -20,7 +20,7 @@ type authority struct {
 }
 
 func newAuthority() (*authority, error) {
-	key, err := newKey()
+	key, err := story.NewKey()
 	if err != nil {
 		return nil, err
 	}
@@ -32,8 +32,6 @@ func newAuthority() (*authority, error) {
 	made, err := certify(template, template, key, key)
 	return &authority{made.Leaf, key}, err
 }
-
-func newKey() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
 
 // issue makes a certificate for a key. Called again for the same key, it renews the certificate.
 func (a *authority) issue(name string, key crypto.Signer) (tls.Certificate, error) {

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/senderlock/senderlock/examples/internal/story"
 	"github.com/senderlock/senderlock/mtls"
 )
 
@@ -347,7 +348,7 @@ func TestExpiredCertificateThroughProxies(t *testing.T) {
 	for name, p := range products {
 		t.Run(name, func(t *testing.T) {
 			f := p.open(t, p.settings(t))
-			key, err := newKey()
+			key, err := story.NewKey()
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/examples/internal/story"
 	"github.com/senderlock/senderlock/mtls"
@@ -32,7 +33,7 @@ type stage struct {
 	program
 	story.Story
 	ca      *authority
-	issuer  *signer
+	issuer  *issuer
 	api     string // its origin, as clients see it
 	nonce   string // the newest of the API
 	closers []func() error
@@ -92,7 +93,7 @@ func (s *stage) close() {
 }
 
 func (s *stage) newCertificate(name string) (tls.Certificate, error) {
-	key, err := newKey()
+	key, err := story.NewKey()
 	if err != nil {
 		return tls.Certificate{}, err
 	}
@@ -113,28 +114,30 @@ func (s *stage) renew(old tls.Certificate) tls.Certificate {
 }
 
 func (s *stage) selfSigned(name string) tls.Certificate {
-	key, err := newKey()
+	key, err := story.NewKey()
 	s.Note(err)
 	c, err := selfSigned(name, key)
 	s.Note(err)
 	return c
 }
 
-func (s *stage) prover() *signer {
-	key, err := newProver()
+func (s *stage) prover() *dpop.Signer {
+	key, err := story.NewSigner()
 	s.Note(err)
 	return key
 }
 
-func (s *stage) token(scope string, certificate *tls.Certificate, key *signer) string {
+func (s *stage) token(scope string, certificate *tls.Certificate, key *dpop.Signer) string {
 	token, err := s.issuer.token(s.api, scope, certificate, key)
 	s.Note(err)
 	return token
 }
 
 // proved gives the credentials of a payment: the token with a proof, which carries the newest nonce.
-func (s *stage) proved(key *signer, token string) http.Header {
-	proof, err := key.proof(http.MethodPost, s.api+"/accounts", token, s.nonce)
+func (s *stage) proved(key *dpop.Signer, token string) http.Header {
+	proof, err := key.Sign(dpop.ProofOptions{
+		Method: http.MethodPost, URL: s.api + "/accounts", AccessToken: token, Nonce: s.nonce,
+	})
 	s.Note(err)
 	return http.Header{"Authorization": {"DPoP " + token}, "Dpop": {proof}}
 }

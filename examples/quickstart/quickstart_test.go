@@ -183,7 +183,7 @@ func TestArguments(t *testing.T) {
 		"token: bad file":   {[]string{"token", "-key", key, "http://127.0.0.1:1"}, 1, "quickstart: "},
 		"proof: no token":   {[]string{"proof", "GET", "http://127.0.0.1:1"}, 2, "usage:"},
 		"proof: no server":  {[]string{"proof", "GET", "http://127.0.0.1:1", "t"}, 1, "connection refused"},
-		"proof: bad method": {[]string{"proof", "G T", "http://127.0.0.1:1", "t"}, 1, "invalid method"},
+		"proof: bad method": {[]string{"proof", "G T", "http://127.0.0.1:1", "t"}, 1, "not an HTTP method"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if out, errOut, status := run(t, newAPI, test.args...); status != test.status || !strings.Contains(errOut, test.says) || out != "" {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"text/template"
 
+	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/dpop/keyfile"
 	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
@@ -33,6 +35,11 @@ proof=$(go run ./examples/quickstart proof -key "$key" POST "$api/accounts" "$to
 curl -i -X POST "$api/accounts" -H "Authorization: DPoP $token" -H "DPoP: $proof"
 curl -i -X POST "$api/accounts" -H "Authorization: DPoP $token" -H "DPoP: $proof"
 
+# an app that its user, {{.User}} with the password {{.Password}}, logs in to with the browser
+go run ./examples/native login -issuer {{.Issuer}} -api "$api"
+go run ./examples/native call "$api/accounts"
+go run ./examples/native logout
+
 The token is good for five minutes, a proof for one. What the server's log says of each refusal:
 `))
 
@@ -44,11 +51,11 @@ func (s *stage) serve(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(folder)
-	key := filepath.Join(folder, "wallet.jwk")
-	if err := s.key.save(key); err != nil {
+	key := filepath.Join(folder, "wallet.pem")
+	if err := (keyfile.File{Path: key}).Store(s.private); err != nil {
 		return err
 	}
-	if err := commands.Execute(s.out, map[string]string{"API": s.api, "Issuer": s.issuer, "Key": key}); err != nil {
+	if err := commands.Execute(s.out, map[string]string{"API": s.api, "Issuer": s.issuer, "Key": key, "User": user, "Password": password}); err != nil {
 		return err
 	}
 	s.Log.Follow(s.out)
@@ -59,7 +66,7 @@ func (s *stage) serve(ctx context.Context) error {
 // printToken is the command token: it asks for an access token that is bound to the key in a file.
 func (p program) printToken(ctx context.Context, args []string) error {
 	flags := p.flags(`quickstart token -key FILE [-scope "SCOPE…"] ISSUER`)
-	file := flags.String("key", "", "the `file` with the private key, a JWK")
+	file := flags.String("key", "", "the `file` with the private key")
 	scope := flags.String("scope", "", "the scopes to ask for, separated by spaces; all if empty")
 	if err := story.Parse(flags, args, 1); err != nil {
 		return err
@@ -68,8 +75,8 @@ func (p program) printToken(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	c := &client{id: "wallet", secret: walletSecret, issuer: flags.Arg(0), key: key}
-	token, err := c.token(ctx, *scope)
+	c := story.Client{ID: "wallet", Secret: walletSecret, Issuer: flags.Arg(0), Signer: key}
+	token, err := c.Token(ctx, *scope)
 	if err == nil {
 		fmt.Fprintln(p.out, token)
 	}
@@ -79,11 +86,11 @@ func (p program) printToken(ctx context.Context, args []string) error {
 // printProof is the command proof: it signs a proof for one request.
 func (p program) printProof(ctx context.Context, args []string) error {
 	flags := p.flags("quickstart proof [-key FILE] METHOD URL TOKEN")
-	file := flags.String("key", "", "the `file` with the private key, a JWK; a new key if empty, as a thief would have")
+	file := flags.String("key", "", "the `file` with the private key; a new key if empty, as a thief would have")
 	if err := story.Parse(flags, args, 3); err != nil {
 		return err
 	}
-	key, err := newSigner()
+	key, err := story.NewSigner()
 	if *file != "" {
 		key, err = loadSigner(*file)
 	}
@@ -95,18 +102,26 @@ func (p program) printProof(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	proof, err := key.sign(method, url, token, nonce)
+	proof, err := key.Sign(dpop.ProofOptions{Method: method, URL: url, AccessToken: token, Nonce: nonce})
 	if err == nil {
 		fmt.Fprintln(p.out, proof)
 	}
 	return err
 }
 
+func loadSigner(file string) (*dpop.Signer, error) {
+	key, err := keyfile.File{Path: file}.Load()
+	if err != nil {
+		return nil, err
+	}
+	return dpop.NewSigner(key, "")
+}
+
 // nonceOf learns whether the API wants a nonce. A client that stays takes it from an earlier answer; this one has
 // none, so it sends a request that cannot be accepted.
-func nonceOf(ctx context.Context, key *signer, method, url string) (string, error) {
+func nonceOf(ctx context.Context, key *dpop.Signer, method, url string) (string, error) {
 	const noToken = "no-token"
-	proof, err := key.sign(method, url, noToken, "")
+	proof, err := key.Sign(dpop.ProofOptions{Method: method, URL: url, AccessToken: noToken})
 	if err != nil {
 		return "", err
 	}

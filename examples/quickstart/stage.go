@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/examples/authserver"
 	"github.com/senderlock/senderlock/examples/internal/story"
@@ -18,16 +20,23 @@ import (
 
 type apiMaker func(origin, issuer string, log *slog.Logger) (*echo.Echo, *echoauth.Auth, error)
 
+// httpClient is for all requests to the API. None leaves this machine.
+var httpClient = &http.Client{Timeout: 10 * time.Second}
+
 // walletSecret is the password of the owner's application at the development authorization server.
 const walletSecret = "not a secret"
+
+// The user who can log in with the native app.
+const user, password = "alice", "wonderland"
 
 // stage is where the story is played: the two servers.
 type stage struct {
 	program
 	story.Story
 	api, issuer string
-	key         *signer // the owner's
-	nonce       string  // the newest of the API
+	private     crypto.Signer // the owner's
+	key         *dpop.Signer  // signs with it
+	nonce       string        // the newest of the API
 	closers     []func() error
 }
 
@@ -42,7 +51,10 @@ func start(p program, verbose bool) (*stage, error) {
 }
 
 func (s *stage) start() (err error) {
-	if s.key, err = newSigner(); err != nil {
+	if s.private, err = story.NewKey(); err != nil {
+		return err
+	}
+	if s.key, err = dpop.NewSigner(s.private, ""); err != nil {
 		return err
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -54,9 +66,11 @@ func (s *stage) start() (err error) {
 
 	as, err := authserver.Start(authserver.Config{
 		Audiences: []string{s.api},
+		Users:     []authserver.User{{Name: user, Password: password}},
 		Clients: []authserver.Client{
 			{ID: "wallet", Secret: walletSecret, Scopes: []string{"accounts:read", "accounts:pay"}},
 			{ID: "nightly", Secret: walletSecret, Scopes: []string{"accounts:read"}, TokenLifetime: 24 * time.Hour},
+			{ID: "native", RedirectURIs: []string{"http://127.0.0.1/callback"}, Scopes: []string{"accounts:read", "accounts:pay"}},
 			{ID: "legacy", Secret: walletSecret, Scopes: []string{"accounts:read"}, InsecureAllowBearer: true},
 		},
 	})
@@ -86,29 +100,29 @@ func (s *stage) close() {
 }
 
 // client returns one of the registered clients. All but the legacy one hold the owner's key.
-func (s *stage) client(id string) *client {
-	c := &client{id: id, secret: walletSecret, issuer: s.issuer, key: s.key}
+func (s *stage) client(id string) story.Client {
+	c := story.Client{ID: id, Secret: walletSecret, Issuer: s.issuer, Signer: s.key}
 	if id == "legacy" {
-		c.key = nil
+		c.Signer = nil
 	}
 	return c
 }
 
 // newKey, token and proof note their trouble, which fails the story.
-func (s *stage) newKey() *signer {
-	key, err := newSigner()
+func (s *stage) newKey() *dpop.Signer {
+	key, err := story.NewSigner()
 	s.Note(err)
 	return key
 }
 
-func (s *stage) token(ctx context.Context, c *client, scope string) string {
-	token, err := c.token(ctx, scope)
+func (s *stage) token(ctx context.Context, c story.Client, scope string) string {
+	token, err := c.Token(ctx, scope)
 	s.Note(err)
 	return token
 }
 
-func (s *stage) proof(key *signer, method, path, token string) string {
-	proof, err := key.sign(method, s.api+path, token, s.nonce)
+func (s *stage) proof(key *dpop.Signer, method, path, token string) string {
+	proof, err := key.Sign(dpop.ProofOptions{Method: method, URL: s.api + path, AccessToken: token, Nonce: s.nonce})
 	s.Note(err)
 	return proof
 }

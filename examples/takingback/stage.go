@@ -88,9 +88,9 @@ func (s *stage) close() {
 
 // login logs a user in on a new device, which then learns the API's nonce. It notes its trouble, which fails the story.
 func (s *stage) login(ctx context.Context, user string) *device {
-	d, err := newDevice(s.issuer, s.origin)
+	d, err := newDevice(ctx, s.issuer, s.origin)
 	if err == nil {
-		err = errors.Join(d.login(ctx, user, password, ""), d.api.Transport.(*dpop.Transport).Prime(ctx, s.origin))
+		err = errors.Join(d.logIn(ctx, user, password, ""), d.api.Transport.(*dpop.Transport).Prime(ctx, s.origin))
 	}
 	s.Note(err)
 	return d
@@ -98,7 +98,7 @@ func (s *stage) login(ctx context.Context, user string) *device {
 
 // again logs a user in on a device that is known, where acr asks for a way.
 func (s *stage) again(ctx context.Context, d *device, user, acr string) {
-	s.Note(d.login(ctx, user, password, acr))
+	s.Note(d.logIn(ctx, user, password, acr))
 }
 
 // play sends a request to the API from a device.

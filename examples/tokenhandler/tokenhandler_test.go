@@ -79,6 +79,24 @@ func TestNewSessionAtLogin(t *testing.T) {
 	})
 }
 
+// A login takes the place of the one before, at the authorization server too.
+func TestSecondLoginEndsTheFirst(t *testing.T) {
+	each(t, func(t *testing.T, v variant) {
+		v.lifetime = early
+		w := newWorld(t, v)
+		b, copied := w.client(), w.client()
+		b.login()
+		copied.cookies[sessionCookie().Name] = b.session()
+		b.login()
+		later := time.Now().Add(early)
+		w.now.Store(&later)
+		copied.expect(401, "not logged in", "GET", "/api/accounts", "")
+		if w.reached.Load() != 0 {
+			t.Error("the first session goes on")
+		}
+	})
+}
+
 // Only the browser that began a login can finish it, so nobody can be logged in as somebody else.
 func TestCallbackBelongsToTheBrowser(t *testing.T) {
 	for name, test := range map[string]struct {

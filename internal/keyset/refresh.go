@@ -2,6 +2,7 @@ package keyset
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"time"
 )
@@ -33,13 +34,24 @@ func (s *Set) attempt() (any, error) {
 		return nil, err
 	}
 	began := s.now()
-	raw, err := s.source.fetch(s.alive)
-	if err == nil {
-		err = s.adopt(raw)
-	}
+	err := s.renew()
 	s.last = outcome{s.now(), err}
 	s.fetched(began, s.last.at.Sub(began), err)
 	return nil, err
+}
+
+// renew fetches the set and adopts it. A panic of HTTPClient is an error, since it happens where nobody would catch it.
+func (s *Set) renew() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = ErrFetch.Because(fmt.Errorf("panic: %v", p))
+		}
+	}()
+	raw, err := s.source.fetch(s.alive)
+	if err != nil {
+		return err
+	}
+	return s.adopt(raw)
 }
 
 // adopt puts a key set in the place of the current one, unless it is not usable.

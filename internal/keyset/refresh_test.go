@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -184,6 +185,26 @@ func TestOneFetchForAll(t *testing.T) {
 	if n := i.Fetches(); n != 2 {
 		t.Fatalf("%d fetches, want the first and one more", n)
 	}
+}
+
+// A fetch runs apart from the request, where a panic would end the process.
+func TestPanicOfTheClient(t *testing.T) {
+	i, clock := poptest.NewIssuerServer(t), poptest.NewClock()
+	broken := true
+	client := &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+		if broken {
+			panic("no more handles")
+		}
+		return i.Client().Transport.RoundTrip(r)
+	})}
+	s := open(t, keyset.Config{Issuer: i.URL(), HTTPClient: client, Now: clock.Now})
+	_, err := s.Keys(t.Context(), poptest.KeyID, "ES256")
+	if !errors.Is(err, keyset.ErrUnavailable) || !errors.Is(err, keyset.ErrFetch) || !strings.Contains(err.Error(), "no more handles") {
+		t.Fatalf("got %v, want %v that says why", err, keyset.ErrUnavailable)
+	}
+	broken = false
+	clock.Advance(keyset.DefaultCooldown)
+	found(t, s, poptest.KeyID, "ES256", poptest.IssuerKey())
 }
 
 // A caller that gives up leaves the fetch to the others, and a hanging issuer does not hold up known kids.

@@ -206,13 +206,14 @@ func Sentinels(t testing.TB, master *Server, n, replicas int) (addresses []strin
 	return addresses
 }
 
-// Cluster starts n masters that form a Cluster.
-func Cluster(t testing.TB, n int) (nodes []*Server, addresses []string) {
+var member = []string{"--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no"}
+
+// Cluster starts n masters that form a Cluster, with further arguments as on the command line.
+func Cluster(t testing.TB, n int, args ...string) (nodes []*Server, addresses []string) {
 	t.Helper()
 	create := []string{"--cluster", "create"}
 	for range n {
-		s := Start(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000",
-			"--cluster-require-full-coverage", "no")
+		s := Start(t, append(slices.Clone(member), args...)...)
 		nodes, addresses = append(nodes, s), append(addresses, s.Addr)
 	}
 	out, err := exec.Command("redis-cli", append(slices.Concat(create, addresses), "--cluster-yes")...).CombinedOutput()
@@ -226,4 +227,23 @@ func Cluster(t testing.TB, n int) (nodes []*Server, addresses []string) {
 		})
 	}
 	return nodes, addresses
+}
+
+// ClusterReplica starts a replica of a master of a Cluster, which takes over however old its data are, and waits until
+// it has everything and all nodes know it.
+func ClusterReplica(t testing.TB, nodes []*Server, master *Server) *Server {
+	t.Helper()
+	r := Start(t, append(slices.Clone(member), "--cluster-replica-validity-factor", "0")...)
+	out, err := exec.Command("redis-cli", "--cluster", "add-node", r.Addr, master.Addr, "--cluster-slave",
+		"--cluster-master-id", master.Do("CLUSTER", "MYID")).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	_, port, _ := net.SplitHostPort(r.Addr)
+	for _, s := range nodes {
+		Wait(t, "the replica is known and in step", func() bool {
+			return strings.Contains(s.Do("CLUSTER", "SLOTS"), port)
+		})
+	}
+	return r
 }
