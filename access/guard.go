@@ -93,7 +93,9 @@ func (g *Guard) settle() (err error) {
 	if g.Tokens == nil {
 		return errors.New("Tokens is nil: give an *access.JWT with your issuers, or a Validator of your own")
 	}
-	if err := errors.Join(setting.Made("Tokens", g.Tokens), setting.Made("Revocation", g.Revocation), setting.Made("Register", g.Register)); err != nil {
+	if err := errors.Join(
+		setting.Made("Tokens", g.Tokens), setting.Made("Revocation", g.Revocation), setting.Made("Register", g.Register),
+	); err != nil {
 		return err
 	}
 	if g.DPoP == nil && g.Certificates == nil && !g.InsecureAllowBearer {

@@ -39,7 +39,8 @@ type Issuer struct {
 // NewIssuer starts an issuer at an address such as "127.0.0.1:9700"; port 0 takes a free one. identifier is the URL
 // under which the server under test reaches it; empty means http at the address. Close it when done.
 func NewIssuer(address, identifier string) (*Issuer, error) {
-	if u, err := url.Parse(identifier); err != nil || identifier != "" && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+	u, err := url.Parse(identifier)
+	if err != nil || identifier != "" && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
 		return nil, fmt.Errorf("conformance: the issuer's identifier is %q: give an http or https URL, or nothing", identifier)
 	}
 	listener, err := net.Listen("tcp", address)

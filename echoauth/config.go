@@ -172,10 +172,12 @@ func (c *Config) origins() (*dpop.Origins, error) {
 	for i, s := range c.TrustedProxies {
 		p, err := netip.ParsePrefix(s)
 		if err != nil {
-			return nil, fmt.Errorf("TrustedProxies[%d] is %q: give an address range, such as %q, or %q for one address", i, s, "10.0.0.0/8", "10.0.0.1/32")
+			return nil, fmt.Errorf("TrustedProxies[%d] is %q: give an address range, such as %q, or %q for one address",
+				i, s, "10.0.0.0/8", "10.0.0.1/32")
 		}
 		if p.Addr().Is4In6() {
-			return nil, fmt.Errorf("TrustedProxies[%d] is %q: peers are compared as IPv4, so give an IPv4 range, such as %q", i, s, "10.0.0.0/8")
+			return nil, fmt.Errorf("TrustedProxies[%d] is %q: peers are compared as IPv4, so give an IPv4 range, such as %q",
+				i, s, "10.0.0.0/8")
 		}
 		proxies = append(proxies, p)
 	}
