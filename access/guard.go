@@ -40,7 +40,8 @@ type Guard struct {
 	Certificates mtls.CertificateSource
 	// MaxTokenLifetime is the longest accepted lifetime of a token, from iat to exp. Zero means 15 minutes.
 	MaxTokenLifetime time.Duration
-	// Leeway is how far the issuer's clock may differ. Zero means ten seconds; a minute is the most.
+	// Leeway is how far the issuer's clock may differ. Zero means ten seconds; a millisecond is the least, a
+	// minute the most.
 	Leeway time.Duration
 	// Revocation is asked about every request, cached tokens included, so that a token that was taken back is
 	// refused from the next request on; long-lived responses end by [Guard.Watch]. It must keep entries for as long as
@@ -116,7 +117,7 @@ func (g *Guard) settle() (err error) {
 	if err := setting.Between("MaxTokenLifetime", &g.MaxTokenLifetime, DefaultMaxTokenLifetime, time.Second, 366*24*time.Hour); err != nil {
 		return err
 	}
-	if err := setting.Between("Leeway", &g.Leeway, DefaultLeeway, 0, time.Minute); err != nil {
+	if err := setting.Between("Leeway", &g.Leeway, DefaultLeeway, time.Millisecond, time.Minute); err != nil {
 		return err
 	}
 	if g.Revocation != nil {

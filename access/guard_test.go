@@ -443,6 +443,7 @@ func TestGuardSettings(t *testing.T) {
 		"nil policy":          {&access.Guard{Tokens: jwt, DPoP: &dpop.Verifier{}, Policies: []access.Policy{nil}}, "Policies[0] is nil"},
 		"no register":         {&access.Guard{Tokens: jwt, DPoP: &dpop.Verifier{}, OnlyRegistered: true}, "OnlyRegistered is set and Register is nil"},
 		"negative lifetime":   {&access.Guard{Tokens: jwt, DPoP: &dpop.Verifier{}, MaxTokenLifetime: -1}, "MaxTokenLifetime is -1ns"},
+		"leeway without unit": {&access.Guard{Tokens: jwt, DPoP: &dpop.Verifier{}, Leeway: 15}, "Leeway is 15ns"},
 		"leeway of an hour":   {&access.Guard{Tokens: jwt, DPoP: &dpop.Verifier{}, Leeway: time.Hour}, "Leeway is 1h0m0s"},
 		"closed before use":   {closed(&access.Guard{Tokens: jwt, DPoP: &dpop.Verifier{}}), "access.Guard: closed"},
 		"lifetime of 2 years": {&access.Guard{Tokens: jwt, DPoP: &dpop.Verifier{}, MaxTokenLifetime: 20000 * time.Hour}, "MaxTokenLifetime is 20000h0m0s"},

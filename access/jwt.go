@@ -55,7 +55,8 @@ type Issuer struct {
 type JWT struct {
 	// Issuers are the accepted issuers; at least one.
 	Issuers []Issuer
-	// Leeway is how far the issuer's clock may differ. Zero means ten seconds; a minute is the most.
+	// Leeway is how far the issuer's clock may differ. Zero means ten seconds; a millisecond is the least, a
+	// minute the most.
 	Leeway time.Duration
 	// MaxSize is the largest accepted token in octets. Zero means 16 KiB.
 	MaxSize int
@@ -97,7 +98,7 @@ func (j *JWT) settle() (err error) {
 	if j.Now == nil {
 		j.Now = time.Now
 	}
-	if err := setting.Between("Leeway", &j.Leeway, DefaultLeeway, 0, time.Minute); err != nil {
+	if err := setting.Between("Leeway", &j.Leeway, DefaultLeeway, time.Millisecond, time.Minute); err != nil {
 		return err
 	}
 	if err := setting.Between("MaxSize", &j.MaxSize, DefaultMaxTokenSize, 512, 1<<20); err != nil {

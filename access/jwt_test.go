@@ -280,17 +280,18 @@ func TestJWTSettings(t *testing.T) {
 		jwt  *access.JWT
 		want string
 	}{
-		"no issuer":         {&access.JWT{}, "Issuers is empty"},
-		"no URL":            {with(func(i *access.Issuer) { i.URL = "" }), `Issuers[0].URL is ""`},
-		"URL with a query":  {with(func(i *access.Issuer) { i.URL += "?a" }), `Issuers[0].URL is "` + poptest.Issuer + `?a"`},
-		"no audience":       {with(func(i *access.Issuer) { i.Audience = "" }), "Issuers[0].Audience is empty"},
-		"unknown algorithm": {with(func(i *access.Issuer) { i.Algorithms = []string{"HS256"} }), `Issuers[0].Algorithms has "HS256"`},
-		"no algorithm":      {with(func(i *access.Issuer) { i.Algorithms = []string{} }), "Issuers[0].Algorithms is empty"},
-		"broken key set":    {with(func(i *access.Issuer) { i.JWKS = []byte("{") }), "Issuers[0]"},
-		"http":              {with(func(i *access.Issuer) { i.URL, i.JWKS = "http://login.example.com", nil }), "Issuers[0]"},
-		"listed twice":      {&access.JWT{Issuers: []access.Issuer{staticIssuer(), staticIssuer()}}, "Issuers[1].URL is"},
-		"leeway of an hour": {&access.JWT{Issuers: []access.Issuer{staticIssuer()}, Leeway: time.Hour}, "Leeway is 1h0m0s"},
-		"tiny size":         {&access.JWT{Issuers: []access.Issuer{staticIssuer()}, MaxSize: 10}, "MaxSize is 10"},
+		"no issuer":           {&access.JWT{}, "Issuers is empty"},
+		"no URL":              {with(func(i *access.Issuer) { i.URL = "" }), `Issuers[0].URL is ""`},
+		"URL with a query":    {with(func(i *access.Issuer) { i.URL += "?a" }), `Issuers[0].URL is "` + poptest.Issuer + `?a"`},
+		"no audience":         {with(func(i *access.Issuer) { i.Audience = "" }), "Issuers[0].Audience is empty"},
+		"unknown algorithm":   {with(func(i *access.Issuer) { i.Algorithms = []string{"HS256"} }), `Issuers[0].Algorithms has "HS256"`},
+		"no algorithm":        {with(func(i *access.Issuer) { i.Algorithms = []string{} }), "Issuers[0].Algorithms is empty"},
+		"broken key set":      {with(func(i *access.Issuer) { i.JWKS = []byte("{") }), "Issuers[0]"},
+		"http":                {with(func(i *access.Issuer) { i.URL, i.JWKS = "http://login.example.com", nil }), "Issuers[0]"},
+		"listed twice":        {&access.JWT{Issuers: []access.Issuer{staticIssuer(), staticIssuer()}}, "Issuers[1].URL is"},
+		"leeway without unit": {&access.JWT{Issuers: []access.Issuer{staticIssuer()}, Leeway: 15}, "Leeway is 15ns"},
+		"leeway of an hour":   {&access.JWT{Issuers: []access.Issuer{staticIssuer()}, Leeway: time.Hour}, "Leeway is 1h0m0s"},
+		"tiny size":           {&access.JWT{Issuers: []access.Issuer{staticIssuer()}, MaxSize: 10}, "MaxSize is 10"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := test.jwt.Validate()

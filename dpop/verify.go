@@ -56,7 +56,8 @@ type Verifier struct {
 	// MaxAge is for how long after its iat a proof is accepted. Zero means one minute; ten is the most. Verifiers
 	// that share a replay store need the same: each proof is remembered for as long as the one that saw it says.
 	MaxAge time.Duration
-	// Skew is how far ahead a client's clock may be. Zero means ten seconds; five minutes is the most.
+	// Skew is how far ahead a client's clock may be. Zero means ten seconds; a millisecond is the
+	// least, five minutes the most.
 	Skew time.Duration
 	// MaxSize is the largest accepted proof in octets. Zero means 8 KiB.
 	MaxSize int
@@ -115,7 +116,7 @@ func (v *Verifier) settle() (err error) {
 	if err := setting.Between("MaxAge", &v.MaxAge, DefaultMaxAge, time.Second, maxMaxAge); err != nil {
 		return err
 	}
-	if err := setting.Between("Skew", &v.Skew, DefaultSkew, time.Nanosecond, maxSkew); err != nil {
+	if err := setting.Between("Skew", &v.Skew, DefaultSkew, time.Millisecond, maxSkew); err != nil {
 		return err
 	}
 	if err := setting.Between("MaxSize", &v.MaxSize, DefaultMaxSize, 512, 1<<20); err != nil {

@@ -495,7 +495,8 @@ func TestSettings(t *testing.T) {
 		{func(v *dpop.Verifier) { v.MaxAge = 10 * time.Minute }, ""},
 		{func(v *dpop.Verifier) { v.MaxAge = 10*time.Minute + 1 }, "MaxAge"},
 		{func(v *dpop.Verifier) { v.Skew = -1 }, "Skew"},
-		{func(v *dpop.Verifier) { v.Skew = 1 }, ""},
+		{func(v *dpop.Verifier) { v.Skew = 15 }, "Skew is 15ns"}, // meant as seconds
+		{func(v *dpop.Verifier) { v.Skew = time.Millisecond }, ""},
 		{func(v *dpop.Verifier) { v.Skew = 5 * time.Minute }, ""},
 		{func(v *dpop.Verifier) { v.Skew = 5*time.Minute + 1 }, "Skew"},
 		{func(v *dpop.Verifier) { v.MaxSize = -1 }, "MaxSize"},

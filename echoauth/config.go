@@ -70,7 +70,8 @@ type Config struct {
 	Algorithms []string
 	// MaxAge is for how long after its iat a proof is accepted. Zero means one minute; ten are the most.
 	MaxAge time.Duration
-	// Skew is how far ahead a client's clock may be. Zero means ten seconds; five minutes are the most.
+	// Skew is how far ahead a client's clock may be. Zero means ten seconds; a millisecond is the
+	// least, five minutes the most.
 	Skew time.Duration
 	// RequireNonce demands a nonce of every proof. A single route can demand one by [access.Requirement].
 	RequireNonce bool

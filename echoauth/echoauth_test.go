@@ -165,6 +165,35 @@ func TestGrantFromElsewhere(t *testing.T) {
 	}
 }
 
+// A grant for the test of a handler reaches the handler, and opens no route.
+func TestSetGrant(t *testing.T) {
+	own := &access.Grant{Token: &access.Token{Subject: "mallory", Scopes: []string{"accounts:read"}}}
+	c := echo.New().NewContext(get(poptest.URL), httptest.NewRecorder())
+	echoauth.SetGrant(c, own)
+	if echoauth.GrantFrom(c) != own {
+		t.Error("the handler does not find it")
+	}
+	auth := newAuth(t)
+	setting := func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			echoauth.SetGrant(c, own)
+			return next(c)
+		}
+	}
+	a := &api{Echo: echo.New()}
+	a.GET("/accounts", a.handler, setting, auth.Authenticate())
+	a.GET("/required", a.handler, setting, auth.RequireScope("accounts:read"))
+	for _, path := range []string{"/accounts", "/required"} {
+		url := poptest.Audience + path
+		if w := a.serve(get(url)); w.Code != 401 || a.ran() != 0 {
+			t.Errorf("%s, without credentials: %d", path, w.Code)
+		}
+		if w := a.serve(signed(get(url), bound(), url)); w.Code != 200 || a.ran() != 1 || strings.Contains(w.Body.String(), "mallory") {
+			t.Errorf("%s, the owner: %d %s", path, w.Code, w.Body)
+		}
+	}
+}
+
 func TestWrongRequirementPanicsWhenTheRouteIsMade(t *testing.T) {
 	defer func() {
 		if got := fmt.Sprint(recover()); !strings.Contains(got, `Scopes has "a b"`) {

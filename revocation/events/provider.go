@@ -48,7 +48,8 @@ type Provider struct {
 	// InsecureAllowHTTP permits a provider on http. Without it only loopback addresses may be.
 	InsecureAllowHTTP bool
 
-	// Leeway is how far its clock may differ from ours. Zero means ten seconds; a minute is the most.
+	// Leeway is how far its clock may differ from ours. Zero means ten seconds; a millisecond is the least, a
+	// minute the most.
 	Leeway time.Duration
 	// Skew is how far the clock that stamps access tokens may be ahead of the one that stamps reports. Tokens
 	// issued up to that long after an event are revoked with those before it, the first ones of a new login
@@ -78,8 +79,8 @@ func (p *Provider) settle() error {
 		return err
 	}
 	if err := errors.Join(
-		setting.Between("Leeway", &p.Leeway, DefaultLeeway, 0, time.Minute),
-		setting.Between("Skew", &p.Skew, DefaultSkew, 0, time.Minute),
+		setting.Between("Leeway", &p.Leeway, DefaultLeeway, time.Millisecond, time.Minute),
+		setting.Between("Skew", &p.Skew, DefaultSkew, time.Millisecond, time.Minute),
 		setting.Between("MaxSize", &p.MaxSize, DefaultMaxSize, 512, 1<<20),
 	); err != nil {
 		return err
