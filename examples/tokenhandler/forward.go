@@ -78,12 +78,24 @@ func (h *handler) token(w http.ResponseWriter, r *http.Request) (string, error) 
 type primed struct{ *dpop.Transport }
 
 func (t primed) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.WithContext(unheard{r.Context()})
 	if r.ContentLength < 0 || r.ContentLength > dpop.DefaultMaxKept {
 		if err := t.Prime(r.Context(), r.URL.String()); err != nil {
 			return nil, err
 		}
 	}
 	return t.Transport.RoundTrip(r)
+}
+
+// unheard is a context without the trace by which the proxy hears of informational answers (1xx): it would pass them
+// on as they are, and lose the fields that are set for the answer itself.
+type unheard struct{ context.Context }
+
+func (u unheard) Value(key any) any {
+	if key != (tokenOf{}) {
+		return nil
+	}
+	return u.Context.Value(key)
 }
 
 func (h *handler) newProxy(transport *dpop.Transport) *httputil.ReverseProxy {

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
 	"strings"
 	"sync"
 	"testing"
@@ -381,6 +384,36 @@ func TestForwarding(t *testing.T) {
 	} {
 		if got := answer.Header.Values(name); len(got) != 1 || got[0] != want {
 			t.Errorf("the browser got %s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+// What the API says before its answer (1xx) does not take the place of the answer, nor of what we add to it.
+func TestInformationalAnswers(t *testing.T) {
+	for _, status := range []int{http.StatusContinue, http.StatusEarlyHints} {
+		w := newWorld(t, variant{stateless: true, lifetime: 2 * early, api: &recorded{do: func(rw http.ResponseWriter) {
+			rw.Header().Set("Set-Cookie", "__Host-session=planted; Secure; Path=/")
+			rw.WriteHeader(status)
+			rw.WriteHeader(418)
+		}}})
+		b := w.client()
+		b.login()
+		later := time.Now().Add(early + time.Second)
+		w.now.Store(&later)
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+			Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
+				return fmt.Errorf("the browser got %d %v", code, header)
+			},
+		})
+		r, err := http.NewRequestWithContext(ctx, "GET", w.origin+"/api/x", nil)
+		w.check(err)
+		r.AddCookie(&http.Cookie{Name: sessionCookie().Name, Value: b.session()})
+		answer, err := http.DefaultTransport.RoundTrip(r)
+		w.check(err)
+		answer.Body.Close()
+		if cookies := answer.Cookies(); answer.StatusCode != 418 || len(cookies) != 1 || cookies[0].Value == "planted" ||
+			!strings.Contains(answer.Header.Get("Content-Security-Policy"), "sandbox") || answer.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("after %d: %s %v", status, answer.Status, answer.Header)
 		}
 	}
 }
