@@ -10,7 +10,6 @@ import (
 	"os"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/examples/internal/codeflow"
@@ -140,7 +139,7 @@ func (p program) send(ctx context.Context, transport *dpop.Transport, q request)
 		return nil
 	}
 	for _, challenge := range response.Header.Values("WWW-Authenticate") {
-		p.say("WWW-Authenticate: %s", printable(challenge))
+		p.say("WWW-Authenticate: %s", challenge)
 	}
 	if advice[code] != "" {
 		return fmt.Errorf("%w: %s", errRefused, advice[code])
@@ -182,16 +181,6 @@ var advice = map[string]string{
 	"insufficient_user_authentication": "the login is too old or too weak: log in with the -max-age or -acr that the answer names",
 	"invalid_token":                    "the token is no longer accepted: log in again",
 	"invalid_dpop_proof":               "the proof was refused: is the clock of this machine right?",
-}
-
-// printable keeps what a server says from steering the terminal.
-func printable(s string) string {
-	return strings.Map(func(c rune) rune {
-		if unicode.IsPrint(c) {
-			return c
-		}
-		return '?'
-	}, s)
 }
 
 // originOf returns scheme, host and port, without a default port.

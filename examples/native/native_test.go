@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -484,6 +485,51 @@ func TestLogoutReachesTheServer(t *testing.T) {
 	for _, name := range []string{"session.json", "key.pem"} {
 		if _, err := os.Stat(filepath.Join(w.folder, name)); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// What servers say cannot steer the terminal; the API's answers go to the output as they are.
+func TestTerminal(t *testing.T) {
+	const steering = "\x1b]0;title\x07\u009b2J\u202e"
+	w := newWorld(t, nil)
+	w.login()
+	raw := func(answer string) string {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = listener.Close() })
+		go func() {
+			for conn, err := listener.Accept(); err == nil; conn, err = listener.Accept() {
+				_, _ = http.ReadRequest(bufio.NewReader(conn))
+				_, _ = io.WriteString(conn, answer)
+				_ = conn.Close()
+			}
+		}()
+		return "http://" + listener.Addr().String()
+	}
+	api := raw("HTTP/1.1 403 No " + steering + "\r\nWWW-Authenticate: DPoP x=\"\u009b2J\"\r\n\r\nbody" + steering)
+	files, err := program{}.openStore(w.folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := files.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.API = api
+	if err := files.save(s); err != nil {
+		t.Fatal(err)
+	}
+	issuer := raw("HTTP/1.1 403 No " + steering + "\r\n\r\n")
+	for _, args := range [][]string{{"call", api}, {"login", "-issuer", issuer, "-api", api}} {
+		out, said, _ := w.run(args...)
+		if strings.ContainsAny(said, steering[:1]+"\a\u009b\u202e") || !strings.Contains(said, "403 No ?]0;title") {
+			t.Errorf("%s said %q", args[0], said)
+		}
+		if args[0] == "call" && out != "body"+steering {
+			t.Errorf("the answer: %q", out)
 		}
 	}
 }

@@ -190,7 +190,7 @@ func (c *Client) Revoke(ctx context.Context, refreshToken string) error {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("the authorization server did not take the token back: %s %s", response.Status, dpop.ErrorCode(response))
+		return fmt.Errorf("the authorization server did not take the token back: %s %s", response.Status, words(dpop.ErrorCode(response), ""))
 	}
 	return nil
 }

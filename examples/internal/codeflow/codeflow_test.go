@@ -339,8 +339,8 @@ func TestRevocationErrors(t *testing.T) {
 	}
 	s = newStub(t)
 	c := s.client(t, codeflow.Config{})
-	s.status, s.token = http.StatusUnauthorized, map[string]any{"error": "invalid_client"}
-	if err := c.Revoke(t.Context(), "rt"); err == nil || !strings.Contains(err.Error(), "401 Unauthorized invalid_client") {
+	s.status, s.token = http.StatusUnauthorized, map[string]any{"error": "invalid_client\n"}
+	if err := c.Revoke(t.Context(), "rt"); err == nil || !strings.Contains(err.Error(), `401 Unauthorized "invalid_client\n"`) {
 		t.Errorf("got %v", err)
 	}
 }
