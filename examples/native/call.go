@@ -101,7 +101,8 @@ func (p program) token(ctx context.Context, files *store, signer *dpop.Signer) (
 	if err != nil {
 		return "", err
 	}
-	token, err := client.Refresh(ctx, s.RefreshToken)
+	// Not given up when the user does: the refresh token may be used up already, and the next one would be lost.
+	token, err := client.Refresh(context.WithoutCancel(ctx), s.RefreshToken)
 	if errors.Is(err, codeflow.ErrEnded) {
 		return "", fmt.Errorf("%w (%w)", errLoggedOut, err)
 	}

@@ -39,6 +39,8 @@ type world struct {
 	browsing    sync.WaitGroup
 	passphrase  string
 	stopIssuer  func()
+
+	beforeAnswer func() // of the token endpoint; nil: nothing
 }
 
 func newWorld(t *testing.T, change func(*authserver.Config)) *world {
@@ -81,6 +83,9 @@ func (w *world) startIssuer(change func(*authserver.Config)) (api net.Listener) 
 		as.ServeHTTP(recorder, r)
 		if r.URL.Path == "/token" && recorder.Code == http.StatusOK {
 			w.tokens.Add(1)
+			if w.beforeAnswer != nil {
+				w.beforeAnswer()
+			}
 		}
 		for name, values := range recorder.Header() {
 			rw.Header()[name] = values
@@ -298,6 +303,19 @@ func TestParallelCallsRefreshOneAfterAnother(t *testing.T) {
 	if w.tokens.Load() != 9 || w.handled.Load() != 8 {
 		t.Errorf("tokens were issued %d times, the handler ran %d times", w.tokens.Load(), w.handled.Load())
 	}
+}
+
+// Whoever gives up waiting does not lose the login: the refresh token would be used up, and the next one not kept.
+func TestInterruptedRefresh(t *testing.T) {
+	w := newWorld(t, shortLived)
+	w.login()
+	ctx, interrupt := context.WithCancel(t.Context())
+	w.beforeAnswer = interrupt
+	if _, said, status := w.runWith(ctx, "", "call", w.api+"/accounts"); status != 1 || !strings.Contains(said, "canceled") {
+		t.Errorf("interrupted: %d %s", status, said)
+	}
+	w.beforeAnswer = nil
+	w.expect("accounts of alice", "200", 0, "call", w.api+"/accounts")
 }
 
 func TestRefreshIsRefused(t *testing.T) {
