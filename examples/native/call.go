@@ -53,14 +53,14 @@ func (p program) call(ctx context.Context, args []string) error {
 		return err
 	}
 	if u, err := url.Parse(q.address); err != nil || originOf(u) != s.API {
-		return fmt.Errorf("the token is for %s: it is not sent to %q", s.API, q.address)
+		return wrongAPI(s, q.address)
 	}
 	signer, err := files.loadSigner()
 	if err != nil {
 		return err
 	}
 	transport, err := newTransport(signer, s.API, func(ctx context.Context) (string, error) {
-		return p.token(ctx, files, signer)
+		return p.token(ctx, files, signer, s.API)
 	})
 	if err != nil {
 		return err
@@ -82,8 +82,8 @@ func newTransport(signer *dpop.Signer, api string, token func(context.Context) (
 	return t, t.Validate()
 }
 
-// token returns an access token that is good for a while, after refreshing it if it has to be.
-func (p program) token(ctx context.Context, files *store, signer *dpop.Signer) (string, error) {
+// token returns an access token for an API that is good for a while, after refreshing it if it has to be.
+func (p program) token(ctx context.Context, files *store, signer *dpop.Signer, api string) (string, error) {
 	unlock, err := files.lock(ctx) // whoever waits here finds the tokens that the other run has got
 	if err != nil {
 		return "", err
@@ -92,6 +92,9 @@ func (p program) token(ctx context.Context, files *store, signer *dpop.Signer) (
 	s, err := files.load()
 	if err != nil {
 		return "", err
+	}
+	if s.API != api { // another login since
+		return "", wrongAPI(s, api)
 	}
 	if s.Expiry.IsZero() || time.Until(s.Expiry) > fresh {
 		return s.AccessToken, nil
@@ -111,6 +114,10 @@ func (p program) token(ctx context.Context, files *store, signer *dpop.Signer) (
 	}
 	s.take(token)
 	return s.AccessToken, files.save(s)
+}
+
+func wrongAPI(s *session, address string) error {
+	return fmt.Errorf("the token is for %s: it is not sent to %q", s.API, address)
 }
 
 // send sends the request and prints the answer.

@@ -34,7 +34,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it at once
-	browser.Stdout = io.Discard // it is for the answers of the API
+	browser.Stdout = io.Discard  // it is for the answers of the API
 	open := func(address string) {
 		go func() { _ = browser.OpenURL(address) }() // the address has been printed too
 	}

@@ -318,6 +318,32 @@ func TestInterruptedRefresh(t *testing.T) {
 	w.expect("accounts of alice", "200", 0, "call", w.api+"/accounts")
 }
 
+// A token goes to the API that it was issued for, also when another login takes the place of the first meanwhile.
+func TestLoginDuringCall(t *testing.T) {
+	w := newWorld(t, nil)
+	w.login()
+	files, err := program{}.openStore(w.folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := files.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := files.loadSigner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.API = "https://other.example.com"
+	if err := files.save(s); err != nil {
+		t.Fatal(err)
+	}
+	token, err := program{errOut: io.Discard}.token(t.Context(), files, signer, w.api)
+	if token != "" || err == nil || !strings.Contains(err.Error(), "the token is for https://other.example.com") {
+		t.Errorf("%q, %v", token, err)
+	}
+}
+
 func TestRefreshIsRefused(t *testing.T) {
 	w := newWorld(t, shortLived)
 	w.login()
