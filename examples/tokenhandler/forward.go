@@ -59,10 +59,10 @@ func (h *handler) token(w http.ResponseWriter, r *http.Request) (string, error) 
 	if s.Expiry.IsZero() || left > early {
 		return s.AccessToken, nil
 	}
-	token, err := h.renewals.renew(r.Context(), s.RefreshToken)
+	token, came, err := h.renewals.renew(r.Context(), s.RefreshToken)
 	switch {
 	case err == nil:
-		s.take(token, h.now())
+		s.take(token, came)
 		return s.AccessToken, h.sessions.keep(w, r, s)
 	case left > 0: // good enough for now
 		h.log.Warn("a token was not refreshed", "error", err)

@@ -268,6 +268,27 @@ func TestConcurrentRequestsRefreshOnce(t *testing.T) {
 	})
 }
 
+// A token does not become younger by a request that comes for it late, with a cookie from before the refresh.
+func TestLateRequestKnowsTheEndOfTheToken(t *testing.T) {
+	w := newWorld(t, variant{stateless: true, lifetime: 2 * early})
+	b, late := w.client(), w.client()
+	b.login()
+	late.cookies[sessionCookie().Name] = b.session()
+	start := time.Now()
+	for _, step := range []struct {
+		after   time.Duration
+		browser *client
+		renewed int
+	}{{early + time.Second, b, 1}, {early + 50*time.Second, late, 1}, {3*early + 2*time.Second, late, 2}} {
+		now := start.Add(step.after)
+		w.now.Store(&now)
+		step.browser.expect(200, "alice", "GET", "/api/accounts", "")
+		if w.renewed() != step.renewed {
+			t.Errorf("after %v: %d refreshes, want %d", step.after, w.renewed(), step.renewed)
+		}
+	}
+}
+
 func TestAuthorizationServerDown(t *testing.T) {
 	each(t, func(t *testing.T, v variant) {
 		v.lifetime = 2 * early
