@@ -33,6 +33,9 @@ func tokenFor(ctx context.Context) (string, error) {
 // forward sends a request of a logged-in browser on to the API, with the session's token and a proof.
 func (h *handler) forward(c echo.Context) error {
 	w, r := c.Response(), c.Request()
+	if dotted(r.URL.Path) {
+		return echo.NewHTTPError(http.StatusBadRequest, "the path leads elsewhere")
+	}
 	token, err := h.token(w, r)
 	switch {
 	case errors.Is(err, errNoSession):
@@ -47,6 +50,16 @@ func (h *handler) forward(c echo.Context) error {
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")
 	h.proxy.ServeHTTP(w, r)
 	return nil
+}
+
+// dotted reports whether a path has a segment that a server may read as a step up, and so out of the part of the API
+// that requests are sent to. Servers differ in what separates segments, and in whether they have parameters.
+func dotted(path string) bool {
+	segments := strings.FieldsFunc(path, func(c rune) bool { return c == '/' || c == '\\' })
+	return slices.ContainsFunc(segments, func(segment string) bool {
+		name, _, _ := strings.Cut(segment, ";")
+		return name == "." || name == ".."
+	})
 }
 
 // token returns an access token of the browser's session, refreshed if its time is nearly over.

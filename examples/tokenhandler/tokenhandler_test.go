@@ -439,6 +439,34 @@ func TestInformationalAnswers(t *testing.T) {
 	}
 }
 
+// The way to the API does not lead out of its part of the server.
+func TestPaths(t *testing.T) {
+	api := &recorded{do: func(rw http.ResponseWriter) { rw.WriteHeader(418) }}
+	w := newWorld(t, variant{api: api, path: "/base"})
+	b := w.client()
+	b.login()
+	for path, want := range map[string]string{
+		"/api/": "/base/", "/api/a//b": "/base/a//b", "/api/...": "/base/...", "/api/a%2Fb/.c": "/base/a%2Fb/.c",
+		"/api//evil.example/": "/base//evil.example/", "/api/%252e%252e/a": "/base/%252e%252e/a",
+		"/api/a/b?../..": "/base/a/b?../..",
+	} {
+		b.expect(418, "", "GET", path, "")
+		if got := api.last.RequestURI; got != want {
+			t.Errorf("%s became %s, want %s", path, got, want)
+		}
+	}
+	api.last = nil
+	for _, path := range []string{
+		"/api/..", "/api/../admin", "/api/x/../../admin", "/api/%2e%2e/admin", "/api/.%2E/admin", "/api/./x", "/api/x/.",
+		"/api/..%2Fadmin", "/api/x%2f..%2F../admin", `/api/..\admin`, "/api/..%5Cadmin", "/api/..;x/admin",
+	} {
+		b.expect(400, "the path leads elsewhere", "GET", path, "")
+	}
+	if api.last != nil {
+		t.Errorf("the API got %s", api.last.RequestURI)
+	}
+}
+
 // A body that can be sent only once arrives whole, once, though the API demands a nonce.
 func TestUpload(t *testing.T) {
 	w := newWorld(t, variant{})
