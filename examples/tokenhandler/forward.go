@@ -127,10 +127,12 @@ func (h *handler) newProxy(transport *dpop.Transport) *httputil.ReverseProxy {
 	}
 }
 
-// ours are the fields of an answer that say something of the API's client, or that this program sets itself.
+// ours are the fields of an answer that say something of the API's client or of a whole origin, or that this program
+// sets itself.
 var ours = []string{
-	"Cache-Control", "Clear-Site-Data", "Content-Security-Policy", "Dpop-Nonce", "Referrer-Policy", "Set-Cookie",
-	"Strict-Transport-Security", "Www-Authenticate", "X-Content-Type-Options",
+	"Alt-Svc", "Cache-Control", "Clear-Site-Data", "Content-Security-Policy", "Dpop-Nonce", "Nel", "Referrer-Policy",
+	"Report-To", "Reporting-Endpoints", "Set-Cookie", "Strict-Transport-Security", "Www-Authenticate",
+	"X-Content-Type-Options",
 }
 
 // answer passes on what the API answers, without what is between it and its client: this program.

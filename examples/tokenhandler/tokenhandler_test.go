@@ -367,6 +367,7 @@ func TestForwarding(t *testing.T) {
 		for _, field := range []string{
 			"Set-Cookie: a=b", "DPoP-Nonce: n", "Access-Control-Allow-Origin: *", "Content-Security-Policy: script-src *",
 			"Cache-Control: public", "Clear-Site-Data: \"*\"", "X-Kept: yes", "WWW-Authenticate: DPoP",
+			"Alt-Svc: h3=\":443\"", "NEL: {}", "Report-To: {}", "Reporting-Endpoints: a=\"https://a.example\"",
 		} {
 			name, value, _ := strings.Cut(field, ": ")
 			rw.Header().Set(name, value)
@@ -394,7 +395,10 @@ func TestForwarding(t *testing.T) {
 			t.Errorf("the API got %s: %s", name, got.Header.Get(name))
 		}
 	}
-	for _, name := range []string{"Set-Cookie", "DPoP-Nonce", "Access-Control-Allow-Origin", "Clear-Site-Data", "WWW-Authenticate"} {
+	for _, name := range []string{
+		"Set-Cookie", "DPoP-Nonce", "Access-Control-Allow-Origin", "Clear-Site-Data", "WWW-Authenticate", "Alt-Svc", "NEL",
+		"Report-To", "Reporting-Endpoints",
+	} {
 		if answer.Header.Get(name) != "" {
 			t.Errorf("the browser got %s: %s", name, answer.Header.Get(name))
 		}
