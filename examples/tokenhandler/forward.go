@@ -63,7 +63,7 @@ func dotted(path string) bool {
 }
 
 // token returns an access token of the browser's session, refreshed if its time is nearly over.
-func (h *handler) token(w http.ResponseWriter, r *http.Request) (string, error) {
+func (h *handler) token(w *echo.Response, r *http.Request) (string, error) {
 	s, err := h.sessions.find(r)
 	if err != nil {
 		return "", err
@@ -72,9 +72,15 @@ func (h *handler) token(w http.ResponseWriter, r *http.Request) (string, error) 
 	if s.Expiry.IsZero() || left > early {
 		return s.AccessToken, nil
 	}
-	token, came, err := h.renewals.renew(r.Context(), s.RefreshToken)
+	spent := s.RefreshToken
+	token, came, err := h.renewals.renew(r.Context(), spent)
 	switch {
 	case err == nil:
+		w.Before(func() { // the API may take its time
+			if h.renewals.over(spent) {
+				w.Header().Del("Set-Cookie") // or the session would be back
+			}
+		})
 		s.take(token, came)
 		return s.AccessToken, h.sessions.keep(w, r, s)
 	case left > 0: // good enough for now

@@ -97,6 +97,7 @@ func (h *handler) forget(r *http.Request) {
 	if err != nil || s.RefreshToken == "" {
 		return
 	}
+	h.renewals.end(s.RefreshToken)
 	if err := h.client.Revoke(r.Context(), s.RefreshToken); err != nil {
 		h.log.Warn("the authorization server was not told of a logout", "error", err)
 	}

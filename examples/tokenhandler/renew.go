@@ -87,8 +87,25 @@ func (n *renewals) run(ctx context.Context, key [sha256.Size]byte, refreshToken 
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	r.token, r.err, r.ended = token, err, n.now()
-	if err != nil && !errors.Is(err, codeflow.ErrEnded) {
+	if err != nil && !errors.Is(err, codeflow.ErrEnded) && n.made[key] == r {
 		delete(n.made, key) // an outage; the next request tries again
 	}
 	close(r.done)
+}
+
+// end has nothing follow from a refresh token any more, since its session is over.
+func (n *renewals) end(refreshToken string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r := &renewal{done: make(chan struct{}), err: codeflow.ErrEnded, ended: n.now()}
+	close(r.done)
+	n.made[sha256.Sum256([]byte(refreshToken))] = r
+}
+
+// over reports whether a refresh token was found to be at its end a little while ago.
+func (n *renewals) over(refreshToken string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r := n.made[sha256.Sum256([]byte(refreshToken))]
+	return r != nil && errors.Is(r.err, codeflow.ErrEnded)
 }

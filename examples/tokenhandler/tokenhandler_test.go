@@ -268,6 +268,31 @@ func TestConcurrentRequestsRefreshOnce(t *testing.T) {
 	})
 }
 
+// A request that was on its way, with tokens refreshed for it, does not bring a session back that was logged out.
+func TestLogoutDuringRequest(t *testing.T) {
+	each(t, func(t *testing.T, v variant) {
+		v.lifetime = 2 * early
+		var meanwhile func()
+		v.api = &recorded{do: func(rw http.ResponseWriter) {
+			meanwhile()
+			rw.WriteHeader(418)
+		}}
+		w := newWorld(t, v)
+		b := w.client()
+		b.login()
+		meanwhile = func() {
+			b.expect(204, "", "POST", "/logout", "")
+		}
+		later := time.Now().Add(early + time.Second)
+		w.now.Store(&later)
+		b.expect(418, "", "GET", "/api/x", "")
+		if w.renewed() != 1 {
+			t.Errorf("%d refreshes", w.renewed())
+		}
+		b.expect(401, "not logged in", "GET", "/me", "")
+	})
+}
+
 // A token does not become younger by a request that comes for it late, with a cookie from before the refresh.
 func TestLateRequestKnowsTheEndOfTheToken(t *testing.T) {
 	w := newWorld(t, variant{stateless: true, lifetime: 2 * early})
