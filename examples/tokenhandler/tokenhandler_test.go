@@ -556,6 +556,7 @@ func TestWrongOptions(t *testing.T) {
 		"stateless, random key":   {[]string{"-stateless", "-issuer", "https://l.example", "-api", "https://a.example"}, "", "-stateless needs TOKENHANDLER_COOKIE_KEY"},
 		"cookie key not base64":   {nil, "!", "TOKENHANDLER_COOKIE_KEY is not base64"},
 		"short cookie key":        {nil, "c2hvcnQ=", "the cookie key has 5 octets: give 32 random ones"},
+		"public in the clear":     {[]string{"-public", "http://app.example.com"}, "", "-public is \"http://app.example.com\": use https"},
 		"public is not an origin": {[]string{"-public", "https://app.example.com/path"}, "", "app.example.com/path"},
 		"API in the clear":        {[]string{"-issuer", "ISSUER", "-api", "http://api.example.com"}, "", "use https"},
 		"API is no address":       {[]string{"-issuer", "ISSUER", "-api", "api"}, "", `the API is "api"`},
