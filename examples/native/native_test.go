@@ -578,6 +578,22 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
+// What cannot be read is deleted all the same, and the user learns what that leaves.
+func TestLogoutWithUnreadableSession(t *testing.T) {
+	w := newWorld(t, nil)
+	w.login()
+	file := filepath.Join(w.folder, "session.json")
+	if err := os.WriteFile(file, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.expect("", "the tokens here are deleted, but the server was not told: "+file, 1, "logout", "-forget-key")
+	for _, name := range []string{file, filepath.Join(w.folder, "key.pem")} {
+		if _, err := os.Stat(name); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // The token goes to the API alone, not where the user or a redirect leads to.
 func TestOtherOrigins(t *testing.T) {
 	w := newWorld(t, nil)
