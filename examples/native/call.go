@@ -19,6 +19,9 @@ import (
 // fresh is for how much longer a token has to be good to be used.
 const fresh = 30 * time.Second
 
+// maxRedirects bounds the redirects that are followed within the API.
+const maxRedirects = 10
+
 // errRefused means that the API answered with an error; what it said has been printed.
 var errRefused = errors.New("the API did not do it")
 
@@ -133,7 +136,7 @@ func (p program) send(ctx context.Context, transport *dpop.Transport, q request)
 			return err
 		}
 	}
-	response, err := (&http.Client{Transport: transport}).Do(r)
+	response, err := (&http.Client{Transport: transport, CheckRedirect: sameOrigin}).Do(r)
 	if err != nil {
 		return err
 	}
@@ -142,6 +145,9 @@ func (p program) send(ctx context.Context, transport *dpop.Transport, q request)
 	p.say("%s", response.Status)
 	if _, err := io.Copy(p.out, response.Body); err != nil {
 		return err
+	}
+	if to, err := response.Location(); err == nil && response.StatusCode < 400 && response.StatusCode >= 300 {
+		return fmt.Errorf("%w: it leads to %s, and the request is for the API alone", errRefused, to)
 	}
 	if response.StatusCode < 400 {
 		return nil
@@ -153,6 +159,14 @@ func (p program) send(ctx context.Context, transport *dpop.Transport, q request)
 		return fmt.Errorf("%w: %s", errRefused, advice[code])
 	}
 	return errRefused
+}
+
+// sameOrigin follows redirects within the API: what is sent, such as a body, is for nobody else.
+func sameOrigin(to *http.Request, via []*http.Request) error {
+	if originOf(to.URL) != originOf(via[0].URL) || len(via) > maxRedirects {
+		return http.ErrUseLastResponse
+	}
+	return nil
 }
 
 func (p program) request(ctx context.Context, q request) (r *http.Request, closeBody func(), err error) {

@@ -108,6 +108,7 @@ func (w *world) startAPI(listener net.Listener) {
 		w.Fatal(err)
 	}
 	e := echo.New()
+	e.Any("/moved", func(c echo.Context) error { return c.Redirect(http.StatusTemporaryRedirect, c.QueryParam("to")) })
 	api := e.Group("/accounts", auth.Authenticate())
 	api.GET("", func(c echo.Context) error {
 		w.handled.Add(1)
@@ -604,6 +605,10 @@ func TestOtherOrigins(t *testing.T) {
 		w.expect("", "the token is for "+w.api+": it is not sent to", 1, "call", address)
 	}
 	w.expect("accounts of alice", "200", 0, "call", strings.Replace(w.api, "http", "HTTP", 1)+"/accounts")
+	// A redirect within the API is followed, another neither with the token nor with the request.
+	w.expect("accounts of alice", "200", 0, "call", w.api+"/moved?to=/accounts")
+	w.expect("", "the API did not do it: it leads to "+other.URL+"/x, and the request is for the API alone", 1,
+		"call", "-d", "secret", "-H", "X-Key: secret", w.api+"/moved?to="+other.URL+"/x")
 }
 
 func TestWrongArguments(t *testing.T) {
