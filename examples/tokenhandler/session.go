@@ -108,7 +108,7 @@ func (m *memory) keep(_ http.ResponseWriter, r *http.Request, s session) error {
 	if !found { // ended meanwhile
 		return errNoSession
 	}
-	if held.Expiry.Before(s.Expiry) { // another request may have brought newer ones
+	if s.Expiry.IsZero() || held.Expiry.Before(s.Expiry) { // another request may have brought newer ones
 		m.held[key] = s
 	}
 	return nil
