@@ -12,7 +12,7 @@ import (
 
 // The causes for which a file is not read.
 var (
-	ErrExposed = errors.New("others than the owner have access to the file")
+	ErrExposed  = errors.New("others than the owner have access to the file")
 	ErrTooLarge = errors.New("the file is too large")
 )
 
