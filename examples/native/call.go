@@ -10,7 +10,6 @@ import (
 	"os"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/examples/internal/codeflow"
@@ -19,6 +18,9 @@ import (
 
 // fresh is for how much longer a token has to be good to be used.
 const fresh = 30 * time.Second
+
+// maxRedirects bounds the redirects that are followed within the API.
+const maxRedirects = 10
 
 // errRefused means that the API answered with an error; what it said has been printed.
 var errRefused = errors.New("the API did not do it")
@@ -54,14 +56,14 @@ func (p program) call(ctx context.Context, args []string) error {
 		return err
 	}
 	if u, err := url.Parse(q.address); err != nil || originOf(u) != s.API {
-		return fmt.Errorf("the token is for %s: it is not sent to %q", s.API, q.address)
+		return wrongAPI(s, q.address)
 	}
 	signer, err := files.loadSigner()
 	if err != nil {
 		return err
 	}
 	transport, err := newTransport(signer, s.API, func(ctx context.Context) (string, error) {
-		return p.token(ctx, files, signer)
+		return p.token(ctx, files, signer, s.API)
 	})
 	if err != nil {
 		return err
@@ -83,8 +85,8 @@ func newTransport(signer *dpop.Signer, api string, token func(context.Context) (
 	return t, t.Validate()
 }
 
-// token returns an access token that is good for a while, after refreshing it if it has to be.
-func (p program) token(ctx context.Context, files *store, signer *dpop.Signer) (string, error) {
+// token returns an access token for an API that is good for a while, after refreshing it if it has to be.
+func (p program) token(ctx context.Context, files *store, signer *dpop.Signer, api string) (string, error) {
 	unlock, err := files.lock(ctx) // whoever waits here finds the tokens that the other run has got
 	if err != nil {
 		return "", err
@@ -94,6 +96,9 @@ func (p program) token(ctx context.Context, files *store, signer *dpop.Signer) (
 	if err != nil {
 		return "", err
 	}
+	if s.API != api { // another login since
+		return "", wrongAPI(s, api)
+	}
 	if s.Expiry.IsZero() || time.Until(s.Expiry) > fresh {
 		return s.AccessToken, nil
 	}
@@ -102,7 +107,8 @@ func (p program) token(ctx context.Context, files *store, signer *dpop.Signer) (
 	if err != nil {
 		return "", err
 	}
-	token, err := client.Refresh(ctx, s.RefreshToken)
+	// Not given up when the user does: the refresh token may be used up already, and the next one would be lost.
+	token, err := client.Refresh(context.WithoutCancel(ctx), s.RefreshToken)
 	if errors.Is(err, codeflow.ErrEnded) {
 		return "", fmt.Errorf("%w (%w)", errLoggedOut, err)
 	}
@@ -111,6 +117,10 @@ func (p program) token(ctx context.Context, files *store, signer *dpop.Signer) (
 	}
 	s.take(token)
 	return s.AccessToken, files.save(s)
+}
+
+func wrongAPI(s *session, address string) error {
+	return fmt.Errorf("the token is for %s: it is not sent to %q", s.API, address)
 }
 
 // send sends the request and prints the answer.
@@ -126,7 +136,7 @@ func (p program) send(ctx context.Context, transport *dpop.Transport, q request)
 			return err
 		}
 	}
-	response, err := (&http.Client{Transport: transport}).Do(r)
+	response, err := (&http.Client{Transport: transport, CheckRedirect: sameOrigin}).Do(r)
 	if err != nil {
 		return err
 	}
@@ -136,16 +146,27 @@ func (p program) send(ctx context.Context, transport *dpop.Transport, q request)
 	if _, err := io.Copy(p.out, response.Body); err != nil {
 		return err
 	}
+	if to, err := response.Location(); err == nil && response.StatusCode < 400 && response.StatusCode >= 300 {
+		return fmt.Errorf("%w: it leads to %s, and the request is for the API alone", errRefused, to)
+	}
 	if response.StatusCode < 400 {
 		return nil
 	}
 	for _, challenge := range response.Header.Values("WWW-Authenticate") {
-		p.say("WWW-Authenticate: %s", printable(challenge))
+		p.say("WWW-Authenticate: %s", challenge)
 	}
 	if advice[code] != "" {
 		return fmt.Errorf("%w: %s", errRefused, advice[code])
 	}
 	return errRefused
+}
+
+// sameOrigin follows redirects within the API: what is sent, such as a body, is for nobody else.
+func sameOrigin(to *http.Request, via []*http.Request) error {
+	if originOf(to.URL) != originOf(via[0].URL) || len(via) > maxRedirects {
+		return http.ErrUseLastResponse
+	}
+	return nil
 }
 
 func (p program) request(ctx context.Context, q request) (r *http.Request, closeBody func(), err error) {
@@ -182,16 +203,6 @@ var advice = map[string]string{
 	"insufficient_user_authentication": "the login is too old or too weak: log in with the -max-age or -acr that the answer names",
 	"invalid_token":                    "the token is no longer accepted: log in again",
 	"invalid_dpop_proof":               "the proof was refused: is the clock of this machine right?",
-}
-
-// printable keeps what a server says from steering the terminal.
-func printable(s string) string {
-	return strings.Map(func(c rune) rune {
-		if unicode.IsPrint(c) {
-			return c
-		}
-		return '?'
-	}, s)
 }
 
 // originOf returns scheme, host and port, without a default port.

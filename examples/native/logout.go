@@ -25,14 +25,11 @@ func (p program) logout(ctx context.Context, args []string) error {
 		return err
 	}
 	defer unlock()
-	s, err := files.load()
-	if err != nil && !errors.Is(err, errLoggedOut) {
-		return errors.Join(err, files.forget())
-	}
-	var trouble error
-	if s == nil {
+	s, trouble := files.load()
+	if errors.Is(trouble, errLoggedOut) {
 		p.say("You were not logged in.")
-	} else {
+		trouble = nil
+	} else if trouble == nil {
 		trouble = p.takeBack(ctx, files, s)
 	}
 	if err := files.forget(); err != nil {

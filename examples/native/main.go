@@ -15,6 +15,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"unicode"
 
 	"github.com/cli/browser"
 
@@ -31,7 +33,8 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	browser.Stdout = io.Discard // it is for the answers of the API
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it at once
+	browser.Stdout = io.Discard  // it is for the answers of the API
 	open := func(address string) {
 		go func() { _ = browser.OpenURL(address) }() // the address has been printed too
 	}
@@ -63,6 +66,7 @@ COMMAND -h says more.
 
 // run does what the arguments say and returns the exit status.
 func (p program) run(ctx context.Context, args []string) int {
+	p.errOut = plain{p.errOut}
 	commands := map[string]func(context.Context, []string) error{"login": p.login, "call": p.call, "logout": p.logout}
 	if len(args) > 0 && commands[args[0]] != nil {
 		return story.Status("native", commands[args[0]](ctx, args[1:]), p.errOut)
@@ -94,3 +98,19 @@ func defaultFolder() string {
 }
 
 func (p program) say(format string, args ...any) { fmt.Fprintf(p.errOut, format+"\n", args...) }
+
+// plain keeps what servers say from steering the terminal.
+type plain struct{ io.Writer }
+
+func (p plain) Write(text []byte) (int, error) {
+	said := bytes.Map(func(c rune) rune {
+		if c == '\n' || c == '\t' || unicode.IsPrint(c) {
+			return c
+		}
+		return '?'
+	}, text)
+	if _, err := p.Writer.Write(said); err != nil {
+		return 0, err
+	}
+	return len(text), nil
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -38,6 +39,8 @@ type world struct {
 	browsing    sync.WaitGroup
 	passphrase  string
 	stopIssuer  func()
+
+	beforeAnswer func() // of the token endpoint; nil: nothing
 }
 
 func newWorld(t *testing.T, change func(*authserver.Config)) *world {
@@ -80,6 +83,9 @@ func (w *world) startIssuer(change func(*authserver.Config)) (api net.Listener) 
 		as.ServeHTTP(recorder, r)
 		if r.URL.Path == "/token" && recorder.Code == http.StatusOK {
 			w.tokens.Add(1)
+			if w.beforeAnswer != nil {
+				w.beforeAnswer()
+			}
 		}
 		for name, values := range recorder.Header() {
 			rw.Header()[name] = values
@@ -102,6 +108,7 @@ func (w *world) startAPI(listener net.Listener) {
 		w.Fatal(err)
 	}
 	e := echo.New()
+	e.Any("/moved", func(c echo.Context) error { return c.Redirect(http.StatusTemporaryRedirect, c.QueryParam("to")) })
 	api := e.Group("/accounts", auth.Authenticate())
 	api.GET("", func(c echo.Context) error {
 		w.handled.Add(1)
@@ -299,6 +306,45 @@ func TestParallelCallsRefreshOneAfterAnother(t *testing.T) {
 	}
 }
 
+// Whoever gives up waiting does not lose the login: the refresh token would be used up, and the next one not kept.
+func TestInterruptedRefresh(t *testing.T) {
+	w := newWorld(t, shortLived)
+	w.login()
+	ctx, interrupt := context.WithCancel(t.Context())
+	w.beforeAnswer = interrupt
+	if _, said, status := w.runWith(ctx, "", "call", w.api+"/accounts"); status != 1 || !strings.Contains(said, "canceled") {
+		t.Errorf("interrupted: %d %s", status, said)
+	}
+	w.beforeAnswer = nil
+	w.expect("accounts of alice", "200", 0, "call", w.api+"/accounts")
+}
+
+// A token goes to the API that it was issued for, also when another login takes the place of the first meanwhile.
+func TestLoginDuringCall(t *testing.T) {
+	w := newWorld(t, nil)
+	w.login()
+	files, err := program{}.openStore(w.folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := files.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := files.loadSigner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.API = "https://other.example.com"
+	if err := files.save(s); err != nil {
+		t.Fatal(err)
+	}
+	token, err := program{errOut: io.Discard}.token(t.Context(), files, signer, w.api)
+	if token != "" || err == nil || !strings.Contains(err.Error(), "the token is for https://other.example.com") {
+		t.Errorf("%q, %v", token, err)
+	}
+}
+
 func TestRefreshIsRefused(t *testing.T) {
 	w := newWorld(t, shortLived)
 	w.login()
@@ -488,6 +534,67 @@ func TestLogoutReachesTheServer(t *testing.T) {
 	}
 }
 
+// What servers say cannot steer the terminal; the API's answers go to the output as they are.
+func TestTerminal(t *testing.T) {
+	const steering = "\x1b]0;title\x07\u009b2J\u202e"
+	w := newWorld(t, nil)
+	w.login()
+	raw := func(answer string) string {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = listener.Close() })
+		go func() {
+			for conn, err := listener.Accept(); err == nil; conn, err = listener.Accept() {
+				_, _ = http.ReadRequest(bufio.NewReader(conn))
+				_, _ = io.WriteString(conn, answer)
+				_ = conn.Close()
+			}
+		}()
+		return "http://" + listener.Addr().String()
+	}
+	api := raw("HTTP/1.1 403 No " + steering + "\r\nWWW-Authenticate: DPoP x=\"\u009b2J\"\r\n\r\nbody" + steering)
+	files, err := program{}.openStore(w.folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := files.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.API = api
+	if err := files.save(s); err != nil {
+		t.Fatal(err)
+	}
+	issuer := raw("HTTP/1.1 403 No " + steering + "\r\n\r\n")
+	for _, args := range [][]string{{"call", api}, {"login", "-issuer", issuer, "-api", api}} {
+		out, said, _ := w.run(args...)
+		if strings.ContainsAny(said, steering[:1]+"\a\u009b\u202e") || !strings.Contains(said, "403 No ?]0;title") {
+			t.Errorf("%s said %q", args[0], said)
+		}
+		if args[0] == "call" && out != "body"+steering {
+			t.Errorf("the answer: %q", out)
+		}
+	}
+}
+
+// What cannot be read is deleted all the same, and the user learns what that leaves.
+func TestLogoutWithUnreadableSession(t *testing.T) {
+	w := newWorld(t, nil)
+	w.login()
+	file := filepath.Join(w.folder, "session.json")
+	if err := os.WriteFile(file, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.expect("", "the tokens here are deleted, but the server was not told: "+file, 1, "logout", "-forget-key")
+	for _, name := range []string{file, filepath.Join(w.folder, "key.pem")} {
+		if _, err := os.Stat(name); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // The token goes to the API alone, not where the user or a redirect leads to.
 func TestOtherOrigins(t *testing.T) {
 	w := newWorld(t, nil)
@@ -498,6 +605,10 @@ func TestOtherOrigins(t *testing.T) {
 		w.expect("", "the token is for "+w.api+": it is not sent to", 1, "call", address)
 	}
 	w.expect("accounts of alice", "200", 0, "call", strings.Replace(w.api, "http", "HTTP", 1)+"/accounts")
+	// A redirect within the API is followed, another neither with the token nor with the request.
+	w.expect("accounts of alice", "200", 0, "call", w.api+"/moved?to=/accounts")
+	w.expect("", "the API did not do it: it leads to "+other.URL+"/x, and the request is for the API alone", 1,
+		"call", "-d", "secret", "-H", "X-Key: secret", w.api+"/moved?to="+other.URL+"/x")
 }
 
 func TestWrongArguments(t *testing.T) {

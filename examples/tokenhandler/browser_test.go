@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/senderlock/senderlock/examples/internal/browsertest"
 )
@@ -74,6 +75,31 @@ func TestInBrowser(t *testing.T) {
 		if w.reached.Load() != 2 {
 			t.Errorf("the API was reached %d times", w.reached.Load())
 		}
+	})
+}
+
+// The browser keeps the session's cookie back when the authorization server, another site, sends it to the callback. A
+// second login ends the first session all the same.
+func TestSecondLoginInBrowser(t *testing.T) {
+	each(t, func(t *testing.T, v variant) {
+		v.lifetime = early
+		w := newWorld(t, v)
+		b := browsertest.Start(t)
+		for range 2 {
+			b.Open(w.origin)
+			b.Click("#login")
+			b.Type("[name=username]", demoUser)
+			b.Type("[name=password]", demoPassword)
+			b.Click("form button")
+			b.Wait(`document.body?.dataset.state === "in"`)
+		}
+		_, rest, _ := strings.Cut(w.sent.String(), sessionCookie().Name+"=")
+		first, _, _ := strings.Cut(rest, ";")
+		later := time.Now().Add(early) // a sealed copy lives as long as its token
+		w.now.Store(&later)
+		copied := w.client()
+		copied.cookies[sessionCookie().Name] = first
+		copied.expect(401, "not logged in", "GET", "/api/accounts", "")
 	})
 }
 

@@ -33,6 +33,9 @@ func tokenFor(ctx context.Context) (string, error) {
 // forward sends a request of a logged-in browser on to the API, with the session's token and a proof.
 func (h *handler) forward(c echo.Context) error {
 	w, r := c.Response(), c.Request()
+	if dotted(r.URL.Path) {
+		return echo.NewHTTPError(http.StatusBadRequest, "the path leads elsewhere")
+	}
 	token, err := h.token(w, r)
 	switch {
 	case errors.Is(err, errNoSession):
@@ -49,8 +52,18 @@ func (h *handler) forward(c echo.Context) error {
 	return nil
 }
 
+// dotted reports whether a path has a segment that a server may read as a step up, and so out of the part of the API
+// that requests are sent to. Servers differ in what separates segments, and in whether they have parameters.
+func dotted(path string) bool {
+	segments := strings.FieldsFunc(path, func(c rune) bool { return c == '/' || c == '\\' })
+	return slices.ContainsFunc(segments, func(segment string) bool {
+		name, _, _ := strings.Cut(segment, ";")
+		return name == "." || name == ".."
+	})
+}
+
 // token returns an access token of the browser's session, refreshed if its time is nearly over.
-func (h *handler) token(w http.ResponseWriter, r *http.Request) (string, error) {
+func (h *handler) token(w *echo.Response, r *http.Request) (string, error) {
 	s, err := h.sessions.find(r)
 	if err != nil {
 		return "", err
@@ -59,10 +72,16 @@ func (h *handler) token(w http.ResponseWriter, r *http.Request) (string, error) 
 	if s.Expiry.IsZero() || left > early {
 		return s.AccessToken, nil
 	}
-	token, err := h.renewals.renew(r.Context(), s.RefreshToken)
+	spent := s.RefreshToken
+	token, came, err := h.renewals.renew(r.Context(), spent)
 	switch {
 	case err == nil:
-		s.take(token, h.now())
+		w.Before(func() { // the API may take its time
+			if h.renewals.over(spent) {
+				w.Header().Del("Set-Cookie") // or the session would be back
+			}
+		})
+		s.take(token, came)
 		return s.AccessToken, h.sessions.keep(w, r, s)
 	case left > 0: // good enough for now
 		h.log.Warn("a token was not refreshed", "error", err)
@@ -78,12 +97,24 @@ func (h *handler) token(w http.ResponseWriter, r *http.Request) (string, error) 
 type primed struct{ *dpop.Transport }
 
 func (t primed) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.WithContext(unheard{r.Context()})
 	if r.ContentLength < 0 || r.ContentLength > dpop.DefaultMaxKept {
 		if err := t.Prime(r.Context(), r.URL.String()); err != nil {
 			return nil, err
 		}
 	}
 	return t.Transport.RoundTrip(r)
+}
+
+// unheard is a context without the trace by which the proxy hears of informational answers (1xx): it would pass them
+// on as they are, and lose the fields that are set for the answer itself.
+type unheard struct{ context.Context }
+
+func (u unheard) Value(key any) any {
+	if key != (tokenOf{}) {
+		return nil
+	}
+	return u.Context.Value(key)
 }
 
 func (h *handler) newProxy(transport *dpop.Transport) *httputil.ReverseProxy {
@@ -102,10 +133,12 @@ func (h *handler) newProxy(transport *dpop.Transport) *httputil.ReverseProxy {
 	}
 }
 
-// ours are the fields of an answer that say something of the API's client, or that this program sets itself.
+// ours are the fields of an answer that say something of the API's client or of a whole origin, or that this program
+// sets itself.
 var ours = []string{
-	"Cache-Control", "Clear-Site-Data", "Content-Security-Policy", "Dpop-Nonce", "Referrer-Policy", "Set-Cookie",
-	"Strict-Transport-Security", "Www-Authenticate", "X-Content-Type-Options",
+	"Alt-Svc", "Cache-Control", "Clear-Site-Data", "Content-Security-Policy", "Dpop-Nonce", "Nel", "Referrer-Policy",
+	"Report-To", "Reporting-Endpoints", "Set-Cookie", "Strict-Transport-Security", "Www-Authenticate",
+	"X-Content-Type-Options",
 }
 
 // answer passes on what the API answers, without what is between it and its client: this program.

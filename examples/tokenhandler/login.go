@@ -51,6 +51,9 @@ func demanded(query url.Values) (demand codeflow.Demand, err error) {
 // planted in the browser before is worth nothing afterwards.
 func (h *handler) callback(c echo.Context) error {
 	w, r := c.Response(), c.Request()
+	if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+		return reload(c)
+	}
 	login, _, err := getSealed[codeflow.Login](h.seal, r, loginCookie().Name)
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, "this browser has begun no login, or too long ago: start again")
@@ -74,6 +77,13 @@ func (h *handler) callback(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, "/")
 }
 
+// reload has the browser come again, from a page of ours. Coming from another site it keeps the session's cookie back,
+// and the session that a login takes the place of would go on.
+func reload(c echo.Context) error {
+	c.Response().Header().Set("Refresh", "0")
+	return c.HTML(http.StatusOK, `<!doctype html><html lang="en"><title>Log in</title><p>Logging in…</p></html>`)
+}
+
 // logout ends the session here and at the authorization server.
 func (h *handler) logout(c echo.Context) error {
 	h.forget(c.Request())
@@ -87,6 +97,7 @@ func (h *handler) forget(r *http.Request) {
 	if err != nil || s.RefreshToken == "" {
 		return
 	}
+	h.renewals.end(s.RefreshToken)
 	if err := h.client.Revoke(r.Context(), s.RefreshToken); err != nil {
 		h.log.Warn("the authorization server was not told of a logout", "error", err)
 	}

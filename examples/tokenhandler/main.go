@@ -28,6 +28,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"os"
 	"os/signal"
 	"strings"
@@ -100,6 +102,8 @@ func (o *options) check(cookieKey string) (err error) {
 		return errors.New("-issuer needs -api: the address of the API that its tokens are for")
 	case o.issuer == "" && o.api != "":
 		return errors.New("-api needs -issuer: the authorization server whose tokens it takes")
+	case o.public != "" && !keepsCookies(o.public):
+		return fmt.Errorf("-public is %q: use https, or browsers keep none of its cookies (http is for this machine alone)", o.public)
 	case o.lifetime <= 0:
 		return fmt.Errorf("-lifetime is %v: give a positive one, such as 8h", o.lifetime)
 	case o.stateless && o.issuer != "" && cookieKey == "":
@@ -113,6 +117,16 @@ func (o *options) check(cookieKey string) (err error) {
 		return fmt.Errorf("TOKENHANDLER_COOKIE_KEY is not base64: %w", err)
 	}
 	return nil
+}
+
+// keepsCookies reports whether browsers keep cookies of an origin that are for confidential connections alone.
+func keepsCookies(origin string) bool {
+	u, err := url.Parse(origin)
+	if err != nil {
+		return false
+	}
+	ip, _ := netip.ParseAddr(u.Hostname())
+	return u.Scheme == "https" || u.Hostname() == "localhost" || ip.IsLoopback()
 }
 
 func (p program) run(ctx context.Context, args []string) error {

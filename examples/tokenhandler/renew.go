@@ -48,15 +48,16 @@ func newRenewals(client refresher, now func() time.Time) *renewals {
 	return &renewals{client: client, now: now, made: map[[sha256.Size]byte]*renewal{}}
 }
 
-// renew returns the tokens that follow a refresh token. The renewal goes on when the request that began it ends.
-func (n *renewals) renew(ctx context.Context, refreshToken string) (*oauth2.Token, error) {
+// renew returns the tokens that follow a refresh token, and when they came. The renewal goes on when the request that
+// began it ends.
+func (n *renewals) renew(ctx context.Context, refreshToken string) (*oauth2.Token, time.Time, error) {
 	key := sha256.Sum256([]byte(refreshToken))
 	n.mu.Lock()
 	maps.DeleteFunc(n.made, func(_ [sha256.Size]byte, r *renewal) bool {
 		return !r.ended.IsZero() && n.now().Sub(r.ended) >= remembered
 	})
 	r := n.made[key]
-	if r == nil {
+	if r == nil || r.outlived(refreshToken, n.now()) {
 		r = &renewal{done: make(chan struct{})}
 		n.made[key] = r
 		go n.run(context.WithoutCancel(ctx), key, refreshToken, r)
@@ -64,10 +65,19 @@ func (n *renewals) renew(ctx context.Context, refreshToken string) (*oauth2.Toke
 	n.mu.Unlock()
 	select {
 	case <-r.done:
-		return r.token, r.err
+		return r.token, r.ended, r.err
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, time.Time{}, ctx.Err()
 	}
+}
+
+// outlived reports whether the refresh token is still the one to use, as where servers do not replace it, while the
+// token that it brought last is nearly over.
+func (r *renewal) outlived(refreshToken string, now time.Time) bool {
+	if r.token == nil || r.token.RefreshToken != refreshToken || r.token.ExpiresIn <= 0 {
+		return false
+	}
+	return now.Sub(r.ended) >= time.Duration(r.token.ExpiresIn)*time.Second-early
 }
 
 func (n *renewals) run(ctx context.Context, key [sha256.Size]byte, refreshToken string, r *renewal) {
@@ -77,8 +87,25 @@ func (n *renewals) run(ctx context.Context, key [sha256.Size]byte, refreshToken 
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	r.token, r.err, r.ended = token, err, n.now()
-	if err != nil && !errors.Is(err, codeflow.ErrEnded) {
+	if err != nil && !errors.Is(err, codeflow.ErrEnded) && n.made[key] == r {
 		delete(n.made, key) // an outage; the next request tries again
 	}
 	close(r.done)
+}
+
+// end has nothing follow from a refresh token any more, since its session is over.
+func (n *renewals) end(refreshToken string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r := &renewal{done: make(chan struct{}), err: codeflow.ErrEnded, ended: n.now()}
+	close(r.done)
+	n.made[sha256.Sum256([]byte(refreshToken))] = r
+}
+
+// over reports whether a refresh token was found to be at its end a little while ago.
+func (n *renewals) over(refreshToken string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r := n.made[sha256.Sum256([]byte(refreshToken))]
+	return r != nil && errors.Is(r.err, codeflow.ErrEnded)
 }

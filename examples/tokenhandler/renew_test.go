@@ -17,7 +17,11 @@ import (
 type slow struct {
 	asked   int
 	results []error
+	same    bool // the refresh token is not replaced
 }
+
+// lifetime is how long its tokens are good for.
+const lifetime = 50 * time.Second
 
 func (s *slow) Refresh(ctx context.Context, refreshToken string) (*oauth2.Token, error) {
 	s.asked++
@@ -30,7 +34,11 @@ func (s *slow) Refresh(ctx context.Context, refreshToken string) (*oauth2.Token,
 	if n <= len(s.results) && s.results[n-1] != nil {
 		return nil, s.results[n-1]
 	}
-	return &oauth2.Token{AccessToken: fmt.Sprint(refreshToken, n)}, nil
+	token := &oauth2.Token{AccessToken: fmt.Sprint(refreshToken, n), ExpiresIn: int64(lifetime / time.Second), RefreshToken: "next"}
+	if s.same {
+		token.RefreshToken = refreshToken
+	}
+	return token, nil
 }
 
 func TestRenewals(t *testing.T) {
@@ -54,7 +62,7 @@ func TestRenewals(t *testing.T) {
 				n := newRenewals(server, time.Now)
 				got := make(chan string, 2)
 				ask := func() {
-					token, err := n.renew(t.Context(), "rt")
+					token, _, err := n.renew(t.Context(), "rt")
 					if err != nil {
 						got <- err.Error()
 						return
@@ -72,6 +80,23 @@ func TestRenewals(t *testing.T) {
 	}
 }
 
+// An authorization server may let a refresh token stay the same. Then it brings newer tokens, however soon.
+func TestRenewalWithTheSameRefreshToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &slow{same: true}
+		n := newRenewals(server, time.Now)
+		for _, step := range []struct {
+			wait time.Duration
+			want string
+		}{{0, "rt1"}, {10 * time.Second, "rt1"}, {lifetime - early - 10*time.Second, "rt2"}} {
+			time.Sleep(step.wait)
+			if token, _, err := n.renew(t.Context(), "rt"); err != nil || token.AccessToken != step.want {
+				t.Errorf("%v later: %v, %v, want %s", step.wait, token, err, step.want)
+			}
+		}
+	})
+}
+
 // A renewal does not end with the request that began it: its refresh token would be used up, and the next one lost.
 func TestRenewalOutlivesItsRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -79,10 +104,10 @@ func TestRenewalOutlivesItsRequest(t *testing.T) {
 		n := newRenewals(server, time.Now)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		if _, err := n.renew(ctx, "rt"); !errors.Is(err, context.DeadlineExceeded) {
+		if _, _, err := n.renew(ctx, "rt"); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
-		if token, err := n.renew(t.Context(), "rt"); err != nil || token.AccessToken != "rt1" || server.asked != 1 {
+		if token, _, err := n.renew(t.Context(), "rt"); err != nil || token.AccessToken != "rt1" || server.asked != 1 {
 			t.Errorf("%v, %v after %d questions", token, err, server.asked)
 		}
 	})

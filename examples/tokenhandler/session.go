@@ -20,11 +20,11 @@ type session struct {
 	Began        time.Time `json:"began"`
 }
 
-// take takes the tokens of an answer that came just now.
-func (s *session) take(token *oauth2.Token, now time.Time) {
+// take takes the tokens of an answer.
+func (s *session) take(token *oauth2.Token, came time.Time) {
 	s.AccessToken, s.RefreshToken, s.Expiry = token.AccessToken, token.RefreshToken, time.Time{}
 	if token.ExpiresIn > 0 {
-		s.Expiry = now.Add(time.Duration(token.ExpiresIn) * time.Second)
+		s.Expiry = came.Add(time.Duration(token.ExpiresIn) * time.Second)
 	}
 }
 
@@ -108,7 +108,7 @@ func (m *memory) keep(_ http.ResponseWriter, r *http.Request, s session) error {
 	if !found { // ended meanwhile
 		return errNoSession
 	}
-	if held.Expiry.Before(s.Expiry) { // another request may have brought newer ones
+	if s.Expiry.IsZero() || held.Expiry.Before(s.Expiry) { // another request may have brought newer ones
 		m.held[key] = s
 	}
 	return nil

@@ -44,6 +44,13 @@ func TestMemory(t *testing.T) {
 	if s, err := m.find(r); err != nil || s.AccessToken != "newest" {
 		t.Errorf("%+v, %v", s, err)
 	}
+	endless := session{AccessToken: "endless", Began: now} // the server did not say this time how long
+	if err := m.keep(answer, r, endless); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := m.find(r); err != nil || s.AccessToken != "endless" {
+		t.Errorf("%+v, %v", s, err)
+	}
 	m.end(httptest.NewRecorder(), r)
 	if err := m.keep(answer, r, newest); !errors.Is(err, errNoSession) {
 		t.Errorf("tokens for a session that ended meanwhile: %v", err)

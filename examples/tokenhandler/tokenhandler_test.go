@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
 	"strings"
 	"sync"
 	"testing"
@@ -265,6 +268,52 @@ func TestConcurrentRequestsRefreshOnce(t *testing.T) {
 	})
 }
 
+// A request that was on its way, with tokens refreshed for it, does not bring a session back that was logged out.
+func TestLogoutDuringRequest(t *testing.T) {
+	each(t, func(t *testing.T, v variant) {
+		v.lifetime = 2 * early
+		var meanwhile func()
+		v.api = &recorded{do: func(rw http.ResponseWriter) {
+			meanwhile()
+			rw.WriteHeader(418)
+		}}
+		w := newWorld(t, v)
+		b := w.client()
+		b.login()
+		meanwhile = func() {
+			b.expect(204, "", "POST", "/logout", "")
+		}
+		later := time.Now().Add(early + time.Second)
+		w.now.Store(&later)
+		b.expect(418, "", "GET", "/api/x", "")
+		if w.renewed() != 1 {
+			t.Errorf("%d refreshes", w.renewed())
+		}
+		b.expect(401, "not logged in", "GET", "/me", "")
+	})
+}
+
+// A token does not become younger by a request that comes for it late, with a cookie from before the refresh.
+func TestLateRequestKnowsTheEndOfTheToken(t *testing.T) {
+	w := newWorld(t, variant{stateless: true, lifetime: 2 * early})
+	b, late := w.client(), w.client()
+	b.login()
+	late.cookies[sessionCookie().Name] = b.session()
+	start := time.Now()
+	for _, step := range []struct {
+		after   time.Duration
+		browser *client
+		renewed int
+	}{{early + time.Second, b, 1}, {early + 50*time.Second, late, 1}, {3*early + 2*time.Second, late, 2}} {
+		now := start.Add(step.after)
+		w.now.Store(&now)
+		step.browser.expect(200, "alice", "GET", "/api/accounts", "")
+		if w.renewed() != step.renewed {
+			t.Errorf("after %v: %d refreshes, want %d", step.after, w.renewed(), step.renewed)
+		}
+	}
+}
+
 func TestAuthorizationServerDown(t *testing.T) {
 	each(t, func(t *testing.T, v variant) {
 		v.lifetime = 2 * early
@@ -343,6 +392,7 @@ func TestForwarding(t *testing.T) {
 		for _, field := range []string{
 			"Set-Cookie: a=b", "DPoP-Nonce: n", "Access-Control-Allow-Origin: *", "Content-Security-Policy: script-src *",
 			"Cache-Control: public", "Clear-Site-Data: \"*\"", "X-Kept: yes", "WWW-Authenticate: DPoP",
+			"Alt-Svc: h3=\":443\"", "NEL: {}", "Report-To: {}", "Reporting-Endpoints: a=\"https://a.example\"",
 		} {
 			name, value, _ := strings.Cut(field, ": ")
 			rw.Header().Set(name, value)
@@ -370,7 +420,10 @@ func TestForwarding(t *testing.T) {
 			t.Errorf("the API got %s: %s", name, got.Header.Get(name))
 		}
 	}
-	for _, name := range []string{"Set-Cookie", "DPoP-Nonce", "Access-Control-Allow-Origin", "Clear-Site-Data", "WWW-Authenticate"} {
+	for _, name := range []string{
+		"Set-Cookie", "DPoP-Nonce", "Access-Control-Allow-Origin", "Clear-Site-Data", "WWW-Authenticate", "Alt-Svc", "NEL",
+		"Report-To", "Reporting-Endpoints",
+	} {
 		if answer.Header.Get(name) != "" {
 			t.Errorf("the browser got %s: %s", name, answer.Header.Get(name))
 		}
@@ -382,6 +435,64 @@ func TestForwarding(t *testing.T) {
 		if got := answer.Header.Values(name); len(got) != 1 || got[0] != want {
 			t.Errorf("the browser got %s: %q, want %q", name, got, want)
 		}
+	}
+}
+
+// What the API says before its answer (1xx) does not take the place of the answer, nor of what we add to it.
+func TestInformationalAnswers(t *testing.T) {
+	for _, status := range []int{http.StatusContinue, http.StatusEarlyHints} {
+		w := newWorld(t, variant{stateless: true, lifetime: 2 * early, api: &recorded{do: func(rw http.ResponseWriter) {
+			rw.Header().Set("Set-Cookie", "__Host-session=planted; Secure; Path=/")
+			rw.WriteHeader(status)
+			rw.WriteHeader(418)
+		}}})
+		b := w.client()
+		b.login()
+		later := time.Now().Add(early + time.Second)
+		w.now.Store(&later)
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+			Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
+				return fmt.Errorf("the browser got %d %v", code, header)
+			},
+		})
+		r, err := http.NewRequestWithContext(ctx, "GET", w.origin+"/api/x", nil)
+		w.check(err)
+		r.AddCookie(&http.Cookie{Name: sessionCookie().Name, Value: b.session()})
+		answer, err := http.DefaultTransport.RoundTrip(r)
+		w.check(err)
+		answer.Body.Close()
+		if cookies := answer.Cookies(); answer.StatusCode != 418 || len(cookies) != 1 || cookies[0].Value == "planted" ||
+			!strings.Contains(answer.Header.Get("Content-Security-Policy"), "sandbox") || answer.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("after %d: %s %v", status, answer.Status, answer.Header)
+		}
+	}
+}
+
+// The way to the API does not lead out of its part of the server.
+func TestPaths(t *testing.T) {
+	api := &recorded{do: func(rw http.ResponseWriter) { rw.WriteHeader(418) }}
+	w := newWorld(t, variant{api: api, path: "/base"})
+	b := w.client()
+	b.login()
+	for path, want := range map[string]string{
+		"/api/": "/base/", "/api/a//b": "/base/a//b", "/api/...": "/base/...", "/api/a%2Fb/.c": "/base/a%2Fb/.c",
+		"/api//evil.example/": "/base//evil.example/", "/api/%252e%252e/a": "/base/%252e%252e/a",
+		"/api/a/b?../..": "/base/a/b?../..",
+	} {
+		b.expect(418, "", "GET", path, "")
+		if got := api.last.RequestURI; got != want {
+			t.Errorf("%s became %s, want %s", path, got, want)
+		}
+	}
+	api.last = nil
+	for _, path := range []string{
+		"/api/..", "/api/../admin", "/api/x/../../admin", "/api/%2e%2e/admin", "/api/.%2E/admin", "/api/./x", "/api/x/.",
+		"/api/..%2Fadmin", "/api/x%2f..%2F../admin", `/api/..\admin`, "/api/..%5Cadmin", "/api/..;x/admin",
+	} {
+		b.expect(400, "the path leads elsewhere", "GET", path, "")
+	}
+	if api.last != nil {
+		t.Errorf("the API got %s", api.last.RequestURI)
 	}
 }
 
@@ -445,6 +556,7 @@ func TestWrongOptions(t *testing.T) {
 		"stateless, random key":   {[]string{"-stateless", "-issuer", "https://l.example", "-api", "https://a.example"}, "", "-stateless needs TOKENHANDLER_COOKIE_KEY"},
 		"cookie key not base64":   {nil, "!", "TOKENHANDLER_COOKIE_KEY is not base64"},
 		"short cookie key":        {nil, "c2hvcnQ=", "the cookie key has 5 octets: give 32 random ones"},
+		"public in the clear":     {[]string{"-public", "http://app.example.com"}, "", "-public is \"http://app.example.com\": use https"},
 		"public is not an origin": {[]string{"-public", "https://app.example.com/path"}, "", "app.example.com/path"},
 		"API in the clear":        {[]string{"-issuer", "ISSUER", "-api", "http://api.example.com"}, "", "use https"},
 		"API is no address":       {[]string{"-issuer", "ISSUER", "-api", "api"}, "", `the API is "api"`},

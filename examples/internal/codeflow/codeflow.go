@@ -114,14 +114,11 @@ type Login struct {
 // Begin starts a login and returns the address to send the browser to.
 func (c *Client) Begin(redirectURI string, demand Demand) (login Login, address string) {
 	login = Login{State: rand.Text(), Verifier: oauth2.GenerateVerifier(), Redirect: redirectURI}
-	options := []oauth2.AuthCodeOption{
+	options := c.options(
 		oauth2.S256ChallengeOption(login.Verifier),
 		oauth2.SetAuthURLParam("dpop_jkt", c.config.Signer.Thumbprint()),
 		oauth2.SetAuthURLParam("redirect_uri", redirectURI),
-	}
-	if c.config.Resource != "" {
-		options = append(options, oauth2.SetAuthURLParam("resource", c.config.Resource))
-	}
+	)
 	if len(demand.ACRs) > 0 {
 		options = append(options, oauth2.SetAuthURLParam("acr_values", strings.Join(demand.ACRs, " ")))
 	}
@@ -148,12 +145,7 @@ func (c *Client) Finish(ctx context.Context, login Login, answer url.Values) (*o
 	if answer.Get("code") == "" {
 		return nil, errors.New("the answer has no code")
 	}
-	options := []oauth2.AuthCodeOption{
-		oauth2.VerifierOption(login.Verifier), oauth2.SetAuthURLParam("redirect_uri", login.Redirect),
-	}
-	if c.config.Resource != "" {
-		options = append(options, oauth2.SetAuthURLParam("resource", c.config.Resource))
-	}
+	options := c.options(oauth2.VerifierOption(login.Verifier), oauth2.SetAuthURLParam("redirect_uri", login.Redirect))
 	return bound(c.oauth.Exchange(c.context(ctx), answer.Get("code"), options...))
 }
 
@@ -163,8 +155,12 @@ func (c *Client) Refresh(ctx context.Context, refreshToken string) (*oauth2.Toke
 	if refreshToken == "" {
 		return nil, fmt.Errorf("%w: the authorization server gave no refresh token", ErrEnded)
 	}
-	source := c.oauth.TokenSource(c.context(ctx), &oauth2.Token{RefreshToken: refreshToken})
-	return bound(source.Token())
+	// A TokenSource of oauth2 would not name the resource, and a server may then give a token for something else. The
+	// exchange of a code takes any parameters; the empty code counts as absent (RFC 6749 §3.2).
+	options := c.options(
+		oauth2.SetAuthURLParam("grant_type", "refresh_token"), oauth2.SetAuthURLParam("refresh_token", refreshToken),
+	)
+	return bound(c.oauth.Exchange(c.context(ctx), "", options...))
 }
 
 // Revoke takes a refresh token back, and with it what follows from it (RFC 7009).
@@ -194,9 +190,17 @@ func (c *Client) Revoke(ctx context.Context, refreshToken string) error {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("the authorization server did not take the token back: %s %s", response.Status, dpop.ErrorCode(response))
+		return fmt.Errorf("the authorization server did not take the token back: %s %s", response.Status, words(dpop.ErrorCode(response), ""))
 	}
 	return nil
+}
+
+// options adds to the parameters of a request what each has that is about tokens (RFC 8707 §2).
+func (c *Client) options(options ...oauth2.AuthCodeOption) []oauth2.AuthCodeOption {
+	if c.config.Resource != "" {
+		options = append(options, oauth2.SetAuthURLParam("resource", c.config.Resource))
+	}
+	return options
 }
 
 func (c *Client) context(ctx context.Context) context.Context {

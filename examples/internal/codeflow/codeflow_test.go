@@ -241,6 +241,32 @@ func TestTokensHaveToBeBound(t *testing.T) {
 	}
 }
 
+// Each token request names the API: a server may else give a token for something else (RFC 8707 §2.2).
+func TestResource(t *testing.T) {
+	s := newStub(t)
+	c := s.client(t, codeflow.Config{Resource: "https://api.example.com"})
+	login, _ := c.Begin("http://127.0.0.1/cb", codeflow.Demand{})
+	if _, err := c.Finish(t.Context(), login, url.Values{"state": {login.State}, "code": {"c"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.asked.PostForm.Get("resource"); got != "https://api.example.com" {
+		t.Errorf("for a code: %q", got)
+	}
+	if _, err := c.Refresh(t.Context(), "rt"); err != nil {
+		t.Fatal(err)
+	}
+	want := url.Values{
+		"grant_type": {"refresh_token"}, "refresh_token": {"rt"}, "client_id": {"app"}, "resource": {"https://api.example.com"},
+	}
+	got := s.asked.PostForm
+	if got.Get("code") == "" { // as if it were not there (RFC 6749 §3.2)
+		got.Del("code")
+	}
+	if got.Encode() != want.Encode() {
+		t.Errorf("refreshed with %v, want %v", got, want)
+	}
+}
+
 func TestRefreshErrors(t *testing.T) {
 	s := newStub(t)
 	c := s.client(t, codeflow.Config{})
@@ -313,8 +339,8 @@ func TestRevocationErrors(t *testing.T) {
 	}
 	s = newStub(t)
 	c := s.client(t, codeflow.Config{})
-	s.status, s.token = http.StatusUnauthorized, map[string]any{"error": "invalid_client"}
-	if err := c.Revoke(t.Context(), "rt"); err == nil || !strings.Contains(err.Error(), "401 Unauthorized invalid_client") {
+	s.status, s.token = http.StatusUnauthorized, map[string]any{"error": "invalid_client\n"}
+	if err := c.Revoke(t.Context(), "rt"); err == nil || !strings.Contains(err.Error(), `401 Unauthorized "invalid_client\n"`) {
 		t.Errorf("got %v", err)
 	}
 }
