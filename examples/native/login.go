@@ -82,10 +82,16 @@ func (p program) logIn(ctx context.Context, folder string, s *session, redirect 
 		return err
 	}
 	defer unlock()
+	old, _ := files.load() // whatever is there, it is replaced
 	if err := files.save(s); err != nil {
 		return err
 	}
 	p.say("Logged in. %s", lifetime(s))
+	if old != nil {
+		if err := p.takeBack(ctx, files, old); err != nil {
+			p.say("The login before this one could not be taken back: %v", err)
+		}
+	}
 	return nil
 }
 

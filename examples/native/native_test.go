@@ -511,6 +511,22 @@ func TestNobodyLogsIn(t *testing.T) {
 	}
 }
 
+// A login takes the place of the one before, at the authorization server too.
+func TestSecondLoginEndsTheFirst(t *testing.T) {
+	w := newWorld(t, shortLived)
+	w.login()
+	first, err := os.ReadFile(filepath.Join(w.folder, "session.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.login()
+	w.expect("accounts of alice", "", 0, "call", w.api+"/accounts")
+	if err := os.WriteFile(filepath.Join(w.folder, "session.json"), first, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.expect("", "the refresh token is unknown or has been taken back", 1, "call", w.api+"/accounts")
+}
+
 func TestLogoutReachesTheServer(t *testing.T) {
 	w := newWorld(t, shortLived)
 	w.login()

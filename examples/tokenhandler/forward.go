@@ -33,8 +33,11 @@ func tokenFor(ctx context.Context) (string, error) {
 // forward sends a request of a logged-in browser on to the API, with the session's token and a proof.
 func (h *handler) forward(c echo.Context) error {
 	w, r := c.Response(), c.Request()
-	if dotted(r.URL.Path) {
+	switch {
+	case dotted(r.URL.Path):
 		return echo.NewHTTPError(http.StatusBadRequest, "the path leads elsewhere")
+	case r.Header.Get("Upgrade") != "": // what follows would outlive the session
+		return echo.NewHTTPError(http.StatusNotImplemented, "only requests are forwarded")
 	}
 	token, err := h.token(w, r)
 	switch {
@@ -120,7 +123,7 @@ func (u unheard) Value(key any) any {
 func (h *handler) newProxy(transport *dpop.Transport) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Transport: primed{transport}, ErrorHandler: h.unreachable, ModifyResponse: h.answer,
-		// Rewrite starts without the fields in which browsers could pose as a proxy.
+		// Rewrite starts without Forwarded and X-Forwarded-…, in which browsers could pose as a proxy.
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL.Path = strings.TrimPrefix(p.Out.URL.Path, "/api")
 			p.Out.URL.RawPath = strings.TrimPrefix(p.Out.URL.RawPath, "/api")

@@ -109,5 +109,6 @@ func (h *handler) me(c echo.Context) error {
 	if err != nil {
 		return echo.NewHTTPError(http.StatusUnauthorized, err.Error())
 	}
-	return c.JSON(http.StatusOK, map[string]time.Time{"since": s.Began.UTC().Truncate(time.Second), "until": s.Began.Add(h.lifetime).UTC().Truncate(time.Second)})
+	began := s.Began.UTC().Truncate(time.Second)
+	return c.JSON(http.StatusOK, map[string]time.Time{"since": began, "until": began.Add(h.lifetime)})
 }

@@ -496,6 +496,18 @@ func TestPaths(t *testing.T) {
 	}
 }
 
+// A connection that is no longer HTTP would outlive the session.
+func TestUpgradesAreRefused(t *testing.T) {
+	w := newWorld(t, variant{})
+	b := w.client()
+	b.login()
+	b.header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}
+	b.expect(501, "only requests are forwarded", "GET", "/api/accounts", "")
+	if w.reached.Load() != 0 {
+		t.Error("it reached the API")
+	}
+}
+
 // A body that can be sent only once arrives whole, once, though the API demands a nonce.
 func TestUpload(t *testing.T) {
 	w := newWorld(t, variant{})

@@ -155,8 +155,11 @@ func (c *Client) Refresh(ctx context.Context, refreshToken string) (*oauth2.Toke
 	if refreshToken == "" {
 		return nil, fmt.Errorf("%w: the authorization server gave no refresh token", ErrEnded)
 	}
-	// A TokenSource of oauth2 would not name the resource, and a server may then give a token for something else. The
-	// exchange of a code takes any parameters; the empty code counts as absent (RFC 6749 §3.2).
+	if c.config.Resource == "" {
+		return bound(c.oauth.TokenSource(c.context(ctx), &oauth2.Token{RefreshToken: refreshToken}).Token())
+	}
+	// That would not name the resource, and a server may then give a token for something else. The exchange of a code
+	// takes any parameters; the empty code counts as absent (RFC 6749 §3.2).
 	options := c.options(
 		oauth2.SetAuthURLParam("grant_type", "refresh_token"), oauth2.SetAuthURLParam("refresh_token", refreshToken),
 	)
