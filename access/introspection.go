@@ -28,10 +28,11 @@ import (
 // DefaultIntrospectionTimeout is the default of [Introspection.Timeout].
 const DefaultIntrospectionTimeout = 5 * time.Second
 
-// The bounds of one answer, in octets, and of how many are kept with [Introspection.CacheFor].
+// The bounds of one answer, in octets, of how many are kept with [Introspection.CacheFor], and of connections.
 const (
 	maxIntrospectionAnswer    = 256 << 10
 	introspectionCacheEntries = 20_000
+	introspectionConnections  = 256
 )
 
 // Introspection is a [Validator] that asks the authorization server about each token (RFC 7662): for opaque tokens,
@@ -87,7 +88,8 @@ type Introspection struct {
 	MaxSize int
 	// Timeout is for how long a question may take. Zero means five seconds; a minute is the most.
 	Timeout time.Duration
-	// HTTPClient asks. It is copied and keeps its Transport; no redirect is followed. Nil means one of ours.
+	// HTTPClient asks. It is copied and keeps its Transport; no redirect is followed. Nil means one of ours, with
+	// 256 connections at most, so that a flood of tokens does not become one of the authorization server.
 	HTTPClient *http.Client
 	// InsecureAllowHTTP permits an Endpoint on http that is not on this machine.
 	InsecureAllowHTTP bool
@@ -152,7 +154,10 @@ func (i *Introspection) settle() (err error) {
 	if err := setting.Between("CacheFor", &i.CacheFor, 0, 0, 5*time.Minute); err != nil {
 		return err
 	}
-	i.client = http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute}}
+	i.client = http.Client{Transport: &http.Transport{
+		Proxy: http.ProxyFromEnvironment, MaxConnsPerHost: introspectionConnections, MaxIdleConnsPerHost: 64,
+		IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10,
+	}}
 	if i.HTTPClient != nil {
 		i.client = *i.HTTPClient
 	}

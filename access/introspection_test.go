@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -380,6 +381,44 @@ func TestIntrospectionSize(t *testing.T) {
 				t.Errorf("asked %d times, want %d", n, test.asked)
 			}
 		})
+	}
+}
+
+// A flood of tokens, each of which is asked about, does not become a flood of connections; all are answered in turn.
+func TestIntrospectionConnections(t *testing.T) {
+	const most, questions = 256, 300
+	e := newEndpoint(t, nil)
+	answer, all := e.answer, make(chan struct{})
+	var waiting, connections, accepted atomic.Int32
+	watched := httptest.NewUnstartedServer(e.Config.Handler)
+	watched.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	watched.Start()
+	defer watched.Close()
+	e.answer = func(w http.ResponseWriter, r *http.Request) {
+		if waiting.Add(1) == most {
+			close(all)
+		}
+		<-all
+		answer(w, r)
+	}
+	s := introspecting(t, e, func(i *access.Introspection) { i.Endpoint, i.Timeout = watched.URL, time.Minute })
+	var group sync.WaitGroup
+	for n := range questions {
+		group.Go(func() {
+			if _, err := s.Check(owner(fmt.Sprint("opaque-", n))); err != nil {
+				t.Error(err)
+				return
+			}
+			accepted.Add(1)
+		})
+	}
+	group.Wait()
+	if connections.Load() > most || accepted.Load() != questions {
+		t.Errorf("%d connections, %d accepted", connections.Load(), accepted.Load())
 	}
 }
 

@@ -81,7 +81,8 @@ func TestMemoryMutants(t *testing.T) {
 				t.Fatalf("memory.go holds %q %d times, want once", c.old, n)
 			}
 			binary := buildMutant(t, strings.Replace(string(source), c.old, c.new, 1))
-			child := exec.CommandContext(t.Context(), binary, "-test.run=^"+c.test+"$", "-test.timeout=30s")
+			// A race may not show the first time.
+			child := exec.CommandContext(t.Context(), binary, "-test.run=^"+c.test+"$", "-test.count=30", "-test.failfast", "-test.timeout=2m")
 			child.Env = append(os.Environ(), mutantEnv+"=1")
 			out, err := child.CombinedOutput()
 			text := string(out)
