@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -225,8 +224,8 @@ func (i *Introspection) ValidateToken(ctx context.Context, token string) (*Token
 		return nil, err
 	}
 	// Anybody may send a token, and the authorization server would get up to three times its size.
-	if len(token) > i.MaxSize {
-		return nil, ErrTokenSize.With("at most "+strconv.Itoa(i.MaxSize)+" octets", strconv.Itoa(len(token)))
+	if err := sized(token, i.MaxSize); err != nil {
+		return nil, err
 	}
 	key := cacheKey(token)
 	if i.answers != nil {

@@ -157,8 +157,9 @@ func (j *JWT) closeKeys() error {
 
 // ValidateToken checks a JWT access token (RFC 9068 §4): form, type, issuer, audience and times first, then the
 // signature, for which keys may have to be fetched. The claims iss, aud, exp and iat (or nbf) are required; sub,
-// client_id and jti are not, so a Policy has to refuse tokens without them where that matters. The errors are the causes of this package, those of strict
-// JWTs under names that begin with "token_", and [ErrUnavailable] when the keys cannot be had.
+// client_id and jti are not, so a Policy has to refuse tokens without them where that matters. The errors are the causes
+// of this package, those of strict JWTs under names that begin with "token_", and [ErrUnavailable] when the keys cannot
+// be had.
 func (j *JWT) ValidateToken(ctx context.Context, token string) (*Token, error) {
 	if err := j.Validate(); err != nil {
 		return nil, err
@@ -179,8 +180,8 @@ func tokenCause(err error) error {
 }
 
 func (j *JWT) validate(ctx context.Context, token string) (*Token, error) {
-	if len(token) > j.MaxSize {
-		return nil, ErrTokenSize.With("at most "+strconv.Itoa(j.MaxSize)+" octets", strconv.Itoa(len(token)))
+	if err := sized(token, j.MaxSize); err != nil {
+		return nil, err
 	}
 	compact, err := jose.Split(token)
 	if err != nil {

@@ -116,7 +116,8 @@ func (d Decision) Reason() string {
 // and proofs are not in it.
 func (d Decision) Attrs() []slog.Attr {
 	attrs := append(make([]slog.Attr, 0, 16),
-		slog.String("outcome", string(d.Outcome())), slog.String("method", d.Method[:min(len(d.Method), methodPrefix)]), slog.String("route", d.Route),
+		slog.String("outcome", string(d.Outcome())),
+		slog.String("method", d.Method[:min(len(d.Method), methodPrefix)]), slog.String("route", d.Route),
 		slog.String("issuer", d.Issuer), slog.String("client", d.ClientID), slog.String("thumbprint", d.Thumbprint),
 		slog.Bool("token_known", d.TokenKnown), slog.Duration("duration", d.Duration))
 	e := d.Refusal

@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -186,6 +187,14 @@ func parseConfirmation(raw jsontext.Value) (Confirmation, error) {
 		}
 	}
 	return c, nil
+}
+
+// sized refuses a token of more than a number of octets, before anything is done with it.
+func sized(token string, most int) error {
+	if len(token) > most {
+		return ErrTokenSize.With("at most "+strconv.Itoa(most)+" octets", strconv.Itoa(len(token)))
+	}
+	return nil
 }
 
 // words is a claim whose strings are lists separated by spaces: scope as RFC 8693 §4.2 writes it, or as an array.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/senderlock/senderlock/internal/challenge"
 	"github.com/senderlock/senderlock/internal/jose"
+	"github.com/senderlock/senderlock/internal/setting"
 )
 
 // The settings of a zero [Transport], and its bounds.
@@ -134,8 +134,7 @@ func (t *Transport) settle() error {
 func confidential(origin string) bool {
 	scheme, authority, _ := strings.Cut(origin, "://")
 	host, _, _ := splitHostPort(authority)
-	addr, _ := netip.ParseAddr(strings.Trim(host, "[]"))
-	return scheme == "https" || host == "localhost" || addr.IsLoopback()
+	return scheme == "https" || setting.Loopback(strings.Trim(host, "[]"))
 }
 
 // RoundTrip sends a request as described at [Transport]. Apart from the errors of Validate, Token, Signer and the

@@ -56,8 +56,8 @@ type Verifier struct {
 	// MaxAge is for how long after its iat a proof is accepted. Zero means one minute; ten is the most. Verifiers
 	// that share a replay store need the same: each proof is remembered for as long as the one that saw it says.
 	MaxAge time.Duration
-	// Skew is how far ahead a client's clock may be. Zero means ten seconds; a millisecond is the
-	// least, five minutes the most.
+	// Skew is how far ahead a client's clock may be. Zero means ten seconds; a millisecond is the least,
+	// five minutes the most.
 	Skew time.Duration
 	// MaxSize is the largest accepted proof in octets. Zero means 8 KiB.
 	MaxSize int
@@ -123,6 +123,9 @@ func (v *Verifier) settle() (err error) {
 		return err
 	}
 	if err := setting.Between("MaxRSABits", &v.MaxRSABits, jose.DefaultRSABits, jose.MinRSABits, 16384); err != nil {
+		return err
+	}
+	if err := setting.Made("Replay", v.Replay); err != nil {
 		return err
 	}
 	if v.nonces, err = newNonceSource(v.Nonces, v.Namespace); err != nil {

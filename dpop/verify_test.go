@@ -489,6 +489,7 @@ func TestSettings(t *testing.T) {
 		{func(v *dpop.Verifier) { v.Algorithms = []string{"none"} }, `Algorithms has "none"`},
 		{func(v *dpop.Verifier) { v.Algorithms = []string{"es256"} }, `Algorithms has "es256"`},
 		{func(v *dpop.Verifier) { v.Algorithms = []string{"ES256"} }, ""},
+		{func(v *dpop.Verifier) { v.Replay = (*dpop.Memory)(nil) }, "Replay holds a nil *dpop.Memory"},
 		{func(v *dpop.Verifier) { v.MaxAge = -1 }, "MaxAge"},
 		{func(v *dpop.Verifier) { v.MaxAge = time.Second - 1 }, "MaxAge"},
 		{func(v *dpop.Verifier) { v.MaxAge = time.Second }, ""},

@@ -41,9 +41,11 @@ type Config struct {
 	// InsecureAllowHTTP permits issuers on http that are not on this machine.
 	InsecureAllowHTTP bool
 
-	// MaxTokenLifetime is the longest accepted lifetime of a token, from iat to exp. Zero means 15 minutes; a year is the most.
+	// MaxTokenLifetime is the longest accepted lifetime of a token, from iat to exp. Zero means 15 minutes; a year is
+	// the most.
 	MaxTokenLifetime time.Duration
-	// Leeway is how far the issuers' clocks may differ. Zero means ten seconds; a minute is the most.
+	// Leeway is how far the issuers' clocks may differ. Zero means ten seconds; a millisecond is the least, a minute the
+	// most.
 	Leeway time.Duration
 	// Revocation is asked about every request, so that a token can be taken back. It is the caller's to close.
 	Revocation revocation.Store
@@ -70,8 +72,8 @@ type Config struct {
 	Algorithms []string
 	// MaxAge is for how long after its iat a proof is accepted. Zero means one minute; ten are the most.
 	MaxAge time.Duration
-	// Skew is how far ahead a client's clock may be. Zero means ten seconds; a millisecond is the
-	// least, five minutes the most.
+	// Skew is how far ahead a client's clock may be. Zero means ten seconds; a millisecond is the least,
+	// five minutes the most.
 	Skew time.Duration
 	// RequireNonce demands a nonce of every proof. A single route can demand one by [access.Requirement].
 	RequireNonce bool
@@ -119,7 +121,7 @@ func (c *Config) build() (*Auth, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	if err := errors.Join(setting.Made("Tokens", c.Tokens), setting.Made("Replay", c.Replay)); err != nil {
+	if err := setting.Made("Tokens", c.Tokens); err != nil {
 		return nil, err
 	}
 	a := &Auth{deny: c.Deny, tell: c.teller()}

@@ -59,10 +59,7 @@ func (b *BackChannelLogout) Validate() error {
 }
 
 func (b *BackChannelLogout) settle() error {
-	if b.Store == nil {
-		return errors.New("Store is nil: give the revocation.Store that requests are checked against")
-	}
-	if err := setting.Made("Store", b.Store); err != nil {
+	if err := given(b.Store); err != nil {
 		return err
 	}
 	if len(b.ClientIDs) == 0 || slices.Contains(b.ClientIDs, "") {

@@ -67,6 +67,14 @@ type Provider struct {
 }
 
 // settle fills in zero fields and refuses settings that cannot work.
+// given refuses a receiver without a store to act on.
+func given(s revocation.Store) error {
+	if s == nil {
+		return errors.New("Store is nil: give the revocation.Store that requests are checked against")
+	}
+	return setting.Made("Store", s)
+}
+
 func (p *Provider) settle() error {
 	u, err := url.Parse(p.URL)
 	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {

@@ -16,7 +16,6 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/senderlock/senderlock/internal/setting"
 	"github.com/senderlock/senderlock/revocation"
 )
 
@@ -65,10 +64,7 @@ func (s *SharedSignals) Validate() error {
 }
 
 func (s *SharedSignals) settle() error {
-	if s.Store == nil {
-		return errors.New("Store is nil: give the revocation.Store that requests are checked against")
-	}
-	if err := setting.Made("Store", s.Store); err != nil {
+	if err := given(s.Store); err != nil {
 		return err
 	}
 	if len(s.Audiences) == 0 || slices.Contains(s.Audiences, "") {
