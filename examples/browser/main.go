@@ -20,17 +20,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := program{newAPI: newAPI, out: os.Stdout, errOut: os.Stderr}.run(ctx, os.Args[1:])
-	stop()
-	os.Exit(status)
+	story.Main(program{newAPI: newAPI, out: os.Stdout, errOut: os.Stderr}.run)
 }
 
 // program is what a run depends on.

@@ -10,19 +10,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
+
+	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := program{out: os.Stdout, errOut: os.Stderr, colour: isTerminal(os.Stdout)}.run(ctx, os.Args[1:])
-	stop()
-	os.Exit(status)
+	story.Main(program{out: os.Stdout, errOut: os.Stderr, colour: story.IsTerminal(os.Stdout)}.run)
 }
 
 // program is what a run depends on.
@@ -30,9 +26,6 @@ type program struct {
 	out, errOut io.Writer
 	colour      bool
 }
-
-// errUnexpected means that an answer was not the expected one; the story has named it.
-var errUnexpected = errors.New("not every answer was the expected one")
 
 // run does what the arguments say and returns the exit status. The program starts itself as "cluster api …" for each
 // process of the API.
@@ -63,12 +56,7 @@ func (p program) play(ctx context.Context) error {
 	s.opening()
 	s.story(ctx)
 	if !s.summary() {
-		return errUnexpected
+		return story.ErrUnexpected
 	}
 	return nil
-}
-
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }

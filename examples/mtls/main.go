@@ -14,18 +14,13 @@ import (
 	"flag"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	p := program{newAPI: newAPI, out: os.Stdout, errOut: os.Stderr, colour: story.IsTerminal(os.Stdout)}
-	status := p.run(ctx, os.Args[1:])
-	stop()
-	os.Exit(status)
+	story.Main(p.run)
 }
 
 // program is what a run depends on.

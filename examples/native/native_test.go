@@ -181,6 +181,23 @@ func (w *world) login(args ...string) {
 	}
 }
 
+// session and setSession read and write what a login left in the folder.
+func (w *world) session() []byte {
+	w.Helper()
+	text, err := os.ReadFile(filepath.Join(w.folder, "session.json"))
+	if err != nil {
+		w.Fatal(err)
+	}
+	return text
+}
+
+func (w *world) setSession(text []byte) {
+	w.Helper()
+	if err := os.WriteFile(filepath.Join(w.folder, "session.json"), text, 0o600); err != nil {
+		w.Fatal(err)
+	}
+}
+
 // expect runs the program and compares its answers, a part of what else it says, and its exit status.
 func (w *world) expect(out, said string, status int, args ...string) {
 	w.Helper()
@@ -348,14 +365,9 @@ func TestLoginDuringCall(t *testing.T) {
 func TestRefreshIsRefused(t *testing.T) {
 	w := newWorld(t, shortLived)
 	w.login()
-	old, err := os.ReadFile(filepath.Join(w.folder, "session.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	old := w.session()
 	w.expect("accounts of alice", "", 0, "call", w.api+"/accounts")
-	if err := os.WriteFile(filepath.Join(w.folder, "session.json"), old, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	w.setSession(old)
 	w.expect("", `you are not logged in: run login (the login is over: "invalid_grant": "the refresh token was already used")`, 1,
 		"call", w.api+"/accounts")
 }
@@ -381,15 +393,9 @@ func TestStolenTokens(t *testing.T) {
 			if _, _, err := files.makeSigner(); err != nil {
 				t.Fatal(err)
 			}
-			stolen, err := os.ReadFile(filepath.Join(w.folder, "session.json"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(files.path(), stolen, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			owner := w.folder
+			stolen, owner := w.session(), w.folder
 			w.folder = thief
+			w.setSession(stolen)
 			if test.reason != "" {
 				w.refused(test.reason, test.said, "call", w.api+"/accounts")
 			} else {
@@ -515,29 +521,19 @@ func TestNobodyLogsIn(t *testing.T) {
 func TestSecondLoginEndsTheFirst(t *testing.T) {
 	w := newWorld(t, shortLived)
 	w.login()
-	first, err := os.ReadFile(filepath.Join(w.folder, "session.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := w.session()
 	w.login()
 	w.expect("accounts of alice", "", 0, "call", w.api+"/accounts")
-	if err := os.WriteFile(filepath.Join(w.folder, "session.json"), first, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	w.setSession(first)
 	w.expect("", "the refresh token is unknown or has been taken back", 1, "call", w.api+"/accounts")
 }
 
 func TestLogoutReachesTheServer(t *testing.T) {
 	w := newWorld(t, shortLived)
 	w.login()
-	kept, err := os.ReadFile(filepath.Join(w.folder, "session.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	kept := w.session()
 	w.expect("", "Logged out.", 0, "logout")
-	if err := os.WriteFile(filepath.Join(w.folder, "session.json"), kept, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	w.setSession(kept)
 	w.expect("", "the refresh token is unknown or has been taken back", 1, "call", w.api+"/accounts")
 
 	w.login()
@@ -600,9 +596,7 @@ func TestLogoutWithUnreadableSession(t *testing.T) {
 	w := newWorld(t, nil)
 	w.login()
 	file := filepath.Join(w.folder, "session.json")
-	if err := os.WriteFile(file, []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	w.setSession([]byte("{"))
 	w.expect("", "the tokens here are deleted, but the server was not told: "+file, 1, "logout", "-forget-key")
 	for _, name := range []string{file, filepath.Join(w.folder, "key.pem")} {
 		if _, err := os.Stat(name); !errors.Is(err, os.ErrNotExist) {

@@ -89,12 +89,7 @@ func (s *store) loadSigner() (*dpop.Signer, error) {
 	return dpop.NewSigner(key, "")
 }
 
-func (s *store) forgetKey() error {
-	if err := os.Remove(s.key.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
+func (s *store) forgetKey() error { return remove(s.key.Path) }
 
 func (s *store) path() string { return filepath.Join(s.folder, "session.json") }
 
@@ -121,8 +116,11 @@ func (s *store) save(l *session) error {
 	return privatefile.Replace(s.path(), text)
 }
 
-func (s *store) forget() error {
-	if err := os.Remove(s.path()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+func (s *store) forget() error { return remove(s.path()) }
+
+// remove removes a file, if it is there.
+func remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil

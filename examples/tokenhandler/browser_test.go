@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/senderlock/senderlock/examples/internal/browsertest"
 )
@@ -95,8 +94,7 @@ func TestSecondLoginInBrowser(t *testing.T) {
 		}
 		_, rest, _ := strings.Cut(w.sent.String(), sessionCookie().Name+"=")
 		first, _, _ := strings.Cut(rest, ";")
-		later := time.Now().Add(early) // a sealed copy lives as long as its token
-		w.now.Store(&later)
+		w.later(early) // a sealed copy lives as long as its token
 		copied := w.client()
 		copied.cookies[sessionCookie().Name] = first
 		copied.expect(401, "not logged in", "GET", "/api/accounts", "")

@@ -20,7 +20,7 @@ import (
 //go:embed page
 var page embed.FS
 
-// settings are what a handler is made of. All are required, but for now.
+// settings are what a handler is made of. All are required.
 type settings struct {
 	origin   string // ours, as browsers see it
 	apiURL   string // the API, as far as its requests have it in common

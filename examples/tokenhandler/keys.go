@@ -2,14 +2,13 @@ package main
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"errors"
 	"io/fs"
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/dpop/keyfile"
+	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
 // newSigner returns the signer of the key in a file, or of a new key.
@@ -23,7 +22,7 @@ func newSigner(file string) (*dpop.Signer, error) {
 
 func loadOrMake(file string) (crypto.Signer, error) {
 	if file == "" {
-		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		return story.NewKey()
 	}
 	f := keyfile.File{Path: file}
 	key, err := f.Create("ES256")

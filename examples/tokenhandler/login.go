@@ -54,7 +54,7 @@ func (h *handler) callback(c echo.Context) error {
 	if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
 		return reload(c)
 	}
-	login, _, err := getSealed[codeflow.Login](h.seal, r, loginCookie().Name)
+	login, err := getSealed[codeflow.Login](h.seal, r, loginCookie().Name)
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, "this browser has begun no login, or too long ago: start again")
 	}

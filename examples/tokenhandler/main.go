@@ -28,12 +28,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/senderlock/senderlock/examples/internal/codeflow"
@@ -44,11 +40,10 @@ import (
 const maxSessions = 100_000
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	p := program{out: os.Stdout, errOut: os.Stderr, getenv: os.Getenv}
-	status := story.Status("tokenhandler", p.run(ctx, os.Args[1:]), os.Stderr)
-	stop()
-	os.Exit(status)
+	story.Main(func(ctx context.Context, args []string) int {
+		return story.Status("tokenhandler", p.run(ctx, args), p.errOut)
+	})
 }
 
 // program is what a run depends on.
@@ -102,7 +97,7 @@ func (o *options) check(cookieKey string) (err error) {
 		return errors.New("-issuer needs -api: the address of the API that its tokens are for")
 	case o.issuer == "" && o.api != "":
 		return errors.New("-api needs -issuer: the authorization server whose tokens it takes")
-	case o.public != "" && !keepsCookies(o.public):
+	case o.public != "" && codeflow.Confidential(o.public) != nil:
 		return fmt.Errorf("-public is %q: use https, or browsers keep none of its cookies (http is for this machine alone)", o.public)
 	case o.lifetime <= 0:
 		return fmt.Errorf("-lifetime is %v: give a positive one, such as 8h", o.lifetime)
@@ -117,16 +112,6 @@ func (o *options) check(cookieKey string) (err error) {
 		return fmt.Errorf("TOKENHANDLER_COOKIE_KEY is not base64: %w", err)
 	}
 	return nil
-}
-
-// keepsCookies reports whether browsers keep cookies of an origin that are for confidential connections alone.
-func keepsCookies(origin string) bool {
-	u, err := url.Parse(origin)
-	if err != nil {
-		return false
-	}
-	ip, _ := netip.ParseAddr(u.Hostname())
-	return u.Scheme == "https" || u.Hostname() == "localhost" || ip.IsLoopback()
 }
 
 func (p program) run(ctx context.Context, args []string) error {

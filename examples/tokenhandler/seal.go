@@ -60,21 +60,21 @@ func setSealed[T any](s *seal, w http.ResponseWriter, cookie http.Cookie, value 
 }
 
 // getSealed returns the value of a cookie that setSealed has set.
-func getSealed[T any](s *seal, r *http.Request, name string) (value T, ends time.Time, err error) {
+func getSealed[T any](s *seal, r *http.Request, name string) (value T, err error) {
 	var open sealed[T]
 	text, err := oneCookie(r, name)
 	if err != nil {
-		return value, ends, err
+		return value, err
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil {
-		return value, ends, errNoCookie
+		return value, errNoCookie
 	}
 	plain, err := s.aead.Open(nil, nil, raw, []byte(name))
 	if err != nil || json.Unmarshal(plain, &open) != nil || !s.now().Before(open.Ends) {
-		return value, ends, errNoCookie
+		return value, errNoCookie
 	}
-	return open.Value, open.Ends, nil
+	return open.Value, nil
 }
 
 // newCookie is a cookie for our host alone, over confidential connections alone, and out of reach of scripts (RFC

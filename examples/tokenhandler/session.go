@@ -136,7 +136,7 @@ func (c *stateless) begin(w http.ResponseWriter, r *http.Request, s session) err
 }
 
 func (c *stateless) find(r *http.Request) (session, error) {
-	s, _, err := getSealed[session](c.seal, r, sessionCookie().Name)
+	s, err := getSealed[session](c.seal, r, sessionCookie().Name)
 	if err != nil {
 		return session{}, errNoSession
 	}

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"net/http/httptrace"
 	"net/textproto"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -48,8 +48,7 @@ func TestLogoutTakesTheRefreshTokenBack(t *testing.T) {
 		b.login()
 		copied.cookies[sessionCookie().Name] = b.session()
 		b.expect(204, "", "POST", "/logout", "")
-		later := time.Now().Add(early)
-		w.now.Store(&later)
+		w.later(early)
 		copied.expect(401, "not logged in", "GET", "/api/accounts", "")
 		if w.reached.Load() != 0 || w.renewed() != 0 {
 			t.Error("a copy of the cookie outlives the logout")
@@ -91,8 +90,7 @@ func TestSecondLoginEndsTheFirst(t *testing.T) {
 		b.login()
 		copied.cookies[sessionCookie().Name] = b.session()
 		b.login()
-		later := time.Now().Add(early)
-		w.now.Store(&later)
+		w.later(early)
 		copied.expect(401, "not logged in", "GET", "/api/accounts", "")
 		if w.reached.Load() != 0 {
 			t.Error("the first session goes on")
@@ -147,8 +145,7 @@ func TestLoginTakesNoLongerThan(t *testing.T) {
 	w := newWorld(t, variant{})
 	b := w.client()
 	back := b.authorize("/login")
-	later := time.Now().Add(loginTime)
-	w.now.Store(&later)
+	w.later(loginTime)
 	b.expect(400, "too long ago", "GET", back, "")
 }
 
@@ -157,8 +154,7 @@ func TestSessionsEnd(t *testing.T) {
 		w := newWorld(t, v)
 		b := w.client()
 		b.login()
-		later := time.Now().Add(time.Hour)
-		w.now.Store(&later)
+		w.later(time.Hour)
 		b.expect(401, "not logged in", "GET", "/me", "")
 		b.expect(401, "not logged in", "GET", "/api/accounts", "")
 	})
@@ -239,8 +235,7 @@ func TestConcurrentRequestsRefreshOnce(t *testing.T) {
 		b := w.client()
 		b.login()
 		old := b.session()
-		later := time.Now().Add(early + time.Second)
-		w.now.Store(&later)
+		later := w.later(early + time.Second)
 		var requests sync.WaitGroup
 		for range 20 {
 			requests.Go(func() {
@@ -283,8 +278,7 @@ func TestLogoutDuringRequest(t *testing.T) {
 		meanwhile = func() {
 			b.expect(204, "", "POST", "/logout", "")
 		}
-		later := time.Now().Add(early + time.Second)
-		w.now.Store(&later)
+		w.later(early + time.Second)
 		b.expect(418, "", "GET", "/api/x", "")
 		if w.renewed() != 1 {
 			t.Errorf("%d refreshes", w.renewed())
@@ -322,8 +316,7 @@ func TestAuthorizationServerDown(t *testing.T) {
 		b.login()
 		b.expect(200, "alice", "GET", "/api/accounts", "") // the API fetches the keys
 		w.down.Store(true)
-		later := time.Now().Add(early + time.Second)
-		w.now.Store(&later)
+		later := w.later(early + time.Second)
 		b.expect(200, "alice", "GET", "/api/accounts", "") // the token is still good
 		over := later.Add(early)
 		w.now.Store(&over)
@@ -343,8 +336,7 @@ func TestRefreshIsRefused(t *testing.T) {
 		b := w.client()
 		b.login()
 		revoke(w, w.issued[1])
-		later := time.Now().Add(2 * early)
-		w.now.Store(&later)
+		w.later(2 * early)
 		b.expect(401, "not logged in", "GET", "/api/accounts", "")
 		if b.session() != "" {
 			t.Error("the browser keeps the cookie of a session that is over")
@@ -353,9 +345,7 @@ func TestRefreshIsRefused(t *testing.T) {
 }
 
 func revoke(w *world, token string) {
-	r := httptest.NewRequest("POST", "/revoke", strings.NewReader("client_id=web&client_secret=s&token="+token))
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	answer, err := http.Post(w.issuer+"/revoke", r.Header.Get("Content-Type"), r.Body)
+	answer, err := http.PostForm(w.issuer+"/revoke", url.Values{"client_id": {"web"}, "client_secret": {"s"}, "token": {token}})
 	w.check(err)
 	answer.Body.Close()
 	if answer.StatusCode != 200 {
@@ -448,8 +438,7 @@ func TestInformationalAnswers(t *testing.T) {
 		}}})
 		b := w.client()
 		b.login()
-		later := time.Now().Add(early + time.Second)
-		w.now.Store(&later)
+		w.later(early + time.Second)
 		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
 			Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
 				return fmt.Errorf("the browser got %d %v", code, header)
@@ -539,8 +528,7 @@ func TestTooManySessions(t *testing.T) {
 	second.login() // in place of its own
 	third.expect(503, "the login cannot be kept", "GET", third.authorize("/login"), "")
 	first.expect(200, "alice", "GET", "/api/accounts", "")
-	later := time.Now().Add(time.Hour)
-	w.now.Store(&later)
+	w.later(time.Hour)
 	third.login()
 }
 

@@ -106,6 +106,13 @@ func newWorld(t *testing.T, v variant) *world {
 	return w
 }
 
+// later puts the token handler's clock ahead of the real one.
+func (w *world) later(by time.Duration) time.Time {
+	now := time.Now().Add(by)
+	w.now.Store(&now)
+	return now
+}
+
 func (w *world) check(err error) {
 	w.Helper()
 	if err != nil {

@@ -34,6 +34,9 @@ func discover(ctx context.Context, client *http.Client, issuer string) (*metadat
 	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, fmt.Errorf("the issuer is %q: give an address such as https://login.example.com", issuer)
 	}
+	if err := Confidential(issuer); err != nil {
+		return nil, err
+	}
 	root, path := u.Scheme+"://"+u.Host, strings.TrimSuffix(u.EscapedPath(), "/")
 	m, err := fetch(ctx, client, root+"/.well-known/oauth-authorization-server"+path)
 	if err != nil {
@@ -48,9 +51,6 @@ func discover(ctx context.Context, client *http.Client, issuer string) (*metadat
 func fetch(ctx context.Context, client *http.Client, address string) (*metadata, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, err
-	}
-	if err := confidential(address); err != nil {
 		return nil, err
 	}
 	response, err := client.Do(r)
@@ -76,21 +76,20 @@ func (m *metadata) check(issuer string) error {
 	if m.Challenges != nil && !slices.Contains(m.Challenges, "S256") {
 		return errors.New("the authorization server does not offer PKCE with S256")
 	}
-	for name, endpoint := range map[string]string{
-		"authorization_endpoint": m.Authorization, "token_endpoint": m.Token, "revocation_endpoint": m.Revocation,
-	} {
-		if endpoint == "" && name == "revocation_endpoint" {
-			continue
-		}
-		if err := confidential(endpoint); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
+	if err := Confidential(m.Authorization); err != nil {
+		return fmt.Errorf("authorization_endpoint: %w", err)
+	}
+	if err := Confidential(m.Token); err != nil {
+		return fmt.Errorf("token_endpoint: %w", err)
+	}
+	if err := Confidential(m.Revocation); err != nil && m.Revocation != "" {
+		return fmt.Errorf("revocation_endpoint: %w", err)
 	}
 	return nil
 }
 
-// confidential refuses addresses at which others on the network could read along.
-func confidential(address string) error {
+// Confidential refuses addresses at which others on the network could read along.
+func Confidential(address string) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
 		return fmt.Errorf("%q is not an address", address)

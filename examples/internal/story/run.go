@@ -1,10 +1,14 @@
 package story
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
+	"syscall"
 )
 
 var (
@@ -13,6 +17,14 @@ var (
 	// errUsage means that the arguments were wrong; flag has said so.
 	errUsage = errors.New("usage")
 )
+
+// Main runs a program until it ends by itself or is told to, and exits with its status.
+func Main(run func(ctx context.Context, args []string) int) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:])
+	stop()
+	os.Exit(status)
+}
 
 // Parse reads flags and demands a number of arguments after them.
 func Parse(flags *flag.FlagSet, args []string, count int) error {
