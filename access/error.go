@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/senderlock/senderlock/dpop"
-	"github.com/senderlock/senderlock/internal/reason"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // The error codes that a client may be told.

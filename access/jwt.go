@@ -17,8 +17,8 @@ import (
 
 	"github.com/senderlock/senderlock/internal/jose"
 	"github.com/senderlock/senderlock/internal/keyset"
-	"github.com/senderlock/senderlock/internal/reason"
 	"github.com/senderlock/senderlock/internal/setting"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // The settings of a zero [JWT] and [Guard].

@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/senderlock/senderlock/internal/reason"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // Observer hears what is decided, for logs, metrics and traces. The zero Observer hears nothing; a function that is

@@ -4,12 +4,10 @@ import (
 	"errors"
 
 	"github.com/senderlock/senderlock/internal/jose"
-	"github.com/senderlock/senderlock/internal/reason"
+	"github.com/senderlock/senderlock/reason"
 )
 
-// Error is the cause for which a proof was refused. It holds the stable name of the reason, the expected and
-// the received value and, for causes of time, by how much the time missed its window. Received values come
-// from the client: they are for logs, never for answers. It matches its sentinel under [errors.Is].
+// Error is the cause for which a proof was refused: see [reason.Error].
 type Error = reason.Error
 
 // The causes for which a proof is refused, in the order of RFC 9449 §4.3. The name in each is stable.
@@ -49,21 +47,24 @@ var (
 	ErrNonceElsewhere = reason.New("nonce_elsewhere", "the nonce is for another instance")
 )
 
-// ErrStore means that the replay store could not answer: the server's own trouble, not the client's.
-var ErrStore = errors.New("dpop: replay store failed")
+// Trouble is the cause for which nothing could be decided about a proof: see [reason.Trouble].
+type Trouble = reason.Trouble
 
-// The ways in which a [Memory] cannot decide a claim: the server's own trouble, not the client's.
+// ErrStore means that the replay store could not answer.
+var ErrStore = reason.NewTrouble("", "dpop: the replay store failed")
+
+// The ways in which a [Memory] cannot decide a claim.
 var (
 	// ErrStoreFull means that as many proofs are remembered as may be, and none has expired.
-	ErrStoreFull = reason.New("replay_memory_full", "dpop: replay memory is full")
+	ErrStoreFull = reason.NewTrouble("replay_memory_full", "dpop: replay memory is full")
 	// ErrStoreClosed means that the memory was closed.
-	ErrStoreClosed = reason.New("replay_memory_closed", "dpop: replay memory is closed")
+	ErrStoreClosed = reason.NewTrouble("replay_memory_closed", "dpop: replay memory is closed")
 	// ErrNotRecorded means that the entry was written but not found afterwards.
-	ErrNotRecorded = reason.New("replay_not_recorded", "dpop: replay memory did not keep the entry")
+	ErrNotRecorded = reason.NewTrouble("replay_not_recorded", "dpop: replay memory did not keep the entry")
 	// ErrExpiryPast means that the proof expired before it was claimed.
-	ErrExpiryPast = reason.New("replay_expiry_past", "dpop: the proof expired before it was claimed")
+	ErrExpiryPast = reason.NewTrouble("replay_expiry_past", "dpop: the proof expired before it was claimed")
 	// ErrClockBack means that the clock has been further: proofs of this expiry are already forgotten.
-	ErrClockBack = reason.New("replay_clock_back", "dpop: the clock went back to a time whose proofs are already forgotten")
+	ErrClockBack = reason.NewTrouble("replay_clock_back", "dpop: the clock went back to a time whose proofs are already forgotten")
 )
 
 // ErrUnsigned means that [Verifier.Remember] was called before [Proof.VerifySignature] succeeded.

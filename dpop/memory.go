@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/dgraph-io/ristretto/v2"
+
+	"github.com/senderlock/senderlock/internal/setting"
 )
 
 const (
@@ -19,6 +21,11 @@ const (
 
 	// sliceSeconds is the width of a time slice: an entry outlives its expiry by less than this.
 	sliceSeconds = 10
+	// The least life of a claim covers the defaults of a Verifier: two periods of nonces and Skew. The greatest covers
+	// its greatest settings.
+	defaultWindow = 2*defaultNoncePeriod + DefaultSkew
+	maxWindow     = 80 * time.Minute
+
 	// maxSlices bounds what the slices themselves cost: some 300 KB each, and one look of every claim. Proofs
 	// that are accepted for an hour need 360.
 	maxSlices = 512
@@ -31,9 +38,13 @@ const (
 // MemoryConfig holds the settings of a [Memory]. The zero value is ready for use.
 type MemoryConfig struct {
 	// MaxEntries is how many proofs are remembered at once; further claims fail with [ErrStoreFull] until some
-	// expire. Size it as the highest rate of requests times the seconds for which a proof is accepted, plus 10.
+	// expire. Size it as the highest rate of requests times the seconds of Window, plus 10.
 	// An entry takes about 135 octets, less than 200. Zero means 1,000,000; a negative number is an error.
 	MaxEntries int
+	// Window is for how long every claim is remembered at least: for as long as any [Verifier] that uses this memory may
+	// accept a proof, MaxAge or two periods of nonces, and Skew. Zero means 130 s, which are enough for their defaults;
+	// 80 minutes are the most.
+	Window time.Duration
 
 	// Now is the clock. It must be safe for concurrent use and must not call the Memory. Nil means [time.Now].
 	Now func() time.Time
@@ -48,8 +59,9 @@ type MemoryConfig struct {
 // concurrent use. Make one with [NewMemory], and close it when it is no longer needed.
 type Memory struct {
 	now        func() time.Time
-	since      time.Time
 	maxEntries int64
+	window     atomic.Int64              // a time.Duration
+	since      atomic.Pointer[time.Time] // moves when window grows
 
 	live    atomic.Int64 // entries of all slices, and those about to be written
 	stripes [stripeCount]sync.Mutex
@@ -74,8 +86,11 @@ type timeSlice struct {
 // NewMemory makes an empty Memory. The error names the setting that is wrong.
 func NewMemory(c MemoryConfig) (*Memory, error) {
 	if c.MaxEntries < 0 {
-		return nil, fmt.Errorf("dpop: MemoryConfig.MaxEntries is %d: put the number of proofs to remember, "+
+		return nil, fmt.Errorf("dpop.MemoryConfig: MaxEntries is %d: put the number of proofs to remember, "+
 			"or 0 for %d", c.MaxEntries, defaultMaxEntries)
+	}
+	if err := setting.Between("Window", &c.Window, defaultWindow, time.Second, maxWindow); err != nil {
+		return nil, fmt.Errorf("dpop.MemoryConfig: %w", err)
 	}
 	m := &Memory{
 		now:        c.Now,
@@ -85,14 +100,33 @@ func NewMemory(c MemoryConfig) (*Memory, error) {
 	if m.now == nil {
 		m.now = time.Now
 	}
-	m.since = m.now()
+	m.window.Store(int64(c.Window))
+	start := m.now()
+	m.since.Store(&start)
 	return m, nil
 }
 
-// Since returns the instant at which m was made, from which it remembers every proof.
-func (m *Memory) Since() time.Time { return m.since }
+// Since returns the instant from which m remembers every proof: that at which it was made.
+func (m *Memory) Since() time.Time { return *m.since.Load() }
 
-// Claim implements [ReplayStore]. The key stays used at least as long as the clock shows no later than expiry,
+// Window returns for how long every claim is remembered at least.
+func (m *Memory) Window() time.Duration { return time.Duration(m.window.Load()) }
+
+// widen makes the window at least so wide. What was claimed before is remembered for less, so the memory begins anew.
+func (m *Memory) widen(window time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.Window() >= window {
+		return
+	}
+	m.window.Store(int64(window))
+	if len(m.slices) > 0 || m.forgotten > math.MinInt64 {
+		again := m.now()
+		m.since.Store(&again)
+	}
+}
+
+// Claim implements [ReplayStore]. The key stays used for Window, and as long as the clock shows no later than expiry,
 // whatever expiry later claims of it give.
 //
 // It fails with [ErrStoreFull], [ErrStoreClosed], [ErrNotRecorded], with [ErrExpiryPast] or [ErrClockBack] when
@@ -139,11 +173,11 @@ func (m *Memory) Close() error {
 
 // enter returns the slice of expiry with m.mu held for reading, after the slices that are over were removed.
 func (m *Memory) enter(expiry time.Time) (*timeSlice, error) {
-	slot := slotOf(expiry)
 	for {
 		m.mu.RLock()
 		// Without the monotonic reading: expiry and the slots are wall clock time.
 		now := m.now().Round(0)
+		slot := max(slotOf(expiry), slotOf(now.Add(m.Window())))
 		if err := m.check(now, expiry); err != nil {
 			m.mu.RUnlock()
 			return nil, err

@@ -36,7 +36,7 @@ const (
 // Nonces are the settings of the nonces that a [Verifier] hands out (RFC 9449 §8 and §9). A nonce is the time of
 // its issue, a mark of the process that issued it and a MAC, so nothing is stored, and every instance that shares
 // the secrets and the period accepts it; only while the replay store is out of reach are there nonces that count for
-// the instance alone that issued them (see [ReplayStore]). The zero Nonces is good for a single instance.
+// the instance alone that issued them (see [Fallback]). The zero Nonces is good for a single instance.
 type Nonces struct {
 	// Secrets are at least 32 random octets each. The first signs, all verify: to rotate, put a new one second,
 	// then first, then drop the old one, each two periods apart. Empty means a random secret for this process:

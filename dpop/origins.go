@@ -2,20 +2,23 @@ package dpop
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
-	"slices"
 	"strings"
+
+	peers "github.com/senderlock/senderlock/internal/peer" // beside the peer of a Transport
 )
 
-// Origins knows under which public URIs this server is reached, so that a proof can be compared with the URI
-// the client used (RFC 9449 §4.3 item 9). A nil *Origins takes the request's Host, after strict validation,
-// and the state of its connection; behind a proxy, and wherever Host cannot be trusted, list the origins.
-// An Origins is immutable and safe for concurrent use.
-type Origins struct {
+// Peers are the direct peers of connections whose forwarded fields are believed: see there for the fields.
+type Peers = peers.Peers
+
+// origins knows under which public URIs this server is reached, so that a proof can be compared with the URI
+// the client used (RFC 9449 §4.3 item 9). An empty list takes the request's Host, after strict validation, and the
+// state of its connection. It is immutable and safe for concurrent use.
+type origins struct {
 	list    []origin
-	proxies []netip.Prefix
+	proxies *peers.Checker
 }
 
 type origin struct {
@@ -23,47 +26,52 @@ type origin struct {
 	scheme, host, port string // port is a number, the default one too
 }
 
-// NewOrigins takes the public origins of a server ("https://api.example.com"), each optionally with the path
-// prefix that a proxy strips ("https://example.com/api"), and the addresses of the proxies whose
-// X-Forwarded-Proto and X-Forwarded-Host count. An empty list of origins falls back to Host. A peer on a Unix
-// socket has no address and is never a trusted proxy. A request for the prefix alone is taken for one with a
-// slash behind it ("https://example.com/api/"): once the prefix is stripped, the two are the same.
-//
-// It returns an error for an origin that is not an http or https URI, that has a query, a fragment or dot
-// segments, or that is listed with two prefixes, and for an address range that can contain no peer.
-func NewOrigins(origins []string, proxies []netip.Prefix) (*Origins, error) {
-	o := &Origins{proxies: slices.Clone(proxies)}
-	for _, s := range origins {
-		u, err := parseURI(s)
-		if err != nil || u.dots || strings.ContainsAny(s, "?#") {
-			return nil, fmt.Errorf("origin %q: give a public origin such as %q, optionally with a path prefix", s, "https://api.example.com")
-		}
-		u.path = strings.TrimRight(u.path, "/")
-		for _, other := range o.list {
-			if other.origin == u.origin && other.path != u.path {
-				return nil, fmt.Errorf("origin %q: already listed with the prefix %q; give each origin one", s, other.path)
-			}
-		}
-		scheme, authority, _ := strings.Cut(u.origin, "://")
-		host, port, err := splitHostPort(authority)
-		if err != nil {
-			return nil, fmt.Errorf("origin %q: %w", s, err)
-		}
-		o.list = append(o.list, origin{uri: u, scheme: scheme, host: host, port: cmp.Or(port, defaultPort(scheme))})
+func newOrigins(c Config) (o *origins, err error) {
+	switch {
+	case len(c.Origins) == 0 && !c.InsecureTrustHost:
+		return nil, errors.New(`Origins is empty: give the public origins of this API, such as "https://api.example.com"`)
+	case len(c.Origins) > 0 && c.InsecureTrustHost:
+		return nil, errors.New("Origins and InsecureTrustHost are both set: with origins, Host need not be trusted")
 	}
-	for _, p := range proxies {
-		// Peers that are IPv4 are compared as IPv4, however the socket spells them.
-		if !p.IsValid() || p.Addr().Is4In6() {
-			return nil, fmt.Errorf("trusted proxy %v: give an address range such as 10.0.0.0/8", p)
+	o = &origins{}
+	if o.proxies, err = c.ForwardedBy.Checker(); err != nil {
+		return nil, fmt.Errorf("ForwardedBy%w", err)
+	}
+	for i, s := range c.Origins {
+		public, err := o.parse(s)
+		if err != nil {
+			return nil, fmt.Errorf("Origins[%d] is %q: %w", i, s, err)
 		}
+		o.list = append(o.list, public)
 	}
 	return o, nil
+}
+
+func (o *origins) parse(s string) (origin, error) {
+	u, err := parseURI(s)
+	if err != nil || u.dots || strings.ContainsAny(s, "?#") {
+		return origin{}, fmt.Errorf("give a public origin such as %q, optionally with a path prefix", "https://api.example.com")
+	}
+	u.path = strings.TrimRight(u.path, "/")
+	for _, other := range o.list {
+		if other.origin == u.origin && other.path != u.path {
+			return origin{}, fmt.Errorf("already listed with the prefix %q; give each origin one", other.path)
+		}
+	}
+	scheme, authority, _ := strings.Cut(u.origin, "://")
+	host, port, err := splitHostPort(authority)
+	if err != nil {
+		return origin{}, err
+	}
+	return origin{uri: u, scheme: scheme, host: host, port: cmp.Or(port, defaultPort(scheme))}, nil
 }
 
 // Target returns the public URI of a request, normalised, without query and fragment. It returns [ErrHost]
 // when the request names a host that is not listed, or one that cannot be understood, and [ErrTarget] when its
 // target has no path or one that holds dot segments: routers and proxies disagree on where such a path leads.
-func (o *Origins) Target(r *http.Request) (string, error) {
+func (v *Verifier) Target(r *http.Request) (string, error) { return v.origins.target(r) }
+
+func (o *origins) target(r *http.Request) (string, error) {
 	// URL.EscapedPath would turn %2F into a slash once another character in the path is not valid.
 	path, err := targetPath(r)
 	if err != nil {
@@ -77,7 +85,7 @@ func (o *Origins) Target(r *http.Request) (string, error) {
 	if err != nil {
 		return "", ErrHost.With("a host name", field)
 	}
-	if o == nil || len(o.list) == 0 {
+	if len(o.list) == 0 {
 		return joinOrigin(scheme, host, port) + path, nil
 	}
 	public := o.choose(host, port, scheme, told)
@@ -88,10 +96,7 @@ func (o *Origins) Target(r *http.Request) (string, error) {
 }
 
 // String lists the origins, for logs. It is empty if there are none and Host is taken.
-func (o *Origins) String() string {
-	if o == nil {
-		return ""
-	}
+func (o *origins) String() string {
 	var s []string
 	for _, origin := range o.list {
 		s = append(s, origin.uri.String())
@@ -101,7 +106,7 @@ func (o *Origins) String() string {
 
 // choose finds the listed origin of a host, or nil. Where one host is listed under both schemes, and where a
 // trusted proxy told the scheme, the scheme must agree; otherwise TLS is taken to end in front of this server.
-func (o *Origins) choose(host, port, scheme string, told bool) *origin {
+func (o *origins) choose(host, port, scheme string, told bool) *origin {
 	var found *origin
 	for i := range o.list {
 		candidate := &o.list[i]
@@ -119,12 +124,12 @@ func (o *Origins) choose(host, port, scheme string, told bool) *origin {
 }
 
 // seen returns the host of the request and the scheme it came by; told means that a trusted proxy said so.
-func (o *Origins) seen(r *http.Request) (host, scheme string, told bool, err error) {
+func (o *origins) seen(r *http.Request) (host, scheme string, told bool, err error) {
 	host, scheme = r.Host, "http"
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	if o == nil || !o.fromProxy(r.RemoteAddr) {
+	if !o.proxies.Believes(r) {
 		return host, scheme, false, nil
 	}
 	if forwarded := r.Header["X-Forwarded-Host"]; forwarded != nil {
@@ -140,18 +145,6 @@ func (o *Origins) seen(r *http.Request) (host, scheme string, told bool, err err
 		scheme, told = proto[0], true
 	}
 	return host, scheme, told, nil
-}
-
-func (o *Origins) fromProxy(remote string) bool {
-	if len(o.proxies) == 0 {
-		return false
-	}
-	peer, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return false
-	}
-	addr := peer.Addr().Unmap().WithZone("")
-	return slices.ContainsFunc(o.proxies, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
 // targetPath reads the path from the request target, in origin form or absolute form (RFC 9112 §3.2).

@@ -92,8 +92,8 @@ func (v *Verifier) parse(fields []string) (*Proof, error) {
 		return nil, ErrMissing
 	case len(fields) > 1:
 		return nil, ErrMultiple.With("one field", strconv.Itoa(len(fields)))
-	case len(fields[0]) > v.MaxSize:
-		return nil, ErrTooLarge.With("at most "+strconv.Itoa(v.MaxSize)+" octets", strconv.Itoa(len(fields[0])))
+	case len(fields[0]) > v.config.MaxSize:
+		return nil, ErrTooLarge.With("at most "+strconv.Itoa(v.config.MaxSize)+" octets", strconv.Itoa(len(fields[0])))
 	}
 	compact, err := jose.Split(fields[0])
 	if err != nil {
@@ -136,11 +136,11 @@ func (v *Verifier) parseHeader(raw string) (header, error) {
 	case h.Type != "dpop+jwt":
 		return header{}, ErrType.With("dpop+jwt", h.Type)
 	case !v.allowed(h.Algorithm):
-		return header{}, ErrAlgorithm.With(strings.Join(v.Algorithms, " "), h.Algorithm)
+		return header{}, ErrAlgorithm.With(strings.Join(v.config.Algorithms, " "), h.Algorithm)
 	case h.JWK == nil:
 		return header{}, ErrHeader.With("jwk", "")
 	}
-	key, err := jose.ParseKey(h.JWK, v.MaxRSABits)
+	key, err := jose.ParseKey(h.JWK, v.config.MaxRSABits)
 	if err != nil {
 		return header{}, err
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +16,7 @@ import (
 	"github.com/senderlock/senderlock/internal/setting"
 )
 
-// The settings of a zero [Verifier].
+// The settings of a zero [Config].
 const (
 	DefaultMaxAge  = time.Minute
 	DefaultSkew    = 10 * time.Second
@@ -34,27 +33,31 @@ const (
 )
 
 // FAPI2Algorithms are the algorithms that the FAPI 2.0 Security Profile permits (§5.4), for
-// [Verifier.Algorithms].
+// [Config.Algorithms].
 var FAPI2Algorithms = []string{"PS256", "ES256", "EdDSA", "Ed25519"}
 
 // Algorithms returns every algorithm that exists here, strongest habits first: the default of
-// [Verifier.Algorithms]. EdDSA and Ed25519 are two names of one algorithm; older clients send the first.
+// [Config.Algorithms]. EdDSA and Ed25519 are two names of one algorithm; older clients send the first.
 func Algorithms() []string { return jose.Algorithms() }
 
-// Verifier accepts DPoP proofs (RFC 9449 §4.3). Fill in the fields, call [Verifier.Validate] once, and change
-// nothing afterwards; without that call the first use validates, and a wrong setting refuses every proof. The
-// zero Verifier is safe for one instance that is reached directly. A Verifier must not be copied; its methods
-// are safe for concurrent use. Close it when done.
-//
-// A request is judged in three steps, so that the caller can put the cheap checks of the token between them:
-// [Verifier.Read], [Proof.VerifySignature], [Verifier.Remember]. [Verifier.Verify] does all three.
-type Verifier struct {
-	// Origins are the public URIs of this server. Nil takes Host and the connection's TLS state.
-	Origins *Origins
+// Config holds the settings of a [Verifier]. Origins are enough for a single instance.
+type Config struct {
+	// Origins are the public URIs of this server ("https://api.example.com"), each optionally with a path prefix that a
+	// proxy strips ("https://example.com/api"). A request to another Host is refused. A request for the prefix alone is
+	// taken for one with a slash behind it: once the prefix is stripped, the two are the same. Required, unless
+	// InsecureTrustHost is set.
+	Origins []string
+	// InsecureTrustHost takes the origin from Host, after strict validation, and the connection's TLS state. Whoever can
+	// make a client send a request to another name can then use its proof here. For tests and local development.
+	InsecureTrustHost bool
+	// ForwardedBy are the proxies whose X-Forwarded-Proto and X-Forwarded-Host choose among the Origins. Zero believes
+	// nobody.
+	ForwardedBy Peers
+
 	// Algorithms are the accepted JWS algorithms. Nil means all of [Algorithms].
 	Algorithms []string
-	// MaxAge is for how long after its iat a proof is accepted. Zero means one minute; ten is the most. Verifiers
-	// that share a replay store need the same: each proof is remembered for as long as the one that saw it says.
+	// MaxAge is for how long after its iat a proof is accepted. Zero means one minute; ten are the most. Where a replay
+	// store is shared, raise its Window first, on every instance, and MaxAge one old window later.
 	MaxAge time.Duration
 	// Skew is how far ahead a client's clock may be. Zero means ten seconds; a millisecond is the least,
 	// five minutes the most.
@@ -64,8 +67,14 @@ type Verifier struct {
 	// MaxRSABits is the largest accepted RSA modulus. Zero means 4096; the least is 2048.
 	MaxRSABits int
 
-	// Replay remembers used proofs. Nil remembers them in this process alone, up to a million at a time.
+	// Replay remembers used proofs. Nil remembers them in this process, up to a million at a time: one memory for all
+	// Verifiers of one Namespace that live at the same time, gone with the last; with a clock of its own (Now) each has
+	// its own. That is right for a single instance only, and two processes that overlap, as in a graceful restart, are
+	// two instances: let the old one stop accepting before the new one starts, or share a store. Replay is the caller's
+	// to close.
 	Replay ReplayStore
+	// Fallback says what to do while Replay is out of reach. Nil refuses: see [Fallback].
+	Fallback Fallback
 	// Namespace keeps the proofs of several APIs apart that share a replay store or nonce secrets. Empty is a
 	// namespace too.
 	Namespace string
@@ -81,94 +90,105 @@ type Verifier struct {
 
 	// Now is the clock. Nil means [time.Now].
 	Now func() time.Time
+}
 
-	once    sync.Once
-	err     error
+// Verifier accepts DPoP proofs (RFC 9449 §4.3). Make one with [New]; its methods are safe for concurrent use. Close
+// it when done.
+//
+// A request is judged in three steps, so that the caller can put the cheap checks of the token between them:
+// [Verifier.Read], [Proof.VerifySignature], [Verifier.Remember]. [Verifier.Verify] does all three.
+type Verifier struct {
+	config  Config // complete
+	origins *origins
 	closed  atomic.Bool
 	headers *cache.Cache[header] // by the raw segment
 	nonces  *nonceSource
-	owned   *Memory                        // the replay store, if it was made here
-	forgets interface{ Since() time.Time } // the replay store, if it forgets
-	outage  interface {                    // the replay store, if it can be done without for a while
-		Down() bool
-		Local() ReplayStore
-	}
+	release func() error // gives the replay store back, if it was made here
 }
 
-// Validate checks the settings and prepares the Verifier. Its error names the field and what to put there. It
-// may be called more than once.
-func (v *Verifier) Validate() error {
-	v.once.Do(func() {
-		if v.err = v.settle(); v.err != nil {
-			v.err = fmt.Errorf("dpop.Verifier: %w", v.err)
-		}
-	})
-	return v.err
+// New checks the settings and makes a Verifier. Its error names the field and what to put there.
+func New(config Config) (*Verifier, error) {
+	v := &Verifier{config: config, release: func() error { return nil }}
+	if err := v.settle(); err != nil {
+		_ = v.Close()
+		return nil, fmt.Errorf("dpop.Config: %w", err)
+	}
+	return v, nil
 }
 
 func (v *Verifier) settle() (err error) {
-	if v.Now == nil {
-		v.Now = time.Now
-	}
-	if v.Algorithms, err = setting.Chosen("Algorithms", v.Algorithms, Algorithms()); err != nil {
+	if v.origins, err = newOrigins(v.config); err != nil {
 		return err
 	}
-	if err := setting.Between("MaxAge", &v.MaxAge, DefaultMaxAge, time.Second, maxMaxAge); err != nil {
+	if v.config.Algorithms, err = setting.Chosen("Algorithms", v.config.Algorithms, Algorithms()); err != nil {
 		return err
 	}
-	if err := setting.Between("Skew", &v.Skew, DefaultSkew, time.Millisecond, maxSkew); err != nil {
+	if err := setting.Between("MaxAge", &v.config.MaxAge, DefaultMaxAge, time.Second, maxMaxAge); err != nil {
 		return err
 	}
-	if err := setting.Between("MaxSize", &v.MaxSize, DefaultMaxSize, 512, 1<<20); err != nil {
+	if err := setting.Between("Skew", &v.config.Skew, DefaultSkew, time.Millisecond, maxSkew); err != nil {
 		return err
 	}
-	if err := setting.Between("MaxRSABits", &v.MaxRSABits, jose.DefaultRSABits, jose.MinRSABits, 16384); err != nil {
+	if err := setting.Between("MaxSize", &v.config.MaxSize, DefaultMaxSize, 512, 1<<20); err != nil {
 		return err
 	}
-	if err := setting.Made("Replay", v.Replay); err != nil {
+	if err := setting.Between("MaxRSABits", &v.config.MaxRSABits, jose.DefaultRSABits, jose.MinRSABits, 16384); err != nil {
 		return err
 	}
-	if v.nonces, err = newNonceSource(v.Nonces, v.Namespace); err != nil {
+	if err := errors.Join(setting.Made("Replay", v.config.Replay), setting.Made("Fallback", v.config.Fallback)); err != nil {
+		return err
+	}
+	if v.nonces, err = newNonceSource(v.config.Nonces, v.config.Namespace); err != nil {
 		return err
 	}
 	if v.headers, err = cache.New[header](headerCacheEntries); err != nil {
 		return err
 	}
-	if v.Replay == nil {
-		if v.owned, err = NewMemory(MemoryConfig{Now: v.Now}); err != nil {
+	if err := v.settleReplay(); err != nil {
+		return err
+	}
+	if v.config.Now == nil {
+		v.config.Now = time.Now
+	}
+	v.nonces.renew(v.since())
+	return nil
+}
+
+// settleReplay finds the replay store, and compares how long it remembers with how long a proof can be accepted.
+func (v *Verifier) settleReplay() (err error) {
+	life := max(v.config.MaxAge, 2*v.nonces.period) + v.config.Skew
+	if v.config.Replay == nil {
+		if v.config.Replay, v.release, err = ownMemory(v.config.Namespace, life, v.config.Now); err != nil {
 			return err
 		}
-		v.Replay = v.owned
 	}
-	v.forgets, _ = v.Replay.(interface{ Since() time.Time })
-	if v.InsecureForgetAtStart {
-		v.forgets = nil
+	if kept := v.config.Replay.Window(); kept < life {
+		return fmt.Errorf("Replay has a Window of %v, and a proof is accepted for up to %v (MaxAge or two of Nonces.Period, and Skew): "+
+			"raise the Window on every instance first", kept, life)
 	}
-	if v.forgets != nil {
-		v.nonces.renew(v.forgets.Since())
+	if v.config.Fallback == nil {
+		return nil
 	}
-	v.outage, _ = v.Replay.(interface {
-		Down() bool
-		Local() ReplayStore
-	})
-	if v.outage != nil && v.outage.Local() == nil {
-		v.outage = nil
+	local := v.config.Fallback.Local()
+	if local == nil {
+		return errors.New("Fallback.Local returns nil: give the memory of the proofs that this instance accepts alone, or leave Fallback nil")
+	}
+	if kept := local.Window(); kept < life {
+		return fmt.Errorf("Fallback.Local has a Window of %v, and a proof is accepted for up to %v: raise it", kept, life)
 	}
 	return nil
 }
 
-// Close releases what Validate prepared: the cache and, if Replay was nil, the replay memory. Requests must
-// have ended; a later claim fails with [ErrStore]. It may be called more than once.
+// Close releases what New made: the cache and, if Replay was nil, this Verifier's share of the replay memory. Requests
+// must have ended; a later claim fails with [ErrStore]. It may be called more than once.
 func (v *Verifier) Close() error {
-	v.closed.Store(true)
-	v.once.Do(func() { v.err = errors.New("dpop.Verifier: closed before use") })
+	if v.closed.Swap(true) {
+		return nil
+	}
 	if v.headers != nil {
 		v.headers.Close()
 	}
-	if v.owned != nil {
-		return v.owned.Close()
-	}
-	return nil
+	return v.release()
 }
 
 // Verify accepts the proof of a request once (RFC 9449 §4.3): it reads it, verifies its signature and claims
@@ -193,9 +213,6 @@ func (v *Verifier) Verify(r *http.Request, token string) (*Proof, error) {
 // a token, as at a token endpoint, and ath is then not looked at. Every refusal is an [*Error]; for those that
 // [NeedsNonce] reports, answer with [Verifier.Nonce].
 func (v *Verifier) Read(r *http.Request, token string) (*Proof, error) {
-	if err := v.Validate(); err != nil {
-		return nil, err
-	}
 	p, err := v.parse(r.Header["Dpop"])
 	if err != nil {
 		return nil, err
@@ -203,7 +220,7 @@ func (v *Verifier) Read(r *http.Request, token string) (*Proof, error) {
 	if err := v.compare(p, r, token); err != nil {
 		return nil, err
 	}
-	if err := v.current(p, v.Now()); err != nil {
+	if err := v.current(p, v.config.Now()); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -214,7 +231,7 @@ func (v *Verifier) compare(p *Proof, r *http.Request, token string) error {
 	if p.claims.Method.value != r.Method {
 		return ErrMethod.With(r.Method, p.claims.Method.value)
 	}
-	target, err := v.Origins.Target(r)
+	target, err := v.origins.target(r)
 	if err != nil {
 		return err
 	}
@@ -237,10 +254,10 @@ func (v *Verifier) compare(p *Proof, r *http.Request, token string) error {
 // two belong together, or a proof outlives the memory of its use.
 func (v *Verifier) current(p *Proof, now time.Time) (err error) {
 	if p.HasNonce() {
-		if p.stamp, err = v.nonces.read(p.claims.Nonce.value, now, v.Skew); err != nil {
+		if p.stamp, err = v.nonces.read(p.claims.Nonce.value, now, v.config.Skew); err != nil {
 			return err
 		}
-		if p.stamp.local && (v.outage == nil || !v.nonces.own(p.stamp)) {
+		if p.stamp.local && (v.config.Fallback == nil || !v.nonces.own(p.stamp)) {
 			return ErrNonceElsewhere.With("a nonce for this instance", p.claims.Nonce.value)
 		}
 	}
@@ -251,9 +268,9 @@ func (v *Verifier) current(p *Proof, now time.Time) (err error) {
 		p.until = p.stamp.until
 		return v.unused(p)
 	}
-	last := p.issued.Add(v.MaxAge)
-	switch earliest, latest := now.Add(-v.MaxAge), now.Add(v.Skew); {
-	case v.RequireNonce:
+	last := p.issued.Add(v.config.MaxAge)
+	switch earliest, latest := now.Add(-v.config.MaxAge), now.Add(v.config.Skew); {
+	case v.config.RequireNonce:
 		return ErrNonceMissing
 	case p.issued.Before(earliest):
 		return ErrStale.With("iat from "+when(earliest), when(p.issued)).Off(now.Sub(last))
@@ -266,16 +283,16 @@ func (v *Verifier) current(p *Proof, now time.Time) (err error) {
 
 // unused returns [ErrRestart] for a proof that may have been accepted before the replay store's memory begins.
 func (v *Verifier) unused(p *Proof) error {
-	if v.forgets == nil || p.stamp.local {
+	if p.stamp.local {
 		return nil // what a local nonce stands for is remembered for as long as the nonce counts
 	}
-	since := v.forgets.Since()
+	since := v.since()
 	v.nonces.renew(since)
 	if since.IsZero() {
 		return nil
 	}
 	// Before that nothing later than since + Skew was accepted, so what is later is new.
-	unused := since.Add(v.Skew)
+	unused := since.Add(v.config.Skew)
 	switch {
 	case p.HasNonce() && !v.nonces.own(p.stamp) && p.stamp.issued.Before(unused):
 		return ErrRestart.With("a nonce of this process or one from "+when(unused), when(p.stamp.issued))
@@ -285,8 +302,16 @@ func (v *Verifier) unused(p *Proof) error {
 	return nil
 }
 
+// since returns the instant from which the replay store remembers every claim, or zero if nothing depends on it.
+func (v *Verifier) since() time.Time {
+	if v.config.InsecureForgetAtStart {
+		return time.Time{}
+	}
+	return v.config.Replay.Since()
+}
+
 // down reports whether only proofs with a local nonce are accepted, because the replay store is out of reach.
-func (v *Verifier) down() bool { return v.outage != nil && v.outage.Down() }
+func (v *Verifier) down() bool { return v.config.Fallback != nil && v.config.Fallback.Down() }
 
 // Remember claims the proof, so that it is accepted once (RFC 9449 §11.1). It comes last, when everything else
 // about the request has been checked. It returns [ErrReplayed] for a proof that was used, [ErrStale] or
@@ -294,21 +319,30 @@ func (v *Verifier) down() bool { return v.outage != nil && v.outage.Down() }
 // memory or was lost since, [ErrUnsigned] before [Proof.VerifySignature], and [ErrStore] when the replay store could
 // not answer.
 func (v *Verifier) Remember(ctx context.Context, p *Proof) error {
+	return v.RememberBy(ctx, p, v.config.Replay.Claim)
+}
+
+// RememberBy does what [Verifier.Remember] does by another way to the same replay store: one that asks it something
+// else on the same trip. A proof that counts for this instance alone (see [Fallback]) does not go that way.
+func (v *Verifier) RememberBy(ctx context.Context, p *Proof, claim Claim) error {
 	if !p.signed {
 		return ErrUnsigned
 	}
 	if v.closed.Load() {
-		return fmt.Errorf("%w: the verifier is closed", ErrStore)
+		return ErrStore.Because(errors.New("the verifier is closed"))
 	}
-	if err := p.expired(v.Now()); err != nil {
+	if err := p.expired(v.config.Now()); err != nil {
 		return err
 	}
-	fresh, err := v.claim(ctx, p)
+	if p.stamp.local {
+		claim = v.config.Fallback.Local().Claim
+	}
+	fresh, err := claim(ctx, v.key(p), p.until)
 	switch {
 	case err != nil && v.down() && !p.stamp.local:
 		return ErrOutage
 	case err != nil:
-		return fmt.Errorf("%w: %w", ErrStore, err)
+		return ErrStore.Because(err)
 	case !fresh:
 		return ErrReplayed.With("a new jti", p.claims.ID.value)
 	}
@@ -317,7 +351,7 @@ func (v *Verifier) Remember(ctx context.Context, p *Proof) error {
 		return err
 	}
 	// A store may forget a proof at the instant it expires. A claim that took until then proves nothing.
-	if err := p.expired(v.Now()); err != nil {
+	if err := p.expired(v.config.Now()); err != nil {
 		return err
 	}
 	// Only now, so that garbage cannot push the headers of good clients out.
@@ -328,20 +362,8 @@ func (v *Verifier) Remember(ctx context.Context, p *Proof) error {
 	return nil
 }
 
-// claim asks the store that answers for the proof, unless the claim was announced and is settled.
-func (v *Verifier) claim(ctx context.Context, p *Proof) (fresh bool, err error) {
-	if p.stamp.local {
-		return v.outage.Local().Claim(ctx, v.key(p), p.until)
-	}
-	if a := Announced(ctx, v.Replay); a != nil && a.settled && a.Key == v.key(p) {
-		a.settled = false // an answer is good once
-		return a.fresh, a.err
-	}
-	return v.Replay.Claim(ctx, v.key(p), p.until)
-}
-
 func (v *Verifier) key(p *Proof) ReplayKey {
-	return NewReplayKey(v.Namespace, p.Thumbprint(), p.claims.ID.value)
+	return NewReplayKey(v.config.Namespace, p.Thumbprint(), p.claims.ID.value)
 }
 
 // expired returns the cause for which a proof that was in time when it was read is no longer, or nil.
@@ -357,24 +379,21 @@ func (p *Proof) expired(now time.Time) error {
 }
 
 // Nonce returns a new nonce, for a refusal that [NeedsNonce] reports. A client may use it many times, until the
-// period after the current one ends. It is empty if the settings are wrong.
+// period after the current one ends.
 func (v *Verifier) Nonce() string {
-	if v.Validate() != nil {
-		return ""
-	}
-	return v.nonces.issue(v.Now(), v.down())
+	return v.nonces.issue(v.config.Now(), v.down())
 }
 
 // NextNonce returns the nonce to send with a successful answer (RFC 9449 §8.2), or the empty string: the
 // client has none, or has one of the current period and of the kind that is wanted now, and that is enough.
 func (v *Verifier) NextNonce(p *Proof) string {
-	enough := p.stamp.current && p.stamp.local == v.down() && !v.Nonces.EveryAnswer
+	enough := p.stamp.current && p.stamp.local == v.down() && !v.config.Nonces.EveryAnswer
 	if !p.HasNonce() || enough {
 		return ""
 	}
 	return v.Nonce()
 }
 
-func (v *Verifier) allowed(alg string) bool { return slices.Contains(v.Algorithms, alg) }
+func (v *Verifier) allowed(alg string) bool { return slices.Contains(v.config.Algorithms, alg) }
 
 func when(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/senderlock/senderlock/internal/reason"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // Error is the cause for which a request was refused. It holds the stable name of the reason, the expected and

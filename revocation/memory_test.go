@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/senderlock/senderlock/internal/poptest"
-	"github.com/senderlock/senderlock/internal/reason"
 	"github.com/senderlock/senderlock/internal/storecontract"
+	"github.com/senderlock/senderlock/reason"
 	"github.com/senderlock/senderlock/revocation"
 )
 

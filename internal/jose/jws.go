@@ -15,7 +15,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/senderlock/senderlock/internal/reason"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // The causes for which a JWS is refused.

@@ -15,7 +15,7 @@ import (
 
 	"github.com/senderlock/senderlock/internal/jose"
 	"github.com/senderlock/senderlock/internal/poptest"
-	"github.com/senderlock/senderlock/internal/reason"
+	"github.com/senderlock/senderlock/reason"
 )
 
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }

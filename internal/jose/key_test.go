@@ -21,7 +21,7 @@ import (
 
 	"github.com/senderlock/senderlock/internal/jose"
 	"github.com/senderlock/senderlock/internal/poptest"
-	"github.com/senderlock/senderlock/internal/reason"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // with returns the JWK of a key as JSON, with some members replaced, added or, when nil, removed. A

@@ -21,7 +21,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/senderlock/senderlock/internal/jose"
-	"github.com/senderlock/senderlock/internal/reason"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // The causes for which [Set.Keys] returns no key; jose.ErrKeyAlg is the third that lies with the token.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/senderlock/senderlock/internal/jose"
 	"github.com/senderlock/senderlock/internal/keyset"
-	"github.com/senderlock/senderlock/internal/reason"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // The causes for which a token or the request that brought it is refused. Those found in the form of the JWT and

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/senderlock/senderlock/internal/reason"
+	"github.com/senderlock/senderlock/reason"
 )
 
 var (

@@ -1,6 +1,10 @@
-// Package reason carries the causes of a refusal: a stable name for logs and metrics, and the expected and
-// the received value so that a refusal diagnoses itself. It knows nothing of proofs, tokens or HTTP. Nothing
-// in an [Error] is ever sent to a client.
+// Package reason has the two kinds of cause for which a request does not go on. An [Error] is a refusal: what the
+// request brought was not enough, and the answer is a 4xx. A [Trouble] is our own: what a decision needs could not be
+// had, and the answer is 503, whatever the request brought. Both have a stable name for logs and metrics, and what was
+// expected and received, so that they diagnose themselves. Where both are in one chain of errors, the trouble counts.
+//
+// It knows nothing of proofs, tokens or HTTP; the causes themselves are in the packages that find them. Nothing in an
+// Error or a Trouble is ever sent to a client but the Text of an Error.
 package reason
 
 import (
@@ -18,8 +22,9 @@ const (
 	maxCause  = 500
 )
 
-// Error is one cause. A sentinel made by [New] has only Name and Text; [Error.With] and its kin return a
-// copy that still matches the sentinel under [errors.Is]. An Error is immutable once returned.
+// Error is a cause that lies with the request: a refusal. A sentinel made by [New] has only Name and Text;
+// [Error.With] and its kin return a copy that still matches the sentinel under [errors.Is]. An Error is immutable once
+// returned.
 type Error struct {
 	Name       string        // stable, for logs and metrics: "htu_mismatch"
 	Text       string        // one sentence of ours
@@ -83,23 +88,30 @@ func cut(s string, limit int) string {
 // Error gives the text and what is known of the cause; received values are quoted, so that one refusal
 // stays on one line of a log.
 func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString(e.Text)
-	switch {
-	case e.Expected != "" && e.Received != "":
-		fmt.Fprintf(&b, ": expected %q, received %q", e.Expected, e.Received)
-	case e.Expected != "":
-		fmt.Fprintf(&b, ": expected %q, received nothing", e.Expected)
-	case e.Received != "":
-		fmt.Fprintf(&b, ": received %q", e.Received)
-	}
+	text := e.Text + compared(e.Expected, e.Received)
 	if e.Difference != 0 {
-		fmt.Fprintf(&b, " (by %s)", e.Difference.Round(time.Millisecond))
+		text += fmt.Sprintf(" (by %s)", e.Difference.Round(time.Millisecond))
 	}
-	if e.Err != nil {
-		fmt.Fprintf(&b, ": %q", cut(e.Err.Error(), maxCause))
+	return text + because(e.Err)
+}
+
+func compared(expected, received string) string {
+	switch {
+	case expected != "" && received != "":
+		return fmt.Sprintf(": expected %q, received %q", expected, received)
+	case expected != "":
+		return fmt.Sprintf(": expected %q, received nothing", expected)
+	case received != "":
+		return fmt.Sprintf(": received %q", received)
 	}
-	return b.String()
+	return ""
+}
+
+func because(err error) string {
+	if err == nil {
+		return ""
+	}
+	return fmt.Sprintf(": %q", cut(err.Error(), maxCause))
 }
 
 // Attrs returns what the cause compares as attributes of a log line: expected, received, difference, as far as they
@@ -140,10 +152,23 @@ func (e *Error) Is(target error) bool {
 // Unwrap returns the deeper cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Of returns the stable name of the first cause in err's chain, or the empty string.
+// Of returns the stable name of the cause in err's chain, of a [Trouble] before that of an [Error], or the empty string.
 func Of(err error) string {
+	if t, ok := errors.AsType[*Trouble](err); ok {
+		if t.Name != "" {
+			return t.Name
+		}
+		return Of(t.Err)
+	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Name
 	}
 	return ""
+}
+
+// IsRefusal reports whether the cause in err's chain lies with the request: there is an [Error] and no [Trouble].
+func IsRefusal(err error) bool {
+	_, ours := errors.AsType[*Trouble](err)
+	_, theirs := errors.AsType[*Error](err)
+	return theirs && !ours
 }
