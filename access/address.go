@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/senderlock/senderlock/internal/peer"
 )
 
 // AddressSource finds the address that a request comes from. Its errors are answered as those of a [Policy]. It
@@ -19,49 +20,44 @@ type AddressSource func(r *http.Request) (netip.Addr, error)
 // PeerAddress is the [AddressSource] of a server that clients reach directly: the other end of the connection. On a
 // Unix socket there is none, which is our own trouble.
 func PeerAddress(r *http.Request) (netip.Addr, error) {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	remote, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("access: the connection has no address: %w", err)
 	}
-	return unmapped(peer.Addr()), nil
+	return peer.Plain(remote.Addr()), nil
 }
-
-// unmapped is an address as it is compared: IPv4 as IPv4, and without a zone, which means something on one host only.
-func unmapped(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
 // ForwardedAddress makes an [AddressSource] for a server behind proxies that add the address they are asked from to
 // X-Forwarded-For. Only what the trusted addresses say is believed: the client is the last address in the field that
 // is not one of theirs. A request from anywhere else, or without the field, comes from its peer. An entry that is no
 // address, where the client's would stand, refuses the request with [ErrAddress].
 //
-// Trusted are the addresses that the proxies connect from ("10.1.0.0/24"). The returned error says what is wrong
-// with them.
-func ForwardedAddress(trusted ...netip.Prefix) (AddressSource, error) {
-	if len(trusted) == 0 {
-		return nil, errors.New("access.ForwardedAddress: trusted is empty: list the addresses of your proxies, such as 10.1.0.0/24")
+// The returned error says what is wrong with the setting.
+func ForwardedAddress(proxies Peers) (AddressSource, error) {
+	if proxies.IsZero() {
+		return nil, errors.New("access.ForwardedAddress: no proxies: list the addresses of yours, such as 10.1.0.0/24")
 	}
-	for _, p := range trusted {
-		if !p.IsValid() || p.Addr().Is4In6() || p.Bits() == 0 {
-			return nil, fmt.Errorf("access.ForwardedAddress: trusted has %v: list the addresses of your proxies, such as 10.1.0.0/24", p)
-		}
-	}
-	proxies := slices.Clone(trusted)
-	isProxy := func(a netip.Addr) bool {
-		return slices.ContainsFunc(proxies, func(p netip.Prefix) bool { return p.Contains(a) })
+	trusted, err := proxies.Checker()
+	if err != nil {
+		return nil, fmt.Errorf("access.ForwardedAddress: proxies%w", err)
 	}
 	return func(r *http.Request) (netip.Addr, error) {
-		client, err := PeerAddress(r)
-		if err != nil {
-			return client, err
+		if !trusted.Believes(r) {
+			return PeerAddress(r)
 		}
 		entries := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
-		for i := len(entries) - 1; i >= 0 && isProxy(client); i-- {
+		if len(entries) == 1 && strings.Trim(entries[0], " \t") == "" {
+			return PeerAddress(r)
+		}
+		var client netip.Addr
+		var err error
+		for i := len(entries) - 1; i >= 0; i-- {
 			entry := strings.Trim(entries[i], " \t")
-			if entry == "" && len(entries) == 1 {
-				break
-			}
 			if client, err = parseAddress(entry); err != nil {
 				return client, ErrAddress.With("addresses in X-Forwarded-For", entry)
+			}
+			if !trusted.Holds(client) {
+				break
 			}
 		}
 		return client, nil
@@ -71,10 +67,10 @@ func ForwardedAddress(trusted ...netip.Prefix) (AddressSource, error) {
 // parseAddress reads an address, with a port behind it as some proxies write it.
 func parseAddress(s string) (netip.Addr, error) {
 	if withPort, err := netip.ParseAddrPort(s); err == nil {
-		return unmapped(withPort.Addr()), nil
+		return peer.Plain(withPort.Addr()), nil
 	}
 	a, err := netip.ParseAddr(s)
-	return unmapped(a), err
+	return peer.Plain(a), err
 }
 
 // CompareAddress makes a [Policy] that lets a token be used only from the address in one of its claims: an IP address
@@ -121,6 +117,6 @@ func addressRange(grant *Grant, claim string) (netip.Prefix, error) {
 	if err != nil {
 		return netip.Prefix{}, ErrTokenClaim.With("an address in "+claim, text)
 	}
-	a = unmapped(a)
+	a = peer.Plain(a)
 	return netip.PrefixFrom(a, a.BitLen()), nil
 }

@@ -2,53 +2,32 @@ package access
 
 import (
 	"context"
-	"errors"
+	"slices"
 
 	"github.com/senderlock/senderlock/internal/jose"
 )
 
-// ByForm is a [Validator] for an API that gets tokens of both forms: JWTs of the issuers of JWT go there, everything
-// else to Opaque, JWTs of other issuers among it. Both are required, and the caller's to close. It is safe for
-// concurrent use.
-type ByForm struct {
-	JWT    *JWT
-	Opaque Validator
-}
-
-// Validate checks the settings of both.
-func (b ByForm) Validate() error {
-	if b.JWT == nil || b.Opaque == nil {
-		return errors.New("access.ByForm: JWT or Opaque is nil: give both, or use the one alone")
-	}
-	return errors.Join(b.JWT.Validate(), validateSettings(b.Opaque))
+// byForm is a [Validator] for an API that gets tokens of both forms: JWTs of known issuers go to the one, everything
+// else to the other, JWTs of other issuers among it.
+type byForm struct {
+	jwts   *jwts
+	opaque Validator
 }
 
 // ValidateToken asks the one whose token it is, by its form and its unverified issuer: both judge it in full.
-func (b ByForm) ValidateToken(ctx context.Context, token string) (*Token, error) {
-	if err := b.Validate(); err != nil {
-		return nil, err
+func (b byForm) ValidateToken(ctx context.Context, token string) (*Token, error) {
+	if b.jwts.issued(token) {
+		return b.jwts.ValidateToken(ctx, token)
 	}
-	if b.JWT.issued(token) {
-		return b.JWT.ValidateToken(ctx, token)
-	}
-	return b.Opaque.ValidateToken(ctx, token)
+	return b.opaque.ValidateToken(ctx, token)
 }
 
-// IssuerURLs returns the identifiers of the issuers of both, where they are known.
-func (b ByForm) IssuerURLs() []string {
-	var urls []string
-	if b.JWT != nil {
-		urls = b.JWT.IssuerURLs()
-	}
-	if more, ok := b.Opaque.(interface{ IssuerURLs() []string }); ok {
-		urls = append(urls, more.IssuerURLs()...)
-	}
-	return urls
-}
+// Issuers returns the identifiers of the issuers of both.
+func (b byForm) Issuers() []string { return slices.Concat(b.jwts.urls, b.opaque.Issuers()) }
 
 // issued reports whether a token has the form of a JWT and names one of the issuers.
-func (j *JWT) issued(token string) bool {
-	if len(token) > j.MaxSize {
+func (j *jwts) issued(token string) bool {
+	if len(token) > j.maxSize {
 		return false
 	}
 	compact, err := jose.Split(token)
@@ -59,12 +38,4 @@ func (j *JWT) issued(token string) bool {
 		Issuer string `json:"iss"`
 	}
 	return jose.DecodeObject(compact.Payload, &claims) == nil && j.issuers[claims.Issuer] != nil
-}
-
-// validateSettings checks those of a Validator that can be wrong.
-func validateSettings(v Validator) error {
-	if settings, ok := v.(interface{ Validate() error }); ok {
-		return settings.Validate()
-	}
-	return nil
 }

@@ -43,13 +43,13 @@ func plain(r rune) rune {
 // (RFC 9449 §7.2).
 func (g *Guard) challenges(used scheme, e *Error) []offer {
 	var list []offer
-	if g.DPoP != nil {
+	if g.proofs != nil {
 		list = append(list, offer{scheme: schemeDPoP})
 	}
-	if used == schemeBearer || g.InsecureAllowBearer || g.Certificates != nil || g.DPoP == nil {
+	if used == schemeBearer || g.config.InsecureAllowBearer || g.config.Certificates != nil || g.proofs == nil {
 		list = append(list, offer{scheme: schemeBearer})
 	}
-	if used == "" || used == schemeDPoP && g.DPoP == nil {
+	if used == "" || used == schemeDPoP && g.proofs == nil {
 		used = list[0].scheme
 	}
 	for i := range list {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -67,7 +68,7 @@ func Reason(err error) string { return reason.Of(err) }
 
 // ErrUnavailable means that what a decision needs could not be asked: an issuer's keys, a data base. It is our own
 // trouble, answered with 503, whatever it wraps.
-var ErrUnavailable = errors.New("access: the request could not be decided")
+var ErrUnavailable = reason.NewTrouble("", "access: the request could not be decided")
 
 // retryAfter is what a client is told to wait when the trouble is ours.
 const retryAfter = time.Second
@@ -95,7 +96,6 @@ type Error struct {
 	Err error
 
 	challenges []offer
-	attempt    *Grant // as far as it got, for a Decision
 }
 
 // Error gives status, code and cause, for logs.
@@ -106,10 +106,10 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Reason returns the stable name of the cause, "unavailable" when the trouble is ours.
+// Reason returns the stable name of the cause; of our own trouble "unavailable" if it has no other.
 func (e *Error) Reason() string {
 	if e.Status == http.StatusServiceUnavailable {
-		return "unavailable"
+		return cmp.Or(reason.Of(e.Err), "unavailable")
 	}
 	return reason.Of(e.Err)
 }
@@ -124,24 +124,25 @@ func (e *Error) SetHeaders(h http.Header) {
 	for _, c := range e.challenges {
 		h.Add("WWW-Authenticate", c.String())
 	}
-	exposed := "WWW-Authenticate"
+	if len(e.challenges) > 0 {
+		expose(h, "WWW-Authenticate")
+	}
 	if e.Nonce != "" {
 		h.Set("DPoP-Nonce", e.Nonce)
-		exposed += ", DPoP-Nonce"
-	}
-	if len(e.challenges) > 0 {
-		h.Add("Access-Control-Expose-Headers", exposed)
+		expose(h, "DPoP-Nonce")
 	}
 }
 
-// WriteError answers a request that [Guard.Check] or [Guard.Allow] refused, with a JSON body that holds the
-// description. An error that is not an [*Error] is answered as our own trouble.
-func WriteError(w http.ResponseWriter, err error) {
-	e, ok := errors.AsType[*Error](err)
-	if !ok {
-		e = unavailable(err)
+// expose lets code of other origins read a field of the answer, where CORS lets it read the answer at all.
+func expose(h http.Header, field string) {
+	const name = "Access-Control-Expose-Headers"
+	if !slices.Contains(h[name], field) {
+		h.Add(name, field)
 	}
-	e.SetHeaders(w.Header())
+}
+
+// write writes the answer, with a JSON body that holds the description.
+func (e *Error) write(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(e.Status)
 	_ = json.NewEncoder(w).Encode(map[string]string{"message": e.Description}) // the client may have gone
@@ -161,7 +162,7 @@ func unavailable(err error) *Error {
 func (g *Guard) refuse(used scheme, code string, err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok { // a policy's own answer
 		if e.Status < 400 || e.Status > 599 {
-			return unavailable(fmt.Errorf("a policy's refusal has the status %d: give one such as 403: %w", e.Status, err))
+			return unavailable(ErrUnavailable.Because(fmt.Errorf("a policy's refusal has the status %d: give one such as 403: %w", e.Status, err)))
 		}
 		own := *e
 		if own.Code != "" && own.challenges == nil {
@@ -169,14 +170,14 @@ func (g *Guard) refuse(used scheme, code string, err error) *Error {
 		}
 		return &own
 	}
-	if !isRefusal(err) {
+	if !reason.IsRefusal(err) {
 		return unavailable(err)
 	}
 	cause, _ := errors.AsType[*reason.Error](err)
 	e := &Error{Status: http.StatusUnauthorized, Code: code, Description: cause.Text, Err: err}
 	switch {
-	case dpop.NeedsNonce(err):
-		e.Code, e.Nonce = CodeUseNonce, g.DPoP.Nonce()
+	case dpop.NeedsNonce(err) && g.proofs != nil:
+		e.Code, e.Nonce = CodeUseNonce, g.proofs.Nonce()
 	case code == CodeInvalidRequest:
 		e.Status = http.StatusBadRequest
 	case code == CodeInsufficientScope:
@@ -184,13 +185,4 @@ func (g *Guard) refuse(used scheme, code string, err error) *Error {
 	}
 	e.challenges = g.challenges(used, e)
 	return e
-}
-
-// isRefusal reports whether the cause lies with the client.
-func isRefusal(err error) bool {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e.Status < http.StatusInternalServerError
-	}
-	_, named := errors.AsType[*reason.Error](err)
-	return named && !errors.Is(err, dpop.ErrStore) && !errors.Is(err, ErrUnavailable)
 }

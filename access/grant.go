@@ -1,7 +1,6 @@
 package access
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,19 +9,20 @@ import (
 	"time"
 
 	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/mtls"
 )
 
 // Grant is an accepted request: what its token says, and how the sender proved to be the one it was issued to.
-// Treat it as read-only.
+// It belongs to one request; what is changed in it is changed for that request alone.
 type Grant struct {
-	*Token
-	// Binding says what the sender proved. Zero is a bearer token, with [Guard.InsecureAllowBearer].
+	Token
+	// Binding says what the sender proved. Zero is a bearer token, with [Config.InsecureAllowBearer].
 	Binding Binding
 	// Thumbprint is that of the sender's DPoP key (RFC 7638). Empty without a proof.
 	Thumbprint string
 	// Certificate is the one that the client presented, whether or not the token is bound to it: Binding tells.
-	// Nil without one.
-	Certificate *x509.Certificate
+	// Nil without one, and where the source verifies certificates and this one does not pass.
+	Certificate *mtls.Certificate
 	// Nonce is the one that the client should use from now on. Empty when it has the newest, or none.
 	// [Grant.SetHeaders] sends it.
 	Nonce string
@@ -34,6 +34,7 @@ type Grant struct {
 
 	// for a Decision
 	began time.Time
+	unfit error // why a certificate that was presented is not in Certificate
 	took  time.Duration
 	known bool // the token was
 }
@@ -46,7 +47,29 @@ func (g *Grant) SetHeaders(h http.Header) {
 	}
 	h.Set("DPoP-Nonce", g.Nonce)
 	h.Set("Cache-Control", "no-store")
-	h.Add("Access-Control-Expose-Headers", "DPoP-Nonce")
+	expose(h, "DPoP-Nonce")
+}
+
+// take copies what a token says: tokens are shared between requests.
+func (g *Grant) take(t *Token) {
+	g.Token = *t
+	lists := append(append(make([]string, 0, len(t.Scopes)+len(t.Audience)), t.Scopes...), t.Audience...)
+	if t.Scopes != nil {
+		g.Scopes = lists[:len(t.Scopes):len(t.Scopes)]
+	}
+	if t.Audience != nil {
+		g.Audience = lists[len(t.Scopes):]
+	}
+}
+
+// dropUnfit takes a certificate away that does not pass its verification and that the token did not need.
+func (g *Grant) dropUnfit() {
+	if g.Certificate == nil || g.Binding&BindingCertificate != 0 {
+		return
+	}
+	if g.unfit = g.Certificate.Verify(); g.unfit != nil {
+		g.Certificate = nil
+	}
 }
 
 // Binding is a set of ways in which a sender proves that a token was issued to it.
@@ -77,6 +100,9 @@ func (b Binding) String() string {
 type Requirement struct {
 	// Scopes must all be granted. Otherwise: 403 insufficient_scope (RFC 6750 §3.1).
 	Scopes []string
+	// AnyScope are scopes of which one is enough, beside Scopes. Empty does not ask. Otherwise: 403 insufficient_scope,
+	// which names them all.
+	AnyScope []string
 	// MaxAuthAge is how long ago the user may have logged in, in whole seconds. Zero does not ask. Otherwise:
 	// 401 insufficient_user_authentication (RFC 9470 §3). The token must carry auth_time.
 	MaxAuthAge time.Duration
@@ -91,9 +117,11 @@ type Requirement struct {
 // Validate checks the settings, so that a route can be refused when it is made. Its error names the field and
 // what to put there.
 func (q Requirement) Validate() error {
-	for _, scope := range q.Scopes {
-		if !quotable(scope) {
-			return fmt.Errorf("access.Requirement: Scopes has %q: give one scope an element, printable ASCII without space, quote and backslash", scope)
+	for field, scopes := range map[string][]string{"Scopes": q.Scopes, "AnyScope": q.AnyScope} {
+		for _, scope := range scopes {
+			if !quotable(scope) {
+				return fmt.Errorf("access.Requirement: %s has %q: give one scope an element, printable ASCII without space, quote and backslash", field, scope)
+			}
 		}
 	}
 	for _, acr := range q.ACRValues {
@@ -110,16 +138,20 @@ func (q Requirement) Validate() error {
 	return nil
 }
 
-// Allow compares an accepted request with the demand of its route, or refuses it with an [*Error]. The binding
-// comes first, then scopes, then the login, for which the user is needed.
-func (g *Guard) Allow(grant *Grant, q Requirement) error {
+// Allow compares an accepted request with a further demand, or refuses it with an [*Error], and tells the refusal: for a
+// handler that learns what it has to demand from what was asked for, such as an amount. Answer with [Guard.WriteError].
+func (g *Guard) Allow(r *http.Request, grant *Grant, q Requirement) error {
 	if e := g.compare(grant, q); e != nil {
-		e.attempt = grant
-		return e
+		if x, ok := r.Context().Value(exchangeKey{g}).(*exchange); ok {
+			x.told.Store(true)
+		}
+		return g.decided(r, g.config.Route(r), grant, e)
 	}
 	return nil
 }
 
+// compare compares an accepted request with the demand of its route. The binding comes first, then scopes, then the
+// login, for which the user is needed.
 func (g *Guard) compare(grant *Grant, q Requirement) *Error {
 	if err := q.Validate(); err != nil {
 		return unavailable(err)
@@ -128,7 +160,7 @@ func (g *Guard) compare(grant *Grant, q Requirement) *Error {
 		return g.refuse(grant.scheme, CodeInvalidToken, ErrBinding.With(q.Binding.String(), grant.Binding.String()))
 	}
 	if q.Nonce && !grant.hasNonce {
-		if g.DPoP == nil || grant.scheme != schemeDPoP {
+		if g.proofs == nil || grant.scheme != schemeDPoP {
 			return g.refuse(grant.scheme, CodeInvalidToken, ErrBinding.With(BindingDPoP.String(), grant.Binding.String()))
 		}
 		return g.refuse(grant.scheme, CodeUseNonce, dpop.ErrNonceMissing)
@@ -136,12 +168,15 @@ func (g *Guard) compare(grant *Grant, q Requirement) *Error {
 	if !grant.HasScopes(q.Scopes...) {
 		return g.insufficient(grant, CodeInsufficientScope, q, ErrScope.With(strings.Join(q.Scopes, " "), strings.Join(grant.Scopes, " ")))
 	}
+	if len(q.AnyScope) > 0 && !slices.ContainsFunc(q.AnyScope, func(s string) bool { return grant.HasScopes(s) }) {
+		return g.insufficient(grant, CodeInsufficientScope, q, ErrScope.With("one of "+strings.Join(q.AnyScope, " "), strings.Join(grant.Scopes, " ")))
+	}
 	if q.MaxAuthAge > 0 {
 		tooOld := ErrAuthAge.With("a login in the last "+q.MaxAuthAge.String(), "")
 		if grant.AuthTime.IsZero() {
 			return g.insufficient(grant, CodeStepUp, q, tooOld)
 		}
-		if age := g.Now().Sub(grant.AuthTime); age > q.MaxAuthAge+g.Leeway {
+		if age := g.config.Now().Sub(grant.AuthTime); age > q.MaxAuthAge+g.config.Leeway {
 			return g.insufficient(grant, CodeStepUp, q, tooOld.With(tooOld.Expected, when(grant.AuthTime)).Off(age-q.MaxAuthAge))
 		}
 	}
@@ -154,7 +189,7 @@ func (g *Guard) compare(grant *Grant, q Requirement) *Error {
 // insufficient refuses with all that the client needs to ask for in one go.
 func (g *Guard) insufficient(grant *Grant, code string, q Requirement, cause error) *Error {
 	e := g.refuse(grant.scheme, code, cause)
-	e.Scope = strings.Join(q.Scopes, " ")
+	e.Scope = strings.Join(append(slices.Clone(q.Scopes), q.AnyScope...), " ")
 	if code == CodeStepUp {
 		e.ACRValues, e.MaxAge = strings.Join(q.ACRValues, " "), q.MaxAuthAge
 	}

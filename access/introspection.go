@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -24,25 +23,18 @@ import (
 	"github.com/senderlock/senderlock/internal/setting"
 )
 
-// DefaultIntrospectionTimeout is the default of [Introspection.Timeout].
+// DefaultIntrospectionTimeout is the default of [IntrospectionConfig.Timeout].
 const DefaultIntrospectionTimeout = 5 * time.Second
 
-// The bounds of one answer, in octets, of how many are kept with [Introspection.CacheFor], and of connections.
+// The bounds of one answer, in octets, of how many are kept with [IntrospectionConfig.CacheFor], and of connections.
 const (
 	maxIntrospectionAnswer    = 256 << 10
 	introspectionCacheEntries = 20_000
 	introspectionConnections  = 256
 )
 
-// Introspection is a [Validator] that asks the authorization server about each token (RFC 7662): for opaque tokens,
-// and for JWTs that only their issuer may judge. Fill in the fields, call [Introspection.Validate] once, and change
-// nothing afterwards; without that call the first token validates the settings, and a wrong one refuses every token.
-// An Introspection must not be copied; its methods are safe for concurrent use. Close it when done.
-//
-// A token's cnf is honoured as that of a JWT, whatever token_type the answer gives: a token that is bound and called
-// Bearer is still held to its binding. No proof is sent to the server; the Guard judges it. The answer has to carry
-// exp; see TokenLifetime for iat.
-type Introspection struct {
+// IntrospectionConfig holds the settings of an [Introspection].
+type IntrospectionConfig struct {
 	// Endpoint is the address of introspection at the authorization server. Required.
 	Endpoint string
 	// Issuer is the identifier of the authorization server. The claim iss of an answer, where there is one, equals
@@ -96,9 +88,17 @@ type Introspection struct {
 	Log *slog.Logger
 	// Now is the clock. Nil means [time.Now].
 	Now func() time.Time
+}
 
-	once    sync.Once
-	err     error
+// Introspection is a [Validator] that asks the authorization server about each token (RFC 7662): for opaque tokens,
+// and for JWTs that only their issuer may judge. Make one with [NewIntrospection]; its methods are safe for concurrent
+// use. Close it when done.
+//
+// A token's cnf is honoured as that of a JWT, whatever token_type the answer gives: a token that is bound and called
+// Bearer is still held to its binding. No proof is sent to the server; the Guard judges it. The answer has to carry
+// exp; see TokenLifetime for iat.
+type Introspection struct {
+	config  IntrospectionConfig // complete
 	client  http.Client
 	keys    *keyset.Set
 	answers *cache.Cache[answer]
@@ -111,66 +111,65 @@ type answer struct {
 	until time.Time
 }
 
-// Validate checks the settings. Its error names the field and what to put there. It asks nothing of the network. It
-// may be called more than once.
-func (i *Introspection) Validate() error {
-	i.once.Do(func() {
-		if i.err = i.settle(); i.err != nil {
-			i.err = fmt.Errorf("access.Introspection: %w", i.err)
-		}
-	})
-	return i.err
+// NewIntrospection checks the settings. Its error names the field and what to put there. It asks nothing of the network.
+func NewIntrospection(config IntrospectionConfig) (*Introspection, error) {
+	i := &Introspection{config: config}
+	if err := i.settle(); err != nil {
+		_ = i.Close()
+		return nil, fmt.Errorf("access.IntrospectionConfig: %w", err)
+	}
+	return i, nil
 }
 
 func (i *Introspection) settle() (err error) {
-	if i.Now == nil {
-		i.Now = time.Now
+	if i.config.Now == nil {
+		i.config.Now = time.Now
 	}
-	endpoint, err := url.Parse(i.Endpoint)
+	endpoint, err := url.Parse(i.config.Endpoint)
 	switch {
 	case err != nil || endpoint.Host == "" || endpoint.User != nil || endpoint.Fragment != "":
-		return fmt.Errorf("Endpoint is %q: give the address of introspection, such as %q", i.Endpoint, "https://login.example.com/introspect")
-	case endpoint.Scheme != "https" && (endpoint.Scheme != "http" || !i.InsecureAllowHTTP && !setting.Loopback(endpoint.Hostname())):
-		return fmt.Errorf("Endpoint is %q: tokens are sent there, so give an https address, or set InsecureAllowHTTP to send them in the clear", i.Endpoint)
-	case i.Issuer == "":
+		return fmt.Errorf("Endpoint is %q: give the address of introspection, such as %q", i.config.Endpoint, "https://login.example.com/introspect")
+	case endpoint.Scheme != "https" && (endpoint.Scheme != "http" || !i.config.InsecureAllowHTTP && !setting.Loopback(endpoint.Hostname())):
+		return fmt.Errorf("Endpoint is %q: tokens are sent there, so give an https address, or set InsecureAllowHTTP to send them in the clear", i.config.Endpoint)
+	case i.config.Issuer == "":
 		return errors.New(`Issuer is empty: give the identifier of the authorization server, such as "https://login.example.com"`)
-	case i.Audience == "":
+	case i.config.Audience == "":
 		return errors.New(`Audience is empty: give the identifier of this resource server, such as "https://api.example.com"`)
-	case i.TokenLifetime < 0:
-		return fmt.Errorf("TokenLifetime is %v: give for how long tokens live, or zero to demand iat", i.TokenLifetime)
-	case !i.SignedAnswers && (i.JWKSURL != "" || i.JWKS != nil):
+	case i.config.TokenLifetime < 0:
+		return fmt.Errorf("TokenLifetime is %v: give for how long tokens live, or zero to demand iat", i.config.TokenLifetime)
+	case !i.config.SignedAnswers && (i.config.JWKSURL != "" || i.config.JWKS != nil):
 		return errors.New("JWKSURL or JWKS is set without SignedAnswers: no signature would be asked for; set SignedAnswers, or leave them empty")
 	}
 	if err := i.settleClient(); err != nil {
 		return err
 	}
-	if err := setting.Between("Timeout", &i.Timeout, DefaultIntrospectionTimeout, time.Millisecond, time.Minute); err != nil {
+	if err := setting.Between("Timeout", &i.config.Timeout, DefaultIntrospectionTimeout, time.Millisecond, time.Minute); err != nil {
 		return err
 	}
-	if err := setting.Between("MaxSize", &i.MaxSize, DefaultMaxTokenSize, 512, 1<<20); err != nil {
+	if err := setting.Between("MaxSize", &i.config.MaxSize, DefaultMaxTokenSize, 512, 1<<20); err != nil {
 		return err
 	}
-	if err := setting.Between("CacheFor", &i.CacheFor, 0, 0, 5*time.Minute); err != nil {
+	if err := setting.Between("CacheFor", &i.config.CacheFor, 0, 0, 5*time.Minute); err != nil {
 		return err
 	}
 	i.client = http.Client{Transport: &http.Transport{
 		Proxy: http.ProxyFromEnvironment, MaxConnsPerHost: introspectionConnections, MaxIdleConnsPerHost: 64,
 		IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10,
 	}}
-	if i.HTTPClient != nil {
-		i.client = *i.HTTPClient
+	if i.config.HTTPClient != nil {
+		i.client = *i.config.HTTPClient
 	}
 	// Another address would get the token, and our credentials with it.
 	i.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	if i.CacheFor > 0 {
+	if i.config.CacheFor > 0 {
 		if i.answers, err = cache.New[answer](introspectionCacheEntries); err != nil {
 			return err
 		}
 	}
-	if i.SignedAnswers {
+	if i.config.SignedAnswers {
 		i.keys, err = keyset.New(keyset.Config{
-			Issuer: i.Issuer, JWKSURL: i.JWKSURL, JWKS: i.JWKS,
-			HTTPClient: i.HTTPClient, InsecureAllowHTTP: i.InsecureAllowHTTP, Now: i.Now, Log: i.Log,
+			Issuer: i.config.Issuer, JWKSURL: i.config.JWKSURL, JWKS: i.config.JWKS,
+			HTTPClient: i.config.HTTPClient, InsecureAllowHTTP: i.config.InsecureAllowHTTP, Now: i.config.Now, Log: i.config.Log,
 		})
 	}
 	return err
@@ -178,33 +177,32 @@ func (i *Introspection) settle() (err error) {
 
 func (i *Introspection) settleClient() error {
 	switch {
-	case i.ClientID == "":
+	case i.config.ClientID == "":
 		return errors.New("ClientID is empty: give this resource server's name at the authorization server")
-	case i.Key == nil && i.ClientSecret == "":
+	case i.config.Key == nil && i.config.ClientSecret == "":
 		return errors.New("ClientSecret and Key are empty: give one of them; the endpoint answers nobody else (RFC 7662 §2.1)")
-	case i.Key != nil && (i.ClientSecret != "" || i.SecretInBody):
+	case i.config.Key != nil && (i.config.ClientSecret != "" || i.config.SecretInBody):
 		return errors.New("Key is set beside ClientSecret or SecretInBody: give one way to authenticate")
-	case i.Key == nil && (i.KeyAlgorithm != "" || i.KeyID != "" || i.KeyAudience != ""):
+	case i.config.Key == nil && (i.config.KeyAlgorithm != "" || i.config.KeyID != "" || i.config.KeyAudience != ""):
 		return errors.New("Key is nil beside KeyAlgorithm, KeyID or KeyAudience: give the key")
-	case i.Key == nil:
+	case i.config.Key == nil:
 		return nil
 	}
-	if i.KeyAudience == "" {
-		i.KeyAudience = i.Issuer
+	if i.config.KeyAudience == "" {
+		i.config.KeyAudience = i.config.Issuer
 	}
 	if _, err := i.assertion(); err != nil {
-		return fmt.Errorf("Key does not sign with KeyAlgorithm %q: %w", i.KeyAlgorithm, err)
+		return fmt.Errorf("Key does not sign with KeyAlgorithm %q: %w", i.config.KeyAlgorithm, err)
 	}
 	return nil
 }
 
-// Close releases what Validate prepared. It may be called more than once.
+// Close releases what NewIntrospection made. It may be called more than once.
 func (i *Introspection) Close() error {
-	i.once.Do(func() { i.err = errors.New("access.Introspection: closed before use") })
 	if i.answers != nil {
 		i.answers.Close()
 	}
-	if i.HTTPClient == nil {
+	if i.config.HTTPClient == nil {
 		i.client.CloseIdleConnections()
 	}
 	if i.keys != nil {
@@ -213,29 +211,26 @@ func (i *Introspection) Close() error {
 	return nil
 }
 
-// IssuerURLs returns the identifier of the authorization server.
-func (i *Introspection) IssuerURLs() []string { return []string{i.Issuer} }
+// Issuers returns the identifier of the authorization server.
+func (i *Introspection) Issuers() []string { return []string{i.config.Issuer} }
 
 // ValidateToken asks the authorization server about a token. Requests with one token at the same time share one
 // question. The errors are the causes of this package, [ErrTokenInactive] for what the server does not know, and
 // [ErrUnavailable] when it does not answer as it should; that our own credentials are refused there is among them.
 func (i *Introspection) ValidateToken(ctx context.Context, token string) (*Token, error) {
-	if err := i.Validate(); err != nil {
-		return nil, err
-	}
 	// Anybody may send a token, and the authorization server would get up to three times its size.
-	if err := sized(token, i.MaxSize); err != nil {
+	if err := sized(token, i.config.MaxSize); err != nil {
 		return nil, err
 	}
 	key := cacheKey(token)
 	if i.answers != nil {
-		if a, ok := i.answers.Get(key); ok && i.Now().Before(a.until) {
+		if a, ok := i.answers.Get(key); ok && i.config.Now().Before(a.until) {
 			return a.token, nil
 		}
 	}
 	// Not in the context of this request: others wait for the answer too.
 	question := i.flight.DoChan(key, func() (any, error) {
-		alone, cancel := context.WithTimeout(context.WithoutCancel(ctx), i.Timeout)
+		alone, cancel := context.WithTimeout(context.WithoutCancel(ctx), i.config.Timeout)
 		defer cancel()
 		return i.ask(alone, key, token)
 	})
@@ -244,7 +239,7 @@ func (i *Introspection) ValidateToken(ctx context.Context, token string) (*Token
 		t, _ := got.Val.(*Token)
 		return t, got.Err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(ctx))
+		return nil, ErrUnavailable.Because(context.Cause(ctx))
 	}
 }
 
@@ -253,21 +248,21 @@ func (i *Introspection) ValidateToken(ctx context.Context, token string) (*Token
 func (i *Introspection) ask(ctx context.Context, key, token string) (t *Token, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: introspection: panic: %v", ErrUnavailable, p)
+			err = ErrUnavailable.Because(fmt.Errorf("introspection: panic: %v", p))
 		}
 	}()
 	body, err := i.post(ctx, token)
-	if err == nil && i.SignedAnswers {
+	if err == nil && i.config.SignedAnswers {
 		body, err = i.open(ctx, body)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: introspection: %w", ErrUnavailable, err)
+		return nil, ErrUnavailable.Because(fmt.Errorf("introspection: %w", err))
 	}
 	if t, err = i.judge(body); err != nil {
 		return nil, err
 	}
 	if i.answers != nil {
-		until := i.Now().Add(i.CacheFor)
+		until := i.config.Now().Add(i.config.CacheFor)
 		if t.Expiry.Before(until) {
 			until = t.Expiry
 		}
@@ -283,29 +278,29 @@ func (i *Introspection) judge(body jsontext.Value) (*Token, error) {
 		TokenType string `json:"token_type"`
 	}
 	if err := jose.Object(body, &said); err != nil {
-		return nil, fmt.Errorf("%w: introspection: %w", ErrUnavailable, err)
+		return nil, ErrUnavailable.Because(fmt.Errorf("introspection: %w", err))
 	}
 	switch {
 	case said.Active == nil:
-		return nil, fmt.Errorf("%w: introspection: the answer has no active", ErrUnavailable)
+		return nil, ErrUnavailable.Because(errors.New("introspection: the answer has no active"))
 	case !*said.Active:
 		return nil, ErrTokenInactive
 	}
 	var claims claimSet
 	if err := jose.Object(body, &claims); err != nil {
-		return nil, fmt.Errorf("%w: introspection: %w", ErrUnavailable, err)
+		return nil, ErrUnavailable.Because(fmt.Errorf("introspection: %w", err))
 	}
 	switch {
-	case claims.Issuer != "" && claims.Issuer != i.Issuer:
-		return nil, ErrTokenIssuer.With(i.Issuer, claims.Issuer)
-	case len(claims.Audience) == 0 && !i.AcceptNoAudience,
-		len(claims.Audience) > 0 && !slices.Contains(claims.Audience, i.Audience):
-		return nil, ErrTokenAudience.With(i.Audience, strings.Join(claims.Audience, " "))
+	case claims.Issuer != "" && claims.Issuer != i.config.Issuer:
+		return nil, ErrTokenIssuer.With(i.config.Issuer, claims.Issuer)
+	case len(claims.Audience) == 0 && !i.config.AcceptNoAudience,
+		len(claims.Audience) > 0 && !slices.Contains(claims.Audience, i.config.Audience):
+		return nil, ErrTokenAudience.With(i.config.Audience, strings.Join(claims.Audience, " "))
 	}
 	t, err := claims.token(body)
 	switch {
 	case errors.Is(err, jose.ErrJSON): // of the answer, which says nothing against the token
-		return nil, fmt.Errorf("%w: introspection: %w", ErrUnavailable, err)
+		return nil, ErrUnavailable.Because(fmt.Errorf("introspection: %w", err))
 	case err != nil:
 		return nil, tokenCause(err)
 	}
@@ -313,9 +308,9 @@ func (i *Introspection) judge(body jsontext.Value) (*Token, error) {
 	if strings.EqualFold(said.TokenType, string(schemeDPoP)) && t.Confirmation.JKT == "" {
 		return nil, ErrConfirmation.With("cnf.jkt beside token_type DPoP", "")
 	}
-	t.Issuer = i.Issuer
-	if t.IssuedAt.IsZero() && i.TokenLifetime > 0 && !t.Expiry.IsZero() {
-		t.IssuedAt = t.Expiry.Add(-i.TokenLifetime)
+	t.Issuer = i.config.Issuer
+	if t.IssuedAt.IsZero() && i.config.TokenLifetime > 0 && !t.Expiry.IsZero() {
+		t.IssuedAt = t.Expiry.Add(-i.config.TokenLifetime)
 	}
 	return t, nil
 }
@@ -331,18 +326,18 @@ func (i *Introspection) post(ctx context.Context, token string) ([]byte, error) 
 	if err := i.authenticate(form); err != nil {
 		return nil, err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, i.Endpoint, strings.NewReader(form.Encode()))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, i.config.Endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, err
 	}
 	want := jsonType
-	if i.SignedAnswers {
+	if i.config.SignedAnswers {
 		want = signedType
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Accept", want)
-	if i.Key == nil && !i.SecretInBody {
-		r.SetBasicAuth(url.QueryEscape(i.ClientID), url.QueryEscape(i.ClientSecret)) // RFC 6749 §2.3.1
+	if i.config.Key == nil && !i.config.SecretInBody {
+		r.SetBasicAuth(url.QueryEscape(i.config.ClientID), url.QueryEscape(i.config.ClientSecret)) // RFC 6749 §2.3.1
 	}
 	response, err := i.client.Do(r)
 	if err != nil {
@@ -350,14 +345,14 @@ func (i *Introspection) post(ctx context.Context, token string) ([]byte, error) 
 	}
 	defer response.Body.Close()
 	if response.StatusCode == http.StatusUnauthorized {
-		return nil, fmt.Errorf("%s refuses our credentials, those of client %q", i.Endpoint, i.ClientID)
+		return nil, fmt.Errorf("%s refuses our credentials, those of client %q", i.config.Endpoint, i.config.ClientID)
 	}
 	if got, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type")); response.StatusCode != http.StatusOK || got != want {
-		return nil, fmt.Errorf("%s answers %s with %q, want 200 with %q", i.Endpoint, response.Status, got, want)
+		return nil, fmt.Errorf("%s answers %s with %q, want 200 with %q", i.config.Endpoint, response.Status, got, want)
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxIntrospectionAnswer+1))
 	if err == nil && len(body) > maxIntrospectionAnswer {
-		err = fmt.Errorf("%s answers with more than %d octets", i.Endpoint, maxIntrospectionAnswer)
+		err = fmt.Errorf("%s answers with more than %d octets", i.config.Endpoint, maxIntrospectionAnswer)
 	}
 	return body, err
 }

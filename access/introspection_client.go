@@ -23,45 +23,45 @@ const assertionLife = time.Minute
 // authenticate adds what goes into the body of a question to say who asks.
 func (i *Introspection) authenticate(form url.Values) error {
 	switch {
-	case i.Key != nil:
+	case i.config.Key != nil:
 		assertion, err := i.assertion()
 		if err != nil {
 			return err
 		}
-		form.Set("client_id", i.ClientID)
+		form.Set("client_id", i.config.ClientID)
 		form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
 		form.Set("client_assertion", assertion)
-	case i.SecretInBody:
-		form.Set("client_id", i.ClientID)
-		form.Set("client_secret", i.ClientSecret)
+	case i.config.SecretInBody:
+		form.Set("client_id", i.config.ClientID)
+		form.Set("client_secret", i.config.ClientSecret)
 	}
 	return nil
 }
 
 // assertion makes a JWT that authenticates this resource server once (RFC 7523 §3).
 func (i *Introspection) assertion() (string, error) {
-	if !slices.Contains(jose.Algorithms(), i.KeyAlgorithm) {
+	if !slices.Contains(jose.Algorithms(), i.config.KeyAlgorithm) {
 		return "", fmt.Errorf("take one of %q", jose.Algorithms())
 	}
-	now := i.Now()
+	now := i.config.Now()
 	claims, err := json.Marshal(map[string]any{
-		"iss": i.ClientID, "sub": i.ClientID, "aud": i.KeyAudience, "jti": rand.Text(),
+		"iss": i.config.ClientID, "sub": i.config.ClientID, "aud": i.config.KeyAudience, "jti": rand.Text(),
 		"iat": now.Unix(), "exp": now.Add(assertionLife).Unix(),
 	})
 	if err != nil {
 		return "", err
 	}
 	header := jws.NewHeaders()
-	if i.KeyID != "" {
-		if err := header.Set(jws.KeyIDKey, i.KeyID); err != nil {
+	if i.config.KeyID != "" {
+		if err := header.Set(jws.KeyIDKey, i.config.KeyID); err != nil {
 			return "", err
 		}
 	}
-	alg := jwa.SignatureAlgorithm(i.KeyAlgorithm)
+	alg := jwa.SignatureAlgorithm(i.config.KeyAlgorithm)
 	if alg == "Ed25519" { // one algorithm of two names, of which jwx knows the other
 		alg = jwa.EdDSA
 	}
-	signed, err := jws.Sign(claims, jws.WithKey(alg, i.Key, jws.WithProtectedHeaders(header)))
+	signed, err := jws.Sign(claims, jws.WithKey(alg, i.config.Key, jws.WithProtectedHeaders(header)))
 	return string(signed), err
 }
 
@@ -101,9 +101,9 @@ func (i *Introspection) open(ctx context.Context, body []byte) (jsontext.Value, 
 		return nil, err
 	}
 	switch {
-	case claims.Issuer != i.Issuer:
-		return nil, fmt.Errorf("the signed answer is from %q, not from %q", claims.Issuer, i.Issuer)
-	case !slices.Contains(claims.Audience, i.ClientID):
+	case claims.Issuer != i.config.Issuer:
+		return nil, fmt.Errorf("the signed answer is from %q, not from %q", claims.Issuer, i.config.Issuer)
+	case !slices.Contains(claims.Audience, i.config.ClientID):
 		return nil, errors.New("the signed answer is for another client")
 	case claims.Answer == nil:
 		return nil, errors.New("the signed answer has no token_introspection")
@@ -113,7 +113,7 @@ func (i *Introspection) open(ctx context.Context, body []byte) (jsontext.Value, 
 		return nil, err
 	}
 	// An old answer may tell of a token that has been taken back since.
-	if off := i.Now().Sub(issued).Abs(); off > time.Minute {
+	if off := i.config.Now().Sub(issued).Abs(); off > time.Minute {
 		return nil, fmt.Errorf("the signed answer was made at %s, %s from now", when(issued), off)
 	}
 	return claims.Answer, nil

@@ -4,35 +4,36 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/senderlock/senderlock/internal/cache"
 	"github.com/senderlock/senderlock/internal/jose"
 	"github.com/senderlock/senderlock/internal/keyset"
 	"github.com/senderlock/senderlock/internal/setting"
 	"github.com/senderlock/senderlock/reason"
 )
 
-// The settings of a zero [JWT] and [Guard].
+// The defaults of [Config.Leeway] and [Config.MaxTokenSize].
 const (
 	DefaultLeeway       = 10 * time.Second
 	DefaultMaxTokenSize = 16 << 10 // octets
 )
 
-// Issuer is an authorization server whose access tokens are accepted. URL and Audience are required.
+// Issuer is an authorization server whose JWT access tokens are accepted. URL and Audience are required.
 type Issuer struct {
 	// URL is the issuer identifier, which the claim iss equals exactly.
 	URL string
 	// Audience is the identifier of this resource server, which the claim aud contains.
 	Audience string
+	// MoreAudiences are further identifiers of this resource server, any of which is enough.
+	MoreAudiences []string
 	// Algorithms are the JWS algorithms of its tokens. Nil means all that [dpop.Algorithms] lists.
 	Algorithms []string
 
@@ -44,80 +45,64 @@ type Issuer struct {
 	// AcceptTypeJWT accepts tokens whose typ is JWT or missing, beside at+jwt. Some issuers send no other. Their
 	// ID tokens are then kept out by their audience, and by claims that only ID tokens have.
 	AcceptTypeJWT bool
-	// ScopeFromSCP reads the scopes from the claim scp; otherwise they come from scope.
-	ScopeFromSCP bool
+	// ClientClaims are the claims that name the client, of which the first that is present counts. Nil means client_id,
+	// then azp.
+	ClientClaims []string
+	// ScopeClaims are the claims that hold scopes, as one string or an array, of which the first that is present counts.
+	// Nil means scope.
+	ScopeClaims []string
 }
 
-// JWT is a [Validator] of JWT access tokens (RFC 9068 §4), from one or several issuers. Fill in the fields, call
-// [JWT.Validate] once, and change nothing afterwards; without that call the first token validates the settings,
-// and a wrong one refuses every token. A JWT must not be copied; its methods are safe for concurrent use. Close
-// it when done.
-type JWT struct {
-	// Issuers are the accepted issuers; at least one.
-	Issuers []Issuer
-	// Leeway is how far the issuer's clock may differ. Zero means ten seconds; a millisecond is the least, a
-	// minute the most.
-	Leeway time.Duration
-	// MaxSize is the largest accepted token in octets. Zero means 16 KiB.
-	MaxSize int
-	// HTTPClient fetches metadata and keys. Nil means one of ours. Whatever it is, each fetch is limited in
-	// time, size and redirects.
-	HTTPClient *http.Client
-	// InsecureAllowHTTP permits issuers and key sets on http. Without it only loopback addresses may be.
-	InsecureAllowHTTP bool
-	// Observer hears of each fetch of keys.
-	Observer Observer
-	// Log hears of key sets that cannot be fetched. Nil means [slog.Default].
-	Log *slog.Logger
-	// Now is the clock. Nil means [time.Now].
-	Now func() time.Time
-
-	once    sync.Once
-	err     error
+// jwts is a [Validator] of JWT access tokens (RFC 9068 §4), from one or several issuers.
+type jwts struct {
 	issuers map[string]*issuer
+	urls    []string
+	maxSize int
+	leeway  time.Duration
+	now     func() time.Time
 }
 
 // issuer is one of the settings with its keys.
 type issuer struct {
 	Issuer
-	keys *keyset.Set
+	audiences []string
+	keys      *keyset.Set
 }
 
-// Validate checks the settings. Its error names the field and what to put there. It asks nothing of the network,
-// so an issuer that is down does not keep a server from starting. It may be called more than once.
-func (j *JWT) Validate() error {
-	j.once.Do(func() {
-		if j.err = j.settle(); j.err != nil {
-			j.err = fmt.Errorf("access.JWT: %w", j.err)
-		}
-	})
-	return j.err
-}
-
-func (j *JWT) settle() (err error) {
-	if j.Now == nil {
-		j.Now = time.Now
+// settleTokens makes what validates tokens.
+func (g *Guard) settleTokens() (err error) {
+	c := &g.config
+	if len(c.Issuers) == 0 && c.Tokens == nil {
+		return errors.New(`Issuers is empty: give the authorization servers, such as {URL: "https://login.example.com", Audience: "https://api.example.com"}`)
 	}
-	if err := setting.Between("Leeway", &j.Leeway, DefaultLeeway, time.Millisecond, time.Minute); err != nil {
+	if g.cache, err = cache.New[*Token](tokenCacheEntries); err != nil {
 		return err
 	}
-	if err := setting.Between("MaxSize", &j.MaxSize, DefaultMaxTokenSize, 512, 1<<20); err != nil {
-		return err
+	g.closers = append(g.closers, func() error { g.cache.Close(); return nil })
+	if g.proofs != nil {
+		g.algs = strings.Join(g.proofs.Algorithms(), " ")
 	}
-	if len(j.Issuers) == 0 {
-		return errors.New(`Issuers is empty: give at least one, such as {URL: "https://login.example.com", Audience: "https://api.example.com"}`)
+	if len(c.Issuers) == 0 {
+		g.tokens = c.Tokens
+		return nil
 	}
-	j.issuers = make(map[string]*issuer, len(j.Issuers))
-	for i, settings := range j.Issuers {
-		if err := j.add(settings); err != nil {
-			_ = j.closeKeys()
+	j := &jwts{issuers: make(map[string]*issuer, len(c.Issuers)), maxSize: c.MaxTokenSize, leeway: c.Leeway, now: c.Now}
+	if j.now == nil {
+		j.now = time.Now
+	}
+	g.closers = append(g.closers, j.close)
+	for i, settings := range c.Issuers {
+		if err := j.add(settings, c); err != nil {
 			return fmt.Errorf("Issuers[%d]%w", i, err)
 		}
+	}
+	if g.tokens = j; c.Tokens != nil {
+		g.tokens = byForm{j, c.Tokens}
 	}
 	return nil
 }
 
-func (j *JWT) add(settings Issuer) error {
+func (j *jwts) add(settings Issuer, c *Config) error {
 	u, err := url.Parse(settings.URL)
 	switch {
 	case err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "":
@@ -126,28 +111,33 @@ func (j *JWT) add(settings Issuer) error {
 		return fmt.Errorf(".URL is %q, as of another issuer: list each once", settings.URL)
 	case settings.Audience == "":
 		return errors.New(`.Audience is empty: give the identifier of this resource server, such as "https://api.example.com"`)
+	case slices.Contains(settings.MoreAudiences, ""):
+		return errors.New(".MoreAudiences has an empty one: give identifiers of this resource server, or leave it nil")
 	}
 	if settings.Algorithms, err = setting.Chosen(".Algorithms", settings.Algorithms, jose.Algorithms()); err != nil {
 		return err
 	}
+	for field, claims := range map[string][]string{".ClientClaims": settings.ClientClaims, ".ScopeClaims": settings.ScopeClaims} {
+		if claims != nil && len(claims) == 0 || slices.Contains(claims, "") {
+			return fmt.Errorf("%s has no claim, or one without a name: give the names of claims, or leave it nil", field)
+		}
+	}
 	keys, err := keyset.New(keyset.Config{
-		Issuer: settings.URL, JWKSURL: settings.JWKSURL, JWKS: settings.JWKS, Fetched: j.Observer.fetches(settings.URL),
-		HTTPClient: j.HTTPClient, InsecureAllowHTTP: j.InsecureAllowHTTP, Now: j.Now, Log: j.Log,
+		Issuer: settings.URL, JWKSURL: settings.JWKSURL, JWKS: settings.JWKS, Fetched: c.Observer.fetches(settings.URL, c.Log),
+		HTTPClient: c.HTTPClient, InsecureAllowHTTP: c.InsecureAllowHTTP, Now: j.now, Log: c.Log,
 	})
 	if err != nil {
 		return fmt.Errorf(": %w", err)
 	}
-	j.issuers[settings.URL] = &issuer{Issuer: settings, keys: keys}
+	j.issuers[settings.URL] = &issuer{
+		Issuer: settings, audiences: append([]string{settings.Audience}, settings.MoreAudiences...), keys: keys,
+	}
+	j.urls = append(j.urls, settings.URL)
 	return nil
 }
 
-// Close ends the fetching of keys. It may be called more than once.
-func (j *JWT) Close() error {
-	j.once.Do(func() { j.err = errors.New("access.JWT: closed before use") })
-	return j.closeKeys()
-}
-
-func (j *JWT) closeKeys() error {
+// close ends the fetching of keys.
+func (j *jwts) close() error {
 	var all []error
 	for _, i := range j.issuers {
 		all = append(all, i.keys.Close())
@@ -155,15 +145,15 @@ func (j *JWT) closeKeys() error {
 	return errors.Join(all...)
 }
 
+// Issuers returns the identifiers of the accepted issuers.
+func (j *jwts) Issuers() []string { return slices.Clone(j.urls) }
+
 // ValidateToken checks a JWT access token (RFC 9068 §4): form, type, issuer, audience and times first, then the
 // signature, for which keys may have to be fetched. The claims iss, aud, exp and iat (or nbf) are required; sub,
 // client_id and jti are not, so a Policy has to refuse tokens without them where that matters. The errors are the causes
 // of this package, those of strict JWTs under names that begin with "token_", and [ErrUnavailable] when the keys cannot
 // be had.
-func (j *JWT) ValidateToken(ctx context.Context, token string) (*Token, error) {
-	if err := j.Validate(); err != nil {
-		return nil, err
-	}
+func (j *jwts) ValidateToken(ctx context.Context, token string) (*Token, error) {
 	t, err := j.validate(ctx, token)
 	if err != nil {
 		return nil, tokenCause(err)
@@ -179,8 +169,8 @@ func tokenCause(err error) error {
 	return err
 }
 
-func (j *JWT) validate(ctx context.Context, token string) (*Token, error) {
-	if err := sized(token, j.MaxSize); err != nil {
+func (j *jwts) validate(ctx context.Context, token string) (*Token, error) {
+	if err := sized(token, j.maxSize); err != nil {
 		return nil, err
 	}
 	compact, err := jose.Split(token)
@@ -201,13 +191,13 @@ func (j *JWT) validate(ctx context.Context, token string) (*Token, error) {
 	}
 	from, ok := j.issuers[claims.Issuer]
 	if !ok {
-		return nil, ErrTokenIssuer.With(strings.Join(j.IssuerURLs(), " "), claims.Issuer)
+		return nil, ErrTokenIssuer.With(strings.Join(j.urls, " "), claims.Issuer)
 	}
 	t, err := from.judge(header, &claims, payload)
 	if err != nil {
 		return nil, err
 	}
-	if err := t.lives(j.Now(), j.Leeway); err != nil {
+	if err := t.lives(j.now(), j.leeway); err != nil {
 		return nil, err
 	}
 	t.current, err = from.verify(ctx, header, compact)
@@ -222,13 +212,50 @@ func (i *issuer) judge(header jose.Header, claims *claimSet, payload jsontext.Va
 	if !slices.Contains(i.Algorithms, header.Algorithm) {
 		return nil, jose.ErrAlgorithm.With(strings.Join(i.Algorithms, " "), header.Algorithm)
 	}
-	if !slices.Contains(claims.Audience, i.Audience) {
-		return nil, ErrTokenAudience.With(i.Audience, strings.Join(claims.Audience, " "))
+	if !slices.ContainsFunc(i.audiences, func(a string) bool { return slices.Contains(claims.Audience, a) }) {
+		return nil, ErrTokenAudience.With(strings.Join(i.audiences, " "), strings.Join(claims.Audience, " "))
 	}
-	if i.ScopeFromSCP {
-		claims.Scope = claims.SCP
+	t, err := claims.token(payload)
+	if err == nil {
+		err = i.readClaims(t)
 	}
-	return claims.token(payload)
+	return t, err
+}
+
+// readClaims takes the client and the scopes from where this issuer writes them.
+func (i *issuer) readClaims(t *Token) error {
+	if i.ClientClaims == nil && i.ScopeClaims == nil {
+		return nil
+	}
+	var all map[string]jsontext.Value
+	if err := jose.Object(t.claims, &all); err != nil {
+		return err
+	}
+	if i.ClientClaims != nil {
+		t.ClientID = ""
+	}
+	for _, name := range i.ClientClaims {
+		if raw, ok := all[name]; ok {
+			if err := json.Unmarshal(raw, &t.ClientID); err != nil {
+				return jose.ErrJSON.With("a string as "+name, string(raw))
+			}
+			break
+		}
+	}
+	if i.ScopeClaims != nil {
+		t.Scopes = nil
+	}
+	for _, name := range i.ScopeClaims {
+		if raw, ok := all[name]; ok {
+			var scopes words
+			if err := json.Unmarshal(raw, &scopes); err != nil {
+				return jose.ErrJSON.With("a string or strings as "+name, string(raw))
+			}
+			t.Scopes = scopes
+			break
+		}
+	}
+	return nil
 }
 
 // judgeType lets access tokens pass (RFC 9068 §4, RFC 8725 §3.11 and §3.12).
@@ -266,7 +293,7 @@ func (i *issuer) verify(ctx context.Context, header jose.Header, compact jose.Co
 	keys, err := i.keys.Keys(ctx, header.KeyID, header.Algorithm)
 	switch {
 	case errors.Is(err, keyset.ErrUnavailable):
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return nil, ErrUnavailable.Because(err)
 	case errors.Is(err, keyset.ErrUnknownKey):
 		return nil, ErrTokenKey.With("a key of "+i.URL, "kid "+strconv.Quote(header.KeyID)+" with "+header.Algorithm)
 	case err != nil:
@@ -278,13 +305,4 @@ func (i *issuer) verify(ctx context.Context, header jose.Header, compact jose.Co
 		}
 	}
 	return nil, err
-}
-
-// IssuerURLs returns the identifiers of the accepted issuers.
-func (j *JWT) IssuerURLs() []string {
-	var urls []string
-	for _, i := range j.Issuers {
-		urls = append(urls, i.URL)
-	}
-	return urls
 }

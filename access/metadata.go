@@ -1,6 +1,7 @@
 package access
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -23,7 +24,7 @@ type Resource struct {
 	// host, and perhaps a path of letters, digits and -._~ ("https://api.example.com/v1"). On loopback addresses it
 	// may be http. Required.
 	URL string
-	// Scopes are the scopes to ask for. Nil leaves them out; package echoauth then lists those that routes require.
+	// Scopes are the scopes to ask for. Nil lists those that routes require.
 	Scopes []string
 	// Name is for people who are asked for their consent. Empty leaves it out.
 	Name string
@@ -48,32 +49,59 @@ type Metadata struct {
 	CertificateBound bool `json:"tls_client_certificate_bound_access_tokens,omitzero"`
 }
 
-// Metadata returns what the Guard's settings say, or nil if there is no [Guard.Resource] or a setting is wrong. The
-// authorization servers are those of [Guard.Tokens], if it has a method IssuerURLs() []string as [JWT] has.
+// Metadata returns what the Guard's settings say, or nil if there is no [Config.Resource].
 func (g *Guard) Metadata() *Metadata {
-	if g.Validate() != nil || g.Resource == nil {
+	c := &g.config
+	if c.Resource == nil {
 		return nil
 	}
 	m := &Metadata{
-		Resource: g.Resource.URL, Scopes: slices.Clone(g.Resource.Scopes),
-		Name: g.Resource.Name, Documentation: g.Resource.Documentation,
+		Resource: c.Resource.URL, Scopes: slices.Clone(c.Resource.Scopes), AuthorizationServers: g.tokens.Issuers(),
+		Name: c.Resource.Name, Documentation: c.Resource.Documentation,
 		BearerMethods:    []string{"header"}, // RFC 6750 §2.1; no other is ever read
-		CertificateBound: g.Certificates != nil,
-		DPoPRequired:     g.DPoP != nil && g.Certificates == nil && !g.InsecureAllowBearer,
+		CertificateBound: c.Certificates != nil,
+		DPoPRequired:     g.proofs != nil && c.Certificates == nil && !c.InsecureAllowBearer,
 	}
-	if known, ok := g.Tokens.(interface{ IssuerURLs() []string }); ok {
-		m.AuthorizationServers = known.IssuerURLs()
+	if m.Scopes == nil {
+		g.mu.Lock()
+		m.Scopes = slices.Clone(g.scopes)
+		g.mu.Unlock()
 	}
-	if g.DPoP != nil {
-		m.DPoPAlgorithms = slices.Clone(g.DPoP.Algorithms)
+	if g.proofs != nil {
+		m.DPoPAlgorithms = g.proofs.Algorithms()
 	}
 	return m
 }
 
+// MetadataHandler serves the metadata to everyone, for [Guard.MetadataPath]. Scopes that routes require after it was
+// made are listed too. It answers 404 without [Config.Resource].
+func (g *Guard) MetadataHandler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.Metadata().ServeHTTP(w, r) })
+}
+
+// servesMetadata answers a request for the published metadata, so that a Guard in front of everything does not ask for
+// a token there.
+func (g *Guard) servesMetadata(w http.ResponseWriter, r *http.Request) bool {
+	if g.metadata == nil || r.URL.Path != g.metadata.Path || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	g.Metadata().ServeHTTP(w, r)
+	return true
+}
+
+// collect notes scopes that a route requires.
+func (g *Guard) collect(scopes []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.scopes = append(g.scopes, scopes...)
+	slices.Sort(g.scopes)
+	g.scopes = slices.Compact(g.scopes)
+}
+
 // MetadataPath returns where the metadata is served: the well-known path, with the path of the resource identifier
-// behind it (RFC 9728 §3.1). It is empty if there is no [Guard.Resource] or a setting is wrong.
+// behind it (RFC 9728 §3.1). It is empty if there is no [Config.Resource].
 func (g *Guard) MetadataPath() string {
-	if g.Validate() != nil || g.Resource == nil {
+	if g.metadata == nil {
 		return ""
 	}
 	return g.metadata.Path
@@ -98,6 +126,26 @@ func (m *Metadata) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Access-Control-Allow-Origin", "*")
 	_, _ = w.Write(body) // the client may have gone
+}
+
+// settleResource checks what is published, and refuses metadata of a host at which no request is accepted.
+func (g *Guard) settleResource() (err error) {
+	resource := g.config.Resource
+	if resource == nil {
+		return nil
+	}
+	if g.metadata, err = resource.metadataURL(); err != nil || g.proofs == nil {
+		return err
+	}
+	r := &http.Request{Host: g.metadata.Host, RequestURI: "/"}
+	if g.metadata.Scheme == "https" {
+		r.TLS = &tls.ConnectionState{}
+	}
+	if _, err := g.proofs.Target(r); err != nil {
+		return fmt.Errorf("Resource.URL is %q, which is under none of the Origins: give a URL under one of %s",
+			resource.URL, strings.Join(g.config.Origins, " "))
+	}
+	return nil
 }
 
 var plainPath = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?$`)

@@ -46,6 +46,11 @@ type Decision struct {
 
 	// Refusal is what the client is told, with the cause. Nil means that the request was accepted.
 	Refusal *Error
+	// CertificateUnfit says why a certificate that the client presented, and that its token did not need, is not in the
+	// Grant. Nil: there was none, or it is.
+	CertificateUnfit error
+
+	abandoned bool
 }
 
 // Outcome is how a request ended.
@@ -56,30 +61,17 @@ const (
 	Accepted    Outcome = "accepted"
 	Refused     Outcome = "refused"     // what the request brought was not enough
 	Unavailable Outcome = "unavailable" // our own trouble, answered with 503
+	Abandoned   Outcome = "abandoned"   // the client went before it was decided
 )
 
 // thumbprintPrefix is enough to tell the keys of one client apart, and 48 bits are no use to forge one.
 const thumbprintPrefix = 8
 
-// NewDecision describes what became of a request that [Guard.Authenticate] judged: grant is what it returned, and err
-// what it or [Guard.Allow] returned. An error that is not an [*Error] counts as our own trouble. Check makes and
-// reports its Decision itself.
-func NewDecision(r *http.Request, route string, grant *Grant, err error) Decision {
-	d := Decision{Method: r.Method, Route: route}
-	if err != nil {
-		var ok bool
-		if d.Refusal, ok = errors.AsType[*Error](err); !ok {
-			d.Refusal = unavailable(err)
-		}
-		grant = cmp.Or(d.Refusal.attempt, grant)
-	}
-	if grant == nil {
-		return d
-	}
+// newDecision describes what became of a request: grant is as far as it got, and e what it was refused with, or nil.
+func newDecision(r *http.Request, route string, grant *Grant, e *Error) Decision {
+	d := Decision{Method: r.Method, Route: route, Refusal: e, CertificateUnfit: grant.unfit}
+	d.abandoned = e != nil && e.Status >= http.StatusInternalServerError && errors.Is(r.Context().Err(), context.Canceled)
 	d.Began, d.Duration, d.TokenKnown = grant.began, grant.took, grant.known
-	if grant.Token == nil {
-		return d
-	}
 	d.Issuer, d.ClientID = grant.Issuer, grant.ClientID
 	switch {
 	case grant.Thumbprint != "":
@@ -97,6 +89,8 @@ func (d Decision) Outcome() Outcome {
 	switch {
 	case d.Refusal == nil:
 		return Accepted
+	case d.abandoned:
+		return Abandoned
 	case d.Refusal.Status >= http.StatusInternalServerError:
 		return Unavailable
 	}
@@ -120,6 +114,9 @@ func (d Decision) Attrs() []slog.Attr {
 		slog.String("method", d.Method[:min(len(d.Method), methodPrefix)]), slog.String("route", d.Route),
 		slog.String("issuer", d.Issuer), slog.String("client", d.ClientID), slog.String("thumbprint", d.Thumbprint),
 		slog.Bool("token_known", d.TokenKnown), slog.Duration("duration", d.Duration))
+	if d.CertificateUnfit != nil {
+		attrs = append(attrs, slog.String("certificate_unfit", reason.Of(d.CertificateUnfit)))
+	}
 	e := d.Refusal
 	if e == nil {
 		return attrs
@@ -139,12 +136,15 @@ type Fetch struct {
 	Err      error // nil: usable keys came
 }
 
-// fetches returns who hears of the fetches for an issuer, or nil.
-func (o Observer) fetches(issuer string) func(began time.Time, took time.Duration, err error) {
+// fetches returns who hears of the fetches for an issuer, or nil. They happen where nobody else would catch a panic.
+func (o Observer) fetches(issuer string, log *slog.Logger) func(began time.Time, took time.Duration, err error) {
 	if o.Fetched == nil {
 		return nil
 	}
 	return func(began time.Time, took time.Duration, err error) {
-		o.Fetched(Fetch{Issuer: issuer, Began: began, Duration: took, Err: err})
+		fetch := Fetch{Issuer: issuer, Began: began, Duration: took, Err: err}
+		if err := guarded("Observer.Fetched", func() error { o.Fetched(fetch); return nil }); err != nil {
+			log.Error("Observer.Fetched failed", "cause", err.Error())
+		}
 	}
 }

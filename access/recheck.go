@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
+
+	"github.com/senderlock/senderlock/reason"
 )
 
 const (
@@ -84,7 +86,7 @@ type checked struct {
 
 func (k *rechecker) ask(r *http.Request, grant *Grant) error {
 	if grant.key == "" { // not from Check: nothing to remember it by
-		return k.lookup(r.Context(), grant.Token)
+		return k.lookup(r.Context(), &grant.Token)
 	}
 	token := k.token(grant.key)
 	if due, refusal := k.due(token); !due {
@@ -92,12 +94,13 @@ func (k *rechecker) ask(r *http.Request, grant *Grant) error {
 	}
 	// Not in the context of this request: others wait for the answer too.
 	ctx := context.WithoutCancel(r.Context())
+	asked := grant.Token
 	answer := k.flight.DoChan(grant.key, func() (any, error) {
 		if due, refusal := k.due(token); !due { // another request was faster
 			return nil, refusal
 		}
-		err := k.lookup(ctx, grant.Token)
-		k.learn(token, grant.Token, err)
+		err := k.lookup(ctx, &asked)
+		k.learn(token, &asked, err)
 		return nil, err
 	})
 	waiting, cancel := context.WithTimeout(r.Context(), lookupLimit)
@@ -106,7 +109,7 @@ func (k *rechecker) ask(r *http.Request, grant *Grant) error {
 	case got := <-answer:
 		return got.Err
 	case <-waiting.Done():
-		return fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(waiting))
+		return ErrUnavailable.Because(context.Cause(waiting))
 	}
 }
 
@@ -145,18 +148,13 @@ func (k *rechecker) due(t *checked) (due bool, refusal error) {
 }
 
 // lookup calls the application. A panic is an error, since it may happen where nobody would catch it.
-func (k *rechecker) lookup(ctx context.Context, token *Token) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("access: panic in Recheck.Lookup: %v", p)
-		}
-	}()
+func (k *rechecker) lookup(ctx context.Context, token *Token) error {
 	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
 	defer cancel()
-	return k.Lookup(ctx, token)
+	return guarded("Recheck.Lookup", func() error { return k.Lookup(ctx, token) })
 }
 
-// learn remembers an answer. Trouble is none, so the token stays due.
+// learn remembers an answer. Trouble is none, so the token stays due; nor is what may pass, such as too many requests.
 func (k *rechecker) learn(t *checked, token *Token, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -168,7 +166,15 @@ func (k *rechecker) learn(t *checked, token *Token, err error) {
 		}
 		t.known, t.uses = true, 1
 		t.until = k.Now().Add(token.Expiry.Sub(begin) * time.Duration(k.Percent) / 100)
-	case isRefusal(err):
+	case final(err):
 		t.refusal = err
 	}
+}
+
+// final reports whether a refusal will stand for as long as the token lives.
+func final(err error) bool {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.RetryAfter == 0 && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden)
+	}
+	return reason.IsRefusal(err)
 }

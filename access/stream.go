@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/senderlock/senderlock/internal/setting"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // DefaultStreamInterval is the default of [Stream.Every].
@@ -20,7 +21,7 @@ const (
 	lookLimit = 5 * time.Second
 )
 
-var errLook = errors.New("access: the look at the token of a long-lived response took too long")
+var errLook = reason.NewTrouble("look_too_slow", "access: the look at the token of a long-lived response took too long")
 
 // Stream says how the token of a long-lived response is looked after while the response goes on: server-sent
 // events, a WebSocket, a long poll. The zero Stream looks once a second whether the token has been taken back.
@@ -29,7 +30,7 @@ type Stream struct {
 	// second; a minute is the most. A look at a memory or file store takes less than a microsecond; a token of
 	// [Introspection] or of a Validator of your own costs one question more.
 	Every time.Duration
-	// Policies are asked at each look as well, with the request that began the response. Those of [Guard.Policies]
+	// Policies are asked at each look as well, with the request that began the response. Those of [Config.Policies]
 	// judge requests and are not asked again; list here the ones that can change their mind.
 	Policies []Policy
 }
@@ -62,29 +63,36 @@ func (s Stream) Validate() error {
 func (g *Guard) Watch(r *http.Request, grant *Grant, s Stream) (context.Context, context.CancelFunc) {
 	ctx, end := context.WithCancelCause(r.Context())
 	cancel := func() { end(context.Canceled) }
-	if err := errors.Join(g.Validate(), s.Validate()); err != nil {
+	err := s.Validate()
+	if grant == nil {
+		err = errors.New("access: Watch without a grant: it is for a request that was accepted")
+	}
+	if err != nil {
 		end(unavailable(err))
 		return ctx, cancel
 	}
 	if s.Every == 0 {
 		s.Every = DefaultStreamInterval
 	}
-	go g.watch(ctx, end, r.WithContext(ctx), grant, s)
+	// With fields and a Grant of its own: the handler may change those of the request meanwhile.
+	own := *grant
+	own.take(&grant.Token)
+	go g.watch(ctx, end, r.Clone(ctx), &own, s)
 	return ctx, cancel
 }
 
 // watch looks until the context ends, and ends it with the first refusal.
 func (g *Guard) watch(ctx context.Context, end context.CancelCauseFunc, r *http.Request, grant *Grant, s Stream) {
 	// On its own, so that a store that hangs does not hold it up.
-	expiry := time.AfterFunc(grant.Expiry.Add(g.Leeway).Sub(g.Now()), func() {
-		if err := grant.lives(g.Now(), g.Leeway); err != nil {
+	expiry := time.AfterFunc(grant.Expiry.Add(g.config.Leeway).Sub(g.config.Now()), func() {
+		if err := grant.lives(g.config.Now(), g.config.Leeway); err != nil {
 			end(g.refuse(grant.scheme, CodeInvalidToken, err))
 		}
 	})
 	defer expiry.Stop()
 	defer func() { // nobody else would catch it here
 		if p := recover(); p != nil {
-			end(unavailable(fmt.Errorf("access: panic at the look at a token: %v", p)))
+			end(unavailable(errPanic.With("", "the look at a token").Because(fmt.Errorf("%v", p))))
 		}
 	}()
 	next := time.NewTicker(s.Every)
@@ -110,21 +118,21 @@ func (g *Guard) stillGood(r *http.Request, grant *Grant, policies []Policy) erro
 	if g.closed.Load() {
 		return errClosed
 	}
-	if err := grant.lives(g.Now(), g.Leeway); err != nil {
+	if err := grant.lives(g.config.Now(), g.config.Leeway); err != nil {
 		return err
 	}
 	if grant.current != nil && !grant.current() {
 		return ErrTokenKey
 	}
 	if grant.raw != "" {
-		if _, _, err := g.token(r, grant.key, grant.raw); err != nil {
+		if _, _, err := g.token(r.Context(), grant.key, grant.raw); err != nil {
 			return err
 		}
 	}
-	if err := g.revoked(r.Context(), grant.Token); err != nil {
+	if err := g.revoked(r.Context(), &grant.Token); err != nil {
 		return err
 	}
-	if err := g.inUse(r, grant.Token); err != nil {
+	if err := g.inUse(r, &grant.Token); err != nil {
 		return err
 	}
 	return ask(policies, r, grant)

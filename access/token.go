@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,18 +23,32 @@ type Validator interface {
 	// our own trouble, which is answered with 503. The Guard judges times and confirmation itself; for that, the token
 	// needs Expiry, and IssuedAt or NotBefore.
 	ValidateToken(ctx context.Context, token string) (*Token, error)
+	// Issuers lists the identifiers of the issuers whose tokens it knows. None means that it is asked about every token
+	// that is not a JWT of [Config.Issuers].
+	Issuers() []string
 }
 
-// Token is what a valid access token says (RFC 9068 §2.2, RFC 7662 §2.2). It is shared between requests: treat
-// it as read-only.
+// ValidatorFunc is a function as a [Validator] of tokens of any issuer.
+type ValidatorFunc func(ctx context.Context, token string) (*Token, error)
+
+// ValidateToken calls f.
+func (f ValidatorFunc) ValidateToken(ctx context.Context, token string) (*Token, error) {
+	return f(ctx, token)
+}
+
+// Issuers returns none.
+func (f ValidatorFunc) Issuers() []string { return nil }
+
+// Token is what a valid access token says (RFC 9068 §2.2, RFC 7662 §2.2). A Validator may share it between requests, and
+// changes it no more once it has returned it.
 type Token struct {
 	Issuer   string   // iss
 	Subject  string   // sub; empty if the token has none
-	ClientID string   // client_id, else azp; empty if the token has neither
+	ClientID string   // client_id, else azp, unless [Issuer.ClientClaims] says otherwise; empty if the token has none
 	ID       string   // jti; empty if the token has none
 	Session  string   // sid; empty if the token has none
 	Audience []string // aud
-	Scopes   []string // scope, or scp with [Issuer.ScopeFromSCP]
+	Scopes   []string // scope, unless [Issuer.ScopeClaims] says otherwise
 
 	Expiry    time.Time // exp
 	IssuedAt  time.Time // iat; zero if the token has none
@@ -46,6 +61,21 @@ type Token struct {
 
 	claims  jsontext.Value
 	current func() bool // still true what the validator found; nil: not to be cached
+}
+
+// NewToken makes a Token of claims, by their registered names, as a JWT or an introspection answer has them: for a
+// [Validator] of the application's own, and for tests. Claims is whatever becomes a JSON object. The errors are the
+// causes of this package; what a claim lacks is found when the token is used.
+func NewToken(claims any) (*Token, error) {
+	raw, err := json.Marshal(claims)
+	if err != nil {
+		return nil, fmt.Errorf("access.NewToken: %w", err)
+	}
+	var set claimSet
+	if err := jose.Object(raw, &set); err != nil {
+		return nil, tokenCause(err)
+	}
+	return set.token(raw)
 }
 
 // Confirmation says whom a token is bound to (RFC 7800 §3.1). The zero Confirmation is that of an unbound token.
@@ -119,7 +149,6 @@ type claimSet struct {
 	Session         string         `json:"sid"`
 	Audience        jose.Strings   `json:"aud"`
 	Scope           words          `json:"scope"`
-	SCP             words          `json:"scp"`
 	Expiry          jsontext.Value `json:"exp"`
 	IssuedAt        jsontext.Value `json:"iat"`
 	NotBefore       jsontext.Value `json:"nbf"`

@@ -106,24 +106,26 @@ func NewMemory(c MemoryConfig) (*Memory, error) {
 	return m, nil
 }
 
-// Since returns the instant from which m remembers every proof: that at which it was made.
+// Since returns the instant from which m remembers every proof: that at which it was made, unless a [Verifier] to which
+// it belongs needed a longer Window since.
 func (m *Memory) Since() time.Time { return *m.since.Load() }
 
 // Window returns for how long every claim is remembered at least.
 func (m *Memory) Window() time.Duration { return time.Duration(m.window.Load()) }
 
-// widen makes the window at least so wide. What was claimed before is remembered for less, so the memory begins anew.
-func (m *Memory) widen(window time.Duration) {
+// widen makes the window at least so wide. What was claimed before is remembered for less, so the memory begins anew: at
+// an instant by which every proof was made that was dated ahead by up to skew.
+func (m *Memory) widen(window, skew time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.Window() >= window {
 		return
 	}
-	m.window.Store(int64(window))
 	if len(m.slices) > 0 || m.forgotten > math.MinInt64 {
-		again := m.now()
+		again := m.now().Add(skew)
 		m.since.Store(&again)
 	}
+	m.window.Store(int64(window))
 }
 
 // Claim implements [ReplayStore]. The key stays used for Window, and as long as the clock shows no later than expiry,

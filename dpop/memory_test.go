@@ -63,7 +63,7 @@ func at(seconds float64) time.Time {
 
 func TestMemoryConfig(t *testing.T) {
 	_, err := dpop.NewMemory(dpop.MemoryConfig{MaxEntries: -1})
-	if err == nil || !strings.Contains(err.Error(), "MemoryConfig.MaxEntries is -1") {
+	if err == nil || !strings.Contains(err.Error(), "dpop.MemoryConfig: MaxEntries is -1") {
 		t.Errorf("error = %v, want one that names the field and its value", err)
 	}
 
@@ -111,7 +111,7 @@ func TestMemoryRemembersUntilExpiry(t *testing.T) {
 	for name, claims := range cases {
 		t.Run(name, func(t *testing.T) {
 			clock := poptest.NewClock()
-			m := newMemory(t, dpop.MemoryConfig{Now: clock.Now})
+			m := newMemory(t, dpop.MemoryConfig{Window: time.Second, Now: clock.Now})
 			for _, c := range claims {
 				clock.Set(at(c.now))
 				wantClaim(t, m, numberedKey(1), at(c.expiry), c.fresh, c.cause)
@@ -132,7 +132,7 @@ func TestMemoryExtremeExpiries(t *testing.T) {
 // The clock jumps ahead, what had expired by then is forgotten, and the clock is put right again.
 func TestMemoryClockForwardAndBack(t *testing.T) {
 	clock := poptest.NewClock()
-	m := newMemory(t, dpop.MemoryConfig{Now: clock.Now})
+	m := newMemory(t, dpop.MemoryConfig{Window: time.Second, Now: clock.Now})
 	clock.Set(at(0))
 	mustClaim(t, m, numberedKey(1), at(30))
 	mustClaim(t, m, numberedKey(2), at(60))
@@ -161,7 +161,7 @@ func TestMemoryClockForwardAndBack(t *testing.T) {
 func TestMemoryFullRefusesAndRecovers(t *testing.T) {
 	const size = 500
 	clock := poptest.NewClock()
-	m := newMemory(t, dpop.MemoryConfig{MaxEntries: size, Now: clock.Now})
+	m := newMemory(t, dpop.MemoryConfig{MaxEntries: size, Window: time.Second, Now: clock.Now})
 	clock.Set(at(0))
 	expiry := func(n uint64) time.Time { return at(float64(5 + n%70)) }
 	for n := range uint64(size) {
@@ -197,7 +197,7 @@ func TestMemoryFullRefusesAndRecovers(t *testing.T) {
 // Claims that race for the last places of several slices never take more than there are.
 func TestMemoryFullUnderConcurrency(t *testing.T) {
 	const size, claimers, each = 100, 16, 50
-	m := newMemory(t, dpop.MemoryConfig{MaxEntries: size, Now: poptest.NewClock().Now})
+	m := newMemory(t, dpop.MemoryConfig{MaxEntries: size, Window: time.Second, Now: poptest.NewClock().Now})
 	var accepted, full atomic.Int64
 	together(claimers, func(claimer int) {
 		for i := range each {
@@ -222,7 +222,7 @@ func TestMemoryFullUnderConcurrency(t *testing.T) {
 func TestMemoryBoundsSlices(t *testing.T) {
 	const slices = 512
 	clock := poptest.NewClock()
-	m := newMemory(t, dpop.MemoryConfig{Now: clock.Now})
+	m := newMemory(t, dpop.MemoryConfig{Window: time.Second, Now: clock.Now})
 	clock.Set(at(0))
 	for n := range uint64(slices) {
 		mustClaim(t, m, numberedKey(n), at(float64(10*n)))
@@ -242,7 +242,7 @@ func TestReplayKeyKeepsPartsApart(t *testing.T) {
 		{"abc", "", ""}, {"a", "b", "c\x00"}, {"a", "b\x00", "c"}, {"", "", ""}, {"", "", "\x00"},
 		{"a", "c", "b"}, {"n", "t", "ü"}, {"n", "t", "\"}\r\n"}, {"n", "t", strings.Repeat("j", 128<<10)},
 	}
-	m := newMemory(t, dpop.MemoryConfig{Now: poptest.NewClock().Now})
+	m := newMemory(t, dpop.MemoryConfig{Window: time.Second, Now: poptest.NewClock().Now})
 	for _, p := range parts {
 		mustClaim(t, m, dpop.NewReplayKey(p[0], p[1], p[2]), spreadExpiry(0))
 	}
@@ -292,7 +292,7 @@ func TestMemoryCancelledContext(t *testing.T) {
 // RS-073: of any number of concurrent requests with one proof, one is accepted.
 func TestMemoryAcceptsOnce(t *testing.T) {
 	const claimers, keys = 64, 300
-	m := newMemory(t, dpop.MemoryConfig{Now: poptest.NewClock().Now})
+	m := newMemory(t, dpop.MemoryConfig{Window: time.Second, Now: poptest.NewClock().Now})
 	var accepted [keys]atomic.Int64
 	var gates [keys]sync.WaitGroup // no claimer begins with a key before all have come to it
 	for k := range gates {
@@ -339,10 +339,10 @@ func churnClaims(t *testing.T) int64 {
 // and claimers that mostly replay: what was accepted is recorded beside it, exactly. Nothing may ever be
 // accepted twice, not even long after it expired.
 func TestMemoryChurn(t *testing.T) {
-	const claimers, size, window = 8, 3000, 4000
+	const claimers, size, newest = 8, 3000, 4000
 	claims := churnClaims(t)
 	clock := poptest.NewClock()
-	m := newMemory(t, dpop.MemoryConfig{MaxEntries: size, Now: clock.Now})
+	m := newMemory(t, dpop.MemoryConfig{MaxEntries: size, Window: time.Second, Now: clock.Now})
 
 	var model sync.Map // number of the proof → true once it was accepted
 	var step, accepted, used, full, late, back, replayed, wronglyUsed atomic.Int64
@@ -363,8 +363,8 @@ func TestMemoryChurn(t *testing.T) {
 			case 5_000:
 				clock.Advance(-20 * time.Second)
 			}
-			n := uint64(i/4) + random.Uint64N(window)
-			// Its number decides when a proof expires. The newest in the window now expires in 40 to 65
+			n := uint64(i/4) + random.Uint64N(newest)
+			// Its number decides when a proof expires. The newest now expires in 40 to 65
 			// seconds; most have been claimed before, and the oldest are about to expire.
 			expiry := poptest.Now.Add(time.Duration(n)*10*time.Millisecond + time.Duration(n%25)*time.Second)
 			fresh, err := m.Claim(t.Context(), numberedKey(n), expiry)
@@ -415,7 +415,7 @@ func TestMemoryChurn(t *testing.T) {
 func TestMemoryCloseDuringClaims(t *testing.T) {
 	const rounds, claimers, keys = 20, 16, 400
 	for range rounds {
-		m := newMemory(t, dpop.MemoryConfig{Now: poptest.NewClock().Now})
+		m := newMemory(t, dpop.MemoryConfig{Window: time.Second, Now: poptest.NewClock().Now})
 		var accepted [keys]atomic.Int64
 		var total, closers atomic.Int64
 		together(claimers, func(claimer int) {
@@ -450,7 +450,7 @@ func TestMemoryCloseDuringClaims(t *testing.T) {
 // one is left.
 func TestMemoryLeavesNoGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemory(t, dpop.MemoryConfig{})
+		m := newMemory(t, dpop.MemoryConfig{Window: time.Second})
 		for n := range uint64(100) {
 			mustClaim(t, m, numberedKey(n), time.Now().Add(time.Duration(n)*time.Second))
 		}

@@ -18,8 +18,8 @@ import (
 
 func secret(b byte) []byte { return bytes.Repeat([]byte{b}, dpop.MinNonceSecret) }
 
-func sharing(secrets ...[]byte) func(*dpop.Verifier) {
-	return func(v *dpop.Verifier) { v.Nonces.Secrets = secrets }
+func sharing(secrets ...[]byte) func(*dpop.Config) {
+	return func(s *dpop.Config) { s.Nonces.Secrets = secrets }
 }
 
 func withNonce(nonce string) string { return mint(poptest.Proof{Nonce: nonce}) }
@@ -145,7 +145,7 @@ func TestNonceIsUsedManyTimes(t *testing.T) {
 
 // RS-056, RS-058, RS-068: where nonces are required, there is no way without.
 func TestRequireNonce(t *testing.T) {
-	v, _ := newServer(t, func(v *dpop.Verifier) { v.RequireNonce = true })
+	v, _ := newServer(t, func(s *dpop.Config) { s.RequireNonce = true })
 	for _, iat := range []time.Time{poptest.Now, poptest.Now.Add(-time.Hour), poptest.Now.Add(time.Hour)} {
 		cause := refuses(t, v, requestWith(mint(poptest.Proof{IssuedAt: iat})), dpop.ErrNonceMissing)
 		if !dpop.NeedsNonce(cause) {
@@ -199,7 +199,7 @@ func TestNonceStandsForTime(t *testing.T) {
 func TestNonceSharing(t *testing.T) {
 	for _, c := range []struct {
 		name           string
-		issuer, reader func(*dpop.Verifier)
+		issuer, reader func(*dpop.Config)
 		want           *dpop.Error
 	}{
 		{"shared secret", sharing(secret(1)), sharing(secret(1)), nil},
@@ -212,12 +212,12 @@ func TestNonceSharing(t *testing.T) {
 		{"rotation: the first signs", sharing(secret(1), secret(2)), sharing(secret(1)), nil},
 		{"rotation: the second does not sign", sharing(secret(1), secret(2)), sharing(secret(2)), dpop.ErrNonceForeign},
 		{"rotation: reader dropped the old one", sharing(secret(1)), sharing(secret(2)), dpop.ErrNonceForeign},
-		{"another namespace", sharing(secret(1)), func(v *dpop.Verifier) {
-			v.Namespace, v.Nonces.Secrets = "b", [][]byte{secret(1)}
+		{"another namespace", sharing(secret(1)), func(s *dpop.Config) {
+			s.Namespace, s.Nonces.Secrets = "b", [][]byte{secret(1)}
 		}, dpop.ErrNonceForeign},
 		// A longer period would bring a nonce back to life after its proofs have been forgotten.
-		{"another period", sharing(secret(1)), func(v *dpop.Verifier) {
-			v.Nonces = dpop.Nonces{Period: 5 * time.Minute, Secrets: [][]byte{secret(1)}}
+		{"another period", sharing(secret(1)), func(s *dpop.Config) {
+			s.Nonces = dpop.Nonces{Period: 5 * time.Minute, Secrets: [][]byte{secret(1)}}
 		}, dpop.ErrNonceForeign},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -283,7 +283,7 @@ func TestNextNonceWithout(t *testing.T) {
 // A client that follows NextNonce is never refused, however it is timed within a period.
 func TestNextNonceKeepsAClientGoing(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	v, clock := newServer(t, func(v *dpop.Verifier) { v.RequireNonce, v.Nonces.Period = true, 10*time.Second })
+	v, clock := newServer(t, func(s *dpop.Config) { s.RequireNonce, s.Nonces.Period = true, 10*time.Second })
 	nonce, renewed := v.Nonce(), 0
 	for range 200 {
 		p := accepts(t, v, requestWith(mint(poptest.Proof{IssuedAt: clock.Now(), Nonce: nonce})))
@@ -301,7 +301,7 @@ func TestNextNonceKeepsAClientGoing(t *testing.T) {
 // The longest period fits the replay memory: claims whose expiries lie two periods and the greatest skew apart.
 func TestLongestNoncePeriodFitsTheMemory(t *testing.T) {
 	clock := poptest.NewClock()
-	memory, err := dpop.NewMemory(dpop.MemoryConfig{Now: clock.Now})
+	memory, err := dpop.NewMemory(dpop.MemoryConfig{Now: clock.Now, Window: 80 * time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,8 +309,8 @@ func TestLongestNoncePeriodFitsTheMemory(t *testing.T) {
 	if memory.Cap() != 1_000_000 {
 		t.Errorf("Cap() = %d", memory.Cap())
 	}
-	v, _ := newServer(t, func(v *dpop.Verifier) {
-		v.Nonces.Period, v.Replay, v.Now, v.InsecureForgetAtStart = 30*time.Minute, memory, clock.Now, true
+	v, _ := newServer(t, func(s *dpop.Config) {
+		s.Nonces.Period, s.Replay, s.Now, s.InsecureForgetAtStart = 30*time.Minute, memory, clock.Now, true
 	})
 	nonce, proofs := v.Nonce(), 0
 	for range 6 {
@@ -330,7 +330,7 @@ func TestLongestNoncePeriodFitsTheMemory(t *testing.T) {
 // With EveryAnswer a client with a current nonce gets another, and one without a nonce still gets none.
 func TestNonceWithEveryAnswer(t *testing.T) {
 	for _, every := range []bool{false, true} {
-		v, _ := newServer(t, func(v *dpop.Verifier) { v.Nonces.EveryAnswer = every })
+		v, _ := newServer(t, func(s *dpop.Config) { s.Nonces.EveryAnswer = every })
 		p := accepts(t, v, requestWith(withNonce(v.Nonce())))
 		if next := v.NextNonce(p); (next != "") != every {
 			t.Errorf("EveryAnswer %t: NextNonce() = %q", every, next)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -37,13 +36,13 @@ func parse(target, host string, fields ...string) (*http.Request, error) {
 	return r, err
 }
 
-func origins(t testing.TB, list ...string) *dpop.Origins {
+// origins returns a Verifier with these origins behind proxies, or one that trusts Host.
+func origins(t testing.TB, list ...string) *dpop.Verifier {
 	t.Helper()
-	o, err := dpop.NewOrigins(list, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return o
+	v, _ := newServer(t, func(s *dpop.Config) {
+		s.Origins, s.ForwardedBy.Addresses = list, []string{"10.0.0.0/8", "fd00::/8"}
+	})
+	return v
 }
 
 func TestTargetPath(t *testing.T) {
@@ -229,9 +228,9 @@ func TestTargetHost(t *testing.T) {
 			}
 		})
 	}
-	var none *dpop.Origins
+	none, _ := newServer(t, nil)
 	for _, host := range hostile {
-		for name, o := range map[string]*dpop.Origins{"listed": listed, "not listed": none} {
+		for name, o := range map[string]*dpop.Verifier{"listed": listed, "not listed": none} {
 			r := read(t, "/a", "x")
 			r.Host = host
 			if got, err := o.Target(r); !errors.Is(err, dpop.ErrHost) || got != "" {
@@ -242,12 +241,9 @@ func TestTargetHost(t *testing.T) {
 }
 
 func TestTargetWithoutOrigins(t *testing.T) {
-	empty, err := dpop.NewOrigins(nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var none *dpop.Origins
-	for name, o := range map[string]*dpop.Origins{"nil": none, "empty": empty} {
+	none, _ := newServer(t, nil)
+	empty, _ := newServer(t, func(s *dpop.Config) { s.Origins, s.ForwardedBy.Addresses = []string{}, []string{} })
+	for name, o := range map[string]*dpop.Verifier{"none": none, "empty": empty} {
 		for _, c := range []struct {
 			host string
 			tls  bool
@@ -281,7 +277,7 @@ func TestTargetForwarded(t *testing.T) {
 	const https, http = "https://api.example.com/a", "http://api.example.com/a"
 	for _, c := range []struct {
 		name, peer string
-		o          *dpop.Origins
+		o          *dpop.Verifier
 		fields     []string
 		want       string // empty: ErrHost
 	}{
@@ -351,40 +347,39 @@ func TestTargetPrefix(t *testing.T) {
 			t.Errorf("%s: got %q, %v; want %q", c.target, got, err, c.want)
 		}
 	}
-	if got := o.String(); got != "https://example.com/API%2Fv1 https://other.example.com//x" {
-		t.Errorf("String gives %q", got)
-	}
-	if got := (*dpop.Origins)(nil).String(); got != "" {
-		t.Errorf("a nil Origins: got %q", got)
+	_, err := o.Target(read(t, "/a", "evil.example"))
+	if got := isReason(t, err, dpop.ErrHost).Expected; got != "https://example.com/API%2Fv1 https://other.example.com//x" {
+		t.Errorf("the error expects %q", got)
 	}
 	if got, err := o.Target(read(t, "/../a", "example.com")); !errors.Is(err, dpop.ErrTarget) {
 		t.Errorf("out of the prefix: got %q, %v; want ErrTarget", got, err)
 	}
 }
 
-func TestNewOriginsRefuses(t *testing.T) {
+func TestOriginsRefused(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		origins []string
-		proxy   netip.Prefix
+		proxy   string
 		says    string
 	}{
-		{"no scheme", []string{"api.example.com"}, netip.Prefix{}, `origin "api.example.com"`},
-		{"other scheme", []string{"ws://api.example.com"}, netip.Prefix{}, "give a public origin"},
-		{"empty", []string{""}, netip.Prefix{}, "give a public origin"},
-		{"query", []string{"https://api.example.com?a"}, netip.Prefix{}, "give a public origin"},
-		{"fragment", []string{"https://api.example.com#a"}, netip.Prefix{}, "give a public origin"},
-		{"dot segments", []string{"https://api.example.com/a/../b"}, netip.Prefix{}, "give a public origin"},
-		{"wildcard", []string{"https://*.example.com"}, netip.Prefix{}, "give a public origin"},
-		{"port 0", []string{"https://api.example.com:0"}, netip.Prefix{}, "give a public origin"},
-		{"user information", []string{"https://u@api.example.com"}, netip.Prefix{}, "give a public origin"},
-		{"one origin, two prefixes", []string{"https://api.example.com/a", "https://API.example.com:443/b"}, netip.Prefix{},
+		{"no scheme", []string{"api.example.com"}, "10.0.0.0/8", `Origins[0] is "api.example.com"`},
+		{"other scheme", []string{"ws://api.example.com"}, "10.0.0.0/8", "give a public origin"},
+		{"empty", []string{""}, "10.0.0.0/8", "give a public origin"},
+		{"query", []string{"https://api.example.com?a"}, "10.0.0.0/8", "give a public origin"},
+		{"fragment", []string{"https://api.example.com#a"}, "10.0.0.0/8", "give a public origin"},
+		{"dot segments", []string{"https://api.example.com/a/../b"}, "10.0.0.0/8", "give a public origin"},
+		{"wildcard", []string{"https://*.example.com"}, "10.0.0.0/8", "give a public origin"},
+		{"port 0", []string{"https://api.example.com:0"}, "10.0.0.0/8", "give a public origin"},
+		{"user information", []string{"https://u@api.example.com"}, "10.0.0.0/8", "give a public origin"},
+		{"one origin, two prefixes", []string{"https://api.example.com/a", "https://API.example.com:443/b"}, "10.0.0.0/8",
 			"already listed"},
-		{"zero proxy", []string{"https://api.example.com"}, netip.Prefix{}, "trusted proxy"},
-		{"IPv4-mapped proxy", nil, netip.MustParsePrefix("::ffff:10.0.0.0/104"), "trusted proxy"},
+		{"empty proxy", []string{"https://api.example.com"}, "", `ForwardedBy.Addresses[0] is "": give an address range`},
+		{"IPv4-mapped proxy", []string{"https://api.example.com"}, "::ffff:10.0.0.0/104", "ForwardedBy.Addresses[0] is"},
+		{"every address", []string{"https://api.example.com"}, "::/0", "it holds every address"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := dpop.NewOrigins(c.origins, []netip.Prefix{c.proxy})
+			_, err := dpop.New(dpop.Config{Origins: c.origins, ForwardedBy: dpop.Peers{Addresses: []string{c.proxy}}})
 			if err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("got %v; want an error that says %q", err, c.says)
 			}
@@ -392,22 +387,21 @@ func TestNewOriginsRefuses(t *testing.T) {
 	}
 }
 
-func TestNewOriginsKeepsNothingOfTheCaller(t *testing.T) {
-	list, proxies := []string{"https://api.example.com"}, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
-	o, err := dpop.NewOrigins(list, proxies)
-	if err != nil {
-		t.Fatal(err)
-	}
-	list[0], proxies[0] = "https://evil.example", netip.MustParsePrefix("203.0.113.0/24")
+func TestOriginsAreCopied(t *testing.T) {
+	list, proxies := []string{"https://api.example.com"}, []string{"10.0.0.0/8"}
+	o, _ := newServer(t, func(s *dpop.Config) { s.Origins, s.ForwardedBy.Addresses = list, proxies })
+	list[0], proxies[0] = "https://evil.example", "203.0.113.0/24"
 	r := read(t, "/a", "api.example.com", "X-Forwarded-Host: evil.example")
 	if got, err := o.Target(r); err != nil || got != "https://api.example.com/a" {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
 
-func TestNewOriginsTakesOneOriginTwice(t *testing.T) {
-	if _, err := dpop.NewOrigins([]string{"https://api.example.com", "https://api.example.com/"}, nil); err != nil {
-		t.Errorf("harmless, yet: %v", err)
+// One origin listed twice is harmless.
+func TestOneOriginTwice(t *testing.T) {
+	o := origins(t, "https://api.example.com", "https://api.example.com/")
+	if got, err := o.Target(read(t, "/a", "api.example.com")); err != nil || got != "https://api.example.com/a" {
+		t.Errorf("got %q, %v", got, err)
 	}
 }
 
@@ -432,12 +426,13 @@ func FuzzTarget(f *testing.F) {
 		f.Add("api.example.com", target, false)
 	}
 	listed := origins(f, "https://api.example.com/prefix")
+	none, _ := newServer(f, nil)
 	f.Fuzz(func(t *testing.T, host, target string, secured bool) {
 		r := &http.Request{Method: "GET", Host: host, RequestURI: target, RemoteAddr: "10.0.0.1:1"}
 		if secured {
 			r.TLS = &tls.ConnectionState{}
 		}
-		got, err := (*dpop.Origins)(nil).Target(r)
+		got, err := none.Target(r)
 		if err != nil {
 			if got != "" || !errors.Is(err, dpop.ErrHost) && !errors.Is(err, dpop.ErrTarget) {
 				t.Errorf("got %q, %v", got, err)

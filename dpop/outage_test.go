@@ -3,7 +3,6 @@ package dpop_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -33,16 +32,13 @@ type link struct {
 	since time.Time
 }
 
-func (l *link) Down() bool { return l.local != nil && l.down }
+func (l *link) Down() bool { return l.down }
 
-func (l *link) Local() dpop.ReplayStore {
-	if l.local == nil {
-		return nil
-	}
-	return l.local
-}
+func (l *link) Local() dpop.ReplayStore { return l.local }
 
 func (l *link) Since() time.Time { return l.since.Add(l.skew) }
+
+func (l *link) Window() time.Duration { return window }
 
 // meet is the first look at the memory after it was lost.
 func (l *link) meet() {
@@ -114,7 +110,12 @@ func (f *fleet) start(i int) {
 		l.local = newMemory(f.t, dpop.MemoryConfig{Now: now})
 	}
 	f.links[i] = l
-	f.servers[i] = life(f.t, f.clock, func(v *dpop.Verifier) { v.Now, v.Replay = now, l })
+	f.servers[i] = life(f.t, f.clock, func(s *dpop.Config) {
+		s.Now, s.Replay = now, l
+		if l.local != nil {
+			s.Fallback = l
+		}
+	})
 }
 
 func (f *fleet) send(proof string, i int) {
@@ -296,68 +297,101 @@ func TestMemoryLostWhileRunning(t *testing.T) {
 	f.verify(0, poptest.Proof{}, nil)
 }
 
-// settling is a store that settles announced claims.
-type settling struct{ *link }
-
-func (settling) Together() {}
-
-// A claim that was announced and settled is not made again, and its answer is good once.
-func TestAnnouncedClaim(t *testing.T) {
+// What another way to the store answers counts as the store's own answer, for the proof that it was asked about.
+func TestRememberBy(t *testing.T) {
+	type call struct {
+		key    dpop.ReplayKey
+		expiry time.Time
+	}
 	f := pair(t)
-	store := settling{f.links[0]}
-	v := life(t, f.clock, func(v *dpop.Verifier) { v.Replay, v.InsecureForgetAtStart = store, true })
-	read := func() *dpop.Proof {
-		p, err := v.Read(requestWith(mint(poptest.Proof{IssuedAt: f.clock.Now()})), accessToken)
+	var calls []call
+	answer := func(fresh bool, err error) dpop.Claim {
+		return func(_ context.Context, key dpop.ReplayKey, expiry time.Time) (bool, error) {
+			calls = append(calls, call{key, expiry})
+			return fresh, err
+		}
+	}
+	v := f.servers[0]
+	read := func(p poptest.Proof) *dpop.Proof {
+		t.Helper()
+		p.IssuedAt = f.clock.Now()
+		proof, err := v.Read(requestWith(mint(p)), accessToken)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return p
+		return proof
 	}
-	p := read()
-	if dpop.Announced(v.Announce(t.Context(), p), store) != nil {
-		t.Error("a proof whose signature was not verified was announced")
+	signed := func(p poptest.Proof) *dpop.Proof {
+		t.Helper()
+		proof := read(p)
+		if err := proof.VerifySignature(); err != nil {
+			t.Fatal(err)
+		}
+		return proof
 	}
-	if err := p.VerifySignature(); err != nil {
-		t.Fatal(err)
+
+	if err := v.RememberBy(t.Context(), read(poptest.Proof{}), answer(true, nil)); !errors.Is(err, dpop.ErrUnsigned) || len(calls) != 0 {
+		t.Errorf("a proof whose signature was not verified: %v, claimed %d times", err, len(calls))
 	}
-	ctx := v.Announce(t.Context(), p)
-	if dpop.Announced(ctx, settling{f.links[1]}) != nil {
-		t.Error("another store may settle the claim")
-	}
-	a := dpop.Announced(ctx, store)
-	f.links[0].cut = true
-	a.Settle(true, nil)
-	if err := v.Remember(ctx, p); err != nil {
-		t.Errorf("settled as fresh: %v", err)
-	}
-	if err := v.Remember(ctx, p); err == nil {
-		t.Error("one settled claim was good twice")
-	}
-	f.links[0].cut, f.links[0].down = false, false
-	other := read()
-	if err := other.VerifySignature(); err != nil {
-		t.Fatal(err)
-	}
-	ctx = v.Announce(t.Context(), p)
-	dpop.Announced(ctx, store).Settle(false, nil)
-	if err := v.Remember(ctx, other); err != nil {
-		t.Errorf("a claim settled for one proof counts for another: %v", err)
-	}
-	for want, settle := range map[error]func(*dpop.Announcement){
-		dpop.ErrReplayed: func(a *dpop.Announcement) { a.Settle(false, nil) },
-		dpop.ErrStore:    func(a *dpop.Announcement) { a.Settle(true, errors.New("too few replicas")) },
-		nil:              func(*dpop.Announcement) {}, // not settled: claimed as ever
+	for _, c := range []struct {
+		name  string
+		fresh bool
+		err   error
+		want  error
+	}{
+		{"fresh", true, nil, nil},
+		{"used", false, nil, dpop.ErrReplayed},
+		{"trouble", false, errors.New("too few replicas"), dpop.ErrStore},
+		{"trouble that says fresh", true, errors.New("too few replicas"), dpop.ErrStore},
 	} {
-		t.Run(fmt.Sprint(want), func(t *testing.T) {
-			p := read()
-			if err := p.VerifySignature(); err != nil {
-				t.Fatal(err)
-			}
-			ctx := v.Announce(t.Context(), p)
-			settle(dpop.Announced(ctx, store))
-			if err := v.Remember(ctx, p); !errors.Is(err, want) {
-				t.Errorf("got %v", err)
-			}
-		})
+		calls = nil
+		p := signed(poptest.Proof{JTI: c.name})
+		if err := v.RememberBy(t.Context(), p, answer(c.fresh, c.err)); !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
+		}
+		want := call{dpop.NewReplayKey("", p.Thumbprint(), c.name), f.clock.Now().Add(f.offsets[0]).Add(dpop.DefaultMaxAge)}
+		if len(calls) != 1 || calls[0].key != want.key || calls[0].expiry.Sub(want.expiry).Abs() > f.skew {
+			t.Errorf("%s: claimed %v, want once as %v", c.name, calls, want)
+		}
 	}
+
+	// An answer counts once: the next claim of the proof is asked anew, by either way.
+	p := signed(poptest.Proof{})
+	if err := v.RememberBy(t.Context(), p, f.links[0].Claim); err != nil {
+		t.Error(err)
+	}
+	isReason(t, v.RememberBy(t.Context(), p, f.links[0].Claim), dpop.ErrReplayed)
+	isReason(t, v.Remember(t.Context(), p), dpop.ErrReplayed)
+
+	// And for one proof: another is claimed by itself.
+	if err := v.Remember(t.Context(), signed(poptest.Proof{})); err != nil {
+		t.Errorf("another proof: %v", err)
+	}
+
+	// A proof that counts for this instance alone goes to its own memory.
+	f.links[0].cut = true
+	f.verify(0, poptest.Proof{}, dpop.ErrOutage)
+	calls = nil
+	own := signed(poptest.Proof{Nonce: v.Nonce()})
+	if err := v.RememberBy(t.Context(), own, answer(false, nil)); err != nil || len(calls) != 0 {
+		t.Errorf("a local proof: %v, claimed %d times the other way", err, len(calls))
+	}
+	isReason(t, v.RememberBy(t.Context(), own, answer(true, nil)), dpop.ErrReplayed)
+
+	// An outage that this very claim finds is told as one.
+	f.links[0].cut, f.links[0].down = false, false
+	lost := signed(poptest.Proof{})
+	isReason(t, v.RememberBy(t.Context(), lost, func(context.Context, dpop.ReplayKey, time.Time) (bool, error) {
+		f.links[0].down = true
+		return false, errors.New("no way through")
+	}), dpop.ErrOutage)
+	f.links[0].down = false
+
+	// So is a memory that was lost meanwhile: what its new one calls fresh may be used.
+	lost = signed(poptest.Proof{})
+	isReason(t, v.RememberBy(t.Context(), lost, func(context.Context, dpop.ReplayKey, time.Time) (bool, error) {
+		f.memory.life++
+		f.links[0].meet()
+		return true, nil
+	}), dpop.ErrRestart)
 }

@@ -36,6 +36,9 @@ func (p *Proof) IssuedAt() time.Time { return p.issued }
 // HasNonce reports whether the proof carries a nonce. [Verifier.Read] has found it to be a fresh one of ours.
 func (p *Proof) HasNonce() bool { return p.claims.Nonce.set }
 
+// CountsHereAlone reports whether the proof was accepted by a nonce of this instance alone: see [Fallback].
+func (p *Proof) CountsHereAlone() bool { return p.stamp.local }
+
 // VerifySignature checks the signature under the key in the proof's header (RFC 9449 §4.3 item 6). It is the
 // dear step, so callers compare the thumbprint first. It returns [ErrMalformed] or [ErrSignature].
 func (p *Proof) VerifySignature() error {

@@ -486,7 +486,7 @@ func again(proof string) string {
 
 // RS-011: a narrower list refuses the rest and accepts its own.
 func TestAlgorithmList(t *testing.T) {
-	v, _ := newServer(t, func(v *dpop.Verifier) { v.Algorithms = dpop.FAPI2Algorithms })
+	v, _ := newServer(t, func(s *dpop.Config) { s.Algorithms = dpop.FAPI2Algorithms })
 	for _, alg := range dpop.Algorithms() {
 		r := requestWith(mint(poptest.Proof{Key: poptest.Keyed(alg, "proof")}))
 		if slices.Contains(dpop.FAPI2Algorithms, alg) {
@@ -536,13 +536,13 @@ func TestFields(t *testing.T) {
 
 // RS-077, RS-182: the cap is a setting, and counts before anything is decoded.
 func TestMaxSize(t *testing.T) {
-	v, _ := newServer(t, func(v *dpop.Verifier) { v.MaxSize = 1 << 20 })
+	v, _ := newServer(t, func(s *dpop.Config) { s.MaxSize = 1 << 20 })
 	accepts(t, v, requestWith(claims(members{"jti": strings.Repeat("j", 128<<10)})))
 	refuses(t, v, requestWith(strings.Repeat("!", 1<<20+1)), dpop.ErrTooLarge)
 }
 
 func TestMaxRSABits(t *testing.T) {
-	v, _ := newServer(t, func(v *dpop.Verifier) { v.MaxRSABits = 2048 })
+	v, _ := newServer(t, func(s *dpop.Config) { s.MaxRSABits = 2048 })
 	accepts(t, v, requestWith(mint(poptest.Proof{Key: poptest.Keyed("RS256", "proof")})))
 	k := poptest.Keyed("RS256", "proof").JWK()
 	n, _ := base64.RawURLEncoding.DecodeString(k["n"].(string))

@@ -30,6 +30,12 @@ func newForgetful(now func() time.Time) *forgetful {
 
 func (s *forgetful) Since() time.Time { return s.since }
 
+// Window is a promise that it does not keep: Verifiers of one setting do not depend on it.
+func (s *forgetful) Window() time.Duration { return window }
+
+// window is for how long the stores of these tests say that they remember: enough for all settings.
+const window = 80 * time.Minute
+
 func (s *forgetful) Claim(_ context.Context, key dpop.ReplayKey, expiry time.Time) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,13 +59,13 @@ func (s *forgetful) Claim(_ context.Context, key dpop.ReplayKey, expiry time.Tim
 }
 
 // life is one run of a server process: a new store, with the secrets of the one before.
-func life(t testing.TB, clock *poptest.Clock, change func(*dpop.Verifier)) *dpop.Verifier {
+func life(t testing.TB, clock *poptest.Clock, change func(*dpop.Config)) *dpop.Verifier {
 	t.Helper()
-	v, _ := newServer(t, func(v *dpop.Verifier) {
-		v.Now, v.InsecureForgetAtStart = clock.Now, false
-		v.Nonces.Secrets = [][]byte{secret(7)}
+	v, _ := newServer(t, func(s *dpop.Config) {
+		s.Now, s.InsecureForgetAtStart = clock.Now, false
+		s.Nonces.Secrets = [][]byte{secret(7)}
 		if change != nil {
-			change(v)
+			change(s)
 		}
 	})
 	return v
@@ -75,7 +81,7 @@ func TestRestart(t *testing.T) {
 	for name, store := range stores {
 		t.Run(name, func(t *testing.T) {
 			clock := poptest.NewClock()
-			start := func() *dpop.Verifier { return life(t, clock, func(v *dpop.Verifier) { v.Replay = store(clock) }) }
+			start := func() *dpop.Verifier { return life(t, clock, func(s *dpop.Config) { s.Replay = store(clock) }) }
 
 			first := start()
 			clock.Advance(time.Hour)
@@ -140,7 +146,7 @@ func TestAfterRestart(t *testing.T) {
 // Without a nonce a client waits for Skew, to the nanosecond.
 func TestRestartWaits(t *testing.T) {
 	clock := poptest.NewClock()
-	v := life(t, clock, func(v *dpop.Verifier) { v.Skew = 3 * time.Second })
+	v := life(t, clock, func(s *dpop.Config) { s.Skew = 3 * time.Second })
 	for _, c := range []struct {
 		age time.Duration // of the server, and the proof is made now
 		ok  bool
@@ -195,19 +201,21 @@ func TestClockSetBackAfterStart(t *testing.T) {
 // durable is a store that forgets nothing when a process ends.
 type durable struct{ dpop.ReplayStore }
 
+func (durable) Since() time.Time { return time.Time{} }
+
 // The rule does not hold up a server whose store outlives it, nor one that gives it up by name.
 func TestRestartRuleIsForStoresThatForget(t *testing.T) {
 	clock := poptest.NewClock()
 	store := newForgetful(clock.Now)
 	for name, c := range map[string]struct {
-		change func(*dpop.Verifier)
+		change func(*dpop.Config)
 		want   *dpop.Error
 	}{
-		"forgets":                 {func(v *dpop.Verifier) { v.Replay = store }, dpop.ErrRestart},
+		"forgets":                 {func(s *dpop.Config) { s.Replay = store }, dpop.ErrRestart},
 		"own memory":              {nil, dpop.ErrRestart},
-		"outlives the process":    {func(v *dpop.Verifier) { v.Replay = durable{store} }, nil},
-		"InsecureForgetAtStart":   {func(v *dpop.Verifier) { v.Replay, v.InsecureForgetAtStart = store, true }, nil},
-		"own memory, InsecureFor": {func(v *dpop.Verifier) { v.InsecureForgetAtStart = true }, nil},
+		"outlives the process":    {func(s *dpop.Config) { s.Replay = durable{store} }, nil},
+		"InsecureForgetAtStart":   {func(s *dpop.Config) { s.Replay, s.InsecureForgetAtStart = store, true }, nil},
+		"own memory, InsecureFor": {func(s *dpop.Config) { s.InsecureForgetAtStart = true }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := life(t, clock, c.change)
@@ -225,7 +233,7 @@ func TestRestartRuleIsForStoresThatForget(t *testing.T) {
 type walk struct {
 	*rand.Rand
 	t        *testing.T
-	settings dpop.Verifier // MaxAge, Skew, Period and so on; never used itself
+	settings dpop.Config // MaxAge, Skew, Period and so on
 	clock    *poptest.Clock
 	latest   time.Time // that the clock has ever shown
 	server   *dpop.Verifier
@@ -245,12 +253,12 @@ type past struct {
 
 func (w *walk) start() {
 	w.store = newForgetful(w.clock.Now)
-	w.server = life(w.t, w.clock, func(v *dpop.Verifier) { w.apply(v); v.Replay = w.store })
+	w.server = life(w.t, w.clock, func(s *dpop.Config) { w.apply(s); s.Replay = w.store })
 }
 
-func (w *walk) apply(v *dpop.Verifier) {
-	v.MaxAge, v.Skew, v.RequireNonce = w.settings.MaxAge, w.settings.Skew, w.settings.RequireNonce
-	v.Nonces.Period = w.settings.Nonces.Period
+func (w *walk) apply(s *dpop.Config) {
+	s.MaxAge, s.Skew, s.RequireNonce = w.settings.MaxAge, w.settings.Skew, w.settings.RequireNonce
+	s.Nonces.Period = w.settings.Nonces.Period
 }
 
 func (w *walk) between(least, most time.Duration) time.Duration {
@@ -347,9 +355,9 @@ func TestNoProofIsAcceptedTwice(t *testing.T) {
 			w.settings.Nonces.Period = w.between(time.Second, 30*time.Minute)
 			w.settings.RequireNonce = w.IntN(4) == 0
 			off := w.between(-w.settings.Skew, w.settings.Skew)
-			w.neighbour = life(t, w.clock, func(v *dpop.Verifier) {
-				w.apply(v)
-				v.Now = func() time.Time { return w.clock.Now().Add(off) }
+			w.neighbour = life(t, w.clock, func(s *dpop.Config) {
+				w.apply(s)
+				s.Now = func() time.Time { return w.clock.Now().Add(off) }
 			})
 			w.start()
 			for range steps {

@@ -16,13 +16,14 @@ var memories = struct {
 type sharedMemory struct {
 	*Memory
 	users int
+	skew  time.Duration // the greatest of all users there were
 }
 
-// ownMemory returns the memory of a namespace in this process, wide enough for window, and what gives it back. A clock
+// ownMemory returns the memory of c's namespace in this process, wide enough for window, and what gives it back. A clock
 // that is not the system's has a memory of its own.
-func ownMemory(namespace string, window time.Duration, now func() time.Time) (*Memory, func() error, error) {
-	if now != nil {
-		m, err := NewMemory(MemoryConfig{Window: window, Now: now})
+func ownMemory(c Config, window time.Duration) (*Memory, func() error, error) {
+	if c.Now != nil {
+		m, err := NewMemory(MemoryConfig{Window: window, Now: c.Now})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -30,18 +31,19 @@ func ownMemory(namespace string, window time.Duration, now func() time.Time) (*M
 	}
 	memories.Lock()
 	defer memories.Unlock()
-	shared := memories.of[namespace]
+	shared := memories.of[c.Namespace]
 	if shared == nil {
 		m, err := NewMemory(MemoryConfig{Window: window})
 		if err != nil {
 			return nil, nil, err
 		}
 		shared = &sharedMemory{Memory: m}
-		memories.of[namespace] = shared
+		memories.of[c.Namespace] = shared
 	}
-	shared.widen(window)
+	shared.widen(window, shared.skew)
+	shared.skew = max(shared.skew, c.Skew)
 	shared.users++
-	return shared.Memory, func() error { return leave(namespace, shared) }, nil
+	return shared.Memory, func() error { return leave(c.Namespace, shared) }, nil
 }
 
 func leave(namespace string, shared *sharedMemory) error {

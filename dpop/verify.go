@@ -155,12 +155,14 @@ func (v *Verifier) settle() (err error) {
 }
 
 // settleReplay finds the replay store, and compares how long it remembers with how long a proof can be accepted.
-func (v *Verifier) settleReplay() (err error) {
+func (v *Verifier) settleReplay() error {
 	life := max(v.config.MaxAge, 2*v.nonces.period) + v.config.Skew
 	if v.config.Replay == nil {
-		if v.config.Replay, v.release, err = ownMemory(v.config.Namespace, life, v.config.Now); err != nil {
+		own, release, err := ownMemory(v.config, life)
+		if err != nil {
 			return err
 		}
+		v.config.Replay, v.release = own, release
 	}
 	if kept := v.config.Replay.Window(); kept < life {
 		return fmt.Errorf("Replay has a Window of %v, and a proof is accepted for up to %v (MaxAge or two of Nonces.Period, and Skew): "+
@@ -331,13 +333,14 @@ func (v *Verifier) RememberBy(ctx context.Context, p *Proof, claim Claim) error 
 	if v.closed.Load() {
 		return ErrStore.Because(errors.New("the verifier is closed"))
 	}
-	if err := p.expired(v.config.Now()); err != nil {
+	now := v.config.Now()
+	if err := p.expired(now); err != nil {
 		return err
 	}
 	if p.stamp.local {
 		claim = v.config.Fallback.Local().Claim
 	}
-	fresh, err := claim(ctx, v.key(p), p.until)
+	fresh, err := claim(ctx, v.key(p), v.kept(p, now))
 	switch {
 	case err != nil && v.down() && !p.stamp.local:
 		return ErrOutage
@@ -360,6 +363,15 @@ func (v *Verifier) RememberBy(ctx context.Context, p *Proof, claim Claim) error 
 		v.headers.Add(p.compact.Header, p.header)
 	}
 	return nil
+}
+
+// kept is until when the claim must be remembered: for as long as this Verifier accepts the proof, and another of the
+// same store. That one may have a longer MaxAge, up to the Window, which it counts from iat; the store counts from now.
+func (v *Verifier) kept(p *Proof, now time.Time) time.Time {
+	if ahead := p.issued.Add(v.config.Replay.Window()); !p.HasNonce() && p.issued.After(now) && ahead.After(p.until) {
+		return ahead
+	}
+	return p.until
 }
 
 func (v *Verifier) key(p *Proof) ReplayKey {
@@ -393,6 +405,9 @@ func (v *Verifier) NextNonce(p *Proof) string {
 	}
 	return v.Nonce()
 }
+
+// Algorithms returns the accepted JWS algorithms of proofs.
+func (v *Verifier) Algorithms() []string { return slices.Clone(v.config.Algorithms) }
 
 func (v *Verifier) allowed(alg string) bool { return slices.Contains(v.config.Algorithms, alg) }
 

@@ -269,7 +269,7 @@ func FuzzProofPayload(f *testing.F) {
 // FuzzProof judges whole fields. The store takes everything, so that nothing depends on the order of inputs.
 func FuzzProof(f *testing.F) {
 	seeds(f, -1)
-	v, _ := newServer(f, func(v *dpop.Verifier) { v.Replay = storeFunc(alwaysFresh) })
+	v, _ := newServer(f, func(s *dpop.Config) { s.Replay = storeFunc(alwaysFresh) })
 	f.Fuzz(func(t *testing.T, field string) {
 		p, err := v.Verify(requestWith(field), accessToken)
 		judged(t, p, err, func() error { return strictProof(field) })

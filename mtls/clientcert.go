@@ -7,10 +7,10 @@ import (
 )
 
 // decodeClientCert reads Client-Cert: one byte sequence, no list, no parameters (RFC 9440 §2.1 and §2.2).
-func decodeClientCert(_ *Proxy, value string) ([][]byte, error) {
-	item, err := httpsfv.UnmarshalItem([]string{value})
+func decodeClientCert(_ *Proxy, lines []string) ([][]byte, error) {
+	item, err := httpsfv.UnmarshalItem(lines)
 	if err != nil {
-		return nil, ErrMalformed.With("one byte sequence", value).Because(err)
+		return nil, ErrMalformed.With("one byte sequence", lines[0]).Because(err)
 	}
 	der, err := byteSequence(item)
 	if err != nil {
@@ -19,17 +19,10 @@ func decodeClientCert(_ *Proxy, value string) ([][]byte, error) {
 	return [][]byte{der}, nil
 }
 
-// decodeClientCertChain reads Client-Cert-Chain: a list of byte sequences in any number of fields, without the
+// decodeClientCertChain reads Client-Cert-Chain: a list of byte sequences in any number of lines, without the
 // client's certificate (RFC 9440 §2.3).
-func decodeClientCertChain(values []string, maxSize int) (chain [][]byte, err error) {
-	size := 0
-	for _, v := range values {
-		size += len(v)
-	}
-	if size > maxSize {
-		return nil, ErrTooLarge.With(fmt.Sprintf("a chain of at most %d octets", maxSize), fmt.Sprint(size))
-	}
-	list, err := httpsfv.UnmarshalList(values)
+func decodeClientCertChain(_ *Proxy, lines []string) (chain [][]byte, err error) {
+	list, err := httpsfv.UnmarshalList(lines)
 	if err != nil {
 		return nil, ErrMalformed.With("a list of byte sequences", "").Because(err)
 	}

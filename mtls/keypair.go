@@ -118,7 +118,7 @@ func (k *KeyPair) reread() {
 	}
 	k.failure.Store(nil)
 	k.current.Store(pair)
-	log.Info("key pair changed", "x5t#S256", Thumbprint(pair.Leaf))
+	log.Info("key pair changed", "x5t#S256", (&Certificate{DER: pair.Leaf.Raw}).Thumbprint())
 }
 
 // read returns the pair, or why there is none, and a hash that is the same as long as the outcome is.

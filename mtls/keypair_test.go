@@ -177,7 +177,7 @@ func TestKeyPairOverTLS(t *testing.T) {
 		VerifyConnection:     func(c tls.ConnectionState) error { seen = c.PeerCertificates[0]; return nil },
 	}
 
-	if got, _ := get(t, cl, s.URL); got != mtls.Thumbprint(first.Leaf) || seen.Subject.CommonName != "server 1" {
+	if got, _ := get(t, cl, s.URL); got != thumbprint(first.Leaf) || seen.Subject.CommonName != "server 1" {
 		t.Errorf("before: client %s, server %s", got, subject(seen))
 	}
 	next := ca.Issue(t, "server 2")
@@ -187,7 +187,7 @@ func TestKeyPairOverTLS(t *testing.T) {
 	clientFiles.writeKey(second)
 	serverFiles.clock.Advance(time.Second)
 	clientFiles.clock.Advance(time.Second)
-	if got, _ := get(t, cl, s.URL); got != mtls.Thumbprint(second.Leaf) || seen.Subject.CommonName != "server 2" {
+	if got, _ := get(t, cl, s.URL); got != thumbprint(second.Leaf) || seen.Subject.CommonName != "server 2" {
 		t.Errorf("after: client %s, server %s", got, subject(seen))
 	}
 }

@@ -1,6 +1,7 @@
 package mtls_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/sha1"
@@ -13,7 +14,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"testing"
 
 	"github.com/senderlock/senderlock/internal/poptest"
@@ -25,7 +25,9 @@ const (
 	strangerAddr = "203.0.113.9:41234"
 )
 
-var proxies = []netip.Prefix{netip.MustParsePrefix("10.1.0.0/24"), netip.MustParsePrefix("fd00:1::/64")}
+var proxies = trusted("10.1.0.0/24", "fd00:1::/64")
+
+func trusted(addresses ...string) mtls.Peers { return mtls.Peers{Addresses: addresses} }
 
 // request is a GET from a peer, with fields given as name, value, name, value.
 func request(peer string, fields ...string) *http.Request {
@@ -39,7 +41,7 @@ func request(peer string, fields ...string) *http.Request {
 
 func fromProxy(t testing.TB, p mtls.Proxy) mtls.CertificateSource {
 	t.Helper()
-	if p.Trusted == nil {
+	if p.Trusted.IsZero() {
 		p.Trusted = proxies
 	}
 	source, err := mtls.FromProxy(p)
@@ -50,7 +52,7 @@ func fromProxy(t testing.TB, p mtls.Proxy) mtls.CertificateSource {
 }
 
 // wants fails the test unless a source's answer is cert (nil: none was presented) or the cause.
-func wants(t *testing.T, got *x509.Certificate, err error, cert *x509.Certificate, cause error) {
+func wants(t *testing.T, got *mtls.Certificate, err error, cert *x509.Certificate, cause error) {
 	t.Helper()
 	if !errors.Is(err, cause) {
 		t.Fatalf("error = %v, want %v", err, cause)
@@ -58,10 +60,27 @@ func wants(t *testing.T, got *x509.Certificate, err error, cert *x509.Certificat
 	if cause != nil && (got != nil || mtls.Reason(err) == "") {
 		t.Fatalf("refused with certificate %v and reason %q", got != nil, mtls.Reason(err))
 	}
-	if (got == nil) != (cert == nil) || got != nil && !got.Equal(cert) {
-		t.Fatalf("certificate = %v, want %v", subject(got), subject(cert))
+	if (got == nil) != (cert == nil) || got != nil && !bytes.Equal(got.DER, cert.Raw) {
+		t.Fatalf("certificate with thumbprint %q, want that of %v", got.Thumbprint(), subject(cert))
 	}
 }
+
+// verify asks a source for the certificate of a request and then the certificate for what its Verification says.
+func verify(source mtls.CertificateSource, r *http.Request) (*mtls.Certificate, error) {
+	cert, err := source(r)
+	if err != nil || cert == nil {
+		return nil, err
+	}
+	if err := cert.Verify(); err != nil {
+		return nil, err
+	}
+	return cert, nil
+}
+
+// presented is what a client presents that has this certificate.
+func presented(c *x509.Certificate) *mtls.Certificate { return &mtls.Certificate{DER: c.Raw} }
+
+func thumbprint(c *x509.Certificate) string { return presented(c).Thumbprint() }
 
 func subject(c *x509.Certificate) string {
 	if c == nil {
@@ -84,10 +103,10 @@ func parsePEM(t testing.TB, text string) *x509.Certificate {
 func TestThumbprintOfRFC8705AppendixA(t *testing.T) {
 	a := poptest.Vectors().RFC8705.AppendixA
 	cert := parsePEM(t, a.CertificatePEM)
-	if got := mtls.Thumbprint(cert); got != a.X5T {
+	if got := thumbprint(cert); got != a.X5T {
 		t.Errorf("thumbprint = %s, want %s", got, a.X5T)
 	}
-	if !mtls.Matches(cert, a.X5T) {
+	if !presented(cert).Matches(a.X5T) {
 		t.Error("the certificate does not match its own thumbprint")
 	}
 }
@@ -95,28 +114,28 @@ func TestThumbprintOfRFC8705AppendixA(t *testing.T) {
 func TestMatches(t *testing.T) {
 	ca := poptest.NewCA(t)
 	first := ca.Issue(t, "client")
-	cert := first.Leaf
-	renewed := reissue(t, ca, first)
-	sum, old := sha256.Sum256(cert.Raw), sha1.Sum(cert.Raw)
-	key := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+	cert := presented(first.Leaf)
+	sum, old, nothing := sha256.Sum256(cert.DER), sha1.Sum(cert.DER), sha256.Sum256(nil)
+	key := sha256.Sum256(first.Leaf.RawSubjectPublicKeyInfo)
 	example := poptest.Vectors().RFC8705.Section31
 	b64 := base64.RawURLEncoding.EncodeToString
 	cases := []struct {
 		name       string
-		cert       *x509.Certificate
+		cert       *mtls.Certificate
 		thumbprint string
 		want       bool
 	}{
 		{"RS-086 its own", cert, b64(sum[:]), true},
-		{"RS-086 another certificate", ca.Issue(t, "client").Leaf, b64(sum[:]), false},
+		{"RS-086 another certificate", presented(ca.Issue(t, "client").Leaf), b64(sum[:]), false},
 		{"RS-086 no certificate", nil, b64(sum[:]), false},
 		{"no certificate and no thumbprint", nil, "", false},
-		{"a certificate without octets", &x509.Certificate{}, mtls.Thumbprint(&x509.Certificate{}), false},
-		{"RS-091 RS-093 renewed with the same key", renewed, b64(sum[:]), false},
+		{"a certificate without octets", &mtls.Certificate{}, b64(nothing[:]), false},
+		{"neither octets nor a thumbprint", &mtls.Certificate{}, "", false},
+		{"RS-091 RS-093 renewed with the same key", presented(reissue(t, ca, first)), b64(sum[:]), false},
 		{"RS-087 hex", cert, hex.EncodeToString(sum[:]), false},
 		{"RS-087 SHA-1", cert, b64(old[:]), false},
 		{"RS-087 padded", cert, b64(sum[:]) + "=", false},
-		{"RS-087 base64 with + and /", plusCert(t, ca), stdThumbprint(plusCert(t, ca)), false},
+		{"RS-087 base64 with + and /", presented(plusCert(t, ca)), stdThumbprint(plusCert(t, ca)), false},
 		{"RS-093 hash of the key alone", cert, b64(key[:]), false},
 		{"trailing bits not zero", cert, nonCanonical(b64(sum[:])), false},
 		{"RFC 8705 §3.1 example", cert, example.CNF.X5T, false},
@@ -124,7 +143,7 @@ func TestMatches(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if got := mtls.Matches(c.cert, c.thumbprint); got != c.want {
+			if got := c.cert.Matches(c.thumbprint); got != c.want {
 				t.Errorf("Matches = %v, want %v", got, c.want)
 			}
 		})
@@ -152,7 +171,7 @@ var plus *x509.Certificate
 
 // plusCert has a thumbprint that differs between base64 and base64url.
 func plusCert(t *testing.T, ca *poptest.CA) *x509.Certificate {
-	for plus == nil || stdThumbprint(plus) == mtls.Thumbprint(plus) {
+	for plus == nil || stdThumbprint(plus) == thumbprint(plus) {
 		plus = ca.Issue(t, "plus").Leaf
 	}
 	return plus

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"net/netip"
 	"strings"
 	"testing"
 
@@ -41,6 +40,14 @@ func TestFormatsAsTheProxiesSendThem(t *testing.T) {
 		{"nginx", mtls.EscapedPEM, nginx(der)},
 		{"nginx, lines end with CR LF", mtls.EscapedPEM, percent(strings.ReplaceAll(pemText(der), "\n", "\r\n"), "")},
 		{"nginx, no line break at the end", mtls.EscapedPEM, percent(strings.TrimSpace(pemText(der)), "")},
+		// mod_headers writes a space for every line break of a variable (httpd, mod_headers.c, unwrap_header).
+		{"Apache, spaces for line breaks", mtls.EscapedPEM, strings.ReplaceAll(pemText(der), "\n", " ")},
+		// A tab at the front of every line but the first: ngx_http_ssl_module, $ssl_client_cert.
+		{"nginx, tabs for line breaks", mtls.EscapedPEM, strings.ReplaceAll(strings.TrimSpace(pemText(der)), "\n", "\t")},
+		{"nginx, escaped tabs behind line breaks", mtls.EscapedPEM,
+			percent(strings.ReplaceAll(strings.TrimSpace(pemText(der)), "\n", "\n\t"), "")},
+		// The setting for HAProxy in the documentation of Apereo CAS, for Tomcat's SSLValve.
+		{"HAProxy, PEM of one line", mtls.EscapedPEM, onePEMLine(der)},
 		{"HAProxy", mtls.Base64DER, base64DER(der)},
 		{"Traefik", mtls.Traefik, traefik(der)},
 		{"Traefik with chain", mtls.Traefik, traefik(der, up)},
@@ -58,6 +65,60 @@ func TestFormatsAsTheProxiesSendThem(t *testing.T) {
 	}
 }
 
+// onePEMLine is PEM as HAProxy makes it of %[ssl_c_der,base64], which breaks no lines.
+func onePEMLine(der []byte) string {
+	return "-----BEGIN CERTIFICATE----- " + base64DER(der) + " -----END CERTIFICATE----- "
+}
+
+// nginx folds the field that it makes of $ssl_client_cert over many lines, each with a tab at its front; net/http
+// makes one of them (RFC 9112 §5.2).
+func TestFoldedField(t *testing.T) {
+	der := poptest.SelfSigned(t, "client").Leaf.Raw
+	folded := strings.ReplaceAll(strings.TrimSpace(pemText(der)), "\n", "\r\n\t")
+	for _, c := range []struct{ name, value, want string }{
+		{"folded", folded, stdSum(der)},
+		{"not folded", strings.ReplaceAll(folded, "\t", ""), "400 Bad Request"}, // each line is a field without a name
+		{"folded, another block behind", folded + "\r\n\t" + folded, "certificate_field_multiple"},
+		{"folded, a line cut", strings.Replace(folded, "\r\n\tM", "\r\n\t", 1), "certificate_field_malformed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			local := trusted("127.0.0.1")
+			address := plainServer(t, "tcp", fromProxy(t, mtls.Proxy{Trusted: local, Format: mtls.EscapedPEM}))
+			if got := answer(t, "tcp", address, "X-SSL-Client-Cert: "+c.value); got != c.want {
+				t.Errorf("answer = %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// Whoever connects to the Unix socket of the server is believed by UnixListener alone, and nobody else is.
+func TestUnixListener(t *testing.T) {
+	der := poptest.SelfSigned(t, "client").Leaf.Raw
+	field := "Client-Cert: " + byteSequence(der)
+	socket, everywhere := mtls.Peers{UnixListener: true}, proxies
+	everywhere.UnixListener = true
+	for _, c := range []struct {
+		name, network string
+		peers         mtls.Peers
+		fields, want  string
+	}{
+		{"socket, listed", "unix", socket, field, stdSum(der)},
+		{"socket, listed beside addresses", "unix", everywhere, field, stdSum(der)},
+		{"socket, listed, no field", "unix", socket, "Accept: */*", "none"},
+		{"socket, listed, twice", "unix", socket, field + "\r\n" + field, "certificate_field_multiple"},
+		{"socket, addresses listed", "unix", proxies, field, "certificate_field_foreign"},
+		{"socket, addresses listed, no field", "unix", proxies, "Accept: */*", "none"},
+		{"address, socket listed", "tcp", socket, field, "certificate_field_foreign"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			address := plainServer(t, c.network, fromProxy(t, mtls.Proxy{Trusted: c.peers}))
+			if got := answer(t, c.network, address, c.fields); got != c.want {
+				t.Errorf("answer = %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
 // RS-095, RS-097 and the other grammars: what is not exactly the format refuses the request.
 func TestMalformedFields(t *testing.T) {
 	ca := poptest.NewCA(t)
@@ -66,6 +127,7 @@ func TestMalformedFields(t *testing.T) {
 	broken := bytes.Clone(der)
 	broken[0] = 0x31 // a set where a sequence must be
 	long := append(bytes.Clone(der), 0)
+	plusDER := plusCert(t, ca).Raw
 	label := percent(strings.ReplaceAll(pemText(der), "CERTIFICATE", "PRIVATE KEY"), "")
 	cases := []struct {
 		name   string
@@ -132,6 +194,26 @@ func TestMalformedFields(t *testing.T) {
 			percent("-----BEGIN CERTIFICATE-----\n"+pemText(der)+"-----END CERTIFICATE-----\n", ""), mtls.ErrMalformed},
 		{"PEM, headers", mtls.EscapedPEM,
 			percent(strings.Replace(pemText(der), "-----\n", "-----\nProc-Type: 4,ENCRYPTED\n\n", 1), ""), mtls.ErrMalformed},
+		{"PEM, spaces for line breaks and between two blocks", mtls.EscapedPEM,
+			strings.ReplaceAll(pemText(der, other), "\n", " "), mtls.ErrMultiple},
+		{"PEM, one line, two blocks", mtls.EscapedPEM, onePEMLine(der) + onePEMLine(other), mtls.ErrMultiple},
+		{"PEM, one line, list", mtls.EscapedPEM, onePEMLine(der) + "," + onePEMLine(other), mtls.ErrMalformed},
+		{"PEM, one line, text behind", mtls.EscapedPEM, onePEMLine(der) + "x", mtls.ErrMalformed},
+		{"PEM, one line, two certificates in a block", mtls.EscapedPEM,
+			onePEMLine(append(bytes.Clone(der), other...)), mtls.ErrCertificate},
+		{"PEM, spaces, a plus sign became one", mtls.EscapedPEM,
+			strings.NewReplacer("\n", " ", "+", " ").Replace(pemText(plusDER)), mtls.ErrMalformed},
+		{"PEM, one line, a plus sign became a space", mtls.EscapedPEM,
+			strings.ReplaceAll(onePEMLine(plusDER), "+", " "), mtls.ErrMalformed},
+		{"PEM, four plus signs became spaces, length right", mtls.EscapedPEM,
+			"-----BEGIN CERTIFICATE----- AA A AA AAA AAAA -----END CERTIFICATE-----", mtls.ErrMalformed},
+		{"PEM, last line longer", mtls.EscapedPEM,
+			"-----BEGIN CERTIFICATE----- AAAA AAAAAAAA -----END CERTIFICATE-----", mtls.ErrMalformed},
+		{"PEM, other white space", mtls.EscapedPEM, strings.ReplaceAll(pemText(der), "\n", "\v"), mtls.ErrMalformed},
+		{"PEM, white space of Unicode", mtls.EscapedPEM, strings.ReplaceAll(pemText(der), "\n", "\u00a0"), mtls.ErrMalformed},
+		{"PEM, escaped zero-width space", mtls.EscapedPEM,
+			strings.Replace(nginx(der), "%0A", "%E2%80%8B%0A", 1), mtls.ErrMalformed},
+		{"PEM, tab within the label", mtls.EscapedPEM, strings.ReplaceAll(pemText(der), " ", "\t"), mtls.ErrMalformed},
 		{"PEM, another label", mtls.EscapedPEM, label, mtls.ErrMalformed},
 		{"PEM, no end", mtls.EscapedPEM, strings.TrimSuffix(nginx(der), "-----END%20CERTIFICATE-----%0A"), mtls.ErrMalformed},
 		{"PEM, not escaped, plus for space", mtls.EscapedPEM, strings.ReplaceAll(nginx(der), "%20", "+"), mtls.ErrMalformed},
@@ -165,6 +247,35 @@ func TestMalformedFields(t *testing.T) {
 			got, err := fromProxy(t, mtls.Proxy{Format: c.format})(request(proxyAddr, encoders[c.format].field, c.value))
 			wants(t, got, err, nil, c.cause)
 		})
+	}
+}
+
+// What a proxy writes for none is none, alone and from a proxy. (null) is what mod_headers writes for a variable that
+// is not set (httpd, mod_headers.c, header_request_ssl_var), - what Envoy's formatter writes (access log, "-").
+func TestWordsForNone(t *testing.T) {
+	cert := poptest.SelfSigned(t, "client").Leaf
+	for format, e := range encoders {
+		source, value := fromProxy(t, mtls.Proxy{Format: format}), e.encode(cert.Raw)
+		for _, word := range []string{"(null)", "(NULL)", "null", "NULL", "Null", "none", "None", "-"} {
+			got, err := source(request(proxyAddr, e.field, word))
+			wants(t, got, err, nil, nil)
+			got, err = source(request(strangerAddr, e.field, word))
+			wants(t, got, err, nil, mtls.ErrForeign)
+			got, err = source(request(proxyAddr, e.field, word, e.field, value))
+			wants(t, got, err, nil, mtls.ErrMultiple)
+			got, err = source(request(proxyAddr, strings.ReplaceAll(e.field, "-", "_"), word))
+			wants(t, got, err, nil, mtls.ErrAlias)
+		}
+		for _, near := range []string{
+			"(null", "null)", "(nil)", "nil", "()", "--", `""`, "0", "(null) (null)", "(null)x", "(null)," + value,
+		} {
+			cause := mtls.ErrMalformed
+			if format == mtls.Base64DER && strings.Contains(near, ",") {
+				cause = mtls.ErrMultiple
+			}
+			got, err := source(request(proxyAddr, e.field, near))
+			wants(t, got, err, nil, cause)
+		}
 	}
 }
 
@@ -254,24 +365,41 @@ func TestConnectionBesideTheField(t *testing.T) {
 func TestEnvoysInARow(t *testing.T) {
 	ca := poptest.NewCA(t)
 	client, outer, victim := ca.Issue(t, "client").Leaf, ca.Issue(t, "outer").Leaf, ca.Issue(t, "victim").Leaf
-	inner := xfcc("spiffe://outer", outer.Raw)
+	inner, first := xfcc("spiffe://outer", outer.Raw), xfcc("spiffe://client", client.Raw)
 	cases := []struct {
 		name  string
-		value string
+		lines []string
 		cert  *x509.Certificate
 		cause error
 	}{
-		{"both", xfcc("spiffe://client", client.Raw) + "," + inner, client, nil},
-		{"the client had no certificate", inner, nil, nil},
-		{"an element more", xfcc("", victim.Raw) + "," + xfcc("", client.Raw) + "," + inner, nil, mtls.ErrMultiple},
-		{"an element more by a URI of the client", xfcc("x,By=y", client.Raw) + "," + inner, nil, mtls.ErrMultiple},
-		{"the client's element has no certificate", "Hash=00," + inner, nil, mtls.ErrNoCert},
+		{"both", []string{first + "," + inner}, client, nil},
+		{"the client had no certificate", []string{inner}, nil, nil},
+		{"an element more", []string{xfcc("", victim.Raw) + "," + xfcc("", client.Raw) + "," + inner}, nil, mtls.ErrMultiple},
+		{"an element more by a URI of the client", []string{xfcc("x,By=y", client.Raw) + "," + inner}, nil, mtls.ErrMultiple},
+		{"the client's element has no certificate", []string{"Hash=00," + inner}, nil, mtls.ErrNoCert},
+		// Lines of one field are a list in their order (RFC 9110 §5.2).
+		{"a line each", []string{first, inner}, client, nil},
+		{"three lines", []string{xfcc("", victim.Raw), first, inner}, nil, mtls.ErrMultiple},
+		{"an element more in two lines", []string{xfcc("", victim.Raw) + "," + first, inner}, nil, mtls.ErrMultiple},
+		{"an element more by a URI, in two lines", []string{xfcc("x,By=y", client.Raw), inner}, nil, mtls.ErrMultiple},
+		{"a quote from line to line", []string{`Subject="x`, `";` + first}, nil, mtls.ErrMalformed},
+		{"a pair from line to line", []string{first + ";", inner}, nil, mtls.ErrMalformed},
+		{"an empty line first", []string{"", inner}, nil, mtls.ErrMalformed},
+		{"an empty line last", []string{first, ""}, nil, mtls.ErrMalformed},
+		{"none in a line of its own", []string{"(null)", inner}, nil, mtls.ErrMalformed},
+		{"too large together", []string{first + ";By=" + strings.Repeat("x", mtls.DefaultMaxSize/2),
+			inner + ";By=" + strings.Repeat("x", mtls.DefaultMaxSize/2)}, nil, mtls.ErrTooLarge},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := fromProxy(t, mtls.Proxy{Format: mtls.Envoy, Elements: 2})(
-				request(proxyAddr, "X-Forwarded-Client-Cert", c.value))
+			r := request(proxyAddr)
+			r.Header["X-Forwarded-Client-Cert"] = c.lines
+			got, err := fromProxy(t, mtls.Proxy{Format: mtls.Envoy, Elements: 2})(r)
 			wants(t, got, err, c.cert, c.cause)
+			r.RemoteAddr = strangerAddr
+			if got, err := fromProxy(t, mtls.Proxy{Format: mtls.Envoy, Elements: 2})(r); got != nil || err == nil {
+				t.Errorf("from a stranger: %q, %v", got.Thumbprint(), err)
+			}
 		})
 	}
 }
@@ -294,16 +422,18 @@ func TestProxySettings(t *testing.T) {
 	got, err = fromProxy(t, exact)(request(proxyAddr, "X-Ssl-Client-Cert", value))
 	wants(t, got, err, nil, mtls.ErrTooLarge)
 
-	prefix := netip.MustParsePrefix
 	for name, p := range map[string]mtls.Proxy{
-		"Proxy.Trusted: list":                   {},
-		"Proxy.Trusted: 0.0.0.0/0":              {Trusted: []netip.Prefix{prefix("0.0.0.0/0")}},
-		"Proxy.Trusted: ::/0":                   {Trusted: append(proxies, prefix("::/0"))},
-		"Proxy.Trusted: invalid Prefix":         {Trusted: append(proxies, netip.Prefix{})},
-		"Proxy.Trusted: ::ffff:10.0.0.0/104":    {Trusted: []netip.Prefix{prefix("::ffff:10.0.0.0/104")}},
+		"Proxy.Trusted: list the addresses":                      {},
+		`Proxy.Trusted.Addresses[0] is "0.0.0.0/0": it holds`:    {Trusted: trusted("0.0.0.0/0")},
+		`Proxy.Trusted.Addresses[1] is "::/0": it holds every`:   {Trusted: trusted("10.1.0.0/24", "::/0")},
+		`Proxy.Trusted.Addresses[1] is "": give an address`:      {Trusted: trusted("10.1.0.0/24", "")},
+		`Proxy.Trusted.Addresses[0] is "::ffff:10.0.0.0/104": p`: {Trusted: trusted("::ffff:10.0.0.0/104")},
 		"Proxy.Format: 99":                      {Trusted: proxies, Format: 99},
 		"Proxy.Format: -1":                      {Trusted: proxies, Format: -1},
 		"Proxy.Field: \"X Cert\"":               {Trusted: proxies, Field: "X Cert"},
+		"Proxy.ChainField: \"X Chain\"":         {Trusted: proxies, ChainField: "X Chain"},
+		"Proxy.ChainField: leave":               {Trusted: proxies, Format: mtls.Envoy, ChainField: "X-Chain"},
+		"Proxy.ChainField: give another":        {Trusted: proxies, ChainField: "client_cert"},
 		"Proxy.MaxSize":                         {Trusted: proxies, MaxSize: -1},
 		"Proxy.Elements: give the number":       {Trusted: proxies, Elements: 2},
 		"Proxy.Elements: give the number of En": {Trusted: proxies, Format: mtls.Envoy, Elements: -1},
@@ -321,9 +451,9 @@ func TestProxySettings(t *testing.T) {
 
 // The list of proxies is the source's own.
 func TestTrustedIsCopied(t *testing.T) {
-	list := []netip.Prefix{netip.MustParsePrefix("10.1.0.0/24")}
+	list := trusted("10.1.0.0/24")
 	source := fromProxy(t, mtls.Proxy{Trusted: list})
-	list[0] = netip.MustParsePrefix("203.0.113.0/24")
-	_, err := source(request(strangerAddr, "Client-Cert", byteSequence(poptest.SelfSigned(t, "x").Leaf.Raw)))
-	wants(t, nil, err, nil, mtls.ErrForeign)
+	list.Addresses[0] = "203.0.113.0/24"
+	got, err := source(request(strangerAddr, "Client-Cert", byteSequence(poptest.SelfSigned(t, "x").Leaf.Raw)))
+	wants(t, got, err, nil, mtls.ErrForeign)
 }

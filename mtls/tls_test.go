@@ -1,13 +1,16 @@
 package mtls_test
 
 import (
+	"bufio"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,22 +18,67 @@ import (
 	"github.com/senderlock/senderlock/mtls"
 )
 
-// server answers with the thumbprint of the client's certificate, "none", or 401 and the reason, and says in
-// Resumed whether the session was.
-func server(t *testing.T, source mtls.CertificateSource, base *tls.Config) *httptest.Server {
-	t.Helper()
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Resumed", fmt.Sprint(r.TLS.DidResume))
-		cert, err := source(r)
+// tell answers with the thumbprint of the client's certificate, "none", or 401 and the reason, and says in Resumed
+// whether the session of TLS was.
+func tell(source mtls.CertificateSource) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Resumed", fmt.Sprint(r.TLS != nil && r.TLS.DidResume))
+		cert, err := verify(source, r)
 		switch {
 		case err != nil:
 			http.Error(w, mtls.Reason(err), http.StatusUnauthorized)
 		case cert == nil:
 			io.WriteString(w, "none")
 		default:
-			io.WriteString(w, mtls.Thumbprint(cert))
+			io.WriteString(w, cert.Thumbprint())
 		}
-	}))
+	}
+}
+
+// plainServer serves without TLS, as behind a proxy, and returns its address.
+func plainServer(t *testing.T, network string, source mtls.CertificateSource) string {
+	t.Helper()
+	address := "127.0.0.1:0"
+	if network == "unix" {
+		address = filepath.Join(t.TempDir(), "s")
+	}
+	listener, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &httptest.Server{Listener: listener, Config: &http.Server{Handler: tell(source)}}
+	s.Start()
+	t.Cleanup(s.Close)
+	return listener.Addr().String()
+}
+
+// answer sends a request with fields as they are written, and returns what came back.
+func answer(t *testing.T, network, address, fields string) string {
+	t.Helper()
+	c, err := net.Dial(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: api\r\nConnection: close\r\n%s\r\n\r\n", fields); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// server asks its clients for certificates and tells what it got.
+func server(t *testing.T, source mtls.CertificateSource, base *tls.Config) *httptest.Server {
+	t.Helper()
+	s := httptest.NewUnstartedServer(tell(source))
 	config, err := mtls.ServerTLS(base)
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +157,7 @@ func TestFromTLS(t *testing.T) {
 				return c.cert, nil
 			}
 			if c.cert != nil {
-				want = mtls.Thumbprint(c.cert.Leaf)
+				want = thumbprint(c.cert.Leaf)
 			}
 			if got, _ := get(t, cl, s.URL); got != want {
 				t.Errorf("thumbprint = %s, want %s", got, want)

@@ -11,11 +11,12 @@ import (
 	"time"
 )
 
-// Verification makes sources that demand more of a certificate than possession: that it leads to one of the given
-// roots, is valid at this moment and is meant for authenticating clients. A request without a certificate passes,
-// as with any [CertificateSource]. crypto/tls checks a chain in the handshake and not again when a session is
-// resumed; these sources check on every request, and remember the answer for a certificate in bounded memory as
-// long as it can hold. To change the roots, make a new source.
+// Verification makes sources whose certificates are asked for more than possession by [Certificate.Verify]: that they
+// lead to one of the given roots, are valid at the moment of the question and are meant for authenticating clients.
+// The source itself refuses none for that, so that a certificate which a request does not need cannot fail it.
+// crypto/tls checks a chain in the handshake and not again when a session is resumed; Verify checks whenever it is
+// called, and the answer for a certificate is remembered in bounded memory as long as it can hold. To change the
+// roots, make a new source.
 //
 // Revocation of certificates (CRL, OCSP) is not checked.
 type Verification struct {
@@ -28,24 +29,23 @@ type Verification struct {
 	Now func() time.Time
 }
 
-// FromTLS is [FromTLS] with verification. Besides, its source returns [ErrExpired], [ErrNotYetValid], [ErrUsage] and
-// [ErrUntrusted]; a certificate without extended key usage is meant for every purpose (RFC 5280 §4.2.1.12). It
-// returns an error when there are no roots.
+// FromTLS is [FromTLS] with verification. A certificate without extended key usage is meant for every purpose
+// (RFC 5280 §4.2.1.12). It returns an error when there are no roots.
 func (v Verification) FromTLS() (CertificateSource, error) {
-	return v.verified(fromTLS)
+	return v.verified(FromTLS)
 }
 
-// FromProxy is the function [FromProxy] with verification; its source returns the same causes as that of
-// Verification.FromTLS, too. The chain is what the proxy forwards, if its format has room for one.
+// FromProxy is the function [FromProxy] with verification. The chain is what the proxy forwards, if there is room for
+// one. It returns an error when there are no roots and where FromProxy does.
 func (v Verification) FromProxy(p Proxy) (CertificateSource, error) {
-	s, err := newProxySource(p)
+	s, err := FromProxy(p)
 	if err != nil {
 		return nil, err
 	}
 	return v.verified(s)
 }
 
-func (v Verification) verified(s source) (CertificateSource, error) {
+func (v Verification) verified(source CertificateSource) (CertificateSource, error) {
 	if v.Roots == nil || v.Roots.Equal(x509.NewCertPool()) {
 		return nil, errors.New("mtls: Verification.Roots: give the authorities that issue the clients' certificates")
 	}
@@ -58,28 +58,29 @@ func (v Verification) verified(s source) (CertificateSource, error) {
 		v.Now = time.Now
 	}
 	known := &verdicts{accepted: map[fingerprint]verdict{}, refused: map[fingerprint]verdict{}}
-	return func(r *http.Request) (*x509.Certificate, error) {
-		p, err := s(r)
-		if err != nil || p.cert == nil {
-			return nil, err
+	verify := func(c *Certificate) error { return v.check(c, known) }
+	return func(r *http.Request) (*Certificate, error) {
+		cert, err := source(r)
+		if cert != nil {
+			cert.verify = verify
 		}
-		if err := v.check(p, known); err != nil {
-			return nil, err
-		}
-		return p.cert, nil
+		return cert, err
 	}, nil
 }
 
-func (v *Verification) check(p presented, known *verdicts) error {
-	now := v.Now()
-	if err := current(p.cert, now); err != nil {
-		return err
-	}
-	id := sha256.Sum256(p.cert.Raw)
+func (v *Verification) check(c *Certificate, known *verdicts) error {
+	now, id := v.Now(), sha256.Sum256(c.DER)
 	if found, ok := known.find(id, now); ok {
 		return found.err
 	}
-	judged := v.judge(p, now)
+	cert, err := c.X509()
+	if err != nil {
+		return err
+	}
+	if err := current(cert, now); err != nil {
+		return err
+	}
+	judged := v.judge(cert, c.issuers, now)
 	known.add(id, judged)
 	return judged.err
 }
@@ -98,9 +99,11 @@ func current(cert *x509.Certificate, now time.Time) error {
 // one, and checking a signature of such a key is expensive.
 const maxRSABits = 8192
 
-func (v *Verification) judge(p presented, now time.Time) verdict {
+func (v *Verification) judge(
+	cert *x509.Certificate, chain func() ([]*x509.Certificate, error), now time.Time,
+) verdict {
 	refuse := func(err error) verdict { return verdict{from: now, until: now.Add(refusalHolds), err: err} }
-	issuers, err := p.issuers()
+	issuers, err := chain()
 	if err != nil {
 		return refuse(err)
 	}
@@ -111,7 +114,7 @@ func (v *Verification) judge(p presented, now time.Time) verdict {
 		}
 		intermediates.AddCert(c)
 	}
-	chains, err := p.cert.Verify(x509.VerifyOptions{
+	chains, err := cert.Verify(x509.VerifyOptions{
 		Roots: v.Roots, Intermediates: intermediates, CurrentTime: now,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})

@@ -1,6 +1,7 @@
 package mtls_test
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/tls"
@@ -89,12 +90,18 @@ func TestVerification(t *testing.T) {
 				t.Fatal(err)
 			}
 			var want *x509.Certificate
-			if len(c.certs) > 0 && c.cause == nil {
+			if len(c.certs) > 0 {
 				want = c.certs[0]
 			}
 			for range 2 { // the second answer is the remembered one
 				got, err := source(overTLS(c.certs...))
-				wants(t, got, err, want, c.cause)
+				wants(t, got, err, want, nil) // whoever does not ask is not told
+				if want == nil {
+					continue
+				}
+				if err := got.Verify(); !errors.Is(err, c.cause) || c.cause != nil && mtls.Reason(err) == "" {
+					t.Errorf("Verify = %v, want %v", err, c.cause)
+				}
 			}
 		})
 	}
@@ -115,7 +122,7 @@ func TestIntermediatesOfTheServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := source(overTLS(below))
+	got, err := verify(source, overTLS(below))
 	wants(t, got, err, below, nil)
 }
 
@@ -165,9 +172,72 @@ func TestVerificationBehindProxies(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 2 {
-				got, err := source(request(proxyAddr, c.fields...))
+				got, err := verify(source, request(proxyAddr, c.fields...))
 				wants(t, got, err, c.cert, c.cause)
 			}
+		})
+	}
+}
+
+// A chain in a field of its own, as Google's load balancer can name it ({client_cert_chain}, in the format of
+// RFC 9440), HAProxy writes it (ssl_c_chain_der,base64; so do the settings that Keycloak documents), and Apache
+// (SSL_CLIENT_CERT_CHAIN_0).
+func TestChainField(t *testing.T) {
+	ca := poptest.NewCA(t)
+	middle, below := intermediate(t, ca)
+	direct, stranger := ca.Issue(t, "client").Leaf, poptest.SelfSigned(t, "stranger").Leaf
+	const field, sep, haproxy = "Client-Cert", "X-Client-Cert-Chain", "X-Ssl-Client-Cert"
+	leaf, up := byteSequence(below.Raw), byteSequence(middle.Raw)
+	both := base64DER(append(bytes.Clone(middle.Raw), ca.Certificate.Raw...))
+	spaced := strings.ReplaceAll(pemText(middle.Raw), "\n", " ")
+	cases := []struct {
+		name   string
+		format mtls.Format
+		fields []string
+		cause  error
+	}{
+		{"RFC 9440", mtls.RFC9440, []string{field, leaf, sep, up}, nil},
+		{"RFC 9440, two lines", mtls.RFC9440, []string{field, leaf, sep, byteSequence(ca.Certificate.Raw), sep, up}, nil},
+		{"RFC 9440, under its own name", mtls.RFC9440, []string{field, leaf, field + "-Chain", up}, mtls.ErrUntrusted},
+		{"RFC 9440, none", mtls.RFC9440, []string{field, leaf, sep, "(null)"}, mtls.ErrUntrusted},
+		{"RFC 9440, none before another line", mtls.RFC9440, []string{field, leaf, sep, "(null)", sep, up}, mtls.ErrMalformed},
+		{"HAProxy", mtls.Base64DER, []string{haproxy, base64DER(below.Raw), sep, base64DER(middle.Raw)}, nil},
+		{"HAProxy, chain of two", mtls.Base64DER, []string{haproxy, base64DER(below.Raw), sep, both}, nil},
+		{"HAProxy, chain with the certificate", mtls.Base64DER, []string{haproxy, base64DER(below.Raw), sep,
+			base64DER(append(bytes.Clone(below.Raw), middle.Raw...))}, nil},
+		{"HAProxy, chain empty", mtls.Base64DER, []string{haproxy, base64DER(below.Raw), sep, ""}, mtls.ErrUntrusted},
+		{"HAProxy, no chain", mtls.Base64DER, []string{haproxy, base64DER(below.Raw)}, mtls.ErrUntrusted},
+		{"HAProxy, twice", mtls.Base64DER,
+			[]string{haproxy, base64DER(below.Raw), sep, base64DER(middle.Raw), sep, base64DER(middle.Raw)}, mtls.ErrMultiple},
+		{"HAProxy, list", mtls.Base64DER, []string{haproxy, base64DER(below.Raw), sep, traefik(middle.Raw, direct.Raw)},
+			mtls.ErrMalformed},
+		{"HAProxy, chain cut", mtls.Base64DER,
+			[]string{haproxy, base64DER(below.Raw), sep, base64DER(middle.Raw[:len(middle.Raw)-3])}, mtls.ErrCertificate},
+		{"HAProxy, octet behind the chain", mtls.Base64DER,
+			[]string{haproxy, base64DER(below.Raw), sep, base64DER(append(bytes.Clone(middle.Raw), 0))}, mtls.ErrCertificate},
+		{"HAProxy, chain too large", mtls.Base64DER,
+			[]string{haproxy, base64DER(below.Raw), sep, strings.Repeat("A", mtls.DefaultMaxSize+4)}, mtls.ErrTooLarge},
+		{"PEM", mtls.EscapedPEM, []string{haproxy, nginx(below.Raw), sep, nginx(middle.Raw)}, nil},
+		{"PEM with spaces", mtls.EscapedPEM, []string{haproxy, nginx(below.Raw), sep, spaced}, nil},
+		{"PEM, text behind", mtls.EscapedPEM, []string{haproxy, nginx(below.Raw), sep, spaced + "x"}, mtls.ErrMalformed},
+		{"RS-099 good certificate in the chain, another as the client's", mtls.Base64DER,
+			[]string{haproxy, base64DER(stranger.Raw), sep, base64DER(direct.Raw)}, mtls.ErrUntrusted},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			v := mtls.Verification{Roots: ca.Pool(), Now: poptest.NewClock().Now}
+			source, err := v.FromProxy(mtls.Proxy{Trusted: proxies, Format: c.format, ChainField: "x-client-cert-chain"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want *x509.Certificate
+			if c.cause == nil {
+				want = below
+			}
+			got, err := verify(source, request(proxyAddr, c.fields...))
+			wants(t, got, err, want, c.cause)
+			got, err = source(request(strangerAddr, c.fields[2:]...)) // it says nothing of the client
+			wants(t, got, err, nil, nil)
 		})
 	}
 }
@@ -187,13 +257,13 @@ func TestResumedSessionIsVerifiedAgain(t *testing.T) {
 			}
 			var source atomic.Pointer[mtls.CertificateSource]
 			source.Store(new(verified(ca.Pool())))
-			s := server(t, func(r *http.Request) (*x509.Certificate, error) { return (*source.Load())(r) }, nil)
+			s := server(t, func(r *http.Request) (*mtls.Certificate, error) { return (*source.Load())(r) }, nil)
 			cert := ca.Issue(t, "client")
 			cl := client(t, s, cert)
 			tlsConfig(cl).MaxVersion = version
 			tlsConfig(cl).ClientSessionCache = tls.NewLRUClientSessionCache(4)
 
-			good := mtls.Thumbprint(cert.Leaf)
+			good := thumbprint(cert.Leaf)
 			steps := []struct {
 				name    string
 				do      func()
@@ -249,7 +319,7 @@ func TestRememberedAnswers(t *testing.T) {
 		if s.cause == nil {
 			want = below
 		}
-		got, err := source(overTLS(s.certs...))
+		got, err := verify(source, overTLS(s.certs...))
 		if !errors.Is(err, s.cause) {
 			t.Fatalf("%s: error = %v, want %v", s.name, err, s.cause)
 		}
@@ -270,7 +340,7 @@ func TestTimesAreMeasured(t *testing.T) {
 		cert.NotBefore.Add(-90 * time.Second): "certificate_not_yet_valid by 1m30s",
 	} {
 		clock.Set(at)
-		_, err := source(overTLS(cert))
+		_, err := verify(source, overTLS(cert))
 		e, _ := errors.AsType[*mtls.Error](err)
 		if got := fmt.Sprintf("%s by %s", e.Name, e.Difference); got != want {
 			t.Errorf("refused for %s, want %s", got, want)
@@ -295,8 +365,8 @@ func TestHugeRSAKeyInTheChain(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, below := intermediate(t, ca)
-	_, err = source(request(proxyAddr, "X-Amzn-Mtls-Clientcert", alb(below.Raw, der)))
-	wants(t, nil, err, nil, mtls.ErrUntrusted)
+	got, err := verify(source, request(proxyAddr, "X-Amzn-Mtls-Clientcert", alb(below.Raw, der)))
+	wants(t, got, err, nil, mtls.ErrUntrusted)
 	if e, _ := errors.AsType[*mtls.Error](err); e.Received != "16001 bits" {
 		t.Errorf("error = %v, want the size of the key", err)
 	}
@@ -323,7 +393,7 @@ func TestRootsAreCopied(t *testing.T) {
 		t.Fatal(err)
 	}
 	pool.AddCert(later.Certificate)
-	got, err := source(overTLS(later.Issue(t, "client").Leaf))
+	got, err := verify(source, overTLS(later.Issue(t, "client").Leaf))
 	wants(t, got, err, nil, mtls.ErrUntrusted)
 }
 
@@ -339,10 +409,10 @@ func TestVerificationIsSafeForConcurrentUse(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 20 {
-				if got, err := source(good); err != nil || !got.Equal(below) {
+				if got, err := verify(source, good); err != nil || !bytes.Equal(got.DER, below.Raw) {
 					t.Errorf("good certificate: %v", err)
 				}
-				if _, err := source(bad); !errors.Is(err, mtls.ErrUntrusted) {
+				if _, err := verify(source, bad); !errors.Is(err, mtls.ErrUntrusted) {
 					t.Errorf("self-signed certificate: %v", err)
 				}
 			}
@@ -367,8 +437,8 @@ func TestRefusalsAreSmall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = source(overTLS(leaf, leaf))
-	wants(t, nil, err, nil, mtls.ErrUntrusted)
+	got, err := verify(source, overTLS(leaf, leaf))
+	wants(t, got, err, nil, mtls.ErrUntrusted)
 	if len(err.Error()) > 600 {
 		t.Errorf("the error has %d octets", len(err.Error()))
 	}

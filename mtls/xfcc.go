@@ -12,10 +12,14 @@ import (
 // a certificate. Envoy does not quote the names that it copies from a certificate (URI, DNS), so their owner can
 // write commas and semicolons; such a request is refused because the number of elements is wrong, or because
 // Cert or Hash is there twice, or because Hash, which Envoy computes itself, is not that of Cert.
-func decodeXFCC(p *Proxy, value string) ([][]byte, error) {
-	elements, err := parseXFCC(value)
-	if err != nil {
-		return nil, err
+func decodeXFCC(p *Proxy, lines []string) ([][]byte, error) {
+	var elements []xfccElement
+	for _, line := range lines {
+		more, err := parseXFCC(line)
+		if err != nil {
+			return nil, err
+		}
+		elements = append(elements, more...)
 	}
 	if len(elements) > p.Elements {
 		return nil, ErrMultiple.With(fmt.Sprintf("elements: %d", p.Elements), fmt.Sprintf("elements: %d", len(elements)))
@@ -23,18 +27,18 @@ func decodeXFCC(p *Proxy, value string) ([][]byte, error) {
 	if len(elements) < p.Elements {
 		return nil, nil
 	}
-	return elements[0].chain(p)
+	return elements[0].chain()
 }
 
 // xfccElement holds the pairs of one element that are read here, under their keys in lower case.
 type xfccElement map[string]string
 
 // chain returns the certificate, and those which lead to a root as far as the element has them.
-func (e xfccElement) chain(p *Proxy) ([][]byte, error) {
+func (e xfccElement) chain() ([][]byte, error) {
 	if e["cert"] == "" {
 		return nil, ErrNoCert.With("Cert", "an element without it; set it in set_current_client_cert_details")
 	}
-	certs, err := decodeOnePEM(p, e["cert"])
+	certs, err := decodeOnePEM(e["cert"])
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +46,7 @@ func (e xfccElement) chain(p *Proxy) ([][]byte, error) {
 	if hash, ok := e["hash"]; ok && !strings.EqualFold(hash, hex.EncodeToString(sum[:])) {
 		return nil, ErrHash.With(hex.EncodeToString(sum[:]), hash)
 	}
-	all, err := decodePEMChain(p, e["chain"])
+	all, err := decodePEMChain(e["chain"])
 	return append(certs, all...), err // Chain repeats the certificate itself, which does no harm
 }
 

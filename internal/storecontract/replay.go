@@ -176,17 +176,17 @@ func testReplayKept(t *testing.T, r Replay) {
 }
 
 func testReplayClock(t *testing.T, r Replay) {
-	start := r.Now()
+	start, window := r.Now(), r.Store.Window()
 	r.claim(t, "short", start.Add(30*time.Second), true)
-	r.claim(t, "long", start.Add(5*time.Minute), true)
-	r.Set(start.Add(time.Minute))
+	r.claim(t, "long", start.Add(window+5*time.Minute), true)
+	r.Set(start.Add(window + time.Minute))
 	for i := range len(r.Others) + 1 { // every process sees the time
-		_, _ = r.any(i).Claim(context.Background(), replayKey(fmt.Sprint("now", i)), start.Add(3*time.Minute))
+		_, _ = r.any(i).Claim(context.Background(), replayKey(fmt.Sprint("now", i)), start.Add(window+3*time.Minute))
 	}
 	r.Set(start)
 	r.refuse(t, "short", start.Add(30*time.Second))
 	r.refuse(t, "unknown", start.Add(20*time.Second)) // may have been used and forgotten
-	r.claim(t, "long", start.Add(5*time.Minute), false)
+	r.claim(t, "long", start.Add(window+5*time.Minute), false)
 }
 
 // testReplayModel walks at random through time and claims.

@@ -1,0 +1,266 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/peer"
+	"github.com/senderlock/senderlock/internal/setting"
+	"github.com/senderlock/senderlock/mtls"
+	"github.com/senderlock/senderlock/revocation"
+)
+
+// Peers are the direct peers of connections whose forwarded fields are believed: Addresses, ranges or single ones, and
+// with UnixListener whoever connects to a Unix socket that this server listens on. The zero Peers are nobody.
+type Peers = peer.Peers
+
+// Config holds the settings of a [Guard], for every adapter. Origins and Issuers are enough for a safe server; every
+// other zero value is the safe choice for a single instance.
+type Config struct {
+	// Origins are the public origins of this API ("https://api.example.com"), each optionally with a path prefix
+	// that a proxy strips. A proof that comes with a request to another Host is refused; a token that is bound to a
+	// certificate alone is not for one Host. Required, unless InsecureTrustHost is set or WithoutDPoP is.
+	Origins []string
+	// InsecureTrustHost takes the origin from Host and the connection's TLS state. Whoever can make a client
+	// send a request to another name can then use its proof here. For tests and local development.
+	InsecureTrustHost bool
+	// ForwardedBy are the proxies whose X-Forwarded-Proto and X-Forwarded-Host choose among the Origins. Zero believes
+	// nobody.
+	ForwardedBy Peers
+
+	// Issuers are the authorization servers whose JWT access tokens are accepted. Required, unless Tokens is set.
+	Issuers []Issuer
+	// Tokens checks every access token that is not a JWT of Issuers: an [Introspection], or the application's
+	// own look-up. It is the caller's to close. Nil refuses such tokens.
+	Tokens Validator
+	// HTTPClient fetches the metadata and keys of Issuers. Nil means one of ours. Whatever it is, each fetch is limited
+	// in time, size and redirects.
+	HTTPClient *http.Client
+	// InsecureAllowHTTP permits issuers on http that are not on this machine.
+	InsecureAllowHTTP bool
+	// MaxTokenSize is the largest accepted JWT in octets. Zero means 16 KiB.
+	MaxTokenSize int
+	// MaxTokenLifetime is the longest accepted lifetime of a token, from iat to exp. Zero means 15 minutes; a year is
+	// the most.
+	MaxTokenLifetime time.Duration
+	// Leeway is how far the issuers' clocks may differ. Zero means ten seconds; a millisecond is the least, a minute the
+	// most.
+	Leeway time.Duration
+	// InsecureAllowBearer accepts tokens that are bound to nobody under the scheme Bearer: whoever steals one can
+	// use it.
+	InsecureAllowBearer bool
+
+	// Certificates finds the client's certificate, for tokens that are bound to one (RFC 8705 §3): [mtls.FromTLS], or
+	// [mtls.FromProxy] where a proxy ends TLS. Nil refuses such tokens. It is asked about every request, since what it
+	// refuses is an attempt to slip a certificate in; chain and validity are judged where the certificate is needed.
+	Certificates mtls.CertificateSource
+
+	// WithoutDPoP refuses tokens that are bound to a DPoP key. For servers that take certificates alone.
+	WithoutDPoP bool
+	// Algorithms are the accepted algorithms of proofs. Nil means all of [dpop.Algorithms].
+	Algorithms []string
+	// MaxAge is for how long after its iat a proof is accepted. Zero means one minute; ten are the most. See
+	// [dpop.Config] for what to do before it is raised.
+	MaxAge time.Duration
+	// Skew is how far ahead a client's clock may be. Zero means ten seconds; a millisecond is the least,
+	// five minutes the most.
+	Skew time.Duration
+	// RequireNonce demands a nonce of every proof. A single route can demand one by [Requirement].
+	RequireNonce bool
+	// Nonces are the settings of nonces. Instances behind one address share Secrets.
+	Nonces dpop.Nonces
+	// Replay remembers used proofs. Nil remembers up to a million in this process, in one memory for all Guards of one
+	// Namespace: right for a single instance only, and two processes that overlap in a graceful restart are two
+	// instances. A store is the caller's to close.
+	Replay dpop.ReplayStore
+	// Fallback says what to do while Replay is out of reach. Nil refuses with 503.
+	Fallback dpop.Fallback
+	// Namespace keeps the proofs of several APIs apart that share Replay or Nonces.Secrets, or one process.
+	Namespace string
+	// InsecureForgetAtStart accepts, right after a start, proofs that may have been used before it.
+	InsecureForgetAtStart bool
+
+	// Revocation is asked about every request, cached tokens included, so that a token that was taken back is
+	// refused from the next request on; long-lived responses end by [Guard.Stream]. It must keep entries for as long as
+	// MaxTokenLifetime and Leeway here. Nil takes no token back. It is the caller's to close.
+	Revocation revocation.Store
+	// Shared is one store for both Replay and Revocation, which are then nil. It answers both on one round trip. It is
+	// the caller's to close.
+	Shared SharedStore
+	// Register records each accepted token, with the address it was last used from, for as long as it lives. A token
+	// without jti is then refused, and so is every request that cannot be recorded. Nil keeps no record. It is the
+	// caller's to close.
+	Register revocation.Register
+	// OnlyRegistered refuses tokens that are not on record already: the application records a token when it is
+	// issued, and ends it with [revocation.Register].Forget.
+	OnlyRegistered bool
+	// Address finds the address for Register. Nil means [PeerAddress]; behind proxies, give [ForwardedAddress].
+	Address AddressSource
+
+	// Policies are asked in turn about every request whose token and sender are in order, before its proof is
+	// used up, cached tokens included.
+	Policies []Policy
+	// Resource is what this API publishes of itself (RFC 9728): challenges point to it, and the Guard serves it wherever
+	// it stands in front of its path, and by [Guard.MetadataHandler]. Its URL is under one of the Origins. Nil publishes
+	// nothing.
+	Resource *Resource
+
+	// Deny renders a refusal, whose headers are already set. If it writes nothing, the usual answer is sent. Whatever it
+	// does, the handler does not run. Nil leaves it to the adapter: a JSON body with the description, or the
+	// framework's own error handling.
+	Deny func(w http.ResponseWriter, r *http.Request, refusal *Error)
+	// RefusalWait is for how long a refusal waits for the rest of a request's body, of at most 256 KiB, so that the
+	// connection can be kept (RFC 9112 §9.3). Otherwise the connection is closed behind the answer. Zero means 100 ms;
+	// ten seconds are the most.
+	RefusalWait time.Duration
+	// Log hears of refusals at Info, of our own trouble at Error and of accepted requests at Debug, one line each. Nil
+	// means [slog.Default].
+	Log *slog.Logger
+	// LogAccepted logs accepted requests at Info.
+	LogAccepted bool
+	// Route names the route of a request in decisions, by the pattern that it matched. Nil means r.Pattern, which the
+	// multiplexer of net/http sets; another router's is given here. The adapters of frameworks know theirs.
+	Route func(r *http.Request) string
+	// Observer hears of each decision, when all that the route demands has been compared, and of fetches of keys:
+	// see package otelauth.
+	Observer Observer
+	// Now is the clock. Nil means [time.Now].
+	Now func() time.Time
+}
+
+// DefaultMaxTokenLifetime is the default of [Config.MaxTokenLifetime].
+const DefaultMaxTokenLifetime = 15 * time.Minute
+
+const (
+	tokenCacheEntries = 20_000
+
+	defaultRefusalWait = 100 * time.Millisecond
+	maxRefusalWait     = 10 * time.Second
+)
+
+// SharedStore is a replay store and a revocation store in one, as package redisstore has one. It must be safe for
+// concurrent use.
+type SharedStore interface {
+	dpop.ReplayStore
+	revocation.Store
+	// ClaimUnlessRevoked answers [dpop.ReplayStore].Claim and [revocation.Store].Revoked on one round trip. An entry
+	// means that the token was taken back, whatever became of the claim. A non-nil error means that one of the two could
+	// not be decided; the key may or may not have been recorded.
+	ClaimUnlessRevoked(ctx context.Context, key dpop.ReplayKey, expiry time.Time, token revocation.Token) (fresh bool, entry *revocation.Entry, err error)
+}
+
+// New checks the settings and makes a Guard. Its error names the field and what to put there. It asks nothing of the
+// network, so an issuer that is down does not keep a server from starting. Close the Guard when the server has stopped.
+func New(config Config) (*Guard, error) {
+	g := &Guard{config: config}
+	if err := g.settle(); err != nil {
+		_ = g.Close()
+		return nil, fmt.Errorf("access.Config: %w", err)
+	}
+	return g, nil
+}
+
+// settle gives settings their defaults, refuses what cannot be meant, and makes what the Guard works with. Steps that
+// make something come last.
+func (g *Guard) settle() error {
+	c := &g.config
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Address == nil {
+		c.Address = PeerAddress
+	}
+	if c.Route == nil {
+		c.Route = func(r *http.Request) string { return r.Pattern }
+	}
+	if err := c.settleNumbers(); err != nil {
+		return err
+	}
+	if err := c.settleStores(); err != nil {
+		return err
+	}
+	if c.WithoutDPoP && c.Certificates == nil && !c.InsecureAllowBearer {
+		return errors.New("WithoutDPoP is set and Certificates is nil: no token could be accepted; give a source of certificates")
+	}
+	if err := validPolicies(c.Policies); err != nil {
+		return err
+	}
+	if err := g.settleProofs(); err != nil {
+		return err
+	}
+	if err := g.settleResource(); err != nil {
+		return err
+	}
+	if err := g.settleTokens(); err != nil {
+		return err
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return nil
+}
+
+func (c *Config) settleNumbers() error {
+	return errors.Join(
+		setting.Between("MaxTokenLifetime", &c.MaxTokenLifetime, DefaultMaxTokenLifetime, time.Second, 366*24*time.Hour),
+		setting.Between("MaxTokenSize", &c.MaxTokenSize, DefaultMaxTokenSize, 512, 1<<20),
+		setting.Between("Leeway", &c.Leeway, DefaultLeeway, time.Millisecond, time.Minute),
+		setting.Between("RefusalWait", &c.RefusalWait, defaultRefusalWait, time.Millisecond, maxRefusalWait),
+	)
+}
+
+func (c *Config) settleStores() error {
+	if err := errors.Join(
+		setting.Made("Tokens", c.Tokens), setting.Made("Shared", c.Shared),
+		setting.Made("Revocation", c.Revocation), setting.Made("Register", c.Register),
+	); err != nil {
+		return err
+	}
+	if c.Shared != nil {
+		if c.Replay != nil || c.Revocation != nil {
+			return errors.New("Shared is set beside Replay or Revocation: it takes the place of both")
+		}
+		c.Replay, c.Revocation = c.Shared, c.Shared
+	}
+	if c.Revocation != nil {
+		if kept := c.Revocation.Retention(); kept.Lifetime < c.MaxTokenLifetime || kept.Leeway < c.Leeway {
+			return fmt.Errorf("Revocation keeps entries for tokens of %v with a leeway of %v, and tokens of %v with %v are accepted: raise its Retention",
+				kept.Lifetime, kept.Leeway, c.MaxTokenLifetime, c.Leeway)
+		}
+	}
+	if c.OnlyRegistered && c.Register == nil {
+		return errors.New("OnlyRegistered is set and Register is nil: give the record of the tokens in use")
+	}
+	return nil
+}
+
+func (g *Guard) settleProofs() (err error) {
+	c := &g.config
+	if c.WithoutDPoP {
+		return nil
+	}
+	g.proofs, err = dpop.New(dpop.Config{
+		Origins: c.Origins, InsecureTrustHost: c.InsecureTrustHost, ForwardedBy: c.ForwardedBy,
+		Algorithms: c.Algorithms, MaxAge: c.MaxAge, Skew: c.Skew,
+		Replay: c.Replay, Fallback: c.Fallback, Namespace: c.Namespace, Nonces: c.Nonces, RequireNonce: c.RequireNonce,
+		InsecureForgetAtStart: c.InsecureForgetAtStart, Now: c.Now,
+	})
+	if err != nil {
+		return unprefixed(err)
+	}
+	g.closers = append(g.closers, g.proofs.Close)
+	return nil
+}
+
+// unprefixed drops the name of the inner settings from an error about a field of the same name here.
+func unprefixed(err error) error {
+	if inner := errors.Unwrap(err); inner != nil {
+		return inner
+	}
+	return err
+}

@@ -1,0 +1,84 @@
+package access
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+)
+
+// response is a response writer that knows when an answer begins, however it does: by WriteHeader, by a write, by Flush,
+// or by taking the connection over. It is not safe for concurrent use, like every response writer.
+type response struct {
+	http.ResponseWriter
+	began func(http.Header) error // called once, before the first octet; nil: nothing to do
+	begun bool
+	dead  bool // the answer was replaced by one of ours
+}
+
+var errDead = errors.New("access: the request was refused when its answer began")
+
+// Unwrap is for [http.ResponseController].
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// begin reports whether the handler's answer may go out.
+func (w *response) begin() bool {
+	if w.begun {
+		return !w.dead
+	}
+	w.begun = true
+	if w.began == nil {
+		return true
+	}
+	if err := w.began(w.Header()); err != nil {
+		w.dead = true
+		clear(w.Header())
+		e := unavailable(err)
+		e.SetHeaders(w.Header())
+		e.write(w.ResponseWriter)
+	}
+	return !w.dead
+}
+
+// WriteHeader begins the answer, unless it is an informational one (RFC 9110 §15.2).
+func (w *response) WriteHeader(status int) {
+	informational := status >= 100 && status < 200 && status != http.StatusSwitchingProtocols
+	if informational && !w.dead || w.begin() {
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (w *response) Write(b []byte) (int, error) {
+	if !w.begin() {
+		return 0, errDead
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// ReadFrom keeps the way by which net/http sends files.
+func (w *response) ReadFrom(src io.Reader) (int64, error) {
+	if !w.begin() {
+		return 0, errDead
+	}
+	return io.Copy(w.ResponseWriter, src)
+}
+
+// Flush is for code that asks for [http.Flusher].
+func (w *response) Flush() { _ = w.FlushError() }
+
+// FlushError is for [http.ResponseController].
+func (w *response) FlushError() error {
+	if !w.begin() {
+		return errDead
+	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Hijack is for code that asks for [http.Hijacker], and for [http.ResponseController].
+func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if !w.begin() {
+		return nil, nil, errDead
+	}
+	return http.NewResponseController(w.ResponseWriter).Hijack()
+}

@@ -1,0 +1,262 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"sync/atomic"
+)
+
+// Handler lets a request pass to next only with an access token that is valid and was issued to its sender, and only if
+// it meets every demand. The grant is in the context: [GrantFrom]. A request is judged once, however many Handlers of
+// one Guard it passes through. CORS middleware belongs in front of it, since a preflight carries no credentials. It
+// panics on a wrong demand, since routes are made when a program starts.
+func (g *Guard) Handler(next http.Handler, demands ...Requirement) http.Handler {
+	return g.handler(next, must(g.Route(demands...)))
+}
+
+// Stream is [Guard.Handler] for routes whose responses go on for long: server-sent events, WebSockets, long polls. It
+// ends the context of the request as soon as another request with its token would be refused; [Guard.Watch] says when
+// exactly, and what [context.Cause] gives then. The handler has to heed r.Context(). If it has written nothing by then,
+// the client gets the refusal. It panics on a wrong setting.
+func (g *Guard) Stream(next http.Handler, s Stream, demands ...Requirement) http.Handler {
+	return g.handler(next, must(g.StreamRoute(s, demands...)))
+}
+
+func must(route *Route, err error) *Route {
+	if err != nil {
+		panic(err.Error())
+	}
+	return route
+}
+
+func (g *Guard) handler(next http.Handler, route *Route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = route.Serve(w, r, "", func(w http.ResponseWriter, r *http.Request) error {
+			next.ServeHTTP(w, r)
+			return nil
+		}, func(w http.ResponseWriter, refusal *Error, _ bool) { refusal.write(w) })
+	})
+}
+
+// Route is what an adapter serves one route with, or one group of them. It is immutable and safe for concurrent use.
+type Route struct {
+	guard   *Guard
+	demands []Requirement
+	stream  *Stream
+}
+
+// Route checks the demands of a route. Its error names the field and what to put there.
+func (g *Guard) Route(demands ...Requirement) (*Route, error) {
+	for _, d := range demands {
+		if err := d.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	for _, d := range demands {
+		g.collect(d.Scopes)
+		g.collect(d.AnyScope)
+	}
+	return &Route{guard: g, demands: slices.Clone(demands)}, nil
+}
+
+// StreamRoute is [Guard.Route] for responses that go on for long.
+func (g *Guard) StreamRoute(s Stream, demands ...Requirement) (*Route, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	route, err := g.Route(demands...)
+	if err == nil {
+		route.stream = &s
+	}
+	return route, err
+}
+
+// Serve is what every adapter does with a request: it judges it, unless an outer Route of the Guard has, compares it
+// with the demands of the route, tells the decision once it is complete, and calls either next or refuse. Pattern is
+// what the router matched; empty asks [Config.Route].
+//
+// next gets the writer and the request to go on with, and its error is returned. refuse writes the refusal, whose
+// headers are set; with now set it has to be written before refuse returns, because the connection is closed behind it.
+// Where [Config.Deny] has written an answer, refuse is not called.
+func (t *Route) Serve(
+	w http.ResponseWriter, r *http.Request, pattern string,
+	next func(http.ResponseWriter, *http.Request) error,
+	refuse func(w http.ResponseWriter, refusal *Error, now bool),
+) error {
+	g := t.guard
+	if g.servesMetadata(w, r) {
+		return nil
+	}
+	x, refusal := g.enter(r, pattern)
+	for i := 0; refusal == nil && i < len(t.demands); i++ {
+		refusal = g.compare(x.grant, t.demands[i])
+	}
+	if refusal != nil {
+		x.refuse(w, r, refusal, refuse)
+		return nil
+	}
+	w, r = x.proceed(w, r)
+	defer x.accept() // unless an answer has begun
+	if t.stream == nil {
+		return next(w, r)
+	}
+	return x.watch(w, r, *t.stream, next, refuse)
+}
+
+// exchange is one request on its way through the Routes of one Guard, and the context of the request behind the first of
+// them.
+type exchange struct {
+	context.Context
+	guard   *Guard
+	grant   *Grant
+	pattern string
+
+	// as judged: a request that differs in one of them is another
+	method, target string
+	authorization  []string
+
+	request  *http.Request // as handed on
+	response response
+	told     atomic.Bool
+}
+
+type exchangeKey struct{ guard *Guard }
+
+type grantKey struct{}
+
+// Value gives the exchange itself, and the grant of the innermost Guard.
+func (x *exchange) Value(key any) any {
+	switch key := key.(type) {
+	case exchangeKey:
+		if key.guard == x.guard {
+			return x
+		}
+	case grantKey:
+		return x.grant
+	}
+	return x.Context.Value(key)
+}
+
+// GrantFrom returns who is calling and what for. It is never nil behind [Guard.Handler] and its kin, and nil elsewhere.
+func GrantFrom(ctx context.Context) *Grant {
+	grant, _ := ctx.Value(grantKey{}).(*Grant)
+	return grant
+}
+
+// WithGrant returns a context in which [GrantFrom] finds a grant, so that a test can call a handler without the Guard, a
+// token and a proof. It opens no route: a Guard judges each request itself, and what it finds takes its place.
+func WithGrant(ctx context.Context, grant *Grant) context.Context {
+	return context.WithValue(ctx, grantKey{}, grant)
+}
+
+// enter returns the exchange of a request: that of an outer Route which accepted it, or a new one. An internal request
+// that carries the context of another is judged anew.
+func (g *Guard) enter(r *http.Request, pattern string) (*exchange, *Error) {
+	x, ok := r.Context().Value(exchangeKey{g}).(*exchange)
+	if ok && x.method == r.Method && x.target == r.RequestURI && slices.Equal(x.authorization, r.Header["Authorization"]) {
+		if pattern != "" {
+			x.pattern = pattern
+		}
+		return x, nil
+	}
+	x = &exchange{
+		Context: r.Context(), guard: g, pattern: pattern,
+		method: r.Method, target: r.RequestURI, authorization: r.Header["Authorization"],
+	}
+	var refusal *Error
+	x.grant, refusal = g.authenticate(r)
+	return x, refusal
+}
+
+// proceed returns what the next handler gets. The headers of the answer are set now, for whatever writes past our
+// writer, and again when an answer begins.
+func (x *exchange) proceed(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
+	if x.request != nil { // by an outer Route
+		x.request = r
+		return w, r
+	}
+	x.request = r.WithContext(x)
+	x.grant.SetHeaders(w.Header())
+	x.response = response{ResponseWriter: w, began: x.begin}
+	return &x.response, x.request
+}
+
+// begin is called before the first octet of an answer: so a handler's own Cache-Control does not let a nonce be stored,
+// and the decision about a response that lasts for hours is told when it begins.
+func (x *exchange) begin(h http.Header) error {
+	x.grant.SetHeaders(h)
+	return x.accept()
+}
+
+// accept tells the decision about an accepted request, once. The error is that of an Observer that panicked.
+func (x *exchange) accept() error {
+	if x.told.Swap(true) {
+		return nil
+	}
+	return x.guard.tell(x.request, x.route(x.request), x.grant, nil)
+}
+
+func (x *exchange) route(r *http.Request) string {
+	if x.pattern != "" {
+		return x.pattern
+	}
+	return x.guard.config.Route(r)
+}
+
+// refuse answers a refusal. Whatever happens in here, the handler does not run.
+func (x *exchange) refuse(w http.ResponseWriter, r *http.Request, e *Error, render func(http.ResponseWriter, *Error, bool)) {
+	x.told.Store(true)
+	x.guard.respond(w, r, x.guard.decided(r, x.route(r), x.grant, e), render)
+}
+
+// respond renders a refusal, by Deny if that writes anything.
+func (g *Guard) respond(w http.ResponseWriter, r *http.Request, e *Error, render func(http.ResponseWriter, *Error, bool)) {
+	linger := g.settleBody(w, r)
+	e.SetHeaders(w.Header())
+	denied := response{ResponseWriter: w}
+	if g.config.Deny != nil {
+		if err := guarded("Deny", func() error { g.config.Deny(&denied, r, e); return nil }); err != nil {
+			g.config.Log.ErrorContext(r.Context(), "Deny failed", "cause", err.Error())
+		}
+	}
+	if !denied.begun {
+		render(w, e, linger != nil)
+	}
+	if linger != nil {
+		linger()
+	}
+}
+
+// WriteError answers a request that [Guard.Check] or [Guard.Allow] refused: by [Config.Deny], or with a JSON body that
+// holds the description. An error that is not an [*Error] is answered as our own trouble.
+func (g *Guard) WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		e = unavailable(err)
+	}
+	g.respond(w, r, e, func(w http.ResponseWriter, e *Error, _ bool) { e.write(w) })
+}
+
+// watch looks after a response that goes on for long, and at how it comes to its end.
+func (x *exchange) watch(
+	w http.ResponseWriter, r *http.Request, s Stream,
+	next func(http.ResponseWriter, *http.Request) error, refuse func(http.ResponseWriter, *Error, bool),
+) error {
+	ctx, cancel := x.guard.Watch(r, x.grant, s)
+	defer cancel()
+	r = r.WithContext(ctx)
+	x.request = r
+	err := next(w, r)
+	e, cut := errors.AsType[*Error](context.Cause(ctx))
+	switch {
+	case !cut:
+		return err
+	case !x.response.begun && (err == nil || errors.Is(err, ctx.Err())):
+		x.refuse(w, r, e, refuse)
+		return nil
+	}
+	x.guard.say(r.Context(), "response ended", newDecision(r, x.route(r), x.grant, e))
+	return err
+}

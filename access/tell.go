@@ -1,0 +1,65 @@
+package access
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+)
+
+// decided tells the decision about a request. It returns the refusal to answer with: e, or our own trouble if the
+// Observer panicked, or nil.
+func (g *Guard) decided(r *http.Request, route string, grant *Grant, e *Error) *Error {
+	if err := g.tell(r, route, grant, e); err != nil && e == nil {
+		return unavailable(err)
+	}
+	return e
+}
+
+// tell tells a decision to the log and to the Observer. Received values are quoted by the cause; tokens and proofs are
+// not in it. The error is that of an Observer that panicked.
+func (g *Guard) tell(r *http.Request, route string, grant *Grant, e *Error) error {
+	ctx := r.Context()
+	if e == nil && g.config.Observer.Decided == nil && !g.config.Log.Enabled(ctx, g.acceptedLevel()) {
+		return nil
+	}
+	d := newDecision(r, route, grant, e)
+	text := "request refused"
+	switch d.Outcome() {
+	case Accepted:
+		text = "request accepted"
+	case Abandoned:
+		text = "request abandoned"
+	}
+	g.say(ctx, text, d)
+	if g.config.Observer.Decided == nil {
+		return nil
+	}
+	err := guarded("Observer.Decided", func() error { g.config.Observer.Decided(ctx, d); return nil })
+	if err != nil {
+		g.config.Log.ErrorContext(ctx, "Observer.Decided failed", "cause", err.Error())
+	}
+	return err
+}
+
+func (g *Guard) acceptedLevel() slog.Level {
+	if g.config.LogAccepted {
+		return slog.LevelInfo
+	}
+	return slog.LevelDebug
+}
+
+// say writes one line.
+func (g *Guard) say(ctx context.Context, text string, d Decision) {
+	level := slog.LevelInfo
+	switch d.Outcome() {
+	case Accepted:
+		level = g.acceptedLevel()
+	case Unavailable:
+		level = slog.LevelError
+	case Abandoned:
+		level = slog.LevelDebug
+	}
+	if g.config.Log.Enabled(ctx, level) {
+		g.config.Log.LogAttrs(ctx, level, text, d.Attrs()...)
+	}
+}
