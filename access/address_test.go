@@ -2,7 +2,6 @@ package access_test
 
 import (
 	"net/http"
-	"net/netip"
 	"strings"
 	"testing"
 
@@ -18,7 +17,7 @@ func from(r *http.Request, peer string, forwarded ...string) *http.Request {
 
 func proxies(t *testing.T) access.AddressSource {
 	t.Helper()
-	source, err := access.ForwardedAddress(netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fd00::/8"))
+	source, err := access.ForwardedAddress(access.Peers{Addresses: []string{"10.1.0.0/16", "fd00::/8"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,13 +69,18 @@ func TestAddressSources(t *testing.T) {
 }
 
 func TestForwardedAddressSettings(t *testing.T) {
-	for name, prefixes := range map[string][]netip.Prefix{
-		"none":         nil,
-		"everybody":    {netip.MustParsePrefix("0.0.0.0/0")},
-		"IPv4 as IPv6": {netip.MustParsePrefix("::ffff:10.0.0.0/104")},
-		"the zero one": {{}},
+	for name, test := range map[string]struct {
+		peers access.Peers
+		want  string
+	}{
+		"none":            {access.Peers{}, "no proxies: list the addresses of yours"},
+		"everybody":       {access.Peers{Addresses: []string{"10.0.0.0/8", "0.0.0.0/0"}}, "proxies.Addresses[1] is \"0.0.0.0/0\": it holds every address"},
+		"everybody, IPv6": {access.Peers{Addresses: []string{"::/0"}}, "it holds every address; list those of your proxies"},
+		"IPv4 as IPv6":    {access.Peers{Addresses: []string{"::ffff:10.0.0.0/104"}}, "give an IPv4 range"},
+		"an empty one":    {access.Peers{Addresses: []string{""}}, "give an address range"},
 	} {
-		if source, err := access.ForwardedAddress(prefixes...); source != nil || err == nil || !strings.Contains(err.Error(), "list the addresses of your proxies") {
+		source, err := access.ForwardedAddress(test.peers)
+		if source != nil || err == nil || !strings.HasPrefix(err.Error(), "access.ForwardedAddress: ") || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -146,8 +150,7 @@ func FuzzForwardedAddress(f *testing.F) {
 	for _, field := range []string{"198.51.100.1", "198.51.100.1, 10.1.9.9", "[2001:db8::1]:44", "unknown", "", ",", "::ffff:10.1.0.1"} {
 		f.Add(field)
 	}
-	trusted := netip.MustParsePrefix("10.1.0.0/16")
-	source, err := access.ForwardedAddress(trusted)
+	source, err := access.ForwardedAddress(access.Peers{Addresses: []string{"10.1.0.0/16"}})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -81,11 +82,11 @@ func TestCertificateBoundTokens(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || grant.Binding != test.binding || grant.Certificate != test.r.TLS.PeerCertificates[0] {
+			if err != nil || grant.Binding != test.binding || !bytes.Equal(grant.Certificate.DER, test.r.TLS.PeerCertificates[0].Raw) {
 				t.Fatalf("got %v, %v", grant, err)
 			}
 			for _, demand := range []access.Binding{access.BindingDPoP, access.BindingCertificate, access.BindingDPoP | access.BindingCertificate} {
-				if met := s.Allow(grant, access.Requirement{Binding: demand}) == nil; met != (demand&^test.binding == 0) {
+				if met := s.Allow(test.r, grant, access.Requirement{Binding: demand}) == nil; met != (demand&^test.binding == 0) {
 					t.Errorf("a demand for %s was met by %s: %t", demand, grant.Binding, met)
 				}
 			}
@@ -96,7 +97,7 @@ func TestCertificateBoundTokens(t *testing.T) {
 // A server that knows certificates and no DPoP.
 func TestCertificatesAlone(t *testing.T) {
 	own := poptest.SelfSigned(t, "client") // RS-090: possession is all
-	s := newGuard(t, func(s *setup) { s.DPoP, s.Certificates = nil, mtls.FromTLS })
+	s := newGuard(t, func(s *setup) { s.WithoutDPoP, s.Certificates = true, mtls.FromTLS })
 	token := poptest.Token{X5T: poptest.X5T(own.Leaf)}.String()
 	if _, err := s.Check(with(get("Bearer "+token, "a field that means nothing here"), own)); err != nil {
 		t.Error(err)
@@ -123,7 +124,7 @@ func TestCertificateSourceRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newGuard(t, func(s *setup) {
-				s.Certificates = func(*http.Request) (*x509.Certificate, error) { return nil, test.err }
+				s.Certificates = func(*http.Request) (*mtls.Certificate, error) { return nil, test.err }
 			})
 			_, err := s.Check(owner(bound()))
 			expect(t, err, test.want)

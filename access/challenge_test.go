@@ -55,7 +55,7 @@ func TestChallenges(t *testing.T) {
 
 // RS-056, RS-060, RS-064, RS-065, RS-048: what goes with a demand for a nonce.
 func TestNonceHeaders(t *testing.T) {
-	s := newGuard(t, func(s *setup) { s.verifier.RequireNonce = true })
+	s := newGuard(t, func(s *setup) { s.RequireNonce = true })
 	token := bound()
 	_, err := s.Check(owner(token))
 	e := expect(t, err, refusal{401, "use_dpop_nonce", "nonce_missing"})
@@ -123,7 +123,7 @@ func TestNothingIsReflected(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, err := s.Check(r)
 			w := httptest.NewRecorder()
-			access.WriteError(w, err)
+			s.WriteError(w, r, err)
 			var body map[string]string
 			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || body["message"] == "" {
 				t.Errorf("body %q: %v", w.Body, err)
@@ -147,7 +147,7 @@ func TestNothingIsReflected(t *testing.T) {
 
 func TestWriteErrorOfAnything(t *testing.T) {
 	w := httptest.NewRecorder()
-	access.WriteError(w, http.ErrServerClosed)
+	newGuard(t).WriteError(w, get("", ""), http.ErrServerClosed)
 	if w.Code != 503 || w.Header().Get("Retry-After") != "1" || strings.Contains(w.Body.String(), "Server closed") {
 		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}

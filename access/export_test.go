@@ -3,7 +3,12 @@ package access
 import "context"
 
 // WaitForCache returns when every token that was offered to the cache can be found in it.
-func (g *Guard) WaitForCache() { g.tokens.Wait() }
+func (g *Guard) WaitForCache() { g.cache.Wait() }
+
+// ValidateToken asks what validates tokens, whatever the Guard would say to it.
+func (g *Guard) ValidateToken(ctx context.Context, token string) (*Token, error) {
+	return g.tokens.ValidateToken(ctx, token)
+}
 
 // ParseAuthorization is for the fuzz target.
 func ParseAuthorization(field string) (scheme, token string, err error) {

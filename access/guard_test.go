@@ -224,7 +224,7 @@ func TestBearerOnlyByChoice(t *testing.T) {
 }
 
 func TestWithoutDPoP(t *testing.T) {
-	s := newGuard(t, func(s *setup) { s.DPoP, s.InsecureAllowBearer = nil, true })
+	s := newGuard(t, func(s *setup) { s.WithoutDPoP, s.InsecureAllowBearer = true, true })
 	_, err := s.Check(owner(bound()))
 	e := expect(t, err, refusal{401, "invalid_token", "dpop_not_accepted"})
 	if got := challenges(e); len(got) != 1 || !strings.HasPrefix(got[0], `Bearer error="invalid_token"`) {
@@ -268,15 +268,19 @@ func (failingStore) Claim(context.Context, dpop.ReplayKey, time.Time) (bool, err
 	return true, errors.New("connection refused")
 }
 
+func (failingStore) Since() time.Time { return time.Time{} }
+
+func (failingStore) Window() time.Duration { return time.Hour }
+
 // RS-180: what fails on our side is never an accept and never a 401.
 func TestOwnTroubleIs503(t *testing.T) {
 	for name, change := range map[string]func(*setup){
-		"replay store down": func(s *setup) { s.verifier.Replay = failingStore{} },
+		"replay store down": func(s *setup) { s.Replay = failingStore{} },
 		"validator down": func(s *setup) {
-			s.Tokens = validator(func(context.Context, string) (*access.Token, error) { return nil, errors.New("no database") })
+			s.Issuers, s.Tokens = nil, access.ValidatorFunc(func(context.Context, string) (*access.Token, error) { return nil, errors.New("no database") })
 		},
 		"validator without an answer": func(s *setup) {
-			s.Tokens = validator(func(context.Context, string) (*access.Token, error) { return nil, nil })
+			s.Issuers, s.Tokens = nil, access.ValidatorFunc(func(context.Context, string) (*access.Token, error) { return nil, nil })
 		},
 		"policy down": func(s *setup) {
 			s.Policies = []access.Policy{func(*http.Request, *access.Grant) error { return errors.New("no database") }}
@@ -295,12 +299,6 @@ func TestOwnTroubleIs503(t *testing.T) {
 			}
 		})
 	}
-}
-
-type validator func(context.Context, string) (*access.Token, error)
-
-func (v validator) ValidateToken(ctx context.Context, token string) (*access.Token, error) {
-	return v(ctx, token)
 }
 
 // An application's own tokens go the same way as JWTs: the Guard judges their times and their confirmation.
@@ -325,7 +323,7 @@ func TestOwnValidator(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newGuard(t, func(s *setup) {
-				s.Tokens = validator(func(_ context.Context, token string) (*access.Token, error) {
+				s.Issuers, s.Tokens = nil, access.ValidatorFunc(func(_ context.Context, token string) (*access.Token, error) {
 					if token != "opaque-1" {
 						t.Errorf("asked for %q", token)
 					}
@@ -358,7 +356,8 @@ func TestPolicyAnswers(t *testing.T) {
 	s := newGuard(t, func(s *setup) {
 		s.Policies = []access.Policy{func(*http.Request, *access.Grant) error { return own }}
 	})
-	_, err := s.Check(owner(bound()))
+	r := owner(bound())
+	_, err := s.Check(r)
 	e := expect(t, err, refusal{403, "insufficient_scope", ""})
 	want := `DPoP error="insufficient_scope", error_description="line??feed ?and? quotes ?", ` + algs
 	if got := challenges(e); len(got) != 1 || got[0] != want {
@@ -368,7 +367,7 @@ func TestPolicyAnswers(t *testing.T) {
 		t.Error("the policy's own value was changed")
 	}
 	w := httptest.NewRecorder()
-	access.WriteError(w, err)
+	s.WriteError(w, r, err)
 	var body struct{ Message string }
 	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || body.Message != own.Description || w.Code != 403 {
 		t.Errorf("%d %s: %v", w.Code, w.Body, err)
@@ -425,43 +424,57 @@ func TestKnownTokenIsJudgedAgain(t *testing.T) {
 	expect(t, call(), refusal{401, "invalid_token", "token_expired"})
 }
 
+// What cannot be meant is refused when a Guard is made, by the name of the field.
 func TestGuardSettings(t *testing.T) {
-	jwt := &access.JWT{Issuers: []access.Issuer{staticIssuer()}}
-	for name, test := range map[string]struct {
-		guard *access.Guard
-		want  string
-	}{
-		"no Tokens":         {&access.Guard{DPoP: &dpop.Verifier{}}, "Tokens is nil"},
-		"Tokens never made": {&access.Guard{Tokens: (*access.JWT)(nil)}, "Tokens holds a nil *access.JWT"},
-		"a store never made": {&access.Guard{Tokens: jwt, Revocation: (*revocation.File)(nil)},
-			"Revocation holds a nil *revocation.File"},
-		"a register never made": {&access.Guard{Tokens: jwt, Register: (*revocation.Memory)(nil)},
-			"Register holds a nil *revocation.Memory"},
-		"no DPoP":             {&access.Guard{Tokens: jwt}, "DPoP and Certificates are nil"},
-		"wrong DPoP":          {&access.Guard{Tokens: jwt, DPoP: &dpop.Verifier{MaxAge: -1}}, "MaxAge is -1ns"},
-		"wrong JWT":           {&access.Guard{Tokens: &access.JWT{}, DPoP: &dpop.Verifier{}}, "Issuers is empty"},
-		"nil policy":          {&access.Guard{Tokens: jwt, DPoP: &dpop.Verifier{}, Policies: []access.Policy{nil}}, "Policies[0] is nil"},
-		"no register":         {&access.Guard{Tokens: jwt, DPoP: &dpop.Verifier{}, OnlyRegistered: true}, "OnlyRegistered is set and Register is nil"},
-		"negative lifetime":   {&access.Guard{Tokens: jwt, DPoP: &dpop.Verifier{}, MaxTokenLifetime: -1}, "MaxTokenLifetime is -1ns"},
-		"leeway without unit": {&access.Guard{Tokens: jwt, DPoP: &dpop.Verifier{}, Leeway: 15}, "Leeway is 15ns"},
-		"leeway of an hour":   {&access.Guard{Tokens: jwt, DPoP: &dpop.Verifier{}, Leeway: time.Hour}, "Leeway is 1h0m0s"},
-		"closed before use":   {closed(&access.Guard{Tokens: jwt, DPoP: &dpop.Verifier{}}), "access.Guard: closed"},
-		"lifetime of 2 years": {&access.Guard{Tokens: jwt, DPoP: &dpop.Verifier{}, MaxTokenLifetime: 20000 * time.Hour}, "MaxTokenLifetime is 20000h0m0s"},
+	clock := poptest.NewClock()
+	for want, change := range map[string]func(*access.Config){
+		"Origins is empty":                   func(c *access.Config) { c.Origins = nil },
+		`Origins[0] is "api.example.com"`:    func(c *access.Config) { c.Origins = []string{"api.example.com"} },
+		"ForwardedBy.Addresses[0] is":        func(c *access.Config) { c.ForwardedBy.Addresses = []string{"0.0.0.0/0"} },
+		"Issuers is empty":                   func(c *access.Config) { c.Issuers = nil },
+		"Tokens holds a nil *access.Introsp": func(c *access.Config) { c.Tokens = (*access.Introspection)(nil) },
+		"Revocation holds a nil *revocation": func(c *access.Config) { c.Revocation = (*revocation.File)(nil) },
+		"Register holds a nil *revocation.M": func(c *access.Config) { c.Register = (*revocation.Memory)(nil) },
+		"Shared holds a nil *access_test.sh": func(c *access.Config) { c.Shared = (*shared)(nil) },
+		"Shared is set beside Replay or Rev": func(c *access.Config) { c.Shared, c.Replay = newShared(t, clock), newShared(t, clock) },
+		"Shared is set beside Replay":        func(c *access.Config) { c.Shared, c.Revocation = newShared(t, clock), newShared(t, clock) },
+		"WithoutDPoP is set and Certificate": func(c *access.Config) { c.WithoutDPoP = true },
+		`Algorithms has "HS256"`:             func(c *access.Config) { c.Algorithms = []string{"HS256"} },
+		"MaxAge is -1ns":                     func(c *access.Config) { c.MaxAge = -1 },
+		"MaxAge is 11m0s":                    func(c *access.Config) { c.MaxAge = 11 * time.Minute },
+		"Skew is 15ns":                       func(c *access.Config) { c.Skew = 15 },
+		"Nonces":                             func(c *access.Config) { c.Nonces.Secrets = [][]byte{[]byte("short")} },
+		"Policies[0] is nil":                 func(c *access.Config) { c.Policies = []access.Policy{nil} },
+		"OnlyRegistered is set and Register": func(c *access.Config) { c.OnlyRegistered = true },
+		"MaxTokenLifetime is -1ns":           func(c *access.Config) { c.MaxTokenLifetime = -1 },
+		"MaxTokenLifetime is 20000h0m0s":     func(c *access.Config) { c.MaxTokenLifetime = 20000 * time.Hour },
+		"MaxTokenSize is 10":                 func(c *access.Config) { c.MaxTokenSize = 10 },
+		"Leeway is 15ns":                     func(c *access.Config) { c.Leeway = 15 },
+		"Leeway is 1h0m0s":                   func(c *access.Config) { c.Leeway = time.Hour },
+		"RefusalWait is 100ns":               func(c *access.Config) { c.RefusalWait = 100 },
+		"RefusalWait is 1m0s":                func(c *access.Config) { c.RefusalWait = time.Minute },
+		"Resource.URL is":                    func(c *access.Config) { c.Resource = &access.Resource{} },
+		"which is under none of the Origins": func(c *access.Config) { c.Resource = &access.Resource{URL: "https://other.example.com"} },
 	} {
-		t.Run(name, func(t *testing.T) {
-			err := test.guard.Validate()
-			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), "access.Guard: ") {
-				t.Fatalf("got %v, want %q in it", err, test.want)
+		t.Run(want, func(t *testing.T) {
+			config := access.Config{Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer()}, Now: clock.Now}
+			change(&config)
+			guard, err := access.New(config)
+			if guard != nil || err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "access.Config: ") {
+				t.Fatalf("got %v, want %q in it", err, want)
 			}
-			_, err = test.guard.Check(owner(bound())) // and whoever does not look is refused
-			expect(t, err, refusal{503, "", "unavailable"})
 		})
 	}
 }
 
-func closed(g *access.Guard) *access.Guard {
-	_ = g.Close()
-	return g
+// A Guard that was closed lets nothing through.
+func TestClosed(t *testing.T) {
+	s := newGuard(t)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Check(owner(bound()))
+	expect(t, err, refusal{503, "", "guard_closed"})
 }
 
 // Closing beside requests neither panics nor lets anything through.
@@ -476,7 +489,7 @@ func TestCloseBesideRequests(t *testing.T) {
 			}
 		}()
 	}
-	if err := errors.Join(s.Close(), s.Close(), s.verifier.Close(), s.jwt.Close()); err != nil {
+	if err := errors.Join(s.Close(), s.Close()); err != nil {
 		t.Error(err)
 	}
 	for range 4 {
@@ -487,7 +500,7 @@ func TestCloseBesideRequests(t *testing.T) {
 // RS-167, RS-168: the algorithms of FAPI 2.0 and no others, for proofs and tokens.
 func TestFAPI2Algorithms(t *testing.T) {
 	s := newGuard(t, func(s *setup) {
-		s.verifier.Algorithms, s.jwt.Issuers[0].Algorithms = dpop.FAPI2Algorithms, dpop.FAPI2Algorithms
+		s.Algorithms, s.Issuers[0].Algorithms = dpop.FAPI2Algorithms, dpop.FAPI2Algorithms
 	})
 	for _, alg := range dpop.Algorithms() {
 		key := poptest.Keyed(alg, "fapi client")

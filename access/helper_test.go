@@ -2,6 +2,7 @@ package access_test
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -48,36 +49,31 @@ func staticIssuer() access.Issuer {
 	}
 }
 
-// setup is a Guard in the making, with what tests want to change.
+// setup is a Guard with its settings, which tests change before it is made.
 type setup struct {
-	access.Guard
-	clock    *poptest.Clock
-	jwt      *access.JWT
-	verifier *dpop.Verifier
+	*access.Guard
+	access.Config
+	clock *poptest.Clock
 }
 
 // newGuard returns a guard of poptest's issuer and audience, under a clock that shows poptest.Now.
 func newGuard(t testing.TB, changes ...func(*setup)) *setup {
 	t.Helper()
 	s := &setup{clock: poptest.NewClock()}
-	s.jwt = &access.JWT{Issuers: []access.Issuer{staticIssuer()}, Now: s.clock.Now}
-	origins, err := dpop.NewOrigins([]string{poptest.Audience}, nil)
-	if err != nil {
-		t.Fatal(err)
+	s.Config = access.Config{
+		Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer()}, InsecureForgetAtStart: true,
+		Log: slog.New(slog.DiscardHandler), Now: s.clock.Now,
 	}
-	s.verifier = &dpop.Verifier{Origins: origins, InsecureForgetAtStart: true, Now: s.clock.Now}
-	s.Tokens, s.DPoP, s.Now = s.jwt, s.verifier, s.clock.Now
 	for _, change := range changes {
 		change(s)
 	}
-	if err := s.Validate(); err != nil {
+	var err error
+	if s.Guard, err = access.New(s.Config); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		for _, closer := range []func() error{s.Close, s.jwt.Close, s.verifier.Close} {
-			if err := closer(); err != nil {
-				t.Error(err)
-			}
+		if err := s.Close(); err != nil {
+			t.Error(err)
 		}
 	})
 	return s

@@ -91,7 +91,7 @@ func TestTokenAlgorithms(t *testing.T) {
 		t.Run(alg, func(t *testing.T) {
 			key := poptest.Keyed(alg, "issuer")
 			s := newGuard(t, func(s *setup) {
-				s.jwt.Issuers[0].JWKS = poptest.JWKS(map[string]*poptest.Key{poptest.KeyID: key})
+				s.Issuers[0].JWKS = poptest.JWKS(map[string]*poptest.Key{poptest.KeyID: key})
 			})
 			token := bound(func(t *poptest.Token) { t.Key = key })
 			if _, err := s.Check(owner(token)); err != nil {
@@ -105,14 +105,14 @@ func TestTokenAlgorithms(t *testing.T) {
 
 // The list of algorithms is the issuer's setting, whatever the key could do.
 func TestTokenAlgorithmsAreChosenHere(t *testing.T) {
-	s := newGuard(t, func(s *setup) { s.jwt.Issuers[0].Algorithms = []string{"PS256"} })
+	s := newGuard(t, func(s *setup) { s.Issuers[0].Algorithms = []string{"PS256"} })
 	_, err := s.Check(owner(bound()))
 	expect(t, err, refusal{401, "invalid_token", "token_alg_not_allowed"})
 }
 
 // Issuers that send typ JWT, and what must not slip in by that.
 func TestAcceptTypeJWT(t *testing.T) {
-	s := newGuard(t, func(s *setup) { s.jwt.Issuers[0].AcceptTypeJWT = true })
+	s := newGuard(t, func(s *setup) { s.Issuers[0].AcceptTypeJWT = true })
 	for name, test := range map[string]struct {
 		token string
 		want  string // empty: accepted
@@ -141,7 +141,7 @@ func TestAcceptTypeJWT(t *testing.T) {
 	}
 }
 
-func TestScopeFromSCP(t *testing.T) {
+func TestScopeClaims(t *testing.T) {
 	for name, test := range map[string]struct {
 		value any
 		want  string
@@ -149,7 +149,7 @@ func TestScopeFromSCP(t *testing.T) {
 		"text": {"a b", "a b"}, "array": {[]string{"a", "b"}, "a b"}, "none": {nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newGuard(t, func(s *setup) { s.jwt.Issuers[0].ScopeFromSCP = true })
+			s := newGuard(t, func(s *setup) { s.Issuers[0].ScopeClaims = []string{"scp"} })
 			grant, err := s.Check(owner(bound(claim("scp", test.value))))
 			if err != nil || strings.Join(grant.Scopes, " ") != test.want {
 				t.Errorf("got %v, %v", grant.Scopes, err)
@@ -162,7 +162,7 @@ func TestScopeFromSCP(t *testing.T) {
 func TestSeveralIssuers(t *testing.T) {
 	second := poptest.Keyed("ES256", "second issuer")
 	s := newGuard(t, func(s *setup) {
-		s.jwt.Issuers = append(s.jwt.Issuers, access.Issuer{
+		s.Issuers = append(s.Issuers, access.Issuer{
 			URL: "https://second.example.com", Audience: "second-audience",
 			JWKS: poptest.JWKS(map[string]*poptest.Key{poptest.KeyID: second}),
 		})
@@ -196,7 +196,7 @@ func discovered(t *testing.T, issuer *poptest.IssuerServer, changes ...func(*acc
 		change(&settings)
 	}
 	return newGuard(t, func(s *setup) {
-		s.jwt.Issuers, s.jwt.HTTPClient = []access.Issuer{settings}, issuer.Client()
+		s.Issuers, s.HTTPClient = []access.Issuer{settings}, issuer.Client()
 	})
 }
 
@@ -270,38 +270,34 @@ func TestIssuerDown(t *testing.T) {
 	}
 }
 
-func TestJWTSettings(t *testing.T) {
-	with := func(change func(*access.Issuer)) *access.JWT {
-		i := staticIssuer()
-		change(&i)
-		return &access.JWT{Issuers: []access.Issuer{i}}
-	}
+func TestIssuerSettings(t *testing.T) {
 	for name, test := range map[string]struct {
-		jwt  *access.JWT
-		want string
+		change func(*access.Issuer)
+		want   string
 	}{
-		"no issuer":           {&access.JWT{}, "Issuers is empty"},
-		"no URL":              {with(func(i *access.Issuer) { i.URL = "" }), `Issuers[0].URL is ""`},
-		"URL with a query":    {with(func(i *access.Issuer) { i.URL += "?a" }), `Issuers[0].URL is "` + poptest.Issuer + `?a"`},
-		"no audience":         {with(func(i *access.Issuer) { i.Audience = "" }), "Issuers[0].Audience is empty"},
-		"unknown algorithm":   {with(func(i *access.Issuer) { i.Algorithms = []string{"HS256"} }), `Issuers[0].Algorithms has "HS256"`},
-		"no algorithm":        {with(func(i *access.Issuer) { i.Algorithms = []string{} }), "Issuers[0].Algorithms is empty"},
-		"broken key set":      {with(func(i *access.Issuer) { i.JWKS = []byte("{") }), "Issuers[0]"},
-		"http":                {with(func(i *access.Issuer) { i.URL, i.JWKS = "http://login.example.com", nil }), "Issuers[0]"},
-		"listed twice":        {&access.JWT{Issuers: []access.Issuer{staticIssuer(), staticIssuer()}}, "Issuers[1].URL is"},
-		"leeway without unit": {&access.JWT{Issuers: []access.Issuer{staticIssuer()}, Leeway: 15}, "Leeway is 15ns"},
-		"leeway of an hour":   {&access.JWT{Issuers: []access.Issuer{staticIssuer()}, Leeway: time.Hour}, "Leeway is 1h0m0s"},
-		"tiny size":           {&access.JWT{Issuers: []access.Issuer{staticIssuer()}, MaxSize: 10}, "MaxSize is 10"},
+		"no URL":                  {func(i *access.Issuer) { i.URL = "" }, `Issuers[0].URL is ""`},
+		"URL with a query":        {func(i *access.Issuer) { i.URL += "?a" }, `Issuers[0].URL is "` + poptest.Issuer + `?a"`},
+		"no audience":             {func(i *access.Issuer) { i.Audience = "" }, "Issuers[0].Audience is empty"},
+		"an empty audience more":  {func(i *access.Issuer) { i.MoreAudiences = []string{""} }, "Issuers[0].MoreAudiences has an empty one"},
+		"unknown algorithm":       {func(i *access.Issuer) { i.Algorithms = []string{"HS256"} }, `Issuers[0].Algorithms has "HS256"`},
+		"no algorithm":            {func(i *access.Issuer) { i.Algorithms = []string{} }, "Issuers[0].Algorithms is empty"},
+		"no claim for the client": {func(i *access.Issuer) { i.ClientClaims = []string{} }, "Issuers[0].ClientClaims has no claim"},
+		"a claim without a name":  {func(i *access.Issuer) { i.ScopeClaims = []string{"scope", ""} }, "Issuers[0].ScopeClaims has no claim, or one without a name"},
+		"broken key set":          {func(i *access.Issuer) { i.JWKS = []byte("{") }, "Issuers[0]: "},
+		"http":                    {func(i *access.Issuer) { i.URL, i.JWKS = "http://login.example.com", nil }, "Issuers[0]: "},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := test.jwt.Validate()
-			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), "access.JWT: ") {
-				t.Fatalf("got %v, want %q in it", err, test.want)
-			}
-			if _, again := test.jwt.ValidateToken(context.Background(), bound()); !errors.Is(again, err) {
-				t.Errorf("the first token: %v", again)
+			issuer := staticIssuer()
+			test.change(&issuer)
+			_, err := access.New(access.Config{Origins: []string{poptest.Audience}, Issuers: []access.Issuer{issuer}})
+			if err == nil || !strings.HasPrefix(err.Error(), "access.Config: "+test.want) {
+				t.Fatalf("got %v, want %q in front", err, test.want)
 			}
 		})
+	}
+	_, err := access.New(access.Config{Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer(), staticIssuer()}})
+	if err == nil || !strings.HasPrefix(err.Error(), "access.Config: Issuers[1].URL is") {
+		t.Errorf("listed twice: %v", err)
 	}
 }
 
@@ -310,12 +306,12 @@ func TestJWTSettings(t *testing.T) {
 func TestRFC9449Token(t *testing.T) {
 	v := poptest.Vectors().RFC9449
 	s := newGuard(t, func(s *setup) {
-		s.jwt.Issuers[0] = access.Issuer{
-			URL: v.JWTAccessToken.Claims.Issuer, Audience: "x", AcceptTypeJWT: true, JWKS: s.jwt.Issuers[0].JWKS,
+		s.Issuers[0] = access.Issuer{
+			URL: v.JWTAccessToken.Claims.Issuer, Audience: "x", AcceptTypeJWT: true, JWKS: s.Issuers[0].JWKS,
 		}
 		s.clock.Set(time.Unix(v.JWTAccessToken.Claims.NotBefore, 0))
 	})
-	_, err := s.jwt.ValidateToken(t.Context(), v.JWTAccessToken.Value)
+	_, err := s.ValidateToken(t.Context(), v.JWTAccessToken.Value)
 	if !errors.Is(err, access.ErrTokenAudience) {
 		t.Errorf("got %v, want %v: the example names no audience", err, access.ErrTokenAudience)
 	}
@@ -332,7 +328,7 @@ func FuzzToken(f *testing.F) {
 	}
 	s := newGuard(f)
 	f.Fuzz(func(t *testing.T, header, payload string) {
-		token, err := s.jwt.ValidateToken(t.Context(), poptest.Compact(header, payload, poptest.IssuerKey()))
+		token, err := s.ValidateToken(t.Context(), poptest.Compact(header, payload, poptest.IssuerKey()))
 		if (token == nil) == (err == nil) {
 			t.Fatalf("got %v and %v", token, err)
 		}

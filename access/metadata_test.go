@@ -86,11 +86,12 @@ func TestChallengesLeadToMetadata(t *testing.T) {
 			}
 		}
 	}
-	grant, err := s.Check(owner(bound()))
+	r := owner(bound())
+	grant, err := s.Check(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := expect(t, s.Allow(grant, access.Requirement{Scopes: []string{"x"}}), refusal{403, "insufficient_scope", "scope_missing"})
+	e := expect(t, s.Allow(r, grant, access.Requirement{Scopes: []string{"x"}}), refusal{403, "insufficient_scope", "scope_missing"})
 	if got := challenges(e)[0]; !strings.HasSuffix(got, `scope="x", `+algs+", "+link) {
 		t.Errorf("challenge %q", got)
 	}
@@ -112,8 +113,8 @@ func TestMetadataTellsTheTruth(t *testing.T) {
 		"DPoP alone":        {func(*setup) {}, []string{dpopAlgs, dpopRequired}},
 		"DPoP and bearer":   {func(s *setup) { s.InsecureAllowBearer = true }, []string{dpopAlgs}},
 		"DPoP or mTLS":      {func(s *setup) { s.Certificates = mtls.FromTLS }, []string{dpopAlgs, certificates}},
-		"mTLS alone":        {func(s *setup) { s.DPoP, s.Certificates = nil, mtls.FromTLS }, []string{certificates}},
-		"another validator": {func(s *setup) { s.Tokens = validator(s.jwt.ValidateToken) }, []string{dpopAlgs, dpopRequired, "-authorization_servers"}},
+		"mTLS alone":        {func(s *setup) { s.WithoutDPoP, s.Certificates = true, mtls.FromTLS }, []string{certificates}},
+		"another validator": {func(s *setup) { s.Issuers, s.Tokens = nil, access.ValidatorFunc(newGuard(t).ValidateToken) }, []string{dpopAlgs, dpopRequired, "-authorization_servers"}},
 		"all texts": {func(s *setup) {
 			s.Resource = &access.Resource{URL: poptest.Audience, Scopes: []string{"read", "write"}, Name: "Konten ü", Documentation: "https://example.com/doc"}
 		}, []string{dpopAlgs, dpopRequired, "scopes_supported", "resource_name", "resource_documentation"}},
@@ -155,7 +156,7 @@ func TestMetadataTellsTheTruth(t *testing.T) {
 func TestMetadataListsTheAlgorithms(t *testing.T) {
 	for name, algorithms := range map[string][]string{"all": nil, "FAPI 2": dpop.FAPI2Algorithms, "one": {"ES384"}} {
 		t.Run(name, func(t *testing.T) {
-			s := newGuard(t, func(s *setup) { s.Resource, s.verifier.Algorithms = resource(), algorithms })
+			s := newGuard(t, func(s *setup) { s.Resource, s.Algorithms = resource(), algorithms })
 			var listed []string
 			for _, alg := range published(t, s)["dpop_signing_alg_values_supported"].([]any) {
 				listed = append(listed, alg.(string))
@@ -268,13 +269,11 @@ func TestResourceSettings(t *testing.T) {
 		"a documentation":   {access.Resource{URL: poptest.Audience, Documentation: "/doc"}, `Resource.Documentation is "/doc"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newGuard(t)
-			g := &access.Guard{Tokens: s.jwt, DPoP: s.verifier, Resource: &test.resource}
-			if err := g.Validate(); err == nil || !strings.HasPrefix(err.Error(), "access.Guard: "+test.want) {
+			_, err := access.New(access.Config{
+				Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer()}, Resource: &test.resource,
+			})
+			if err == nil || !strings.HasPrefix(err.Error(), "access.Config: "+test.want) {
 				t.Errorf("got %v, want %q in it", err, test.want)
-			}
-			if g.Metadata() != nil || g.MetadataPath() != "" {
-				t.Error("it is published all the same")
 			}
 		})
 	}

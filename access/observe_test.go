@@ -79,10 +79,11 @@ func TestDecisionOfAMadeUpMethod(t *testing.T) {
 	} {
 		r := get("", "")
 		r.Method = method
-		_, err := newGuard(t).Check(r)
+		var heard []access.Decision
+		_, err := newGuard(t, hears(&heard)).Check(r)
 		expect(t, err, refusal{401, "", "credentials_missing"})
 		var log bytes.Buffer
-		slog.New(slog.NewTextHandler(&log, nil)).LogAttrs(t.Context(), slog.LevelInfo, "", access.NewDecision(r, "", nil, err).Attrs()...)
+		slog.New(slog.NewTextHandler(&log, nil)).LogAttrs(t.Context(), slog.LevelInfo, "", heard[0].Attrs()...)
 		if !strings.Contains(log.String(), " method="+want+" ") || log.Len() > 1000 {
 			t.Errorf("a line of %d octets for a method of %d: %.300s", log.Len(), len(method), &log)
 		}
@@ -118,11 +119,11 @@ func TestDecisionOfOurOwnTrouble(t *testing.T) {
 	}
 	defer full.Close()
 	var heard []access.Decision
-	s := newGuard(t, hears(&heard), func(s *setup) { s.verifier.Replay = full })
+	s := newGuard(t, hears(&heard), func(s *setup) { s.Replay = full })
 	for range 2 {
 		_, err = s.Check(owner(bound()))
 	}
-	e := expect(t, err, refusal{503, "", "unavailable"})
+	e := expect(t, err, refusal{503, "", "replay_memory_full"})
 	if d := heard[1]; d.Outcome() != access.Unavailable || d.Reason() != "replay_memory_full" || d.Refusal != e || d.ClientID != "client-1" {
 		t.Errorf("%s %q %+v", d.Outcome(), d.Reason(), d)
 	}
@@ -150,9 +151,9 @@ func TestFetchesAreObserved(t *testing.T) {
 	issuer := poptest.NewIssuerServer(t)
 	var fetches []access.Fetch
 	s := newGuard(t, func(s *setup) {
-		s.jwt.Issuers = []access.Issuer{{URL: issuer.URL(), Audience: poptest.Audience}}
-		s.jwt.HTTPClient = issuer.Client()
-		s.jwt.Observer.Fetched = func(f access.Fetch) { fetches = append(fetches, f) }
+		s.Issuers = []access.Issuer{{URL: issuer.URL(), Audience: poptest.Audience}}
+		s.HTTPClient = issuer.Client()
+		s.Observer.Fetched = func(f access.Fetch) { fetches = append(fetches, f) }
 	})
 	issuer.SetFailing(true)
 	_, err := s.Check(ownerOf(issuer, poptest.Token{}))

@@ -243,7 +243,7 @@ func TestRecheckOfAGrantMadeByHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := policy(get("", ""), &access.Grant{Token: &access.Token{Subject: "user-1"}}); err != nil {
+		if err := policy(get("", ""), &access.Grant{Token: access.Token{Subject: "user-1"}}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -39,11 +39,12 @@ func TestAllow(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newGuard(t)
-			grant, err := s.Check(owner(test.token))
+			r := owner(test.token)
+			grant, err := s.Check(r)
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = s.Allow(grant, test.q)
+			err = s.Allow(r, grant, test.q)
 			if test.want == (refusal{}) {
 				if err != nil {
 					t.Error(err)
@@ -71,7 +72,8 @@ func TestAllow(t *testing.T) {
 
 func TestAllowForBearer(t *testing.T) {
 	s := newGuard(t, func(s *setup) { s.InsecureAllowBearer = true })
-	grant, err := s.Check(get("Bearer "+poptest.Token{}.String(), ""))
+	r := get("Bearer "+poptest.Token{}.String(), "")
+	grant, err := s.Check(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,12 +81,12 @@ func TestAllowForBearer(t *testing.T) {
 		"a binding": {Binding: access.BindingDPoP},
 		"a nonce":   {Nonce: true},
 	} {
-		e := expect(t, s.Allow(grant, q), refusal{401, "invalid_token", "binding_missing"})
+		e := expect(t, s.Allow(r, grant, q), refusal{401, "invalid_token", "binding_missing"})
 		if got := challenges(e); len(got) != 2 || got[0] != "DPoP "+algs || !strings.HasPrefix(got[1], `Bearer error="invalid_token"`) {
 			t.Errorf("%s: challenges %q", name, got)
 		}
 	}
-	e := expect(t, s.Allow(grant, access.Requirement{ACRValues: []string{"x"}}), refusal{401, "insufficient_user_authentication", "login_too_weak"})
+	e := expect(t, s.Allow(r, grant, access.Requirement{ACRValues: []string{"x"}}), refusal{401, "insufficient_user_authentication", "login_too_weak"})
 	if got := challenges(e); !strings.HasPrefix(got[1], `Bearer error="insufficient_user_authentication"`) { // RS-148
 		t.Errorf("challenges %q", got)
 	}
@@ -95,14 +97,16 @@ func TestNonceForOneRoute(t *testing.T) {
 	s := newGuard(t)
 	token := bound()
 	q := access.Requirement{Nonce: true}
-	grant, err := s.Check(owner(token))
+	r := owner(token)
+	grant, err := s.Check(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := expect(t, s.Allow(grant, q), refusal{401, "use_dpop_nonce", "nonce_missing"})
-	grant, err = s.Check(get("DPoP "+token, poptest.Proof{Token: token, Nonce: e.Nonce}.String()))
+	e := expect(t, s.Allow(r, grant, q), refusal{401, "use_dpop_nonce", "nonce_missing"})
+	r = get("DPoP "+token, poptest.Proof{Token: token, Nonce: e.Nonce}.String())
+	grant, err = s.Check(r)
 	if err == nil {
-		err = s.Allow(grant, q)
+		err = s.Allow(r, grant, q)
 	}
 	if err != nil {
 		t.Error(err)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/revocation"
 )
@@ -114,10 +115,8 @@ func TestRevocationStoreDown(t *testing.T) {
 
 func TestRevocationMustLastAsLongAsTokens(t *testing.T) {
 	s := newGuard(t)
-	s2 := &setup{clock: s.clock}
-	s2.Tokens, s2.DPoP, s2.MaxTokenLifetime = s.jwt, s.verifier, 2*time.Hour
-	s2.Revocation = newRevocations(t, s)
-	if err := s2.Validate(); err == nil || !strings.Contains(err.Error(), "Revocation keeps entries for tokens of 1h0m0s") {
+	s.MaxTokenLifetime, s.Revocation = 2*time.Hour, newRevocations(t, s)
+	if _, err := access.New(s.Config); err == nil || !strings.Contains(err.Error(), "Revocation keeps entries for tokens of 1h0m0s") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -33,10 +33,17 @@ func must(route *Route, err error) *Route {
 
 func (g *Guard) handler(next http.Handler, route *Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = route.Serve(w, r, "", func(w http.ResponseWriter, r *http.Request) error {
-			next.ServeHTTP(w, r)
-			return nil
-		}, func(w http.ResponseWriter, refusal *Error, _ bool) { refusal.write(w) })
+		_ = route.Serve(Passage{
+			Writer: w, RefusalWriter: w, Request: r,
+			Next: func(w http.ResponseWriter, r *http.Request) error {
+				next.ServeHTTP(w, r)
+				return nil
+			},
+			Refuse: func(refusal *Error, _ bool) error {
+				refusal.write(w)
+				return nil
+			},
+		})
 	})
 }
 
@@ -73,36 +80,42 @@ func (g *Guard) StreamRoute(s Stream, demands ...Requirement) (*Route, error) {
 	return route, err
 }
 
+// Passage is one request on its way through a [Route], as an adapter hands it over.
+type Passage struct {
+	// Writer is what the next handler's answer is written to, and RefusalWriter what a refusal is: frameworks have
+	// their own for that. They have one header.
+	Writer, RefusalWriter http.ResponseWriter
+	Request               *http.Request
+	// Pattern is what the router matched. Empty asks [Config.Route].
+	Pattern string
+	// Next is the next handler, with the writer and the request to go on with.
+	Next func(http.ResponseWriter, *http.Request) error
+	// Refuse writes a refusal, whose headers are set; with now set it has to be written before Refuse returns, because
+	// the connection is closed behind it. It is not called where [Config.Deny] has written an answer.
+	Refuse func(refusal *Error, now bool) error
+}
+
 // Serve is what every adapter does with a request: it judges it, unless an outer Route of the Guard has, compares it
-// with the demands of the route, tells the decision once it is complete, and calls either next or refuse. Pattern is
-// what the router matched; empty asks [Config.Route].
-//
-// next gets the writer and the request to go on with, and its error is returned. refuse writes the refusal, whose
-// headers are set; with now set it has to be written before refuse returns, because the connection is closed behind it.
-// Where [Config.Deny] has written an answer, refuse is not called.
-func (t *Route) Serve(
-	w http.ResponseWriter, r *http.Request, pattern string,
-	next func(http.ResponseWriter, *http.Request) error,
-	refuse func(w http.ResponseWriter, refusal *Error, now bool),
-) error {
+// with the demands of the route, tells the decision once it is complete, and calls either Next or Refuse, whose error it
+// returns.
+func (t *Route) Serve(p Passage) error {
 	g := t.guard
-	if g.servesMetadata(w, r) {
+	if g.servesMetadata(p.RefusalWriter, p.Request) {
 		return nil
 	}
-	x, refusal := g.enter(r, pattern)
+	x, refusal := g.enter(p.Request, p.Pattern)
 	for i := 0; refusal == nil && i < len(t.demands); i++ {
 		refusal = g.compare(x.grant, t.demands[i])
 	}
 	if refusal != nil {
-		x.refuse(w, r, refusal, refuse)
-		return nil
+		return x.refuse(p, refusal)
 	}
-	w, r = x.proceed(w, r)
+	w, r := x.proceed(p.Writer, p.Request)
 	defer x.accept() // unless an answer has begun
 	if t.stream == nil {
-		return next(w, r)
+		return p.Next(w, r)
 	}
-	return x.watch(w, r, *t.stream, next, refuse)
+	return x.watch(p, w, r, *t.stream)
 }
 
 // exchange is one request on its way through the Routes of one Guard, and the context of the request behind the first of
@@ -206,13 +219,14 @@ func (x *exchange) route(r *http.Request) string {
 }
 
 // refuse answers a refusal. Whatever happens in here, the handler does not run.
-func (x *exchange) refuse(w http.ResponseWriter, r *http.Request, e *Error, render func(http.ResponseWriter, *Error, bool)) {
+func (x *exchange) refuse(p Passage, e *Error) error {
 	x.told.Store(true)
-	x.guard.respond(w, r, x.guard.decided(r, x.route(r), x.grant, e), render)
+	e = x.guard.decided(p.Request, x.route(p.Request), x.grant, e)
+	return x.guard.respond(p.RefusalWriter, p.Request, e, p.Refuse)
 }
 
 // respond renders a refusal, by Deny if that writes anything.
-func (g *Guard) respond(w http.ResponseWriter, r *http.Request, e *Error, render func(http.ResponseWriter, *Error, bool)) {
+func (g *Guard) respond(w http.ResponseWriter, r *http.Request, e *Error, render func(*Error, bool) error) (err error) {
 	linger := g.settleBody(w, r)
 	e.SetHeaders(w.Header())
 	denied := response{ResponseWriter: w}
@@ -222,11 +236,12 @@ func (g *Guard) respond(w http.ResponseWriter, r *http.Request, e *Error, render
 		}
 	}
 	if !denied.begun {
-		render(w, e, linger != nil)
+		err = render(e, linger != nil)
 	}
 	if linger != nil {
 		linger()
 	}
+	return err
 }
 
 // WriteError answers a request that [Guard.Check] or [Guard.Allow] refused: by [Config.Deny], or with a JSON body that
@@ -236,26 +251,25 @@ func (g *Guard) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	if !ok {
 		e = unavailable(err)
 	}
-	g.respond(w, r, e, func(w http.ResponseWriter, e *Error, _ bool) { e.write(w) })
+	_ = g.respond(w, r, e, func(e *Error, _ bool) error {
+		e.write(w)
+		return nil
+	})
 }
 
 // watch looks after a response that goes on for long, and at how it comes to its end.
-func (x *exchange) watch(
-	w http.ResponseWriter, r *http.Request, s Stream,
-	next func(http.ResponseWriter, *http.Request) error, refuse func(http.ResponseWriter, *Error, bool),
-) error {
+func (x *exchange) watch(p Passage, w http.ResponseWriter, r *http.Request, s Stream) error {
 	ctx, cancel := x.guard.Watch(r, x.grant, s)
 	defer cancel()
 	r = r.WithContext(ctx)
 	x.request = r
-	err := next(w, r)
+	err := p.Next(w, r)
 	e, cut := errors.AsType[*Error](context.Cause(ctx))
 	switch {
 	case !cut:
 		return err
 	case !x.response.begun && (err == nil || errors.Is(err, ctx.Err())):
-		x.refuse(w, r, e, refuse)
-		return nil
+		return x.refuse(p, e)
 	}
 	x.guard.say(r.Context(), "response ended", newDecision(r, x.route(r), x.grant, e))
 	return err

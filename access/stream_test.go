@@ -18,7 +18,7 @@ import (
 func inBubble(t *testing.T, changes ...func(*setup)) *setup {
 	start := time.Now()
 	now := func() time.Time { return poptest.Now.Add(time.Since(start)) }
-	return newGuard(t, append([]func(*setup){func(s *setup) { s.Now, s.jwt.Now, s.verifier.Now = now, now, now }}, changes...)...)
+	return newGuard(t, append([]func(*setup){func(s *setup) { s.Now = now }}, changes...)...)
 }
 
 // watched is a long-lived response to the token's owner.
@@ -198,7 +198,7 @@ func TestWatchOfAnOpaqueToken(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				begin := time.Now()
 				s := inBubble(t, func(s *setup) {
-					s.Tokens = validator(func(context.Context, string) (*access.Token, error) {
+					s.Issuers, s.Tokens = nil, access.ValidatorFunc(func(context.Context, string) (*access.Token, error) {
 						if test.answer != nil && time.Since(begin) > 10*time.Second {
 							return nil, test.answer
 						}
@@ -230,7 +230,7 @@ func TestWatchOfAnOpaqueToken(t *testing.T) {
 func TestWatchOfAWithdrawnKey(t *testing.T) {
 	issuer := poptest.NewPlainIssuerServer(t)
 	s := newGuard(t, func(s *setup) {
-		s.jwt.Issuers = []access.Issuer{{URL: issuer.URL(), Audience: poptest.Audience}}
+		s.Issuers = []access.Issuer{{URL: issuer.URL(), Audience: poptest.Audience}}
 	})
 	sign := func(key *poptest.Key, kid string) string {
 		return poptest.Token{Issuer: issuer.URL(), Key: key, KeyID: kid, JKT: poptest.ClientKey().Thumbprint()}.String()
@@ -244,8 +244,8 @@ func TestWatchOfAWithdrawnKey(t *testing.T) {
 	defer cancel()
 	next := poptest.Keyed("ES256", "next")
 	issuer.SetKeys(map[string]*poptest.Key{"next": next})
-	s.clock.Advance(time.Minute)                                                    // past the pause between two fetches
-	if _, err := s.jwt.ValidateToken(t.Context(), sign(next, "next")); err != nil { // fetches the keys again
+	s.clock.Advance(time.Minute)                                                // past the pause between two fetches
+	if _, err := s.ValidateToken(t.Context(), sign(next, "next")); err != nil { // fetches the keys again
 		t.Fatal(err)
 	}
 	<-ctx.Done()

@@ -41,6 +41,9 @@ func (g *Guard) tell(r *http.Request, route string, grant *Grant, e *Error) erro
 	return err
 }
 
+// Logger returns [Config.Log], for adapters.
+func (g *Guard) Logger() *slog.Logger { return g.config.Log }
+
 func (g *Guard) acceptedLevel() slog.Level {
 	if g.config.LogAccepted {
 		return slog.LevelInfo

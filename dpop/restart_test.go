@@ -313,12 +313,18 @@ func (w *walk) mint() *past {
 
 func (w *walk) use(p *past) {
 	now := w.clock.Now()
-	if _, err := w.server.Verify(requestWith(p.proof), accessToken); err != nil {
+	proof, err := w.server.Verify(requestWith(p.proof), accessToken)
+	if err != nil {
 		return
 	}
 	p.accepted++
 	w.accepted++
 	p.expiry = w.store.expiry
+	if iat := proof.IssuedAt(); !proof.HasNonce() && iat.After(now) { // for others, by the Window from iat on
+		if p.expiry = iat.Add(w.settings.MaxAge + 1); !w.store.expiry.Equal(iat.Add(window)) {
+			w.t.Fatalf("dated ahead to %v, remembered until %v", iat, w.store.expiry)
+		}
+	}
 	if p.accepted > 1 {
 		w.t.Fatalf("accepted twice, now at %v", now)
 	}

@@ -249,7 +249,7 @@ func TestLongerMaxAgeBringsNothingBack(t *testing.T) {
 	clock := poptest.NewClock()
 	memory := newMemory(t, dpop.MemoryConfig{Window: 310 * time.Second, Now: clock.Now})
 	with := func(maxAge, skew time.Duration) *dpop.Verifier {
-		return life(t, clock, func(s *dpop.Config) { 
+		return life(t, clock, func(s *dpop.Config) {
 			s.Replay, s.MaxAge, s.Skew, s.Nonces.Period = memory, maxAge, skew, time.Second
 		})
 	}

@@ -1,175 +1,131 @@
 package echoauth
 
 import (
-	"context"
-	"errors"
-	"sync"
+	"net/http"
 
 	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
 
 	"github.com/senderlock/senderlock/access"
 )
 
-// grantKey is where an echo.Context holds the grant.
-const grantKey = "github.com/senderlock/senderlock/echoauth"
-
-// Auth is the middleware of one API. It is safe for concurrent use. Make it with [New] and close it when the
-// server has stopped.
+// Auth is a Guard as middleware of Echo. It is safe for concurrent use. The Guard is the caller's to close.
 type Auth struct {
-	guard   *access.Guard
-	deny    func(echo.Context, *access.Error) error
-	tell    teller
-	closers []func() error
+	// Skipper lets requests pass [Auth.Authenticate] unjudged, as Echo's own middleware has it; [GrantFrom] is nil then.
+	// It does not skip what routes require by Require, RequireScope or Stream. Nil skips nothing. Set it before
+	// Authenticate is called.
+	Skipper middleware.Skipper
 
-	mu     sync.Mutex
-	scopes []string // that routes require, sorted
+	guard *access.Guard
 }
 
-// granted is what a context holds.
-type granted struct {
-	by    *Auth
-	grant *access.Grant
-	told  bool // the decision has been
-}
-
-// Close ends background work and releases memory. Call it when the server has stopped: later requests are
-// refused. It may be called more than once.
-func (a *Auth) Close() error {
-	var all []error
-	for _, closer := range a.closers {
-		all = append(all, closer())
+// New makes the middleware of a Guard. It panics on a nil Guard.
+func New(guard *access.Guard) *Auth {
+	if guard == nil {
+		panic("echoauth: the Guard is nil: make one with access.New")
 	}
-	return errors.Join(all...)
+	return &Auth{guard: guard}
+}
+
+// Capture remembers method and target as they came over the wire. It belongs first on [echo.Echo.Pre], in front of
+// middleware that rewrites them, such as AddTrailingSlash, Rewrite and MethodOverride: see [access.Capture].
+func (a *Auth) Capture() echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			c.SetRequest(access.Captured(c.Request()))
+			return next(c)
+		}
+	}
 }
 
 // Authenticate lets a request pass only with an access token that is valid and was issued to its sender; the
 // handler finds the rest in [GrantFrom]. A request that it has accepted once, on an outer group, is not judged
 // again. CORS middleware belongs in front of it, since a preflight carries no credentials.
 func (a *Auth) Authenticate() echo.MiddlewareFunc {
-	return a.demand(func(*access.Grant) error { return nil })
+	protect := a.serve(a.guard.Route())
+	skip := a.Skipper
+	if skip == nil {
+		return protect
+	}
+	a.guard.Logger().Warn("requests for which the Skipper says so pass Authenticate unjudged")
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		protected := protect(next)
+		return func(c echo.Context) error {
+			if skip(c) {
+				return next(c)
+			}
+			return protected(c)
+		}
+	}
 }
 
 // RequireScope lets a request pass only if its token has all of the scopes; otherwise 403 insufficient_scope. It
-// panics on a scope that no token can have.
+// panics without scopes, and on a scope that no token can have.
 func (a *Auth) RequireScope(scopes ...string) echo.MiddlewareFunc {
+	if len(scopes) == 0 {
+		panic("echoauth: RequireScope without scopes: name at least one")
+	}
 	return a.Require(access.Requirement{Scopes: scopes})
 }
 
 // Require lets a request pass only if it meets the demand of its route. Without [Auth.Authenticate] in front it
 // authenticates first, so a route that requires something is never open. It panics on a wrong requirement, since
 // routes are made when a program starts.
-func (a *Auth) Require(q access.Requirement) echo.MiddlewareFunc {
-	if err := q.Validate(); err != nil {
-		panic("echoauth: " + err.Error())
+func (a *Auth) Require(q access.Requirement) echo.MiddlewareFunc { return a.serve(a.guard.Route(q)) }
+
+// Stream is for routes whose responses go on for long: see [access.Guard.Stream]. The handler has to heed
+// c.Request().Context(). If it returns without having answered, or with the context's error, the client gets the refusal.
+// Without [Auth.Authenticate] in front it authenticates first. It panics on a wrong setting.
+func (a *Auth) Stream(s access.Stream) echo.MiddlewareFunc { return a.serve(a.guard.StreamRoute(s)) }
+
+// PublishMetadata serves what the API says of itself, to everyone: see [access.Guard.MetadataHandler]. It panics without
+// [access.Config.Resource].
+func (a *Auth) PublishMetadata(e *echo.Echo) {
+	path := a.guard.MetadataPath()
+	if path == "" {
+		panic("echoauth: PublishMetadata without access.Config.Resource: say there what to publish")
 	}
-	a.collect(q.Scopes)
-	return a.demand(func(grant *access.Grant) error { return a.guard.Allow(grant, q) })
+	e.Match([]string{http.MethodGet, http.MethodHead}, path, echo.WrapHandler(a.guard.MetadataHandler()))
 }
 
-// demand lets a request pass that is authenticated, here or before, and allowed. The decision about it is complete when
-// it is refused, or else when an answer begins, since a middleware further in may still refuse.
-func (a *Auth) demand(allow func(*access.Grant) error) echo.MiddlewareFunc {
-	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			held, err := a.authenticate(c)
-			if err == nil {
-				err = allow(held.grant)
-			}
-			if err != nil {
-				return a.refuse(c, held, err)
-			}
-			defer a.tell.accepted(c, held) // unless an answer has begun
-			return next(c)
-		}
-	}
-}
-
-// Stream is for routes whose responses go on for long: server-sent events, WebSockets, long polls. It ends the
-// context of the request as soon as another request with its token would be refused, because the token expired or
-// was taken back; [access.Guard.Watch] says when exactly, and what [context.Cause] gives then. The handler has to
-// heed c.Request().Context(). If it returns the context's error without having answered, the client gets the
-// refusal. Without [Auth.Authenticate] in front it authenticates first. It panics on a wrong setting.
-func (a *Auth) Stream(s access.Stream) echo.MiddlewareFunc {
-	if err := s.Validate(); err != nil {
-		panic("echoauth: " + err.Error())
-	}
-	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			held, err := a.authenticate(c)
-			if err != nil {
-				return a.refuse(c, held, err)
-			}
-			ctx, cancel := a.guard.Watch(c.Request(), held.grant, s)
-			defer cancel()
-			c.SetRequest(c.Request().WithContext(ctx))
-			defer a.tell.accepted(c, held)
-			return a.ended(c, held, next(c))
-		}
-	}
-}
-
-// ended looks at how a long-lived response came to its end.
-func (a *Auth) ended(c echo.Context, held *granted, err error) error {
-	ctx := c.Request().Context()
-	e, cut := errors.AsType[*access.Error](context.Cause(ctx))
-	switch {
-	case !cut:
-		return err
-	case errors.Is(err, ctx.Err()) && !c.Response().Committed:
-		return a.refuse(c, held, e)
-	}
-	a.tell.ended(c, held, e)
-	return err
-}
-
-// GrantFrom returns who is calling and what for. It is never nil behind [Auth.Authenticate] or [Auth.Require],
-// and nil elsewhere.
-func GrantFrom(c echo.Context) *access.Grant {
-	if held, ok := c.Get(grantKey).(*granted); ok {
-		return held.grant
-	}
-	return nil
-}
+// GrantFrom returns who is calling and what for. It is never nil behind [Auth.Require], nor behind [Auth.Authenticate]
+// that skips nothing, and nil elsewhere.
+func GrantFrom(c echo.Context) *access.Grant { return access.GrantFrom(c.Request().Context()) }
 
 // SetGrant makes [GrantFrom] return a grant, so that a test can call a handler without the middleware, a token and a
-// proof. It opens no route: [Auth.Authenticate] and [Auth.Require] judge each request themselves, and what they find
-// takes its place.
-func SetGrant(c echo.Context, grant *access.Grant) { c.Set(grantKey, &granted{grant: grant}) }
-
-// authenticate judges the request, once. What it returns is never nil.
-func (a *Auth) authenticate(c echo.Context) (*granted, error) {
-	if held, ok := c.Get(grantKey).(*granted); ok && held.by == a {
-		return held, nil
-	}
-	held := &granted{by: a}
-	var err error
-	if held.grant, err = a.guard.Authenticate(c.Request()); err != nil {
-		return held, err
-	}
-	c.Set(grantKey, held)
-	if held.grant.Nonce != "" || a.tell.hearsAccepted(c.Request().Context()) {
-		// Before the answer goes out: so a handler's own Cache-Control does not let a nonce be stored, and the
-		// decision about a response that lasts for hours is told when it begins.
-		c.Response().Before(func() {
-			held.grant.SetHeaders(c.Response().Header())
-			a.tell.accepted(c, held)
-		})
-	}
-	return held, nil
+// proof. It opens no route: see [access.WithGrant].
+func SetGrant(c echo.Context, grant *access.Grant) {
+	c.SetRequest(c.Request().WithContext(access.WithGrant(c.Request().Context(), grant)))
 }
 
-// refuse answers a refusal. Whatever happens in here, the handler does not run.
-func (a *Auth) refuse(c echo.Context, held *granted, err error) error {
-	held.told = true
-	d := access.NewDecision(c.Request(), c.Path(), held.grant, err)
-	a.tell.decided(c.Request().Context(), d)
-	e := d.Refusal
-	e.SetHeaders(c.Response().Header())
-	if a.deny != nil {
-		if err := a.deny(c, e); err != nil || c.Response().Committed {
-			return err
+// serve is every middleware of this package.
+func (a *Auth) serve(route *access.Route, err error) echo.MiddlewareFunc {
+	if err != nil {
+		panic("echoauth: " + err.Error())
+	}
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			return route.Serve(access.Passage{
+				Writer: c.Response().Writer, RefusalWriter: c.Response(), Request: c.Request(), Pattern: c.Path(),
+				Next: func(w http.ResponseWriter, r *http.Request) error {
+					c.SetRequest(r)
+					c.Response().Writer = w
+					return next(c)
+				},
+				Refuse: func(e *access.Error, now bool) error {
+					err := refusal(c, e)
+					if now {
+						c.Error(err)
+					}
+					return err
+				},
+			})
 		}
 	}
+}
+
+// refusal is what Echo's error handler answers.
+func refusal(c echo.Context, e *access.Error) error {
 	answer := echo.NewHTTPError(e.Status, e.Description)
 	if c.Echo().Debug {
 		return answer.SetInternal(untold{e})

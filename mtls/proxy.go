@@ -159,21 +159,20 @@ func (p *Proxy) complete() error {
 	return nil
 }
 
+// nameFields settles which fields are read.
 func (p *Proxy) nameFields() error {
 	format := formats[p.Format]
 	p.Field = cmp.Or(p.Field, format.field)
-	if p.ChainField == "" && p.Format == RFC9440 {
+	switch {
+	case strings.Trim(p.Field, fieldCharacters) != "":
+		return fmt.Errorf("mtls: Proxy.Field: %q is not the name of a request field; give one such as X-SSL-Cert", p.Field)
+	case p.ChainField == "" && p.Format == RFC9440:
 		p.ChainField = p.Field + "-Chain"
-	}
-	for setting, name := range map[string]string{"Field": p.Field, "ChainField": p.ChainField} {
-		if strings.Trim(name, fieldCharacters) != "" {
-			return fmt.Errorf("mtls: Proxy.%s: %q is not the name of a request field; give one such as X-SSL-Cert", setting, name)
-		}
-	}
-	if p.ChainField != "" && format.chain == nil {
+	case strings.Trim(p.ChainField, fieldCharacters) != "":
+		return fmt.Errorf("mtls: Proxy.ChainField: %q is no name of a field; give one such as X-SSL-Chain", p.ChainField)
+	case p.ChainField != "" && format.chain == nil:
 		return errors.New("mtls: Proxy.ChainField: leave it empty; with this Format no chain comes in a field of its own")
-	}
-	if alias(p.ChainField, p.Field) {
+	case alias(p.ChainField, p.Field):
 		return errors.New("mtls: Proxy.ChainField: give another field than that of the certificate")
 	}
 	p.Field, p.ChainField = http.CanonicalHeaderKey(p.Field), http.CanonicalHeaderKey(p.ChainField)
