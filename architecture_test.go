@@ -27,15 +27,16 @@ var expected = []string{"dpop", "access", "echoauth"}
 // layers says which folders of this module a folder may reach, by any number
 // of steps. None of them may reach Echo; that is for echoauth alone.
 var layers = map[string][]string{
-	"dpop":       {"internal"},
-	"mtls":       {"internal"},
-	"revocation": {"internal"},
-	"redisstore": {"dpop", "revocation", "internal"},
-	"access":     {"dpop", "mtls", "revocation", "internal"},
-	"echoauth":   {"access", "dpop", "mtls", "revocation", "internal"},
-	"otelauth":   {"access", "dpop", "mtls", "revocation", "internal"},
+	"reason":     {},
+	"dpop":       {"internal", "reason"},
+	"mtls":       {"internal", "reason"},
+	"revocation": {"internal", "reason"},
+	"redisstore": {"dpop", "revocation", "internal", "reason"},
+	"access":     {"dpop", "mtls", "revocation", "internal", "reason"},
+	"echoauth":   {"access", "dpop", "mtls", "revocation", "internal", "reason"},
+	"otelauth":   {"access", "dpop", "mtls", "revocation", "internal", "reason"},
 	// The suite takes from dpop and revocation the interfaces of stores, and nothing from what it asks.
-	"conformance": {"dpop", "revocation", "internal"},
+	"conformance": {"dpop", "revocation", "internal", "reason"},
 }
 
 // apart are folders that share no code with what they test: the packages of this module that they may import

@@ -12,9 +12,10 @@
 //   - redisstore is the memory of proofs and revocations that many instances
 //     share, on Redis or Valkey, and the only package that knows rueidis.
 //   - access checks access tokens and makes the decision, for any net/http
-//     server: Guard, policy, challenges.
-//   - echoauth is the Echo middleware over access, and the only package
-//     outside examples that knows Echo.
+//     server: its Config is the one manual, its Guard serves every adapter.
+//   - echoauth is the middleware over access for Echo 4, echoauth/v5 that for
+//     Echo 5; nothing else outside examples knows Echo.
+//   - reason has the two kinds of cause: a refusal, and our own trouble.
 //   - otelauth tells OpenTelemetry what is decided.
 //   - conformance asks any resource server whether it does all that, and holds
 //     the contracts of stores.
