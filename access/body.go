@@ -24,14 +24,12 @@ func (g *Guard) settleBody(w http.ResponseWriter, r *http.Request) (linger func(
 	if r.ProtoMajor != 1 || r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return nil
 	}
-	if strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
-		return nil // reading would ask for the body; net/http closes the connection if the client sends it unasked
-	}
 	control := http.NewResponseController(w)
 	if control.SetReadDeadline(time.Now().Add(g.config.RefusalWait)) != nil {
 		return nil // no connection
 	}
-	if r.ContentLength <= maxRefusedBody {
+	// Reading from a client that waits for 100 Continue would ask it for the body.
+	if r.ContentLength <= maxRefusedBody && !strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
 		if n, err := io.CopyN(io.Discard, r.Body, maxRefusedBody+1); err == io.EOF && n <= maxRefusedBody {
 			_ = control.SetReadDeadline(time.Time{})
 			return nil

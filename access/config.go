@@ -38,6 +38,9 @@ type Config struct {
 	// Tokens checks every access token that is not a JWT of Issuers: an [Introspection], or the application's
 	// own look-up. It is the caller's to close. Nil refuses such tokens.
 	Tokens Validator
+	// Wrap wraps what validates tokens, JWTs of Issuers and Tokens alike, to demand or to add something: a token that has
+	// no jti can be given one. What it returns may be cached as what it got. Nil wraps nothing.
+	Wrap func(Validator) Validator
 	// HTTPClient fetches the metadata and keys of Issuers. Nil means one of ours. Whatever it is, each fetch is limited
 	// in time, size and redirects.
 	HTTPClient *http.Client

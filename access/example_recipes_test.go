@@ -2,9 +2,14 @@ package access_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log"
+	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -12,59 +17,81 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
-	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/revocation"
 )
 
-// recipe is an API for the examples below. Its guard is an ordinary one, but for a clock and a key set that are
-// fixed so that each example has one outcome.
+// recipe is an API for the examples below. Its guard is an ordinary one, but for a clock that is set by hand and an
+// authorization server that is a table of tokens, so that each example has one outcome.
 type recipe struct {
 	*access.Guard
-	store *revocation.Memory // [revocation.Open] keeps the same in a file, which outlives a restart
-	clock *poptest.Clock
+	store  *revocation.Memory // [revocation.Open] keeps the same in a file, which outlives a restart
+	now    time.Time
+	tokens map[string]*access.Token
 }
 
-func newRecipe(changes ...func(*access.Guard, *revocation.Memory)) recipe {
-	clock := poptest.NewClock()
-	origins, err := dpop.NewOrigins([]string{"https://api.example.com"}, nil)
-	if err != nil {
+const issuer = "https://login.example.com"
+
+func newRecipe(changes ...func(*access.Config, *revocation.Memory)) *recipe {
+	api := &recipe{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), tokens: map[string]*access.Token{}}
+	clock := func() time.Time { return api.now }
+	var err error
+	if api.store, err = revocation.NewMemory(revocation.Options{Now: clock}); err != nil {
 		log.Fatal(err)
 	}
-	store, err := revocation.NewMemory(revocation.Options{Now: clock.Now})
-	if err != nil {
-		log.Fatal(err)
-	}
-	guard := &access.Guard{
-		Tokens:     &access.JWT{Issuers: []access.Issuer{staticIssuer()}, Now: clock.Now},
-		DPoP:       &dpop.Verifier{Origins: origins, InsecureForgetAtStart: true, Now: clock.Now},
-		Revocation: store,
-		Now:        clock.Now,
+	config := access.Config{
+		Origins: []string{"https://api.example.com"},
+		Tokens: access.ValidatorFunc(func(_ context.Context, token string) (*access.Token, error) {
+			if t := api.tokens[token]; t != nil {
+				return t, nil
+			}
+			return nil, access.ErrTokenInactive
+		}),
+		Revocation:            api.store,
+		InsecureForgetAtStart: true,
+		Log:                   slog.New(slog.DiscardHandler),
+		Now:                   clock,
 	}
 	for _, change := range changes {
-		change(guard, store)
+		change(&config, api.store)
 	}
-	if err := guard.Validate(); err != nil {
+	if api.Guard, err = access.New(config); err != nil {
 		log.Fatal(err)
 	}
-	return recipe{guard, store, clock}
+	return api
 }
 
 // login is a login at the authorization server, on a device with its own key. The claims are sub, sid and others.
-func (r recipe) login(device *poptest.Key, claims map[string]any) string {
-	return poptest.Token{JKT: device.Thumbprint(), IssuedAt: r.clock.Now(), Claims: claims}.String()
+func (api *recipe) login(device *dpop.Signer, claims map[string]any) string {
+	all := map[string]any{
+		"iss": issuer, "sub": "alice", "jti": rand.Text(), "iat": api.now.Unix(), "exp": api.now.Add(5 * time.Minute).Unix(),
+		"cnf": map[string]any{"jkt": device.Thumbprint()},
+	}
+	maps.Copy(all, claims)
+	token, err := access.NewToken(all)
+	if err != nil {
+		log.Fatal(err)
+	}
+	text := rand.Text()
+	api.tokens[text] = token
+	return text
 }
 
 // withPolicy gives the guard a policy.
-func withPolicy(policy access.Policy) func(*access.Guard, *revocation.Memory) {
-	return func(g *access.Guard, _ *revocation.Memory) { g.Policies = []access.Policy{policy} }
+func withPolicy(policy access.Policy) func(*access.Config, *revocation.Memory) {
+	return func(c *access.Config, _ *revocation.Memory) { c.Policies = []access.Policy{policy} }
 }
 
 // call sends a request from a device, and prints how it is answered.
-func (r recipe) call(who string, device *poptest.Key, token string) {
-	request := httptest.NewRequest("GET", "https://api.example.com/accounts", nil)
+func (api *recipe) call(who string, device *dpop.Signer, token string) {
+	const url = "https://api.example.com/accounts"
+	proof, err := device.Sign(dpop.ProofOptions{Method: "GET", URL: url, AccessToken: token, IssuedAt: api.now})
+	if err != nil {
+		log.Fatal(err)
+	}
+	request := httptest.NewRequest("GET", url, nil)
 	request.Header.Set("Authorization", "DPoP "+token)
-	request.Header.Set("DPoP", poptest.Proof{Key: device, Token: token, URL: "https://api.example.com/accounts", IssuedAt: r.clock.Now()}.String())
-	_, err := r.Check(request)
+	request.Header.Set("DPoP", proof)
+	_, err = api.Check(request)
 	var refused *access.Error
 	if errors.As(err, &refused) {
 		fmt.Printf("%s: %d %s\n", who, refused.Status, refused.Reason())
@@ -73,14 +100,27 @@ func (r recipe) call(who string, device *poptest.Key, token string) {
 	fmt.Printf("%s: welcome\n", who)
 }
 
-func (r recipe) revoke(e revocation.Entry) {
-	e.Issuer = poptest.Issuer // of the user's tokens
-	if err := r.store.Revoke(context.Background(), e); err != nil {
+func (api *recipe) revoke(e revocation.Entry) {
+	e.Issuer = issuer // of the user's tokens
+	if err := api.store.Revoke(context.Background(), e); err != nil {
 		log.Fatal(err) // it is not in force: say so to whoever asked for it, and try again
 	}
 }
 
-var laptop, phone = poptest.Keyed("ES256", "laptop"), poptest.Keyed("ES256", "phone")
+var laptop, phone = newDevice(), newDevice()
+
+// newDevice is a device with a key of its own.
+func newDevice() *dpop.Signer {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		log.Fatal(err)
+	}
+	device, err := dpop.NewSigner(key, "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	return device
+}
 
 // A password was changed: whatever was issued before is refused, but for the session in which it was changed. A
 // token's iat has whole seconds, so tokens of the same second are refused too. Where the issuer's clock may be ahead
@@ -92,12 +132,12 @@ func Example_passwordChange() {
 	api.call("phone", phone, old)
 
 	api.revoke(revocation.Entry{
-		By: revocation.BySubject, Value: "alice", Before: api.clock.Now(), ExceptSession: "laptop",
+		By: revocation.BySubject, Value: "alice", Before: api.now, ExceptSession: "laptop",
 	})
 	api.call("phone", phone, old)
 	api.call("laptop", laptop, own)
 
-	api.clock.Advance(time.Minute)
+	api.now = api.now.Add(time.Minute)
 	api.call("phone, after a new login", phone, api.login(phone, map[string]any{"sub": "alice", "sid": "phone-2"}))
 	// Output:
 	// phone: welcome
@@ -158,15 +198,15 @@ func Example_lockUser() {
 // the same second. Two logins within one second end each other: what was taken back stays so.
 func Example_oneSession() {
 	api := newRecipe()
-	login := func(device *poptest.Key, session string) string {
+	login := func(device *dpop.Signer, session string) string {
 		api.revoke(revocation.Entry{
-			By: revocation.BySubject, Value: "alice", Before: api.clock.Now(), ExceptSession: session,
+			By: revocation.BySubject, Value: "alice", Before: api.now, ExceptSession: session,
 		})
 		return api.login(device, map[string]any{"sub": "alice", "sid": session})
 	}
 	first := login(laptop, "s-1")
 	api.call("laptop", laptop, first)
-	api.clock.Advance(time.Second)
+	api.now = api.now.Add(time.Second)
 	second := login(phone, "s-2")
 	api.call("laptop", laptop, first)
 	api.call("phone", phone, second)
@@ -184,7 +224,7 @@ func Example_logOutEverywhere() {
 	api.revoke(revocation.Entry{By: revocation.BySession, Value: "s-1"})
 	api.call("laptop, logged out", laptop, here)
 	api.call("phone", phone, there)
-	api.revoke(revocation.Entry{By: revocation.BySubject, Value: "alice", Before: api.clock.Now()})
+	api.revoke(revocation.Entry{By: revocation.BySubject, Value: "alice", Before: api.now})
 	api.call("phone, logged out everywhere", phone, there)
 	// Output:
 	// laptop, logged out: 401 session_revoked
@@ -274,14 +314,14 @@ func ExampleCompareAddress() {
 // Your devices: the tokens of a user that are in use, and one of them taken back.
 func ExampleGuard_tokensInUse() {
 	var register revocation.Register
-	api := newRecipe(func(g *access.Guard, store *revocation.Memory) { register, g.Register = store, store })
+	api := newRecipe(func(c *access.Config, store *revocation.Memory) { register, c.Register = store, store })
 	onPhone := api.login(phone, map[string]any{"sub": "alice", "jti": "token of the phone"})
 	onLaptop := api.login(laptop, map[string]any{"sub": "alice", "jti": "token of the laptop"})
 	api.call("phone", phone, onPhone)
-	api.clock.Advance(time.Minute)
+	api.now = api.now.Add(time.Minute)
 	api.call("laptop", laptop, onLaptop)
 
-	uses, err := register.InUse(context.Background(), poptest.Issuer, "alice")
+	uses, err := register.InUse(context.Background(), issuer, "alice")
 	if err != nil {
 		log.Fatal(err)
 	}

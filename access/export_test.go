@@ -1,6 +1,12 @@
 package access
 
-import "context"
+import (
+	"context"
+	"time"
+)
+
+// MaxRefusalWait is the most that Config.RefusalWait may be.
+const MaxRefusalWait time.Duration = maxRefusalWait
 
 // WaitForCache returns when every token that was offered to the cache can be found in it.
 func (g *Guard) WaitForCache() { g.cache.Wait() }

@@ -145,7 +145,7 @@ func (g *Guard) Allow(r *http.Request, grant *Grant, q Requirement) error {
 		if x, ok := r.Context().Value(exchangeKey{g}).(*exchange); ok {
 			x.told.Store(true)
 		}
-		return g.decided(r, g.config.Route(r), grant, e)
+		return g.decided(r, "", grant, e)
 	}
 	return nil
 }

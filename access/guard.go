@@ -61,7 +61,7 @@ func (g *Guard) Check(r *http.Request, demands ...Requirement) (*Grant, error) {
 	for i := 0; refusal == nil && i < len(demands); i++ {
 		refusal = g.compare(grant, demands[i])
 	}
-	if refusal := g.decided(r, g.config.Route(r), grant, refusal); refusal != nil {
+	if refusal := g.decided(r, "", grant, refusal); refusal != nil {
 		return nil, refusal
 	}
 	return grant, nil
@@ -70,10 +70,10 @@ func (g *Guard) Check(r *http.Request, demands ...Requirement) (*Grant, error) {
 // authenticate judges a request, whatever its route demands. The Grant is never nil: with a refusal it says how far the
 // request got.
 func (g *Guard) authenticate(r *http.Request) (*Grant, *Error) {
-	grant := &Grant{began: g.config.Now()}
 	if g.closed.Load() {
-		return grant, unavailable(errClosed)
+		return &Grant{}, unavailable(errClosed)
 	}
+	grant := &Grant{began: g.config.Now()}
 	refusal := g.judge(r, grant)
 	grant.took = g.config.Now().Sub(grant.began)
 	return grant, refusal

@@ -232,7 +232,12 @@ func (i *Introspection) ValidateToken(ctx context.Context, token string) (*Token
 	question := i.flight.DoChan(key, func() (any, error) {
 		alone, cancel := context.WithTimeout(context.WithoutCancel(ctx), i.config.Timeout)
 		defer cancel()
-		return i.ask(alone, key, token)
+		var t *Token
+		err := guarded("HTTPClient or Key", func() (err error) { // here nobody else would catch it
+			t, err = i.ask(alone, key, token)
+			return err
+		})
+		return t, err
 	})
 	select {
 	case got := <-question:
@@ -243,14 +248,8 @@ func (i *Introspection) ValidateToken(ctx context.Context, token string) (*Token
 	}
 }
 
-// ask asks, judges the answer and keeps it. A panic of HTTPClient or Key is an error, since it happens where nobody
-// would catch it.
+// ask asks, judges the answer and keeps it.
 func (i *Introspection) ask(ctx context.Context, key, token string) (t *Token, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = ErrUnavailable.Because(fmt.Errorf("introspection: panic: %v", p))
-		}
-	}()
 	body, err := i.post(ctx, token)
 	if err == nil && i.config.SignedAnswers {
 		body, err = i.open(ctx, body)

@@ -272,35 +272,38 @@ func TestIntrospectionTrouble(t *testing.T) {
 		}
 		return string(body)
 	}
-	for name, reply := range map[string]func(http.ResponseWriter, *http.Request){
-		"500":                       answer(500, "application/json", `{"active":true}`),
-		"our credentials are wrong": answer(401, "application/json", `{"error":"invalid_client"}`),
-		"HTML":                      answer(200, "text/html", "<p>"),
-		"not JSON":                  answer(200, "application/json", "active"),
-		"no active":                 answer(200, "application/json", `{}`),
-		"active null":               answer(200, "application/json", `{"active":null}`),
-		"active as text":            answer(200, "application/json", `{"active":"true"}`),
-		"active twice":              answer(200, "application/json", `{"active":false,"active":true}`),
-		"iss as number":             answer(200, "application/json", `{"active":true,"iss":1}`),
-		"exp as text":               answer(200, "application/json", text(map[string]any{"exp": "4102444800"})),
-		"iat as object":             answer(200, "application/json", text(map[string]any{"iat": map[string]any{}})),
-		"auth_time as text":         answer(200, "application/json", text(map[string]any{"auth_time": "1"})),
-		"too long":                  answer(200, "application/json", `{"active":false,"x":"`+strings.Repeat("x", 300_000)+`"}`),
-		"a redirect": func(w http.ResponseWriter, r *http.Request) {
+	for name, test := range map[string]struct {
+		reply func(http.ResponseWriter, *http.Request)
+		want  string
+	}{
+		"500":                       {answer(500, "application/json", `{"active":true}`), "unavailable"},
+		"our credentials are wrong": {answer(401, "application/json", `{"error":"invalid_client"}`), "unavailable"},
+		"HTML":                      {answer(200, "text/html", "<p>"), "unavailable"},
+		"not JSON":                  {answer(200, "application/json", "active"), "json_invalid"},
+		"no active":                 {answer(200, "application/json", `{}`), "unavailable"},
+		"active null":               {answer(200, "application/json", `{"active":null}`), "unavailable"},
+		"active as text":            {answer(200, "application/json", `{"active":"true"}`), "json_invalid"},
+		"active twice":              {answer(200, "application/json", `{"active":false,"active":true}`), "json_invalid"},
+		"iss as number":             {answer(200, "application/json", `{"active":true,"iss":1}`), "json_invalid"},
+		"exp as text":               {answer(200, "application/json", text(map[string]any{"exp": "4102444800"})), "json_invalid"},
+		"iat as object":             {answer(200, "application/json", text(map[string]any{"iat": map[string]any{}})), "json_invalid"},
+		"auth_time as text":         {answer(200, "application/json", text(map[string]any{"auth_time": "1"})), "json_invalid"},
+		"too long":                  {answer(200, "application/json", `{"active":false,"x":"`+strings.Repeat("x", 300_000)+`"}`), "unavailable"},
+		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
-		},
-		"no answer": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
-		"cut off": func(w http.ResponseWriter, _ *http.Request) {
+		}, "unavailable"},
+		"no answer": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "unavailable"},
+		"cut off": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.Header().Set("Content-Length", "100")
 			_, _ = io.WriteString(w, `{"active":true`)
-		},
+		}, "unavailable"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEndpoint(t, nil)
-			e.answer = reply
+			e.answer = test.reply
 			_, err := introspecting(t, e, func(i *access.IntrospectionConfig) { i.Timeout = 300 * time.Millisecond }).Check(owner("opaque-secret"))
-			refused := expect(t, err, refusal{503, "", "unavailable"})
+			refused := expect(t, err, refusal{503, "", test.want})
 			if got := refused.Error(); strings.Contains(got, "opaque-secret") || strings.Contains(got, "s:cret") {
 				t.Errorf("a secret is in the log: %s", got)
 			}
@@ -483,7 +486,7 @@ func TestIntrospectionPanic(t *testing.T) {
 	broken := &http.Client{Transport: transport(func(*http.Request) (*http.Response, error) { panic("no more handles") })}
 	s := introspecting(t, e, func(i *access.IntrospectionConfig) { i.HTTPClient = broken })
 	_, err := s.Check(owner("opaque"))
-	expect(t, err, refusal{503, "", "unavailable"})
+	expect(t, err, refusal{503, "", "panic"})
 	if !strings.Contains(err.Error(), "no more handles") {
 		t.Errorf("the log does not say why: %v", err)
 	}
@@ -518,18 +521,18 @@ func TestSignedAnswers(t *testing.T) {
 		"good":              {signedType, sign(issuerKey, nil, nil), refusal{}},
 		"inactive":          {signedType, sign(issuerKey, nil, map[string]any{"token_introspection": map[string]any{"active": false}}), refusal{401, "invalid_token", "token_inactive"}},
 		"plain JSON":        {"application/json", `{"active":true}`, refusal{503, "", "unavailable"}},
-		"tampered":          {signedType, poptest.Tampered(sign(issuerKey, nil, nil)), refusal{503, "", "unavailable"}},
-		"by another key":    {signedType, sign(poptest.Keyed("ES256", "x"), nil, nil), refusal{503, "", "unavailable"}},
-		"an access token":   {signedType, sign(issuerKey, map[string]any{"typ": "at+jwt"}, nil), refusal{503, "", "unavailable"}},
+		"tampered":          {signedType, poptest.Tampered(sign(issuerKey, nil, nil)), refusal{503, "", "signature_invalid"}},
+		"by another key":    {signedType, sign(poptest.Keyed("ES256", "x"), nil, nil), refusal{503, "", "signature_invalid"}},
+		"an access token":   {signedType, sign(issuerKey, map[string]any{"typ": "at+jwt"}, nil), refusal{503, "", "typ_wrong"}},
 		"another issuer":    {signedType, sign(issuerKey, nil, map[string]any{"iss": "x"}), refusal{503, "", "unavailable"}},
 		"another client":    {signedType, sign(issuerKey, nil, map[string]any{"aud": "x"}), refusal{503, "", "unavailable"}},
 		"an old answer":     {signedType, sign(issuerKey, nil, map[string]any{"iat": poptest.Now.Unix() - 61}), refusal{503, "", "unavailable"}},
-		"no iat":            {signedType, sign(issuerKey, nil, map[string]any{"iat": nil}), refusal{503, "", "unavailable"}},
+		"no iat":            {signedType, sign(issuerKey, nil, map[string]any{"iat": nil}), refusal{503, "", "json_invalid"}},
 		"nothing in it":     {signedType, sign(issuerKey, nil, map[string]any{"token_introspection": nil}), refusal{503, "", "unavailable"}},
-		"unknown key":       {signedType, sign(issuerKey, map[string]any{"kid": "x"}, nil), refusal{503, "", "unavailable"}},
-		"crit":              {signedType, sign(issuerKey, map[string]any{"crit": []string{"x"}}, nil), refusal{503, "", "unavailable"}},
-		"not a JWT":         {signedType, "x", refusal{503, "", "unavailable"}},
-		"a broken claimset": {signedType, poptest.Compact(`{"typ":"token-introspection+jwt","alg":"ES256","kid":"k1"}`, "[]", issuerKey), refusal{503, "", "unavailable"}},
+		"unknown key":       {signedType, sign(issuerKey, map[string]any{"kid": "x"}, nil), refusal{503, "", "key_unknown"}},
+		"crit":              {signedType, sign(issuerKey, map[string]any{"crit": []string{"x"}}, nil), refusal{503, "", "crit_present"}},
+		"not a JWT":         {signedType, "x", refusal{503, "", "jws_malformed"}},
+		"a broken claimset": {signedType, poptest.Compact(`{"typ":"token-introspection+jwt","alg":"ES256","kid":"k1"}`, "[]", issuerKey), refusal{503, "", "json_invalid"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEndpoint(t, nil)

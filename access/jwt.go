@@ -70,7 +70,17 @@ type issuer struct {
 }
 
 // settleTokens makes what validates tokens.
-func (g *Guard) settleTokens() (err error) {
+func (g *Guard) settleTokens() error {
+	if err := g.settleValidators(); err != nil || g.config.Wrap == nil {
+		return err
+	}
+	if g.tokens = g.config.Wrap(g.tokens); g.tokens == nil {
+		return errors.New("Wrap returns nil: return the Validator that is to be asked")
+	}
+	return nil
+}
+
+func (g *Guard) settleValidators() (err error) {
 	c := &g.config
 	if len(c.Issuers) == 0 && c.Tokens == nil {
 		return errors.New(`Issuers is empty: give the authorization servers, such as {URL: "https://login.example.com", Audience: "https://api.example.com"}`)

@@ -1,7 +1,6 @@
 package access_test
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -252,7 +251,7 @@ func TestIssuerDown(t *testing.T) {
 	issuer.SetFailing(true)
 	s := discovered(t, issuer)
 	_, err := s.Check(ownerOf(issuer, poptest.Token{}))
-	expect(t, err, refusal{503, "", "unavailable"})
+	expect(t, err, refusal{503, "", "keys_unavailable"})
 	issuer.SetFailing(false)
 	s.clock.Advance(time.Minute)
 	fresh := func(t poptest.Token) *http.Request {

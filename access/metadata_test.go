@@ -49,7 +49,9 @@ func TestMetadataURL(t *testing.T) {
 		"http://localhost/x":               wellKnown + "/x",
 	} {
 		t.Run(identifier, func(t *testing.T) {
-			s := newGuard(t, func(s *setup) { s.Resource = resource(func(r *access.Resource) { r.URL = identifier }) })
+			s := newGuard(t, func(s *setup) {
+				s.Resource, s.Origins = resource(func(r *access.Resource) { r.URL = identifier }), []string{originOf(t, identifier)}
+			})
 			if got := s.MetadataPath(); got != path {
 				t.Errorf("path %q, want %q", got, path)
 			}
@@ -64,6 +66,14 @@ func TestMetadataURL(t *testing.T) {
 			}
 		})
 	}
+}
+
+func originOf(t *testing.T, identifier string) string {
+	u, err := url.Parse(identifier)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 // RS-154, RS-105: each challenge has the link, behind its other parameters; without metadata none has.

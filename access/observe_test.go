@@ -157,7 +157,7 @@ func TestFetchesAreObserved(t *testing.T) {
 	})
 	issuer.SetFailing(true)
 	_, err := s.Check(ownerOf(issuer, poptest.Token{}))
-	expect(t, err, refusal{503, "", "unavailable"})
+	expect(t, err, refusal{503, "", "keys_unavailable"})
 	issuer.SetFailing(false)
 	s.clock.Advance(11 * time.Second)
 	if _, err := s.Check(ownerOf(issuer, poptest.Token{})); err != nil {

@@ -125,7 +125,7 @@ func TestRecheckRefuses(t *testing.T) {
 		u.answer = &access.Error{Status: 503, Err: access.ErrScope}
 	}
 	other = bound()
-	expect(t, call(other), trouble)
+	expect(t, call(other), refusal{503, "", "scope_missing"})
 	u.answer = nil
 	if err := call(other); err != nil {
 		t.Error(err)
@@ -191,10 +191,11 @@ func TestRecheckLookupMisbehaves(t *testing.T) {
 	for name, test := range map[string]struct {
 		lookup func(context.Context, *access.Token) error
 		takes  time.Duration
+		reason string
 	}{
-		"it heeds its context": {func(ctx context.Context, _ *access.Token) error { <-ctx.Done(); return ctx.Err() }, 5 * time.Second},
-		"it does not":          {func(context.Context, *access.Token) error { time.Sleep(time.Minute); return nil }, 5 * time.Second},
-		"it panics":            {func(context.Context, *access.Token) error { panic("a bug") }, 0},
+		"it heeds its context": {func(ctx context.Context, _ *access.Token) error { <-ctx.Done(); return ctx.Err() }, 5 * time.Second, "unavailable"},
+		"it does not":          {func(context.Context, *access.Token) error { time.Sleep(time.Minute); return nil }, 5 * time.Second, "unavailable"},
+		"it panics":            {func(context.Context, *access.Token) error { panic("a bug") }, 0, "panic"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -207,7 +208,7 @@ func TestRecheckLookupMisbehaves(t *testing.T) {
 				})
 				begin := time.Now()
 				_, err := s.Check(owner(bound()))
-				expect(t, err, refusal{503, "", "unavailable"})
+				expect(t, err, refusal{503, "", test.reason})
 				if took := time.Since(begin); took != test.takes {
 					t.Errorf("it took %v, want %v", took, test.takes)
 				}

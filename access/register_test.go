@@ -106,7 +106,6 @@ func TestOnlyRegistered(t *testing.T) {
 
 // What cannot be recorded is refused: by the token's fault or by our own.
 func TestRegisterCannot(t *testing.T) {
-	trouble := refusal{503, "", "unavailable"}
 	for name, test := range map[string]struct {
 		options revocation.Options
 		closed  bool
@@ -117,11 +116,11 @@ func TestRegisterCannot(t *testing.T) {
 	}{
 		"a token without jti":     {token: bound(claim("jti", nil)), want: refusal{401, "invalid_token", "token_claim_missing"}},
 		"none, and on record":     {token: bound(claim("jti", nil)), only: true, want: refusal{401, "invalid_token", "token_claim_missing"}},
-		"the record is full":      {token: bound(), options: revocation.Options{UseCapacity: 1}, want: trouble},
-		"the record is closed":    {token: bound(), closed: true, want: trouble},
-		"closed, and on record":   {token: bound(), closed: true, only: true, want: trouble},
-		"a peer without address":  {token: bound(), address: "@", want: trouble},
-		"a jti too large to keep": {token: bound(claim("jti", strings.Repeat("x", 5000))), want: trouble},
+		"the record is full":      {token: bound(), options: revocation.Options{UseCapacity: 1}, want: refusal{503, "", "revocation_full"}},
+		"the record is closed":    {token: bound(), closed: true, want: refusal{503, "", "revocation_closed"}},
+		"closed, and on record":   {token: bound(), closed: true, only: true, want: refusal{503, "", "revocation_closed"}},
+		"a peer without address":  {token: bound(), address: "@", want: refusal{503, "", "unavailable"}},
+		"a jti too large to keep": {token: bound(claim("jti", strings.Repeat("x", 5000))), want: refusal{503, "", "revocation_invalid"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newGuard(t, func(s *setup) {
@@ -160,7 +159,7 @@ func TestRevocationByCertificate(t *testing.T) {
 	if _, err := s.Check(with(get("Bearer "+token, ""), lost)); err != nil {
 		t.Fatal(err)
 	}
-	entry := revocation.Entry{Issuer: poptest.Issuer, By: revocation.ByCertificate, Value: mtls.Thumbprint(lost.Leaf)}
+	entry := revocation.Entry{Issuer: poptest.Issuer, By: revocation.ByCertificate, Value: poptest.X5T(lost.Leaf)}
 	if err := store.Revoke(t.Context(), entry); err != nil {
 		t.Fatal(err)
 	}

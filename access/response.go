@@ -32,13 +32,18 @@ func (w *response) begin() bool {
 		return true
 	}
 	if err := w.began(w.Header()); err != nil {
-		w.dead = true
-		clear(w.Header())
-		e := unavailable(err)
-		e.SetHeaders(w.Header())
-		e.write(w.ResponseWriter)
+		w.fail(err)
 	}
 	return !w.dead
+}
+
+// fail answers that the trouble is ours, in place of the handler.
+func (w *response) fail(err error) {
+	w.begun, w.dead = true, true
+	clear(w.Header())
+	e := unavailable(err)
+	e.SetHeaders(w.Header())
+	e.write(w.ResponseWriter)
 }
 
 // WriteHeader begins the answer, unless it is an informational one (RFC 9110 §15.2).

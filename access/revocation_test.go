@@ -97,18 +97,18 @@ func (brokenStore) Revoked(context.Context, revocation.Token) (*revocation.Entry
 
 // RS-180: a store that cannot tell is our own trouble, also when it gives one of its own causes.
 func TestRevocationStoreDown(t *testing.T) {
-	for name, open := range map[string]func(*setup) revocation.Store{
-		"no answer": func(s *setup) revocation.Store { return brokenStore{newRevocations(t, s)} },
-		"closed": func(s *setup) revocation.Store {
+	for reason, open := range map[string]func(*setup) revocation.Store{
+		"unavailable": func(s *setup) revocation.Store { return brokenStore{newRevocations(t, s)} },
+		"revocation_closed": func(s *setup) revocation.Store {
 			m := newRevocations(t, s)
 			_ = m.Close()
 			return m
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(reason, func(t *testing.T) {
 			s := newGuard(t, func(s *setup) { s.Revocation = open(s) })
 			_, err := s.Check(owner(bound()))
-			expect(t, err, refusal{503, "", "unavailable"})
+			expect(t, err, refusal{503, "", reason})
 		})
 	}
 }

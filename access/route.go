@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -103,15 +105,17 @@ func (t *Route) Serve(p Passage) error {
 	if g.servesMetadata(p.RefusalWriter, p.Request) {
 		return nil
 	}
-	x, refusal := g.enter(p.Request, p.Pattern)
+	x, refusal := g.enter(p.Request)
 	for i := 0; refusal == nil && i < len(t.demands); i++ {
 		refusal = g.compare(x.grant, t.demands[i])
 	}
 	if refusal != nil {
 		return x.refuse(p, refusal)
 	}
-	w, r := x.proceed(p.Writer, p.Request)
-	defer x.accept() // unless an answer has begun
+	w, r, outermost := x.proceed(p)
+	if outermost {
+		defer x.end()
+	}
 	if t.stream == nil {
 		return p.Next(w, r)
 	}
@@ -122,17 +126,18 @@ func (t *Route) Serve(p Passage) error {
 // them.
 type exchange struct {
 	context.Context
-	guard   *Guard
-	grant   *Grant
-	pattern string
+	guard *Guard
+	grant *Grant
 
 	// as judged: a request that differs in one of them is another
-	method, target string
-	authorization  []string
+	method, target, authorization string
 
-	request  *http.Request // as handed on
 	response response
 	told     atomic.Bool
+
+	mu      sync.Mutex    // an inner Route may run on when an outer one has returned, in http.TimeoutHandler for one
+	request *http.Request // as handed on by the innermost Route
+	pattern string        // that it matched; empty asks Config.Route
 }
 
 type exchangeKey struct{ guard *Guard }
@@ -166,18 +171,13 @@ func WithGrant(ctx context.Context, grant *Grant) context.Context {
 
 // enter returns the exchange of a request: that of an outer Route which accepted it, or a new one. An internal request
 // that carries the context of another is judged anew.
-func (g *Guard) enter(r *http.Request, pattern string) (*exchange, *Error) {
+func (g *Guard) enter(r *http.Request) (*exchange, *Error) {
 	x, ok := r.Context().Value(exchangeKey{g}).(*exchange)
-	if ok && x.method == r.Method && x.target == r.RequestURI && slices.Equal(x.authorization, r.Header["Authorization"]) {
-		if pattern != "" {
-			x.pattern = pattern
-		}
+	authorization := strings.Join(r.Header["Authorization"], "\n") // of an accepted request there is one
+	if ok && x.method == r.Method && x.target == r.RequestURI && x.authorization == authorization {
 		return x, nil
 	}
-	x = &exchange{
-		Context: r.Context(), guard: g, pattern: pattern,
-		method: r.Method, target: r.RequestURI, authorization: r.Header["Authorization"],
-	}
+	x = &exchange{Context: r.Context(), guard: g, method: r.Method, target: r.RequestURI, authorization: authorization}
 	var refusal *Error
 	x.grant, refusal = g.authenticate(r)
 	return x, refusal
@@ -185,15 +185,20 @@ func (g *Guard) enter(r *http.Request, pattern string) (*exchange, *Error) {
 
 // proceed returns what the next handler gets. The headers of the answer are set now, for whatever writes past our
 // writer, and again when an answer begins.
-func (x *exchange) proceed(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
-	if x.request != nil { // by an outer Route
-		x.request = r
-		return w, r
+func (x *exchange) proceed(p Passage) (w http.ResponseWriter, r *http.Request, outermost bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if p.Pattern != "" {
+		x.pattern = p.Pattern
 	}
-	x.request = r.WithContext(x)
-	x.grant.SetHeaders(w.Header())
-	x.response = response{ResponseWriter: w, began: x.begin}
-	return &x.response, x.request
+	if x.request != nil { // by an outer Route
+		x.request = p.Request
+		return p.Writer, p.Request, false
+	}
+	x.request = p.Request.WithContext(x)
+	x.grant.SetHeaders(p.Writer.Header())
+	x.response = response{ResponseWriter: p.Writer, began: x.begin}
+	return &x.response, x.request, true
 }
 
 // begin is called before the first octet of an answer: so a handler's own Cache-Control does not let a nonce be stored,
@@ -203,25 +208,28 @@ func (x *exchange) begin(h http.Header) error {
 	return x.accept()
 }
 
+// end tells the decision where the handler has not begun an answer.
+func (x *exchange) end() {
+	if err := x.accept(); err != nil && !x.response.begun {
+		x.response.fail(err)
+	}
+}
+
 // accept tells the decision about an accepted request, once. The error is that of an Observer that panicked.
 func (x *exchange) accept() error {
 	if x.told.Swap(true) {
 		return nil
 	}
-	return x.guard.tell(x.request, x.route(x.request), x.grant, nil)
-}
-
-func (x *exchange) route(r *http.Request) string {
-	if x.pattern != "" {
-		return x.pattern
-	}
-	return x.guard.config.Route(r)
+	x.mu.Lock()
+	r, pattern := x.request, x.pattern
+	x.mu.Unlock()
+	return x.guard.tell(r, pattern, x.grant, nil)
 }
 
 // refuse answers a refusal. Whatever happens in here, the handler does not run.
 func (x *exchange) refuse(p Passage, e *Error) error {
 	x.told.Store(true)
-	e = x.guard.decided(p.Request, x.route(p.Request), x.grant, e)
+	e = x.guard.decided(p.Request, p.Pattern, x.grant, e)
 	return x.guard.respond(p.RefusalWriter, p.Request, e, p.Refuse)
 }
 
@@ -261,9 +269,11 @@ func (g *Guard) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 func (x *exchange) watch(p Passage, w http.ResponseWriter, r *http.Request, s Stream) error {
 	ctx, cancel := x.guard.Watch(r, x.grant, s)
 	defer cancel()
-	r = r.WithContext(ctx)
-	x.request = r
-	err := p.Next(w, r)
+	watched := r.WithContext(ctx)
+	x.mu.Lock()
+	x.request = watched
+	x.mu.Unlock()
+	err := p.Next(w, watched)
 	e, cut := errors.AsType[*Error](context.Cause(ctx))
 	switch {
 	case !cut:
@@ -271,6 +281,6 @@ func (x *exchange) watch(p Passage, w http.ResponseWriter, r *http.Request, s St
 	case !x.response.begun && (err == nil || errors.Is(err, ctx.Err())):
 		return x.refuse(p, e)
 	}
-	x.guard.say(r.Context(), "response ended", newDecision(r, x.route(r), x.grant, e))
+	x.guard.say(r.Context(), "response ended", newDecision(r, x.guard.route(watched, p.Pattern), x.grant, e)) // whose context has not ended
 	return err
 }

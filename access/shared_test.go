@@ -58,3 +58,58 @@ func (s *shared) ClaimUnlessRevoked(ctx context.Context, key dpop.ReplayKey, exp
 }
 
 var _ access.SharedStore = (*shared)(nil)
+
+// One store for both is asked once a request, and that a token was taken back counts whatever became of the claim.
+func TestSharedStore(t *testing.T) {
+	session := revocation.Entry{Issuer: poptest.Issuer, By: revocation.BySession, Value: "s-1"}
+	for name, test := range map[string]struct {
+		revoked bool
+		trouble error
+		status  int
+		reason  string
+	}{
+		"good":                         {false, nil, 200, ""},
+		"taken back":                   {true, nil, 401, "session_revoked"},
+		"our own trouble":              {false, errors.New("no connection"), 503, "unavailable"},
+		"a named one":                  {false, dpop.ErrStoreFull, 503, "replay_memory_full"},
+		"taken back, and trouble":      {true, errors.New("no connection"), 401, "session_revoked"},
+		"trouble that looks a refusal": {false, access.ErrTokenInactive, 503, "token_inactive"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var store *shared
+			s := newSite(t, func(s *setup) {
+				store = newShared(t, s.clock)
+				s.Shared = store
+			})
+			if test.revoked {
+				if err := store.Revoke(t.Context(), session); err != nil {
+					t.Fatal(err)
+				}
+			}
+			store.trouble = test.trouble
+			r := owner(bound(claim("sid", "s-1")))
+			if test.status == 200 {
+				s.accepts(t, s.Handler(s), r)
+			} else {
+				s.refuses(t, s.Handler(s), r, test.status, test.reason)
+			}
+			if store.together != 1 || store.claims != 0 || store.lookups != 0 {
+				t.Errorf("%d round trips together, %d claims and %d look-ups apart", store.together, store.claims, store.lookups)
+			}
+			if test.status == 200 {
+				s.refuses(t, s.Handler(s), r, 401, "proof_replayed")
+			}
+		})
+	}
+	t.Run("without a proof there is only a look-up", func(t *testing.T) {
+		var store *shared
+		s := newSite(t, func(s *setup) {
+			store = newShared(t, s.clock)
+			s.Shared, s.InsecureAllowBearer = store, true
+		})
+		s.accepts(t, s.Handler(s), get("Bearer "+poptest.Token{}.String(), ""))
+		if store.together != 0 || store.claims != 0 || store.lookups != 1 {
+			t.Errorf("%d, %d, %d", store.together, store.claims, store.lookups)
+		}
+	})
+}

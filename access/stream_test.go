@@ -16,9 +16,12 @@ import (
 
 // inBubble makes a guard whose clock begins at poptest.Now and runs with the time of the bubble.
 func inBubble(t *testing.T, changes ...func(*setup)) *setup {
+	return newGuard(t, append([]func(*setup){inBubbleTime}, changes...)...)
+}
+
+func inBubbleTime(s *setup) {
 	start := time.Now()
-	now := func() time.Time { return poptest.Now.Add(time.Since(start)) }
-	return newGuard(t, append([]func(*setup){func(s *setup) { s.Now = now }}, changes...)...)
+	s.Now = func() time.Time { return poptest.Now.Add(time.Since(start)) }
 }
 
 // watched is a long-lived response to the token's owner.
@@ -74,11 +77,11 @@ func TestWatch(t *testing.T) {
 		},
 		"the store cannot tell": {
 			event: func(t *testing.T, s *setup) { _ = s.Revocation.(*revocation.Memory).Close() },
-			ends:  11 * time.Second, want: refusal{503, "", "unavailable"},
+			ends:  11 * time.Second, want: refusal{503, "", "revocation_closed"},
 		},
 		"the store hangs": {
 			change: func(s *setup) { s.Revocation = slowStore{s.Revocation, time.Hour} },
-			ends:   16 * time.Second, want: refusal{503, "", "unavailable"},
+			ends:   16 * time.Second, want: refusal{503, "", "look_too_slow"},
 		},
 		"the store is slow": {
 			change: func(s *setup) { s.Revocation = slowStore{s.Revocation, 4 * time.Second} },
@@ -86,7 +89,7 @@ func TestWatch(t *testing.T) {
 		},
 		"the guard is closed": {
 			event: func(_ *testing.T, s *setup) { _ = s.Close() },
-			ends:  11 * time.Second, want: refusal{503, "", "unavailable"},
+			ends:  11 * time.Second, want: refusal{503, "", "guard_closed"},
 		},
 		"a policy changes its mind": {
 			stream: access.Stream{Policies: []access.Policy{func(_ *http.Request, grant *access.Grant) error {
@@ -99,7 +102,7 @@ func TestWatch(t *testing.T) {
 		},
 		"a policy panics": {
 			stream: access.Stream{Policies: []access.Policy{func(*http.Request, *access.Grant) error { panic("a bug") }}},
-			ends:   time.Second, want: refusal{503, "", "unavailable"},
+			ends:   time.Second, want: refusal{503, "", "panic"},
 		},
 		"a policy for requests is not asked again": {
 			change: func(s *setup) {
@@ -262,4 +265,52 @@ func TestStreamSettings(t *testing.T) {
 			t.Errorf("got %v, want %q in it", err, want)
 		}
 	}
+}
+
+// There is no response to watch without a grant.
+func TestWatchWithoutAGrant(t *testing.T) {
+	s := newGuard(t)
+	ctx, cancel := s.Watch(get("", ""), nil, access.Stream{})
+	defer cancel()
+	<-ctx.Done()
+	e := expect(t, context.Cause(ctx), refusal{503, "", "unavailable"})
+	if !strings.Contains(e.Error(), "Watch without a grant") {
+		t.Errorf("the cause is %v", e)
+	}
+}
+
+// The handler may change the fields of its request and its grant while the response is looked after. The race detector
+// sees it if they are shared.
+func TestWatchHasFieldsOfItsOwn(t *testing.T) {
+	looks := make(chan string)
+	s := newSite(t, func(s *setup) {
+		source, err := access.ForwardedAddress(access.Peers{Addresses: []string{"192.0.2.0/24"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Register, s.Address = newRevocations(t, s), source
+	})
+	looking := access.Stream{Every: time.Millisecond, Policies: []access.Policy{func(r *http.Request, grant *access.Grant) error {
+		select {
+		case looks <- r.Header.Get("X-Forwarded-For") + " " + grant.Subject + " " + strings.Join(grant.Scopes, " "):
+		case <-r.Context().Done():
+		}
+		return nil
+	}}}
+	s.answer = func(_ http.ResponseWriter, r *http.Request) {
+		grant := access.GrantFrom(r.Context())
+		for range 20 {
+			for range 100 {
+				r.Header.Set("X-Forwarded-For", "here")
+				r.Header.Del("X-Forwarded-For")
+				grant.Subject, grant.Scopes[0] = "admin", "admin"
+			}
+			if got := <-looks; got != "203.0.113.9 user-1 accounts:read" {
+				t.Errorf("the look sees %s", got)
+			}
+		}
+	}
+	r := owner(bound())
+	r.Header.Set("X-Forwarded-For", "203.0.113.9")
+	s.accepts(t, s.Stream(s, looking), r)
 }

@@ -8,8 +8,8 @@ import (
 
 // decided tells the decision about a request. It returns the refusal to answer with: e, or our own trouble if the
 // Observer panicked, or nil.
-func (g *Guard) decided(r *http.Request, route string, grant *Grant, e *Error) *Error {
-	if err := g.tell(r, route, grant, e); err != nil && e == nil {
+func (g *Guard) decided(r *http.Request, pattern string, grant *Grant, e *Error) *Error {
+	if err := g.tell(r, pattern, grant, e); err != nil && e == nil {
 		return unavailable(err)
 	}
 	return e
@@ -17,12 +17,12 @@ func (g *Guard) decided(r *http.Request, route string, grant *Grant, e *Error) *
 
 // tell tells a decision to the log and to the Observer. Received values are quoted by the cause; tokens and proofs are
 // not in it. The error is that of an Observer that panicked.
-func (g *Guard) tell(r *http.Request, route string, grant *Grant, e *Error) error {
+func (g *Guard) tell(r *http.Request, pattern string, grant *Grant, e *Error) error {
 	ctx := r.Context()
 	if e == nil && g.config.Observer.Decided == nil && !g.config.Log.Enabled(ctx, g.acceptedLevel()) {
 		return nil
 	}
-	d := newDecision(r, route, grant, e)
+	d := newDecision(r, g.route(r, pattern), grant, e)
 	text := "request refused"
 	switch d.Outcome() {
 	case Accepted:
@@ -43,6 +43,18 @@ func (g *Guard) tell(r *http.Request, route string, grant *Grant, e *Error) erro
 
 // Logger returns [Config.Log], for adapters.
 func (g *Guard) Logger() *slog.Logger { return g.config.Log }
+
+// route is the pattern that a request matched, as the adapter knows it or else Config.Route. It is for people to read, so
+// a function that panics costs no more than the name.
+func (g *Guard) route(r *http.Request, pattern string) string {
+	if pattern != "" {
+		return pattern
+	}
+	if err := guarded("Route", func() error { pattern = g.config.Route(r); return nil }); err != nil {
+		g.config.Log.ErrorContext(r.Context(), "Route failed", "cause", err.Error())
+	}
+	return pattern
+}
 
 func (g *Guard) acceptedLevel() slog.Level {
 	if g.config.LogAccepted {

@@ -75,7 +75,11 @@ func NewToken(claims any) (*Token, error) {
 	if err := jose.Object(raw, &set); err != nil {
 		return nil, tokenCause(err)
 	}
-	return set.token(raw)
+	token, err := set.token(raw)
+	if err != nil {
+		return nil, tokenCause(err)
+	}
+	return token, nil
 }
 
 // Confirmation says whom a token is bound to (RFC 7800 §3.1). The zero Confirmation is that of an unbound token.

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/conformance"
-	"github.com/senderlock/senderlock/echoauth"
 )
 
 // planted is a defect, and the case that finds it.
@@ -135,7 +135,7 @@ func onlyES256(*testing.T) defects {
 
 // onlyJWT does not ask anybody about tokens of issuers that are not known.
 func onlyJWT(*testing.T) defects {
-	return defects{config: func(c *echoauth.Config) { c.Tokens = nil }}
+	return defects{config: func(c *access.Config) { c.Tokens = nil }}
 }
 
 // An edit plants defects: on(name) is true while that mutant is asked.
@@ -143,8 +143,8 @@ type edit struct{ file, old, new string }
 
 var edits = []edit{
 	{"dpop/proof.go", `case len(fields) > 1:`, `case len(fields) > 1 && !on("two DPoP fields: the first counts"):`},
-	{"dpop/proof.go", `case len(fields[0]) > v.MaxSize:`,
-		`case len(fields[0]) > v.MaxSize && !on("a proof of any size"):`},
+	{"dpop/proof.go", `case len(fields[0]) > v.config.MaxSize:`,
+		`case len(fields[0]) > v.config.MaxSize && !on("a proof of any size"):`},
 	{"dpop/proof.go", `case h.Type != "dpop+jwt":`, `case h.Type != "dpop+jwt" && !on("typ is not looked at"):`},
 	{"dpop/proof.go", `case !v.allowed(h.Algorithm):`,
 		`case !v.allowed(h.Algorithm) && !on("the list of algorithms is not looked at"):`},
@@ -170,10 +170,10 @@ var edits = []edit{
 		p.until = now.Add(10 * time.Second)
 	}
 	if on("a future proof is remembered too briefly") {
-		p.until = now.Add(v.MaxAge)
+		p.until = now.Add(v.config.MaxAge)
 	}
 	if on("old proofs pass") {
-		p.until = now.Add(v.MaxAge)
+		p.until = now.Add(v.config.MaxAge)
 	}`},
 	{"dpop/verify.go", `	case !fresh:`,
 		`	case !fresh && !on("a used proof passes") && !on("the claim comes before the checks"):`},
@@ -182,14 +182,14 @@ var edits = []edit{
 		p.until = p.stamp.until`},
 	{"dpop/verify.go", `	if err := v.compare(p, r, token); err != nil {`,
 		`	if on("the claim comes before the checks") {
-		key := NewReplayKey(v.Namespace, p.Thumbprint(), p.claims.ID.value)
-		if fresh, err := v.Replay.Claim(r.Context(), key, v.Now().Add(v.MaxAge)); err != nil || !fresh {
+		key := NewReplayKey(v.config.Namespace, p.Thumbprint(), p.claims.ID.value)
+		if fresh, err := v.config.Replay.Claim(r.Context(), key, v.config.Now().Add(v.config.MaxAge)); err != nil || !fresh {
 			return nil, ErrReplayed
 		}
 	}
 	if err := v.compare(p, r, token); err != nil {`},
-	{"dpop/verify.go", `	return NewReplayKey(v.Namespace, p.Thumbprint(), p.claims.ID.value)`,
-		`	return NewReplayKey(v.Namespace, mutant.Text("one key uses up another's jti", p.Thumbprint(), ""),
+	{"dpop/verify.go", `	return NewReplayKey(v.config.Namespace, p.Thumbprint(), p.claims.ID.value)`,
+		`	return NewReplayKey(v.config.Namespace, mutant.Text("one key uses up another's jti", p.Thumbprint(), ""),
 		mutant.Text("a jti is remembered with its iat", p.claims.ID.value, p.claims.ID.value+string(p.claims.IssuedAt)))`},
 	{"dpop/proof.go", `if err := p.header.key.Verify(p.header.alg, p.compact); err != nil {`,
 		`if err := p.header.key.Verify(p.header.alg, p.compact); err != nil && !on("the proof's signature is not verified") {`},
@@ -272,8 +272,8 @@ var edits = []edit{
 		return joinOrigin("https", host, port) + path, nil
 	}
 	if public == nil {`},
-	{"dpop/origins.go", `if o == nil || !o.fromProxy(r.RemoteAddr) {`,
-		`if o == nil || !o.fromProxy(r.RemoteAddr) && !on("forwarding fields from anybody count") {`},
+	{"dpop/origins.go", `if !o.proxies.Believes(r) {`,
+		`if !o.proxies.Believes(r) && !on("forwarding fields from anybody count") {`},
 	{"dpop/origins.go", `if len(forwarded) != 1 {`,
 		`if len(forwarded) != 1 && !on("the first of two forwarded hosts counts") {`},
 	{"dpop/origins.go", `	if err != nil || hasDotSegments(path)`,
@@ -317,12 +317,12 @@ var edits = []edit{
 	{"access/guard.go", `	case used == schemeDPoP:
 `, `	case used == schemeDPoP && !on("an unbound token is good under DPoP"):
 `},
-	{"access/guard.go", `!mtls.Matches(cert, cnf.X5tS256):`,
-		`!mtls.Matches(cert, cnf.X5tS256) && !on("the certificate is not compared"):`},
-	{"access/guard.go", `if b == 0 && !g.InsecureAllowBearer {`,
-		`if b == 0 && !g.InsecureAllowBearer && !on("unbound tokens pass") {`},
-	{"access/guard.go", `token.within(g.MaxTokenLifetime)`,
-		`token.within(map[bool]time.Duration{true: 10 * time.Minute, false: g.MaxTokenLifetime}[on("lifetimes of ten minutes are too long")])`},
+	{"access/guard.go", `!cert.Matches(cnf.X5tS256):`,
+		`!cert.Matches(cnf.X5tS256) && !on("the certificate is not compared"):`},
+	{"access/guard.go", `if b == 0 && !g.config.InsecureAllowBearer {`,
+		`if b == 0 && !g.config.InsecureAllowBearer && !on("unbound tokens pass") {`},
+	{"access/guard.go", `token.within(g.config.MaxTokenLifetime)`,
+		`token.within(map[bool]time.Duration{true: 10 * time.Minute, false: g.config.MaxTokenLifetime}[on("lifetimes of ten minutes are too long")])`},
 	{"access/token.go", `if cnf.JKT == nil && cnf.X5tS256 == nil {`,
 		`if on("a cnf that is not understood is none") && cnf.JKT == nil && cnf.X5tS256 == nil {
 		return Confirmation{}, nil
@@ -344,8 +344,8 @@ var edits = []edit{
 		`if q.Nonce && !grant.hasNonce && !on("the route's nonce is not demanded") {`},
 	{"access/jwt.go", `from, ok := j.issuers[claims.Issuer]`,
 		`from, ok := j.issuers[mutant.Text("a slash behind the issuer does not matter", claims.Issuer, strings.TrimRight(claims.Issuer, "/"))]`},
-	{"access/jwt.go", `if !slices.Contains(claims.Audience, i.Audience) {`,
-		`if !slices.Contains(claims.Audience, i.Audience) && !on("aud is not looked at") &&
+	{"access/jwt.go", `if !slices.ContainsFunc(i.audiences, func(a string) bool { return slices.Contains(claims.Audience, a) }) {`,
+		`if !slices.ContainsFunc(i.audiences, func(a string) bool { return slices.Contains(claims.Audience, a) }) && !on("aud is not looked at") &&
 		!(on("a longer audience is ours") && strings.HasPrefix(strings.Join(claims.Audience, " "), i.Audience)) {`},
 	{"access/jwt.go", `case typ == "at+jwt" ||`, `case on("typ of tokens is not looked at") || typ == "at+jwt" ||`},
 	{"access/jwt.go", `err = key.Verify(header.Algorithm, compact); err == nil {`,

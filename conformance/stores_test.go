@@ -67,6 +67,9 @@ type badStore struct {
 	defect string
 }
 
+func (b *badStore) Since() time.Time      { return time.Time{} }
+func (b *badStore) Window() time.Duration { return time.Minute }
+
 func (b *badStore) Claim(ctx context.Context, k dpop.ReplayKey, expiry time.Time) (bool, error) {
 	if b.defect != "ignores the context" && ctx.Err() != nil {
 		return false, ctx.Err()

@@ -3,7 +3,6 @@ package conformance_test
 import (
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -27,13 +26,13 @@ type subject struct {
 	http.Handler
 	issuer *conformance.Issuer
 	clock  *poptest.Clock
-	config echoauth.Config // of every endpoint
+	config access.Config // of every endpoint
 	runs   atomic.Int64
 }
 
 // defects change the parts that a subject is made of.
 type defects struct {
-	config  func(*echoauth.Config)
+	config  func(*access.Config)
 	tokens  func(access.Validator) access.Validator
 	handler func(http.Handler) http.Handler
 	replay  func(dpop.ReplayStore) dpop.ReplayStore
@@ -56,7 +55,7 @@ func newIssuer(t testing.TB) *conformance.Issuer {
 func newSubject(t testing.TB, issuer *conformance.Issuer, d defects) *subject {
 	t.Helper()
 	s := &subject{issuer: issuer, clock: poptest.NewClock()}
-	s.config = echoauth.Config{
+	s.config = access.Config{
 		Origins: []string{origin},
 		Issuers: []access.Issuer{
 			{URL: issuer.URL(), Audience: origin}, {URL: issuer.URL() + "/down", Audience: origin},
@@ -72,11 +71,14 @@ func newSubject(t testing.TB, issuer *conformance.Issuer, d defects) *subject {
 // build makes the endpoints.
 func (s *subject) build(t testing.TB, d defects) {
 	t.Helper()
-	auth := func(changes ...func(*echoauth.Config)) *echoauth.Auth {
+	auth := func(changes ...func(*access.Config)) *echoauth.Auth {
 		c := s.config
-		opaque := &access.Introspection{
+		opaque, err := access.NewIntrospection(access.IntrospectionConfig{
 			Endpoint: s.issuer.URL() + "/introspect", Issuer: s.issuer.URL(), Audience: c.Issuers[0].Audience,
 			ClientID: "resource-server", ClientSecret: "secret", Now: c.Now, Log: c.Log,
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = opaque.Close() })
 		c.Tokens = opaque
@@ -95,18 +97,16 @@ func (s *subject) build(t testing.TB, d defects) {
 			c.Replay = d.replay(memory)
 		}
 		if d.tokens != nil {
-			jwt := &access.JWT{Issuers: c.Issuers, Now: c.Now, Log: c.Log}
-			t.Cleanup(func() { _ = jwt.Close() })
-			c.Tokens, c.Issuers = d.tokens(jwt), nil
+			c.Wrap = d.tokens
 		}
-		a, err := echoauth.New(c)
+		guard, err := access.New(c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = a.Close() })
-		return a
+		t.Cleanup(func() { _ = guard.Close() })
+		return echoauth.New(guard)
 	}
-	main := auth(func(c *echoauth.Config) { c.Resource = &access.Resource{URL: c.Origins[0]} })
+	main := auth(func(c *access.Config) { c.Resource = &access.Resource{URL: c.Origins[0]} })
 	e := echo.New()
 	main.PublishMetadata(e)
 	handle := func(path string, auth *echoauth.Auth, q access.Requirement) {
@@ -121,13 +121,13 @@ func (s *subject) build(t testing.TB, d defects) {
 	handle("/scope", main, access.Requirement{Scopes: []string{"conformance:write"}})
 	handle("/fresh", main, access.Requirement{MaxAuthAge: 5 * time.Minute})
 	handle("/strong", main, access.Requirement{ACRValues: []string{"urn:conformance:strong"}})
-	handle("/bearer", auth(func(c *echoauth.Config) { c.InsecureAllowBearer = true }), access.Requirement{})
-	handle("/mtls", auth(func(c *echoauth.Config) { c.Certificates = mtls.FromTLS }), access.Requirement{})
-	handle("/proxied", auth(func(c *echoauth.Config) { c.TrustedProxies = []string{"127.0.0.0/8"} }),
+	handle("/bearer", auth(func(c *access.Config) { c.InsecureAllowBearer = true }), access.Requirement{})
+	handle("/mtls", auth(func(c *access.Config) { c.Certificates = mtls.FromTLS }), access.Requirement{})
+	handle("/proxied", auth(func(c *access.Config) { c.ForwardedBy = access.Peers{Addresses: []string{"127.0.0.0/8"}} }),
 		access.Requirement{})
-	handle("/certproxy", auth(func(c *echoauth.Config) {
+	handle("/certproxy", auth(func(c *access.Config) {
 		var err error
-		c.Certificates, err = mtls.FromProxy(mtls.Proxy{Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+		c.Certificates, err = mtls.FromProxy(mtls.Proxy{Trusted: mtls.Peers{Addresses: []string{"127.0.0.0/8"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,6 +162,6 @@ func TestMiddlewareStrict(t *testing.T) {
 	}
 }
 
-func algorithms(names ...string) func(*echoauth.Config) {
-	return func(c *echoauth.Config) { c.Algorithms = names }
+func algorithms(names ...string) func(*access.Config) {
+	return func(c *access.Config) { c.Algorithms = names }
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/conformance"
-	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/internal/poptest"
 )
 
@@ -57,7 +56,7 @@ func tokenEndpoint(t *testing.T, audience func() string) *httptest.Server {
 func TestRealTokens(t *testing.T) {
 	var s *subject
 	as := tokenEndpoint(t, func() string { return s.config.Origins[0] })
-	s, o := onTheWire(t, func(c *echoauth.Config) {
+	s, o := onTheWire(t, func(c *access.Config) {
 		c.Issuers = []access.Issuer{{
 			URL: poptest.Issuer, Audience: c.Origins[0],
 			JWKS: poptest.JWKS(map[string]*poptest.Key{poptest.KeyID: poptest.IssuerKey()}),

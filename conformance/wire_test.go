@@ -17,11 +17,10 @@ import (
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/conformance"
 	"github.com/senderlock/senderlock/dpop"
-	"github.com/senderlock/senderlock/echoauth"
 )
 
 // onTheWire serves a subject as a program would: real addresses, real time, TLS where certificates are asked for.
-func onTheWire(t *testing.T, changes ...func(*echoauth.Config)) (*subject, conformance.Options) {
+func onTheWire(t *testing.T, changes ...func(*access.Config)) (*subject, conformance.Options) {
 	t.Helper()
 	s := newSubject(t, newIssuer(t), defects{})
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.ServeHTTP(w, r) })
@@ -62,7 +61,7 @@ func failures(r *conformance.Report) string {
 func TestMiddlewareOverTheWire(t *testing.T) {
 	for _, profile := range []conformance.Profile{conformance.Strict, conformance.Base, conformance.FAPI2} {
 		t.Run(string(profile), func(t *testing.T) {
-			_, o := onTheWire(t, func(c *echoauth.Config) {
+			_, o := onTheWire(t, func(c *access.Config) {
 				if profile == conformance.FAPI2 {
 					c.Algorithms = dpop.FAPI2Algorithms
 				}
@@ -82,7 +81,7 @@ func TestMiddlewareOverTheWire(t *testing.T) {
 
 // A server that demands a nonce of every proof is asked with nonces.
 func TestNonceInForce(t *testing.T) {
-	_, o := onTheWire(t, func(c *echoauth.Config) {
+	_, o := onTheWire(t, func(c *access.Config) {
 		c.RequireNonce = true
 		c.Nonces.Secrets = [][]byte{bytes.Repeat([]byte{7}, dpop.MinNonceSecret)} // the endpoints accept each other's
 	})
@@ -199,7 +198,7 @@ func TestOptions(t *testing.T) {
 func refusing(t *testing.T) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		access.WriteError(w, &access.Error{Status: http.StatusUnauthorized, Description: "no"})
+		http.Error(w, "no", http.StatusUnauthorized)
 	}))
 	t.Cleanup(s.Close)
 	return s.URL + "/resource"

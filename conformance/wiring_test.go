@@ -3,7 +3,6 @@ package conformance_test
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"encoding/base64"
 	"net/http"
 	"strings"
@@ -14,7 +13,6 @@ import (
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/conformance"
 	"github.com/senderlock/senderlock/dpop"
-	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/mtls"
 )
 
@@ -31,26 +29,26 @@ var wired = []planted{
 		config: tokens(func(t *access.Token) { t.Scopes = []string{"conformance:write"} })},
 	{name: "a validator that loses the scopes", finds: "scope-present",
 		config: tokens(func(t *access.Token) { t.Scopes = nil })},
-	{name: "a clock that is seven seconds slow", finds: "iat-ok-4-ahead", config: config(func(c *echoauth.Config) {
+	{name: "a clock that is seven seconds slow", finds: "iat-ok-4-ahead", config: config(func(c *access.Config) {
 		now := c.Now
 		c.Now = func() time.Time { return now().Add(-7 * time.Second) }
 	})},
 	{name: "HMAC secrets that are shared with nobody", finds: "nonce-retry", config: restartedNonces},
 	{name: "every client is a trusted proxy", finds: "forwarded-ignored-X-Forwarded-Host",
-		config: config(func(c *echoauth.Config) { c.TrustedProxies = []string{"127.0.0.0/8"} })},
+		config: config(func(c *access.Config) { c.ForwardedBy = access.Peers{Addresses: []string{"127.0.0.0/8"}} })},
 	{name: "a certificate from a field that anybody may send", finds: "mtls-header-Client-Cert",
-		config: config(func(c *echoauth.Config) {
+		config: config(func(c *access.Config) {
 			if c.Certificates != nil {
 				c.Certificates = fromField
 			}
 		})},
-	{name: "certificates are compared by their key", finds: "mtls-renewed", config: config(func(c *echoauth.Config) {
+	{name: "certificates are compared by their key", finds: "mtls-renewed", config: config(func(c *access.Config) {
 		if c.Certificates != nil {
 			c.Certificates = sameKey()
 		}
 	})},
 	{name: "bearer tokens on every route", finds: "auth-bearer-unbound",
-		config: config(func(c *echoauth.Config) { c.InsecureAllowBearer = true })},
+		config: config(func(c *access.Config) { c.InsecureAllowBearer = true })},
 	{name: "a nonce is demanded nowhere", finds: "nonce-missing",
 		config: around(func(next http.Handler) http.Handler {
 			return rewrite(next, func(r *http.Request) {
@@ -150,7 +148,7 @@ var wired = []planted{
 	{name: "the handler runs before the check", finds: "refused-post", config: nil}, // see below
 }
 
-func config(change func(*echoauth.Config)) func(*testing.T) defects {
+func config(change func(*access.Config)) func(*testing.T) defects {
 	return func(*testing.T) defects { return defects{config: change} }
 }
 
@@ -241,6 +239,8 @@ func (l *lookThenWrite) Claim(_ context.Context, key dpop.ReplayKey, _ time.Time
 type forgetful struct{}
 
 func (forgetful) Claim(context.Context, dpop.ReplayKey, time.Time) (bool, error) { return true, nil }
+func (forgetful) Since() time.Time                                               { return time.Time{} }
+func (forgetful) Window() time.Duration                                          { return time.Hour }
 
 // hasty forgets before the proof can no longer be accepted.
 type hasty struct {
@@ -248,6 +248,9 @@ type hasty struct {
 	mu   sync.Mutex
 	used map[dpop.ReplayKey]time.Time
 }
+
+func (h *hasty) Since() time.Time      { return time.Time{} }
+func (h *hasty) Window() time.Duration { return time.Hour }
 
 func (h *hasty) Claim(_ context.Context, key dpop.ReplayKey, _ time.Time) (bool, error) {
 	h.mu.Lock()
@@ -260,7 +263,7 @@ func (h *hasty) Claim(_ context.Context, key dpop.ReplayKey, _ time.Time) (bool,
 }
 
 func hastyStore(*testing.T) defects {
-	return defects{config: func(c *echoauth.Config) {
+	return defects{config: func(c *access.Config) {
 		c.Replay, c.MaxAge = &hasty{now: c.Now, used: map[dpop.ReplayKey]time.Time{}}, 5*time.Minute
 	}}
 }
@@ -274,24 +277,28 @@ func restartedNonces(t *testing.T) defects {
 	})(t)
 }
 
-func fromField(r *http.Request) (*x509.Certificate, error) {
+func fromField(r *http.Request) (*mtls.Certificate, error) {
 	if der, err := base64.StdEncoding.DecodeString(strings.Trim(r.Header.Get("Client-Cert"), ":")); err == nil &&
 		len(der) > 0 {
-		return x509.ParseCertificate(der)
+		return &mtls.Certificate{DER: der}, nil
 	}
 	return mtls.FromTLS(r)
 }
 
 // sameKey gives the certificate that was seen first with a key, whichever comes.
 func sameKey() mtls.CertificateSource {
-	return func(r *http.Request) (*x509.Certificate, error) {
+	return func(r *http.Request) (*mtls.Certificate, error) {
 		c, err := mtls.FromTLS(r)
 		if err != nil || c == nil {
 			return c, err
 		}
+		presented, err := c.X509()
+		if err != nil {
+			return nil, err
+		}
 		for _, known := range conformance.Certificates() {
-			if bytes.Equal(known.RawSubjectPublicKeyInfo, c.RawSubjectPublicKeyInfo) {
-				return known, nil
+			if bytes.Equal(known.RawSubjectPublicKeyInfo, presented.RawSubjectPublicKeyInfo) {
+				return &mtls.Certificate{DER: known.Raw}, nil
 			}
 		}
 		return c, nil

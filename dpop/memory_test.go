@@ -67,6 +67,20 @@ func TestMemoryConfig(t *testing.T) {
 		t.Errorf("error = %v, want one that names the field and its value", err)
 	}
 
+	for window, want := range map[time.Duration]time.Duration{
+		0: 130 * time.Second, time.Second: time.Second, 80 * time.Minute: 80 * time.Minute,
+	} {
+		if got := newMemory(t, dpop.MemoryConfig{Window: window}).Window(); got != want {
+			t.Errorf("Window %v: got %v, want %v", window, got, want)
+		}
+	}
+	for _, window := range []time.Duration{-1, 1, time.Second - 1, 80*time.Minute + 1} {
+		if _, err := dpop.NewMemory(dpop.MemoryConfig{Window: window}); err == nil ||
+			!strings.HasPrefix(err.Error(), "dpop.MemoryConfig: Window is "+window.String()+": give a value from 1s to 1h20m0s") {
+			t.Errorf("Window %v: got %v", window, err)
+		}
+	}
+
 	clock := poptest.NewClock()
 	m := newMemory(t, dpop.MemoryConfig{Now: clock.Now})
 	clock.Advance(time.Hour)
@@ -116,6 +130,32 @@ func TestMemoryRemembersUntilExpiry(t *testing.T) {
 				clock.Set(at(c.now))
 				wantClaim(t, m, numberedKey(1), at(c.expiry), c.fresh, c.cause)
 			}
+		})
+	}
+}
+
+// RS-073: however soon a claim expires, it is remembered for the Window, by whichever expiry it is claimed again.
+func TestMemoryRemembersForTheWindow(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		window       time.Duration
+		claimed, now float64
+		fresh        bool
+	}{
+		{"default, last instant", 0, 0, 130, false},
+		{"claimed late in a slice, forgotten", 0, 9.999, 149.999, true},
+		{"default, start of the slice after", 0, 0, 140, true},
+		{"claimed late in a slice", 0, 9.999, 139.999, false},
+		{"longest, last instant", 80 * time.Minute, 0, 4800, false},
+		{"longest, forgotten", 80 * time.Minute, 0, 4810, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			clock := poptest.NewClock()
+			m := newMemory(t, dpop.MemoryConfig{Window: c.window, Now: clock.Now})
+			clock.Set(at(c.claimed))
+			mustClaim(t, m, numberedKey(1), at(c.claimed+1))
+			clock.Set(at(c.now))
+			wantClaim(t, m, numberedKey(1), at(c.now+1), c.fresh, nil)
 		})
 	}
 }

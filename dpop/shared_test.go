@@ -51,6 +51,8 @@ func TestVerifiersShareOneMemory(t *testing.T) {
 		late := ordinary(t, t.Name(), nil)
 		refuses(t, late, requestWith(proof), dpop.ErrReplayed)
 		accepts(t, late, requestWith(fresh()))
+		// That of another namespace begins with it, however long others have been there.
+		refuses(t, ordinary(t, t.Name()+"/late", nil), requestWith(fresh()), dpop.ErrRestart)
 	})
 }
 

@@ -368,8 +368,8 @@ func (v *Verifier) RememberBy(ctx context.Context, p *Proof, claim Claim) error 
 // kept is until when the claim must be remembered: for as long as this Verifier accepts the proof, and another of the
 // same store. That one may have a longer MaxAge, up to the Window, which it counts from iat; the store counts from now.
 func (v *Verifier) kept(p *Proof, now time.Time) time.Time {
-	if ahead := p.issued.Add(v.config.Replay.Window()); !p.HasNonce() && p.issued.After(now) && ahead.After(p.until) {
-		return ahead
+	if !p.HasNonce() && p.issued.After(now) {
+		return p.issued.Add(v.config.Replay.Window())
 	}
 	return p.until
 }

@@ -127,7 +127,10 @@ func TestMalformedFields(t *testing.T) {
 	broken := bytes.Clone(der)
 	broken[0] = 0x31 // a set where a sequence must be
 	long := append(bytes.Clone(der), 0)
-	plusDER := plusCert(t, ca).Raw
+	plusDER := parsePEM(t, poptest.Vectors().RFC8705.AppendixA.CertificatePEM).Raw
+	if !strings.Contains(base64DER(plusDER), "+") {
+		t.Fatal("the certificate of RFC 8705 has no plus sign in base64")
+	}
 	label := percent(strings.ReplaceAll(pemText(der), "CERTIFICATE", "PRIVATE KEY"), "")
 	cases := []struct {
 		name   string
@@ -149,6 +152,11 @@ func TestMalformedFields(t *testing.T) {
 		{"RS-097 empty byte sequence", mtls.RFC9440, "::", mtls.ErrCertificate},
 		{"RS-095 no DER", mtls.RFC9440, ":AAAA:", mtls.ErrCertificate},
 		{"RS-095 broken DER", mtls.RFC9440, byteSequence(broken), mtls.ErrCertificate},
+		{"RS-095 empty sequence with an octet behind", mtls.RFC9440, byteSequence([]byte{0x30, 0, 0}), mtls.ErrCertificate},
+		{"RS-095 sequence of another class", mtls.RFC9440, byteSequence([]byte{0xb0, 0}), mtls.ErrCertificate},
+		{"RS-095 sequence that is primitive", mtls.RFC9440, byteSequence([]byte{0x10, 0}), mtls.ErrCertificate},
+		{"RS-095 BER of indefinite length", mtls.RFC9440, byteSequence([]byte{0x30, 0x80, 0, 0}), mtls.ErrCertificate},
+		{"RS-095 BER with a length too long", mtls.RFC9440, byteSequence([]byte{0x30, 0x81, 1, 0}), mtls.ErrCertificate},
 		{"RS-095 cut DER", mtls.RFC9440, byteSequence(der[:len(der)-3]), mtls.ErrCertificate},
 		{"RS-095 octet behind the DER", mtls.RFC9440, byteSequence(long), mtls.ErrCertificate},
 
@@ -207,6 +215,8 @@ func TestMalformedFields(t *testing.T) {
 			strings.ReplaceAll(onePEMLine(plusDER), "+", " "), mtls.ErrMalformed},
 		{"PEM, four plus signs became spaces, length right", mtls.EscapedPEM,
 			"-----BEGIN CERTIFICATE----- AA A AA AAA AAAA -----END CERTIFICATE-----", mtls.ErrMalformed},
+		{"PEM, spaces, one more within a line", mtls.EscapedPEM,
+			strings.ReplaceAll(pemText(der)[:120]+"\n"+pemText(der)[120:], "\n", " "), mtls.ErrMalformed},
 		{"PEM, last line longer", mtls.EscapedPEM,
 			"-----BEGIN CERTIFICATE----- AAAA AAAAAAAA -----END CERTIFICATE-----", mtls.ErrMalformed},
 		{"PEM, other white space", mtls.EscapedPEM, strings.ReplaceAll(pemText(der), "\n", "\v"), mtls.ErrMalformed},

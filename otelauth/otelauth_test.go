@@ -3,6 +3,7 @@ package otelauth_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -23,6 +24,7 @@ import (
 
 // kit is an observed guard, and what OpenTelemetry heard.
 type kit struct {
+	observer access.Observer
 	*access.Guard
 	issuer *poptest.IssuerServer
 	reader *metric.ManualReader
@@ -45,17 +47,17 @@ func newKit(t *testing.T) *kit {
 	if err != nil {
 		t.Fatal(err)
 	}
-	origins, err := dpop.NewOrigins([]string{poptest.Audience}, nil)
+	k.observer = observer
+	k.Guard, err = access.New(access.Config{
+		Origins:    []string{poptest.Audience},
+		Issuers:    []access.Issuer{{URL: k.issuer.URL(), Audience: poptest.Audience}},
+		HTTPClient: k.issuer.Client(), Replay: memory, InsecureForgetAtStart: true,
+		Log: slog.New(slog.DiscardHandler), Observer: observer, Now: now,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	jwt := &access.JWT{
-		Issuers:    []access.Issuer{{URL: k.issuer.URL(), Audience: poptest.Audience}},
-		HTTPClient: k.issuer.Client(), Observer: observer, Now: now,
-	}
-	verifier := &dpop.Verifier{Origins: origins, Replay: memory, InsecureForgetAtStart: true, Now: now}
-	k.Guard = &access.Guard{Tokens: jwt, DPoP: verifier, Observer: observer, Now: now}
-	t.Cleanup(func() { _, _, _, _ = k.Close(), jwt.Close(), verifier.Close(), memory.Close() })
+	t.Cleanup(func() { _, _ = k.Close(), memory.Close() })
 	return k
 }
 
@@ -173,7 +175,7 @@ func TestSpanHasAParent(t *testing.T) {
 	k := newKit(t)
 	provider := trace.NewTracerProvider()
 	ctx, parent := provider.Tracer("test").Start(context.Background(), "request")
-	k.Observer.Decided(ctx, access.Decision{Began: poptest.Now})
+	k.observer.Decided(ctx, access.Decision{Began: poptest.Now})
 	if ended := k.spans.Ended(); len(ended) != 1 || ended[0].Parent().SpanID() != parent.SpanContext().SpanID() {
 		t.Error("no parent")
 	}

@@ -117,22 +117,30 @@ func because(err error) string {
 // Attrs returns what the cause compares as attributes of a log line: expected, received, difference, as far as they
 // are known.
 func (e *Error) Attrs() []slog.Attr {
-	var attrs []slog.Attr
-	if e.Expected != "" {
-		attrs = append(attrs, slog.String("expected", e.Expected))
-	}
-	if e.Expected != "" || e.Received != "" {
-		attrs = append(attrs, slog.String("received", e.Received))
-	}
+	attrs := comparison(e.Expected, e.Received)
 	if e.Difference != 0 {
 		attrs = append(attrs, slog.Duration("difference", e.Difference))
 	}
 	return attrs
 }
 
-// Attrs returns err as attributes of a log line: its text as cause, and what the first cause in its chain compares.
+func comparison(expected, received string) (attrs []slog.Attr) {
+	if expected != "" {
+		attrs = append(attrs, slog.String("expected", expected))
+	}
+	if expected != "" || received != "" {
+		attrs = append(attrs, slog.String("received", received))
+	}
+	return attrs
+}
+
+// Attrs returns err as attributes of a log line: its text as cause, and what the first cause in its chain compares, of a
+// [Trouble] before that of an [Error].
 func Attrs(err error) []slog.Attr {
 	attrs := []slog.Attr{slog.String("cause", err.Error())}
+	if t, ok := errors.AsType[*Trouble](err); ok {
+		return append(attrs, t.Attrs()...)
+	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		attrs = append(attrs, e.Attrs()...)
 	}

@@ -119,6 +119,9 @@ func TestAttrs(t *testing.T) {
 		{errTarget.With("", "b"), `[cause=htu is not the URI of the request: received "b" received=b]`},
 		{fmt.Errorf("wrapped: %w", errStale.Off(time.Second)), `[cause=wrapped: the proof was made too long ago (by 1s) difference=1s]`},
 		{errors.New("down"), `[cause=down]`},
+		{errFull.With("room", "none"), `[cause=the store is full: expected "room", received "none" expected=room received=none]`},
+		{errTarget.With("a", "b").Because(errFull.With("", "x")),
+			`[cause=htu is not the URI of the request: expected "a", received "b": "the store is full: received \"x\"" received=x]`},
 	} {
 		if got := fmt.Sprint(reason.Attrs(c.err)); got != c.want {
 			t.Errorf("got  %s\nwant %s", got, c.want)

@@ -1,6 +1,9 @@
 package reason
 
-import "strings"
+import (
+	"log/slog"
+	"strings"
+)
 
 // Trouble is a cause that lies with us: a store that is full or down, an issuer that does not answer. A sentinel made by
 // [NewTrouble] has only Name and Text; [Trouble.With] and [Trouble.Because] return a copy that still matches the sentinel
@@ -44,6 +47,14 @@ func (t *Trouble) copy() *Trouble {
 
 // Error gives the text and what is known of the cause, on one line of a log.
 func (t *Trouble) Error() string { return t.Text + compared(t.Expected, t.Received) + because(t.Err) }
+
+// Attrs returns what the cause compares as attributes of a log line: expected and received, as far as they are known.
+func (t *Trouble) Attrs() []slog.Attr { return comparison(t.Expected, t.Received) }
+
+// LogValue gives name, text and what is known of the cause as a group.
+func (t *Trouble) LogValue() slog.Value {
+	return slog.GroupValue(append([]slog.Attr{slog.String("reason", Of(t)), slog.String("cause", t.Error())}, t.Attrs()...)...)
+}
 
 // Is reports whether target is the sentinel t was made from.
 func (t *Trouble) Is(target error) bool {

@@ -3,6 +3,7 @@ package redisstore_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os/exec"
@@ -18,7 +19,6 @@ import (
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/internal/redistest"
-	"github.com/senderlock/senderlock/redisstore"
 	"github.com/senderlock/senderlock/revocation"
 )
 
@@ -84,34 +84,27 @@ func BenchmarkClaim(b *testing.B) {
 	}
 }
 
-// apart asks for the look-up and makes the claim in two round trips.
-type apart struct{ *redisstore.Store }
-
-func (a apart) Together(never struct{}) {} // not the method that announces
-
 // BenchmarkRequest is a whole request at the guard, its token and key known, one after another and by 64 at once: with
 // both memories in the process, with both on Redis in one round trip, and in two.
 func BenchmarkRequest(b *testing.B) {
-	for name, stores := range map[string]func(b *testing.B) (dpop.ReplayStore, revocation.Store){
-		"memory": func(b *testing.B) (dpop.ReplayStore, revocation.Store) {
+	for name, stores := range map[string]func(b *testing.B, c *access.Config){
+		"memory": func(b *testing.B, c *access.Config) {
 			m, err := revocation.NewMemory(revocation.Options{})
 			if err != nil {
 				b.Fatal(err)
 			}
 			b.Cleanup(func() { _ = m.Close() })
-			return nil, m
+			c.Revocation = m
 		},
-		"redis": func(b *testing.B) (dpop.ReplayStore, revocation.Store) {
-			s := openOn(b, redistest.Start(b))
-			return s, s
+		"redis": func(b *testing.B, c *access.Config) {
+			c.Shared = openOn(b, redistest.Start(b))
 		},
-		"redis, two round trips": func(b *testing.B) (dpop.ReplayStore, revocation.Store) {
+		"redis, two round trips": func(b *testing.B, c *access.Config) {
 			s := openOn(b, redistest.Start(b))
-			return apart{s}, s
+			c.Replay, c.Revocation = s, s
 		},
 	} {
-		replay, revoked := stores(b)
-		check := requests(b, replay, revoked)
+		check := requests(b, func(c *access.Config) { stores(b, c) })
 		for _, clients := range []int{1, 64} {
 			b.Run(fmt.Sprintf("%s/clients=%d", name, clients), func(b *testing.B) { check(b, clients) })
 		}
@@ -119,23 +112,21 @@ func BenchmarkRequest(b *testing.B) {
 }
 
 // requests returns a benchmark of requests by some clients at once. Their proofs are made beforehand.
-func requests(b *testing.B, replay dpop.ReplayStore, revoked revocation.Store) func(b *testing.B, clients int) {
+func requests(b *testing.B, use func(*access.Config)) func(b *testing.B, clients int) {
 	issuer := access.Issuer{
 		URL: poptest.Issuer, Audience: poptest.Audience,
 		JWKS: poptest.JWKS(map[string]*poptest.Key{poptest.KeyID: poptest.IssuerKey()}),
 	}
-	origins, err := dpop.NewOrigins([]string{poptest.Audience}, nil)
+	config := access.Config{
+		Origins: []string{poptest.Audience}, Issuers: []access.Issuer{issuer}, InsecureForgetAtStart: true,
+		Log: slog.New(slog.DiscardHandler),
+	}
+	use(&config)
+	guard, err := access.New(config)
 	if err != nil {
 		b.Fatal(err)
 	}
-	verifier := &dpop.Verifier{Origins: origins, Replay: replay, InsecureForgetAtStart: true}
-	guard := &access.Guard{
-		Tokens: &access.JWT{Issuers: []access.Issuer{issuer}}, DPoP: verifier, Revocation: revoked,
-	}
-	if err := guard.Validate(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _, _ = guard.Close(), verifier.Close() })
+	b.Cleanup(func() { _ = guard.Close() })
 	c := newClient(time.Now(), func(t *poptest.Token) { t.Claims = map[string]any{"sid": "session", "jti": "token"} })
 	return func(b *testing.B, clients int) {
 		list := make([]*http.Request, b.N)

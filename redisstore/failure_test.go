@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/internal/redistest"
@@ -270,7 +271,7 @@ func TestFallback(t *testing.T) {
 		Addresses: []string{server.Addr}, Timeout: 200 * time.Millisecond, MaxSkew: time.Second,
 		Fallback: redisstore.FallbackNonce,
 	}
-	brief := func(v *dpop.Verifier) { v.Skew = time.Second }
+	brief := func(c *access.Config) { c.Skew = time.Second }
 	one, two := start(t, c, brief).socket(t), start(t, c, brief).socket(t)
 	client := newClient(time.Now())
 	one.expect(t, client, time.Now(), http.StatusOK)

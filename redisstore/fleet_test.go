@@ -3,6 +3,7 @@ package redisstore_test
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -25,28 +26,25 @@ type instance struct {
 	url   string
 }
 
-func start(t testing.TB, c redisstore.Config, changes ...func(*dpop.Verifier)) *instance {
+func start(t testing.TB, c redisstore.Config, changes ...func(*access.Config)) *instance {
 	t.Helper()
 	i := &instance{store: open(t, c)}
-	origins, err := dpop.NewOrigins([]string{poptest.Audience}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	verifier := &dpop.Verifier{Origins: origins, Replay: i.store, Nonces: dpop.Nonces{Secrets: secrets}, Now: c.Now}
-	for _, change := range changes {
-		change(verifier)
-	}
 	issuer := access.Issuer{
 		URL: poptest.Issuer, Audience: poptest.Audience,
 		JWKS: poptest.JWKS(map[string]*poptest.Key{poptest.KeyID: poptest.IssuerKey()}),
 	}
-	i.guard = &access.Guard{
-		Tokens: &access.JWT{Issuers: []access.Issuer{issuer}, Now: c.Now}, DPoP: verifier, Revocation: i.store, Now: c.Now,
+	config := access.Config{
+		Origins: []string{poptest.Audience}, Issuers: []access.Issuer{issuer},
+		Shared: i.store, Nonces: dpop.Nonces{Secrets: secrets}, Log: slog.New(slog.DiscardHandler), Now: c.Now,
 	}
-	if c.Fallback != redisstore.FallbackNone {
-		i.guard.Revocation = nil // what cannot be looked up in an outage refuses
+	if c.Fallback != redisstore.FallbackNone { // without revocations: what cannot be looked up in an outage refuses
+		config.Shared, config.Replay, config.Fallback = nil, i.store, i.store
 	}
-	if err := i.guard.Validate(); err != nil {
+	for _, change := range changes {
+		change(&config)
+	}
+	var err error
+	if i.guard, err = access.New(config); err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(i)
@@ -54,7 +52,6 @@ func start(t testing.TB, c redisstore.Config, changes ...func(*dpop.Verifier)) *
 	t.Cleanup(func() {
 		server.Close()
 		_ = i.guard.Close()
-		_ = verifier.Close()
 	})
 	return i
 }
@@ -62,7 +59,7 @@ func start(t testing.TB, c redisstore.Config, changes ...func(*dpop.Verifier)) *
 func (i *instance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	grant, err := i.guard.Check(r)
 	if err != nil {
-		access.WriteError(w, err)
+		i.guard.WriteError(w, r, err)
 		return
 	}
 	grant.SetHeaders(w.Header())

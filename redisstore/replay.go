@@ -26,15 +26,23 @@ func (s *Store) Claim(ctx context.Context, key dpop.ReplayKey, expiry time.Time)
 	}
 	bounded, cancel := s.within(ctx)
 	defer cancel()
-	fresh, err = s.set(bounded, s.key("p", key), expiry, now)
+	fresh, err = s.set(bounded, s.key("p", key), s.until(expiry, now), now)
 	if err != nil {
 		s.failed(ctx)
 	}
 	return fresh, err
 }
 
-// Together tells the [dpop.Verifier] to announce claims, which Revoked then makes.
-func (s *Store) Together() {}
+// Window is for how long every claim is remembered at least.
+func (s *Store) Window() time.Duration { return 130 * time.Second }
+
+// until is when a claim may be forgotten.
+func (s *Store) until(expiry, now time.Time) time.Time {
+	if kept := now.Add(s.Window()); expiry.Before(kept) {
+		return kept
+	}
+	return expiry
+}
 
 // claimable refuses a claim that may have been made and forgotten: the key of an earlier one lives at least until the
 // clock of each instance shows its expiry.

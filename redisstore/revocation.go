@@ -16,14 +16,41 @@ import (
 func (s *Store) Retention() revocation.Retention { return s.config.Retention }
 
 // Revoked implements [revocation.Store]. It asks the master, and nothing is cached, so it sees every entry whose
-// Revoke has returned. All properties are looked up in one round trip, and the claim of the same request with them.
+// Revoke has returned. All properties are looked up in one round trip.
 func (s *Store) Revoked(ctx context.Context, t revocation.Token) (*revocation.Entry, error) {
+	return s.revoked(ctx, t, nil)
+}
+
+// ClaimUnlessRevoked answers Claim and Revoked on one round trip; with Wait the claim goes alone, behind the look-up.
+func (s *Store) ClaimUnlessRevoked(
+	ctx context.Context, key dpop.ReplayKey, expiry time.Time, t revocation.Token,
+) (fresh bool, entry *revocation.Entry, err error) {
+	c := claim{key: key, expiry: expiry}
+	if entry, err = s.revoked(ctx, t, &c); err != nil || entry != nil {
+		return false, entry, err
+	}
+	if !c.made {
+		c.fresh, c.err = s.Claim(ctx, key, expiry)
+	}
+	return c.fresh, nil, c.err
+}
+
+// claim is one that may travel with a look-up.
+type claim struct {
+	key    dpop.ReplayKey
+	expiry time.Time
+
+	made, fresh bool
+	err         error
+}
+
+func (s *Store) revoked(ctx context.Context, t revocation.Token, c *claim) (*revocation.Entry, error) {
 	now := s.now()
 	if err := s.askable(&t, now); err != nil {
 		return nil, err
 	}
 	keys := s.lookups(&t)
-	claim := s.announced(ctx, now)
+	claim := s.travelling(c, now)
 	if len(keys) == 0 && claim == nil {
 		return nil, nil
 	}
@@ -32,7 +59,7 @@ func (s *Store) Revoked(ctx context.Context, t revocation.Token) (*revocation.En
 	answers, repeated := s.do(bounded, func() []rueidis.Completed {
 		commands := s.getCommands(keys)
 		if claim != nil {
-			commands = append(commands, s.setCommand(s.key("p", claim.Key), claim.Expiry, now))
+			commands = append(commands, s.setCommand(s.key("p", claim.key), s.until(claim.expiry, now), now))
 		}
 		return commands
 	})
@@ -42,7 +69,7 @@ func (s *Store) Revoked(ctx context.Context, t revocation.Token) (*revocation.En
 		if err != nil {
 			s.failed(ctx)
 		}
-		claim.Settle(fresh, err)
+		claim.made, claim.fresh, claim.err = true, fresh, err
 		answers = answers[:last]
 	}
 	values, err := valuesOf(answers)
@@ -67,13 +94,12 @@ func (s *Store) askable(t *revocation.Token, now time.Time) error {
 	return s.fit()
 }
 
-// announced returns the claim to make with a look-up, or nil. One that waits for replicas goes alone.
-func (s *Store) announced(ctx context.Context, now time.Time) *dpop.Announcement {
-	claim := dpop.Announced(ctx, s)
-	if claim == nil || s.config.Wait > 0 || s.claimable(claim.Expiry, now) != nil {
+// travelling returns the claim to make with a look-up, or nil. One that waits for replicas goes alone.
+func (s *Store) travelling(c *claim, now time.Time) *claim {
+	if c == nil || s.config.Wait > 0 || s.claimable(c.expiry, now) != nil {
 		return nil
 	}
-	return claim
+	return c
 }
 
 // lookup is one value of a token, and its key.

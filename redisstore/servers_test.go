@@ -1,7 +1,6 @@
 package redisstore_test
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -9,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/internal/redistest"
@@ -268,7 +268,7 @@ func TestSecretsRotate(t *testing.T) {
 	server := redistest.Start(t)
 	a, b := []byte("the old secret of all instances, 32 octets"), []byte("the new secret of all instances, 32 octets")
 	with := func(list ...[]byte) *socket {
-		return start(t, redisstore.Config{Addresses: []string{server.Addr}}, func(v *dpop.Verifier) {
+		return start(t, redisstore.Config{Addresses: []string{server.Addr}}, func(v *access.Config) {
 			v.Nonces.Secrets, v.RequireNonce, v.InsecureForgetAtStart = list, true, true
 		}).socket(t)
 	}
@@ -307,7 +307,7 @@ func TestSecretsRotate(t *testing.T) {
 // token's proof is used up.
 func TestOneRoundTrip(t *testing.T) {
 	server := redistest.Start(t)
-	i := start(t, redisstore.Config{Addresses: []string{server.Addr}}, func(v *dpop.Verifier) { v.InsecureForgetAtStart = true })
+	i := start(t, redisstore.Config{Addresses: []string{server.Addr}}, func(v *access.Config) { v.InsecureForgetAtStart = true })
 	client, socket := newClient(time.Now()), i.socket(t)
 	socket.expect(t, client, time.Now(), http.StatusOK)
 	calls := func(command string) (n string) {
@@ -325,13 +325,12 @@ func TestOneRoundTrip(t *testing.T) {
 	if mget, set := calls("mget"), calls("set"); mget != "10" || set != "10" {
 		t.Errorf("10 requests: %s look-ups, %s claims", mget, set)
 	}
-	ctx := announce(t, i, client)
-	if _, err := i.store.Revoked(ctx, tokenOf("alice")); err != nil {
-		t.Fatal(err)
+	key, expiry := dpop.NewReplayKey("", "travels", "with a look-up"), time.Now().Add(time.Minute)
+	if fresh, entry, err := i.store.ClaimUnlessRevoked(t.Context(), key, expiry, tokenOf("alice")); !fresh || entry != nil || err != nil {
+		t.Fatal(fresh, entry, err)
 	}
-	a := dpop.Announced(ctx, i.store)
-	if ok, err := i.store.Claim(t.Context(), a.Key, a.Expiry); ok || err != nil {
-		t.Errorf("a claim that was announced is still free: %t, %v", ok, err)
+	if fresh, err := i.store.Claim(t.Context(), key, expiry); fresh || err != nil {
+		t.Errorf("a claim that travelled with a look-up is still free: %t, %v", fresh, err)
 	}
 	e := revocation.Entry{Issuer: poptest.Issuer, By: revocation.BySubject, Value: "user-1"}
 	if err := i.store.Revoke(t.Context(), e); err != nil {
@@ -342,19 +341,4 @@ func TestOneRoundTrip(t *testing.T) {
 	if server.Do("DBSIZE") == before {
 		t.Error("the proof of the revoked token was not claimed")
 	}
-}
-
-// announce returns the context of a request whose proof has been checked up to its claim.
-func announce(t *testing.T, i *instance, c *client) context.Context {
-	r, _ := http.NewRequest(http.MethodGet, poptest.URL, nil)
-	r.RequestURI, r.Host = "/accounts", "api.example.com"
-	r.Header.Set("DPoP", c.proof(time.Now()))
-	p, err := i.guard.DPoP.Read(r, c.token)
-	if err == nil {
-		err = p.VerifySignature()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return i.guard.DPoP.Announce(t.Context(), p)
 }

@@ -86,15 +86,13 @@ func TestCasesAreComplete(t *testing.T) {
 
 // Every static proof gets its verdict, and for its reason.
 func TestStaticsThroughTheVerifier(t *testing.T) {
-	origins, err := dpop.NewOrigins([]string{"https://api.example.com"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, s := range vectors.Statics() {
 		t.Run(s.ID, func(t *testing.T) {
-			verifier := &dpop.Verifier{Origins: origins, InsecureForgetAtStart: true,
-				Now: func() time.Time { return time.Unix(s.Clock, 0) }}
-			if err := verifier.Validate(); err != nil {
+			verifier, err := dpop.New(dpop.Config{
+				Origins: []string{"https://api.example.com"}, InsecureForgetAtStart: true,
+				Now: func() time.Time { return time.Unix(s.Clock, 0) },
+			})
+			if err != nil {
 				t.Fatal(err)
 			}
 			defer func() { _ = verifier.Close() }()

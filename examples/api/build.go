@@ -20,7 +20,6 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
-	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/mtls"
 	"github.com/senderlock/senderlock/otelauth"
 	"github.com/senderlock/senderlock/redisstore"
@@ -72,11 +71,11 @@ func build(s *settings, log *slog.Logger) (a *app, err error) {
 	if err != nil {
 		return a, err
 	}
-	auth, err := a.auth(replay, tokens, observer)
+	guard, err := a.guard(replay, tokens, observer)
 	if err != nil {
 		return a, err
 	}
-	if a.api, err = a.routes(auth); err != nil {
+	if a.api, err = a.routes(guard, tokens); err != nil {
 		return a, err
 	}
 	a.admin = newAdmin(s, log, tokens, registry)
@@ -177,19 +176,15 @@ func (a *app) telemetry(replay dpop.ReplayStore) (*prometheus.Registry, access.O
 	return registry, observer, err
 }
 
-func (a *app) auth(replay dpop.ReplayStore, tokens records, observer access.Observer) (*echoauth.Auth, error) {
+func (a *app) guard(replay dpop.ReplayStore, tokens records, observer access.Observer) (*access.Guard, error) {
 	s := a.settings
 	certificates, err := s.certificates()
 	if err != nil {
 		return nil, err
 	}
 	address := access.AddressSource(access.PeerAddress)
-	var proxies []string
-	for _, p := range s.proxies {
-		proxies = append(proxies, p.String())
-	}
-	if len(s.proxies) > 0 {
-		if address, err = access.ForwardedAddress(s.proxies...); err != nil {
+	if !s.proxies.IsZero() {
+		if address, err = access.ForwardedAddress(s.proxies); err != nil {
 			return nil, fmt.Errorf("TRUSTED_PROXIES: %w", err)
 		}
 	}
@@ -201,8 +196,8 @@ func (a *app) auth(replay dpop.ReplayStore, tokens records, observer access.Obse
 	if s.adminPort != "" { // nobody could ask for it otherwise
 		register = tokens
 	}
-	auth, err := echoauth.New(echoauth.Config{
-		Origins: s.origins, TrustedProxies: proxies, Resource: s.resource(),
+	guard, err := access.New(access.Config{
+		Origins: s.origins, ForwardedBy: s.proxies, Resource: s.resource(),
 		Issuers: []access.Issuer{s.issuer}, HTTPClient: s.client(), Tokens: opaque, MaxTokenLifetime: s.maxLifetime,
 		Revocation: tokens, Register: register, Address: address,
 		Certificates: certificates,
@@ -212,8 +207,8 @@ func (a *app) auth(replay dpop.ReplayStore, tokens records, observer access.Obse
 	if err != nil {
 		return nil, err
 	}
-	a.onClose(auth.Close)
-	return auth, nil
+	a.onClose(guard.Close)
+	return guard, nil
 }
 
 // client asks the authorization server. Nil is the library's own.
@@ -252,10 +247,11 @@ func (s *settings) certificates() (mtls.CertificateSource, error) {
 // resource is what the API publishes of itself: under its audience, if that is one of its URLs, else under the first
 // origin that may be named. Nil if there is none.
 func (s *settings) resource() *access.Resource {
-	known, err := dpop.NewOrigins(s.origins, nil)
+	known, err := dpop.New(dpop.Config{Origins: s.origins, Namespace: "the settings"})
 	if err != nil {
 		return nil
 	}
+	defer known.Close()
 	for _, candidate := range append([]string{s.issuer.Audience}, s.origins...) {
 		u, err := url.Parse(candidate)
 		if err != nil || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/senderlock/senderlock/access"
 )
 
 // environment reads variables and collects what is wrong with them, so that one start tells all of it. A variable that
@@ -154,16 +156,12 @@ func (e *environment) pool(name string) *x509.CertPool {
 	return pool
 }
 
-// prefixes are the address ranges of a list.
-func (e *environment) prefixes(name string) []netip.Prefix {
-	var found []netip.Prefix
-	for _, item := range e.list(name) {
-		p, err := netip.ParsePrefix(item)
-		if err != nil || p.Bits() == 0 || p.Addr().Is4In6() {
-			e.wrong(name, "set the address ranges of your proxies, such as 10.1.0.0/24,127.0.0.1/32; none may hold every address")
-			return nil
-		}
-		found = append(found, p)
+// peers are the address ranges of a list.
+func (e *environment) peers(name string) access.Peers {
+	p := access.Peers{Addresses: e.list(name)}
+	if _, err := p.Checker(); err != nil {
+		e.wrong(name, "set the address ranges of your proxies, such as 10.1.0.0/24,127.0.0.1/32; none may hold every address")
+		return access.Peers{}
 	}
-	return found
+	return p
 }

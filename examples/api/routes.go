@@ -10,12 +10,14 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/echoauth"
+	"github.com/senderlock/senderlock/revocation"
 )
 
 const maxBody = "64K"
 
 // routes is the API. What stands before auth.Authenticate is for everyone.
-func (a *app) routes(auth *echoauth.Auth) (*echo.Echo, error) {
+func (a *app) routes(guard *access.Guard, store revocation.Store) (*echo.Echo, error) {
+	auth := echoauth.New(guard)
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.Use(a.lastAnswers, middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: a.panicked}))
@@ -31,7 +33,7 @@ func (a *app) routes(auth *echoauth.Auth) (*echo.Echo, error) {
 	}
 	e.Use(middleware.BodyLimit(maxBody))
 
-	logout, err := a.logout(auth)
+	logout, err := a.logout(store)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -33,7 +32,7 @@ type settings struct {
 	nonces     dpop.Nonces
 	corsOrigin string
 
-	proxies    []netip.Prefix
+	proxies    access.Peers
 	certHeader string // empty: no proxy ends the clients' TLS
 
 	redisURL       string
@@ -78,7 +77,7 @@ func read(get func(string) string) (*settings, error) {
 			JWKSURL:  e.url("JWKS_URI"), AcceptTypeJWT: e.choice("ACCEPT_TYPE_JWT", "off", "on") == "on",
 		},
 		issuerCAs:      e.pool("CA_FILE"),
-		proxies:        e.prefixes("TRUSTED_PROXIES"),
+		proxies:        e.peers("TRUSTED_PROXIES"),
 		corsOrigin:     e.text("CORS_ORIGIN", ""),
 		redisURL:       e.text("REPLAY_REDIS_URL", ""),
 		revocationFile: e.text("REVOCATION_FILE", ""),
@@ -156,9 +155,12 @@ func (s *settings) readOrigins(e *environment) {
 		}
 		return
 	}
-	if _, err := dpop.NewOrigins(s.origins, nil); err != nil {
+	known, err := dpop.New(dpop.Config{Origins: s.origins, Namespace: "the settings"})
+	if err != nil {
 		e.wrong("PUBLIC_ORIGINS", fmt.Sprintf("%s: %v", originsMeaning, err))
+		return
 	}
+	_ = known.Close()
 }
 
 func (s *settings) readNonces(e *environment) {

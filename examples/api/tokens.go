@@ -15,12 +15,12 @@ func (a *app) opaque() (access.Validator, error) {
 	if s.introspection.endpoint == "" {
 		return nil, nil
 	}
-	i := &access.Introspection{
+	i, err := access.NewIntrospection(access.IntrospectionConfig{
 		Endpoint: s.introspection.endpoint, Issuer: s.issuer.URL, Audience: s.issuer.Audience,
 		ClientID: s.introspection.clientID, ClientSecret: s.introspection.clientSecret,
 		HTTPClient: s.client(), Log: a.log,
-	}
-	if err := i.Validate(); err != nil {
+	})
+	if err != nil {
 		return nil, err
 	}
 	a.onClose(i.Close)

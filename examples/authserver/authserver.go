@@ -174,12 +174,11 @@ func (s *Server) settle() error {
 	if err := s.settleParties(); err != nil {
 		return err
 	}
-	origins, err := dpop.NewOrigins([]string{c.Issuer}, nil)
+	// The proofs of its endpoints are no API's.
+	s.proofs, err = dpop.New(dpop.Config{
+		Origins: []string{c.Issuer}, RequireNonce: c.RequireNonce, Namespace: "authserver", Now: c.Now,
+	})
 	if err != nil {
-		return fmt.Errorf("Issuer: %w", err)
-	}
-	s.proofs = &dpop.Verifier{Origins: origins, RequireNonce: c.RequireNonce, Now: c.Now}
-	if err := s.proofs.Validate(); err != nil {
 		return err
 	}
 	if s.signing, err = newKey(); err != nil {

@@ -3,10 +3,12 @@ package authserver_test
 import (
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -154,19 +156,36 @@ func (h *harness) token(a ask) (body, *httptest.ResponseRecorder) {
 	return b, w
 }
 
+// otherKey is a client's second key.
+var otherKey = sync.OnceValue(func() *poptest.Key { return poptest.NewKey("ES256") })
+
 // read is what a resource server makes of an access token.
 func (h *harness) read(token string) *access.Token {
 	h.Helper()
-	validator := &access.JWT{
-		Issuers: []access.Issuer{{URL: issuer, Audience: api, Algorithms: []string{"ES256"}, JWKS: h.keys}},
-		Now:     h.clock.Now,
-	}
-	defer validator.Close()
-	t, err := validator.ValidateToken(h.Context(), token)
+	guard, err := access.New(access.Config{
+		Origins: []string{api}, Log: slog.New(slog.DiscardHandler), Now: h.clock.Now,
+		Issuers:             []access.Issuer{{URL: issuer, Audience: api, Algorithms: []string{"ES256"}, JWKS: h.keys}},
+		InsecureAllowBearer: true, InsecureForgetAtStart: true, MaxTokenLifetime: 25 * time.Hour,
+	})
 	if err != nil {
-		h.Fatalf("a resource server refuses the token: %v", err)
+		h.Fatal(err)
 	}
-	return t
+	defer guard.Close()
+	for _, key := range []*poptest.Key{nil, poptest.ClientKey(), otherKey()} {
+		r := httptest.NewRequest("GET", api, nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		if key != nil {
+			r.Header.Set("Authorization", "DPoP "+token)
+			r.Header.Set("DPoP", poptest.Proof{Key: key, Token: token, URL: api, IssuedAt: h.clock.Now()}.String())
+		}
+		grant, refused := guard.Check(r)
+		if refused == nil {
+			return &grant.Token
+		}
+		err = refused
+	}
+	h.Fatalf("a resource server refuses the token: %v", err)
+	return nil
 }
 
 func TestDiscovery(t *testing.T) {
@@ -341,7 +360,7 @@ func TestMint(t *testing.T) {
 	h := newHarness(t, nil)
 	login := poptest.Now.Add(-time.Hour)
 	raw, err := h.server.Mint(authserver.Token{
-		Subject: "alice", ClientID: "app", Scope: "read", Lifetime: time.Minute, JKT: "key", Session: "s1",
+		Subject: "alice", ClientID: "app", Scope: "read", Lifetime: time.Minute, JKT: poptest.ClientKey().Thumbprint(), Session: "s1",
 		AuthTime: login, ACR: "mfa", Claims: map[string]any{"tenant": "t1", "sub": "carol"},
 	})
 	if err != nil {
@@ -355,7 +374,7 @@ func TestMint(t *testing.T) {
 		t.Errorf("tenant %q, %v", claims.Tenant, err)
 	}
 	if got.Subject != "carol" || got.Session != "s1" || !got.AuthTime.Equal(login) || got.ACR != "mfa" ||
-		got.Confirmation.JKT != "key" || got.Expiry.Sub(got.IssuedAt) != time.Minute {
+		got.Confirmation.JKT != poptest.ClientKey().Thumbprint() || got.Expiry.Sub(got.IssuedAt) != time.Minute {
 		t.Errorf("the token says %+v", got)
 	}
 }

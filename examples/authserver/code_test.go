@@ -189,7 +189,7 @@ func TestAuthorizationIsRefusedByRedirect(t *testing.T) {
 }
 
 func TestCodeIsRefused(t *testing.T) {
-	other := poptest.NewKey("ES256")
+	other := otherKey()
 	for name, test := range map[string]struct {
 		authorize []string
 		redeem    []string
@@ -285,7 +285,7 @@ func TestConfidentialClientMayChangeItsKey(t *testing.T) {
 	const uri = "https://web.example.com/cb"
 	code := h.code("client_id", "web", "redirect_uri", uri)
 	first, _ := h.token(ask{form: redemption(code, "client_id", "web", "redirect_uri", uri, "client_secret", "s")})
-	other := poptest.NewKey("ES256")
+	other := otherKey()
 	second, w := h.token(ask{
 		form:  refreshing(first.RefreshToken, "client_id", "web", "client_secret", "s"),
 		proof: &poptest.Proof{Key: other},

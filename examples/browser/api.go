@@ -19,12 +19,12 @@ type apiMaker func(at origins, decisions *decisions, log io.Writer) (*api, error
 // api is the protected API, as you would write it for pages of another origin.
 type api struct {
 	*echo.Echo
-	auth  *echoauth.Auth
+	guard *access.Guard
 	calls atomic.Int64 // that reached the handler
 }
 
 func newAPI(at origins, decisions *decisions, log io.Writer) (*api, error) {
-	return protect(at, decisions, echoauth.Config{
+	return protect(at, decisions, access.Config{
 		Origins:      []string{at.api},
 		Issuers:      []access.Issuer{{URL: at.issuer, Audience: at.api}},
 		RequireNonce: true,
@@ -35,12 +35,13 @@ func newAPI(at origins, decisions *decisions, log io.Writer) (*api, error) {
 
 // protect makes the routes. CORS comes first: a preflight carries no credentials, and a refusal that the page may not
 // read would tell it neither the code nor the nonce.
-func protect(at origins, decisions *decisions, config echoauth.Config) (*api, error) {
-	auth, err := echoauth.New(config)
+func protect(at origins, decisions *decisions, config access.Config) (*api, error) {
+	guard, err := access.New(config)
 	if err != nil {
 		return nil, err
 	}
-	a := &api{Echo: echo.New(), auth: auth}
+	auth := echoauth.New(guard)
+	a := &api{Echo: echo.New(), guard: guard}
 	a.Use(middleware.CORSWithConfig(middleware.CORSConfig{
 		AllowOrigins:  []string{at.page}, // never "*": only this page is to read the answers
 		AllowMethods:  []string{http.MethodGet},

@@ -14,7 +14,6 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
-	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/examples/internal/browsertest"
 )
 
@@ -293,22 +292,24 @@ func testThirdOrigin(t *testing.T, b *browsertest.Browser) {
 type amnesiac struct{}
 
 func (amnesiac) Claim(context.Context, dpop.ReplayKey, time.Time) (bool, error) { return true, nil }
+func (amnesiac) Since() time.Time                                               { return time.Time{} }
+func (amnesiac) Window() time.Duration                                          { return time.Hour }
 
 // The page says so when an API lets a thief in, or does not let the owner in.
 func testWeakenedAPI(t *testing.T, b *browsertest.Browser) {
 	for _, test := range []struct {
 		name, button, verdict string
-		change                func(*echoauth.Config)
+		change                func(*access.Config)
 	}{
 		{"no replay memory", "replay", "This should not happen: expected 401 invalid_dpop_proof proof_replayed, got 200.",
-			func(c *echoauth.Config) { c.Replay = amnesiac{} }},
+			func(c *access.Config) { c.Replay = amnesiac{} }},
 		{"an API that refuses everyone", "call", "This should not happen: expected 200, got 401 invalid_token token_audience_wrong.",
-			func(c *echoauth.Config) { c.Issuers[0].Audience = "https://other.example.com" }},
+			func(c *access.Config) { c.Issuers[0].Audience = "https://other.example.com" }},
 		{"an API that is ten minutes ahead", "call", "This should not happen: the token has expired. Renew it and try again.",
-			func(c *echoauth.Config) { c.Now = func() time.Time { return time.Now().Add(10 * time.Minute) } }},
+			func(c *access.Config) { c.Now = func() time.Time { return time.Now().Add(10 * time.Minute) } }},
 	} {
 		v := visitPage(t, b, func(at origins, decisions *decisions, _ io.Writer) (*api, error) {
-			config := echoauth.Config{
+			config := access.Config{
 				Origins: []string{at.api}, Issuers: []access.Issuer{{URL: at.issuer, Audience: at.api}}, RequireNonce: true,
 				Observer: access.Observer{Decided: decisions.keep}, Log: slog.New(slog.DiscardHandler),
 			}

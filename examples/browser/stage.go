@@ -65,7 +65,7 @@ func (s *stage) start(ports ports) (err error) {
 	if s.api, err = s.newAPI(s.at, decisions, s.out); err != nil {
 		return err
 	}
-	s.closers = append(s.closers, s.api.auth.Close)
+	s.closers = append(s.closers, s.api.guard.Close)
 	page, err := newPage(s.at, decisions)
 	if err != nil {
 		return err

@@ -29,20 +29,20 @@ type settings struct {
 const secretEnv = "CLUSTER_NONCE_SECRET"
 
 // newAPI is the protected API, as you would write it for many instances.
-func newAPI(s settings, store *redisstore.Store, log *slog.Logger) (*echo.Echo, *echoauth.Auth, error) {
-	auth, err := echoauth.New(echoauth.Config{
+func newAPI(s settings, store *redisstore.Store, log *slog.Logger) (*echo.Echo, *access.Guard, error) {
+	guard, err := access.New(access.Config{
 		Origins: []string{s.origin},
 		Issuers: []access.Issuer{{URL: s.issuer, Audience: s.origin}},
 		Skew:    time.Second, // short, so that the story need not wait; ten seconds is usual
 
-		Replay:     store, // a proof is accepted by one of the instances, and then by no other
-		Revocation: store, // a token that is taken back at one is refused by all
-		Nonces:     dpop.Nonces{Secrets: [][]byte{[]byte(os.Getenv(secretEnv))}},
-		Log:        log,
+		Shared: store, // a proof is accepted by one of the instances; a token that is taken back at one is refused by all
+		Nonces: dpop.Nonces{Secrets: [][]byte{[]byte(os.Getenv(secretEnv))}},
+		Log:    log,
 	})
 	if err != nil {
 		return nil, nil, err
 	}
+	auth := echoauth.New(guard)
 	e := echo.New()
 	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -53,7 +53,7 @@ func newAPI(s settings, store *redisstore.Store, log *slog.Logger) (*echo.Echo, 
 	api := e.Group("/accounts", auth.Authenticate())
 	api.GET("", accounts)
 	api.DELETE("/session", signOut(store))
-	return e, auth, nil
+	return e, guard, nil
 }
 
 func accounts(c echo.Context) error {
@@ -87,11 +87,11 @@ func serveAPI(ctx context.Context, s settings, out io.Writer) error {
 		return err
 	}
 	defer store.Close()
-	e, auth, err := newAPI(s, store, slog.New(slog.NewJSONHandler(out, nil)))
+	e, guard, err := newAPI(s, store, slog.New(slog.NewJSONHandler(out, nil)))
 	if err != nil {
 		return err
 	}
-	defer auth.Close()
+	defer guard.Close()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err

@@ -14,8 +14,8 @@ import (
 // newAPI is the protected API, as you would write it. Certificates is what makes it accept tokens that are bound to a
 // client certificate: mtls.FromTLS, or a source of mtls.FromProxy where a proxy ends TLS. Reading takes the
 // certificate, paying takes a proof of the client's DPoP key as well.
-func newAPI(origin string, issuer access.Issuer, certificates mtls.CertificateSource, log *slog.Logger) (*echo.Echo, *echoauth.Auth, error) {
-	auth, err := echoauth.New(echoauth.Config{
+func newAPI(origin string, issuer access.Issuer, certificates mtls.CertificateSource, log *slog.Logger) (*echo.Echo, *access.Guard, error) {
+	guard, err := access.New(access.Config{
 		Origins:      []string{origin},
 		Issuers:      []access.Issuer{issuer},
 		Certificates: certificates,
@@ -25,6 +25,7 @@ func newAPI(origin string, issuer access.Issuer, certificates mtls.CertificateSo
 	if err != nil {
 		return nil, nil, err
 	}
+	auth := echoauth.New(guard)
 	e := echo.New()
 	api := e.Group("/accounts", auth.Authenticate())
 	api.GET("", accounts, auth.Require(access.Requirement{
@@ -33,7 +34,7 @@ func newAPI(origin string, issuer access.Issuer, certificates mtls.CertificateSo
 	api.POST("", pay, auth.Require(access.Requirement{
 		Scopes: []string{"accounts:pay"}, Binding: access.BindingCertificate | access.BindingDPoP,
 	}))
-	return e, auth, nil
+	return e, guard, nil
 }
 
 func accounts(c echo.Context) error {

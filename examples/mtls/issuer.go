@@ -58,7 +58,7 @@ func (s *issuer) token(audience, scope string, certificate *tls.Certificate, key
 	now := time.Now()
 	cnf := map[string]string{}
 	if certificate != nil {
-		cnf["x5t#S256"] = mtls.Thumbprint(certificate.Leaf)
+		cnf["x5t#S256"] = (&mtls.Certificate{DER: certificate.Leaf.Raw}).Thumbprint()
 	}
 	if key != nil {
 		cnf["jkt"] = key.Thumbprint()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"io"
 	"log/slog"
-	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
@@ -91,7 +90,7 @@ func TestColoursOnATerminal(t *testing.T) {
 // Whatever of the API is weakened, the program names the answer that shows it and ends with status 1.
 func TestWeakenedAPI(t *testing.T) {
 	const both = access.BindingCertificate | access.BindingDPoP
-	everyone, err := mtls.FromProxy(mtls.Proxy{Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	everyone, err := mtls.FromProxy(mtls.Proxy{Trusted: mtls.Peers{Addresses: []string{"127.0.0.0/8"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,18 +110,19 @@ func TestWeakenedAPI(t *testing.T) {
 			"the owner pays, with the certificate only: expected 401 invalid_token binding_missing, got 201"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			weak := func(origin string, issuer access.Issuer, _ mtls.CertificateSource, log *slog.Logger) (*echo.Echo, *echoauth.Auth, error) {
-				auth, err := echoauth.New(echoauth.Config{
+			weak := func(origin string, issuer access.Issuer, _ mtls.CertificateSource, log *slog.Logger) (*echo.Echo, *access.Guard, error) {
+				guard, err := access.New(access.Config{
 					Origins: []string{origin}, Issuers: []access.Issuer{issuer}, Log: log, RequireNonce: true,
 					Certificates: test.source, InsecureAllowBearer: test.bearer,
 				})
 				if err != nil {
 					return nil, nil, err
 				}
+				auth := echoauth.New(guard)
 				e := echo.New()
 				e.GET("/accounts", accounts, auth.Require(access.Requirement{Binding: access.BindingCertificate}))
 				e.POST("/accounts", pay, auth.Require(access.Requirement{Binding: test.binding}))
-				return e, auth, nil
+				return e, guard, nil
 			}
 			out, errOut, status := run(t, weak)
 			if status != 1 || !strings.Contains(errOut, story.ErrUnexpected.Error()) {

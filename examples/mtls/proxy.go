@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,13 +37,9 @@ func (s *stage) serveBehind(f frontEnd) (net.Addr, error) {
 	if !ok {
 		return nil, fmt.Errorf("-proxy %s is unknown: give one of %s", f.proxy, proxyNames())
 	}
-	trusted, err := netip.ParsePrefix(f.trusted)
+	certificates, err := mtls.FromProxy(mtls.Proxy{Format: format, Trusted: mtls.Peers{Addresses: []string{f.trusted}}})
 	if err != nil {
 		return nil, fmt.Errorf("-trusted: %w", err)
-	}
-	certificates, err := mtls.FromProxy(mtls.Proxy{Format: format, Trusted: []netip.Prefix{trusted}})
-	if err != nil {
-		return nil, err
 	}
 	listener, err := net.Listen("tcp", f.listen)
 	if err != nil {

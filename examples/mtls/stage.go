@@ -16,12 +16,11 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
-	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/examples/internal/story"
 	"github.com/senderlock/senderlock/mtls"
 )
 
-type apiMaker func(string, access.Issuer, mtls.CertificateSource, *slog.Logger) (*echo.Echo, *echoauth.Auth, error)
+type apiMaker func(string, access.Issuer, mtls.CertificateSource, *slog.Logger) (*echo.Echo, *access.Guard, error)
 
 var (
 	accepted = story.Accepted
@@ -73,12 +72,12 @@ func (s *stage) serve(listener net.Listener, origin string, certificates mtls.Ce
 	if err != nil {
 		return err
 	}
-	e, auth, err := s.newAPI(origin, issuer, certificates, s.Log.Logger())
+	e, guard, err := s.newAPI(origin, issuer, certificates, s.Log.Logger())
 	if err != nil {
 		return err
 	}
 	server := &http.Server{Handler: e, ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
-	s.closers = append(s.closers, auth.Close, server.Close)
+	s.closers = append(s.closers, guard.Close, server.Close)
 	go func() { _ = server.Serve(listener) }() // until close
 	return nil
 }

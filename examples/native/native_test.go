@@ -100,13 +100,14 @@ func (w *world) startIssuer(change func(*authserver.Config)) (api net.Listener) 
 }
 
 func (w *world) startAPI(listener net.Listener) {
-	auth, err := echoauth.New(echoauth.Config{
+	guard, err := access.New(access.Config{
 		Origins: []string{w.api}, Issuers: []access.Issuer{{URL: w.issuer, Audience: w.api}},
 		RequireNonce: true, Log: w.log.Logger(),
 	})
 	if err != nil {
 		w.Fatal(err)
 	}
+	auth := echoauth.New(guard)
 	e := echo.New()
 	e.Any("/moved", func(c echo.Context) error { return c.Redirect(http.StatusTemporaryRedirect, c.QueryParam("to")) })
 	api := e.Group("/accounts", auth.Authenticate())
@@ -123,7 +124,7 @@ func (w *world) startAPI(listener net.Listener) {
 		auth.Require(access.Requirement{ACRValues: []string{"mfa"}}))
 	server := &http.Server{Handler: e}
 	go func() { _ = server.Serve(listener) }()
-	w.Cleanup(func() { _ = server.Close(); _ = auth.Close() })
+	w.Cleanup(func() { _ = server.Close(); _ = guard.Close() })
 }
 
 // get is what a browser does: it follows redirects, up to a page.

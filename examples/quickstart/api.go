@@ -12,8 +12,8 @@ import (
 
 // newAPI is the protected API, as you would write it. A request that reaches accounts or pay comes from the sender
 // that its access token was issued to; everyone else has been refused.
-func newAPI(origin, issuer string, log *slog.Logger) (*echo.Echo, *echoauth.Auth, error) {
-	auth, err := echoauth.New(echoauth.Config{
+func newAPI(origin, issuer string, log *slog.Logger) (*echo.Echo, *access.Guard, error) {
+	guard, err := access.New(access.Config{
 		Origins: []string{origin},
 		Issuers: []access.Issuer{{URL: issuer, Audience: origin}},
 		Log:     log,
@@ -21,11 +21,12 @@ func newAPI(origin, issuer string, log *slog.Logger) (*echo.Echo, *echoauth.Auth
 	if err != nil {
 		return nil, nil, err
 	}
+	auth := echoauth.New(guard)
 	e := echo.New()
 	api := e.Group("/accounts", auth.Authenticate())
 	api.GET("", accounts, auth.RequireScope("accounts:read"))
 	api.POST("", pay, auth.RequireScope("accounts:pay"))
-	return e, auth, nil
+	return e, guard, nil
 }
 
 func accounts(c echo.Context) error {

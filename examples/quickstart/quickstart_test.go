@@ -99,28 +99,30 @@ func TestColoursOnATerminal(t *testing.T) {
 type amnesiac struct{}
 
 func (amnesiac) Claim(context.Context, dpop.ReplayKey, time.Time) (bool, error) { return true, nil }
+func (amnesiac) Since() time.Time                                               { return time.Time{} }
+func (amnesiac) Window() time.Duration                                          { return time.Hour }
 
 // Whatever of the API is weakened, the program names the answer that shows it and ends with status 1.
 func TestWeakenedAPI(t *testing.T) {
 	for name, test := range map[string]struct {
-		change func(*echoauth.Config)
+		change func(*access.Config)
 		scope  string // of the route that pays
 		named  string
 	}{
 		"long-lived tokens": {
-			change: func(c *echoauth.Config) { c.MaxTokenLifetime = 25 * time.Hour },
+			change: func(c *access.Config) { c.MaxTokenLifetime = 25 * time.Hour },
 			named:  "a token that lives for 24 hours: expected 401 invalid_token token_lifetime_too_long, got 200",
 		},
 		"bearer tokens": {
-			change: func(c *echoauth.Config) { c.InsecureAllowBearer = true },
+			change: func(c *access.Config) { c.InsecureAllowBearer = true },
 			named:  "a token that is bound to nobody: expected 401 invalid_token token_unbound, got 200",
 		},
 		"no replay memory": {
-			change: func(c *echoauth.Config) { c.Replay = amnesiac{} },
+			change: func(c *access.Config) { c.Replay = amnesiac{} },
 			named:  "a thief sends the very same request again: expected 401 invalid_dpop_proof proof_replayed, got 200",
 		},
 		"a careless restart": {
-			change: func(c *echoauth.Config) { c.InsecureForgetAtStart = true },
+			change: func(c *access.Config) { c.InsecureForgetAtStart = true },
 			named:  "the owner, right after the server's start: expected 401 use_dpop_nonce iat_before_start, got 200",
 		},
 		"no scope": {
@@ -128,13 +130,13 @@ func TestWeakenedAPI(t *testing.T) {
 			named: "the owner pays, without the scope for it: expected 403 insufficient_scope scope_missing, got 201",
 		},
 		"an API that refuses everyone": {
-			change: func(c *echoauth.Config) { c.Issuers[0].Audience = "https://other.example.com" },
+			change: func(c *access.Config) { c.Issuers[0].Audience = "https://other.example.com" },
 			named:  "the owner, with the server's nonce: expected 200, got 401 invalid_token token_audience_wrong",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			weak := func(origin, issuer string, log *slog.Logger) (*echo.Echo, *echoauth.Auth, error) {
-				config := echoauth.Config{
+			weak := func(origin, issuer string, log *slog.Logger) (*echo.Echo, *access.Guard, error) {
+				config := access.Config{
 					Origins: []string{origin}, Issuers: []access.Issuer{{URL: issuer, Audience: origin}}, Log: log,
 				}
 				scope := "accounts:pay"
@@ -144,15 +146,16 @@ func TestWeakenedAPI(t *testing.T) {
 				if test.scope != "" {
 					scope = test.scope
 				}
-				auth, err := echoauth.New(config)
+				guard, err := access.New(config)
 				if err != nil {
 					return nil, nil, err
 				}
+				auth := echoauth.New(guard)
 				e := echo.New()
 				api := e.Group("/accounts", auth.Authenticate())
 				api.GET("", accounts, auth.RequireScope("accounts:read"))
 				api.POST("", pay, auth.RequireScope(scope))
-				return e, auth, nil
+				return e, guard, nil
 			}
 			out, errOut, status := run(t, weak)
 			if status != 1 || !strings.Contains(errOut, story.ErrUnexpected.Error()) {

@@ -12,13 +12,13 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
-	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/examples/authserver"
 	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
-type apiMaker func(origin, issuer string, log *slog.Logger) (*echo.Echo, *echoauth.Auth, error)
+type apiMaker func(origin, issuer string, log *slog.Logger) (*echo.Echo, *access.Guard, error)
 
 // httpClient is for all requests to the API. None leaves this machine.
 var httpClient = &http.Client{Timeout: 10 * time.Second}
@@ -80,12 +80,12 @@ func (s *stage) start() (err error) {
 	s.closers = append(s.closers, as.Close)
 	s.issuer = as.Issuer()
 
-	e, auth, err := s.newAPI(s.api, s.issuer, s.Log.Logger())
+	e, guard, err := s.newAPI(s.api, s.issuer, s.Log.Logger())
 	if err != nil {
 		return err
 	}
 	server := &http.Server{Handler: e, ReadHeaderTimeout: 5 * time.Second}
-	s.closers = append(s.closers, auth.Close, server.Close)
+	s.closers = append(s.closers, guard.Close, server.Close)
 	go func() { _ = server.Serve(listener) }() // until close
 	return nil
 }

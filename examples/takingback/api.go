@@ -18,6 +18,7 @@ import (
 // api is the protected API, as you would write it, with what takes tokens back.
 type api struct {
 	*echo.Echo
+	guard  *access.Guard
 	auth   *echoauth.Auth
 	issuer string
 	// tokens knows which tokens were taken back, and which are in use. A program of yours uses revocation.Open, which
@@ -30,7 +31,7 @@ func newAPI(origin, issuer string, log *slog.Logger) (*api, error) {
 	if err != nil {
 		return nil, err
 	}
-	auth, err := echoauth.New(echoauth.Config{
+	guard, err := access.New(access.Config{
 		Origins:    []string{origin},
 		Issuers:    []access.Issuer{{URL: issuer, Audience: origin}},
 		Revocation: tokens,
@@ -40,7 +41,8 @@ func newAPI(origin, issuer string, log *slog.Logger) (*api, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &api{Echo: echo.New(), auth: auth, issuer: issuer, tokens: tokens}
+	auth := echoauth.New(guard)
+	a := &api{Echo: echo.New(), guard: guard, auth: auth, issuer: issuer, tokens: tokens}
 	a.routes(access.Requirement{ACRValues: []string{"mfa"}, MaxAuthAge: 5 * time.Minute}, access.Stream{})
 	return a, nil
 }
@@ -58,7 +60,7 @@ func (a *api) routes(transfer access.Requirement, events access.Stream) {
 }
 
 // close ends the API, when its server has stopped.
-func (a *api) close() error { return errors.Join(a.auth.Close(), a.tokens.Close()) }
+func (a *api) close() error { return errors.Join(a.guard.Close(), a.tokens.Close()) }
 
 // lock is for the people who run the API: no token of this user is accepted any more.
 func (a *api) lock(ctx context.Context, user string) error {

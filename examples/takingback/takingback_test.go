@@ -85,7 +85,7 @@ func TestVerboseInColour(t *testing.T) {
 
 // weakened is the API with something left out.
 type weakened struct {
-	echoauth.Config
+	access.Config
 	transfer access.Requirement
 	events   access.Stream
 }
@@ -125,17 +125,18 @@ func TestWeakenedAPI(t *testing.T) {
 					return nil, err
 				}
 				w := weakened{
-					Config: echoauth.Config{
+					Config: access.Config{
 						Origins: []string{origin}, Issuers: []access.Issuer{{URL: issuer, Audience: origin}}, Log: log,
 						Revocation: tokens, Register: tokens,
 					},
 					transfer: access.Requirement{ACRValues: []string{"mfa"}},
 				}
 				test.change(&w)
-				auth, err := echoauth.New(w.Config)
+				guard, err := access.New(w.Config)
 				if err != nil {
 					return nil, err
 				}
+				auth := echoauth.New(guard)
 				a := &api{Echo: echo.New(), auth: auth, issuer: issuer, tokens: tokens}
 				a.routes(w.transfer, w.events)
 				return a, nil

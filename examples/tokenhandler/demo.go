@@ -41,24 +41,25 @@ func startDemo(o *options, log *slog.Logger) (stop func(), err error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	o.issuer = as.Issuer()
-	e, auth, err := newAPI(o.api, o.issuer, log)
+	e, guard, err := newAPI(o.api, o.issuer, log)
 	if err != nil {
 		return nil, errors.Join(err, as.Close(), listener.Close())
 	}
 	server := &http.Server{Handler: e, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(listener) }() // until stop
-	return func() { _ = errors.Join(server.Close(), auth.Close(), as.Close()) }, nil
+	return func() { _ = errors.Join(server.Close(), guard.Close(), as.Close()) }, nil
 }
 
 // newAPI is an API as in the quickstart. It knows nothing of the token handler.
-func newAPI(origin, issuer string, log *slog.Logger) (*echo.Echo, *echoauth.Auth, error) {
-	auth, err := echoauth.New(echoauth.Config{
+func newAPI(origin, issuer string, log *slog.Logger) (*echo.Echo, *access.Guard, error) {
+	guard, err := access.New(access.Config{
 		Origins: []string{origin}, Issuers: []access.Issuer{{URL: issuer, Audience: origin}}, RequireNonce: true,
 		Log: log,
 	})
 	if err != nil {
 		return nil, nil, err
 	}
+	auth := echoauth.New(guard)
 	e := echo.New()
 	accounts := e.Group("/accounts", auth.Authenticate())
 	accounts.GET("", func(c echo.Context) error {
@@ -74,5 +75,5 @@ func newAPI(origin, issuer string, log *slog.Logger) (*echo.Echo, *echoauth.Auth
 	// Whoever closes an account has logged in a moment ago.
 	accounts.DELETE("", func(c echo.Context) error { return c.NoContent(http.StatusNoContent) },
 		auth.Require(access.Requirement{MaxAuthAge: 10 * time.Second}))
-	return e, auth, nil
+	return e, guard, nil
 }

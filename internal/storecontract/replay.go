@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -42,7 +43,11 @@ func TestReplayStore(t *testing.T, open func(t *testing.T) Replay) {
 		{"a claim of a caller who has gone is not fresh", false, testReplayGone},
 		{"a claim that has expired is refused", false, testReplayExpired},
 		{"extreme expiries do no harm", false, testReplayExtremes},
+		{"every process tells one Window", false, testReplayWindow},
+		{"Since is no later than the Window from now, and stays while nothing is lost", false, testReplaySince},
+		{"Since does not go back when time passes and the clock is set", true, testReplaySinceMoves},
 		{"a key is remembered until its expiry", true, testReplayKept},
+		{"RS-073: a key is remembered for the Window, however soon it expires", true, testReplayWindowKept},
 		{"a clock set forward and back reopens nothing", true, testReplayClock},
 		{"no history accepts a key twice", true, testReplayModel},
 	} {
@@ -175,6 +180,69 @@ func testReplayKept(t *testing.T, r Replay) {
 	}
 }
 
+func testReplayWindow(t *testing.T, r Replay) {
+	for i := range len(r.Others) + 1 {
+		if got := r.any(i).Window(); got <= 0 || got != r.Store.Window() {
+			t.Errorf("Window() of number %d = %v, want one that is more than 0, and %v", i, got, r.Store.Window())
+		}
+	}
+}
+
+// since asks every process from when it remembers. What is zero forgets nothing.
+func (r Replay) since(t *testing.T) (since []time.Time) {
+	t.Helper()
+	for i := range len(r.Others) + 1 {
+		s := r.any(i).Since()
+		if latest := r.Now().Add(r.Store.Window()); s.After(latest) {
+			t.Fatalf("Since() of number %d = %v, and it is %v", i, s, r.Now())
+		}
+		since = append(since, s)
+	}
+	return since
+}
+
+func testReplaySince(t *testing.T, r Replay) {
+	r.claim(t, "first", r.Now().Add(time.Minute), true)
+	before := r.since(t)
+	for i := range 50 {
+		r.claim(t, fmt.Sprint(i), r.Now().Add(time.Minute), true)
+	}
+	if after := r.since(t); !slices.EqualFunc(before, after, time.Time.Equal) {
+		t.Errorf("Since() went from %v to %v, and nothing was lost", before, after)
+	}
+}
+
+func testReplaySinceMoves(t *testing.T, r Replay) {
+	before := r.since(t)
+	start := r.Now()
+	for i, at := range []time.Duration{time.Second, time.Minute, -time.Minute, 10 * time.Second, r.Store.Window() + time.Hour, time.Hour} {
+		r.Set(start.Add(at))
+		_, _ = r.any(i).Claim(context.Background(), replayKey(fmt.Sprint(i)), r.Now().Add(time.Minute)) // may be refused when time went back
+		for i := range before {
+			now := r.any(i).Since()
+			if now.Before(before[i]) {
+				t.Fatalf("Since() of number %d went back from %v to %v", i, before[i], now)
+			}
+			before[i] = now
+		}
+	}
+}
+
+// testReplayWindowKept claims with one expiry, and then as a Verifier does that accepts the same proof for longer.
+func testReplayWindowKept(t *testing.T, r Replay) {
+	window := r.Store.Window()
+	for _, life := range []time.Duration{time.Second, 10 * time.Second, window / 2} {
+		start := r.Now()
+		name := life.String()
+		r.claim(t, name, start.Add(life), true)
+		for _, age := range []time.Duration{life - 1, life + 1, life + time.Second, window / 2, window - time.Second, window - 1} {
+			r.Set(start.Add(age))
+			r.claim(t, name, start.Add(max(window, age+time.Second)), false)
+		}
+		r.Set(start.Add(2*window + time.Minute))
+	}
+}
+
 func testReplayClock(t *testing.T, r Replay) {
 	start, window := r.Now(), r.Store.Window()
 	r.claim(t, "short", start.Add(30*time.Second), true)
@@ -193,20 +261,21 @@ func testReplayClock(t *testing.T, r Replay) {
 func testReplayModel(t *testing.T, r Replay) {
 	seed := rand.Uint64()
 	rnd := rand.New(rand.NewPCG(seed, 0))
-	used := map[string]time.Time{}
+	type claim struct{ until, kept time.Time }
+	used, window := map[string]claim{}, r.Store.Window()
 	latest := r.Now() // that any process has seen
 	for step := range 2000 {
 		now := r.Now()
 		switch rnd.IntN(12) {
 		case 0:
-			r.Set(now.Add(time.Duration(rnd.IntN(30)) * time.Second))
+			r.Set(now.Add(time.Duration(rnd.Int64N(int64(window / 4)))))
 		case 1:
 			r.Set(now.Add(-time.Duration(rnd.IntN(20)) * time.Second))
 		default:
 			name := fmt.Sprint(rnd.IntN(40))
 			expiry := now.Add(time.Duration(1+rnd.IntN(90_000)) * time.Millisecond)
 			if old, ok := used[name]; ok && rnd.IntN(2) == 0 {
-				expiry = old
+				expiry = old.until
 			}
 			if now.After(latest) {
 				latest = now
@@ -217,10 +286,11 @@ func testReplayModel(t *testing.T, r Replay) {
 			}
 			// A proof always has the same expiry. Another one with its jti may be accepted once the first is forgotten.
 			old, ok := used[name]
-			if err != nil || ok && (old.Equal(expiry) || latest.Before(old)) {
-				t.Fatalf("seed %d, step %d: Claim = %t, %v at %v; it was used until %v", seed, step, fresh, err, now, old)
+			if err != nil || ok && (old.until.Equal(expiry) || latest.Before(old.until) || latest.Before(old.kept)) {
+				t.Fatalf("seed %d, step %d: Claim = %t, %v at %v; it was used until %v, and is kept until %v",
+					seed, step, fresh, err, now, old.until, old.kept)
 			}
-			used[name] = expiry
+			used[name] = claim{until: expiry, kept: now.Add(window)}
 		}
 	}
 }

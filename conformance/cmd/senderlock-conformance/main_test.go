@@ -18,20 +18,21 @@ import (
 )
 
 // server is a small server that trusts an issuer which is not there yet.
-func server(t *testing.T, issuer string, change func(*echoauth.Config)) string {
+func server(t *testing.T, issuer string, change func(*access.Config)) string {
 	t.Helper()
 	s := httptest.NewUnstartedServer(nil)
 	origin := "http://" + s.Listener.Addr().String()
-	c := echoauth.Config{
+	c := access.Config{
 		Origins: []string{origin}, Issuers: []access.Issuer{{URL: issuer, Audience: origin}},
 		InsecureForgetAtStart: true, Log: slog.New(slog.DiscardHandler),
 	}
 	change(&c)
-	auth, err := echoauth.New(c)
+	guard, err := access.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = auth.Close() })
+	auth := echoauth.New(guard)
+	t.Cleanup(func() { _ = guard.Close() })
 	e := echo.New()
 	e.Any("/resource", func(c echo.Context) error { return c.NoContent(http.StatusNoContent) }, auth.Authenticate())
 	s.Config.Handler = e
@@ -55,7 +56,7 @@ const lacks = "introspection,metadata,paths,methods,stepup,down"
 
 func TestCommand(t *testing.T) {
 	address, folder := free(t), t.TempDir()
-	url := server(t, "http://"+address, func(*echoauth.Config) {})
+	url := server(t, "http://"+address, func(*access.Config) {})
 	file := func(name string) string { return filepath.Join(folder, name) }
 	var out, errs bytes.Buffer
 	code := run(t.Context(), []string{
@@ -81,7 +82,7 @@ func TestCommand(t *testing.T) {
 // A server with a defect ends the command with status 1, and the failure is told.
 func TestCommandFails(t *testing.T) {
 	address := free(t)
-	url := server(t, "http://"+address, func(c *echoauth.Config) { c.InsecureAllowBearer = true })
+	url := server(t, "http://"+address, func(c *access.Config) { c.InsecureAllowBearer = true })
 	var out, errs bytes.Buffer
 	code := run(t.Context(), []string{"--url", url, "--issuer", address, "--only", "auth-bearer-unbound,good"}, &out,
 		&errs)

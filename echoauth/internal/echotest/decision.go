@@ -1,4 +1,4 @@
-package echoauth_test
+package echotest
 
 import (
 	"context"
@@ -10,20 +10,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/senderlock/senderlock/access"
-	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/internal/poptest"
 )
 
 // One request is one decision, whichever middleware makes it, and it is made when the last has been asked.
-func TestOneDecisionARequest(t *testing.T) {
+func (f suite) TestOneDecisionARequest(t *testing.T) {
 	scoped := func(scope string) *access.Requirement { return &access.Requirement{Scopes: []string{scope}} }
 	for name, test := range map[string]struct {
 		authenticate bool
 		require      []*access.Requirement
-		handler      echo.HandlerFunc
+		handler      Handler
 		token        string
 		outcome      access.Outcome
 		reason       string
@@ -35,31 +32,31 @@ func TestOneDecisionARequest(t *testing.T) {
 		"not authenticated":             {true, []*access.Requirement{scoped("accounts:read")}, nil, "nonsense", access.Refused, "token_jws_malformed"},
 		"authenticated, then refused":   {true, []*access.Requirement{scoped("b")}, nil, bound(), access.Refused, "scope_missing"},
 		"allowed, then refused":         {true, []*access.Requirement{scoped("accounts:read"), scoped("b")}, nil, bound(), access.Refused, "scope_missing"},
-		"the handler fails":             {true, nil, func(echo.Context) error { return errors.New("no data base") }, bound(), access.Accepted, ""},
-		"the handler answers nothing":   {true, nil, func(echo.Context) error { return nil }, bound(), access.Accepted, ""},
-		"the handler asks for a teapot": {true, nil, func(echo.Context) error { return echo.ErrTeapot }, bound(), access.Accepted, ""},
+		"the handler fails":             {true, nil, func(Context) error { return errors.New("no data base") }, bound(), access.Accepted, ""},
+		"the handler answers nothing":   {true, nil, func(Context) error { return nil }, bound(), access.Accepted, ""},
+		"the handler asks for a teapot": {true, nil, func(Context) error { return f.Error(http.StatusTeapot) }, bound(), access.Accepted, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var heard []access.Decision
-			auth := newAuth(t, func(c *echoauth.Config) {
+			auth := f.newAuth(t, func(c *access.Config) {
 				c.Observer.Decided = func(_ context.Context, d access.Decision) { heard = append(heard, d) }
 			})
-			e := echo.New()
+			e := f.New()
 			if test.authenticate {
 				e.Use(auth.Authenticate())
 			}
-			handler := func(c echo.Context) error {
+			handler := func(c Context) error {
 				if test.handler != nil {
 					return test.handler(c)
 				}
 				return c.NoContent(http.StatusOK)
 			}
-			var chain []echo.MiddlewareFunc
+			var chain []Middleware
 			for _, q := range test.require {
 				chain = append(chain, auth.Require(*q))
 			}
-			e.GET("/accounts/:id", handler, chain...)
-			(&api{Echo: e}).serve(signed(get(poptest.Audience+"/accounts/7"), test.token, poptest.Audience+"/accounts/7"))
+			e.Handle("GET", "/accounts/:id", handler, chain...)
+			(&api{Server: e}).serve(signed(get(poptest.Audience+"/accounts/7"), test.token, poptest.Audience+"/accounts/7"))
 			if len(heard) != 1 {
 				t.Fatalf("%d decisions: %+v", len(heard), heard)
 			}
@@ -79,13 +76,13 @@ func TestOneDecisionARequest(t *testing.T) {
 }
 
 // A response that lasts is told when it begins, not when it ends.
-func TestDecisionIsToldBeforeALongAnswerEnds(t *testing.T) {
+func (f suite) TestDecisionIsToldBeforeALongAnswerEnds(t *testing.T) {
 	told := 0
-	auth := newAuth(t, func(c *echoauth.Config) {
+	auth := f.newAuth(t, func(c *access.Config) {
 		c.Observer.Decided = func(context.Context, access.Decision) { told++ }
 	})
-	e := echo.New()
-	e.GET("/accounts", func(c echo.Context) error {
+	e := f.New()
+	e.Handle("GET", "/accounts", func(c Context) error {
 		if told != 0 {
 			t.Error("told before the handler began to answer")
 		}
@@ -95,14 +92,14 @@ func TestDecisionIsToldBeforeALongAnswerEnds(t *testing.T) {
 		}
 		return nil
 	}, auth.Authenticate())
-	(&api{Echo: e}).serve(owner())
+	(&api{Server: e}).serve(owner())
 	if told != 1 {
 		t.Errorf("told %d times in all", told)
 	}
 }
 
 // What the log says of accepted requests, and from which level on.
-func TestLogOfAcceptedRequests(t *testing.T) {
+func (f suite) TestLogOfAcceptedRequests(t *testing.T) {
 	for name, test := range map[string]struct {
 		level  slog.Level
 		always bool
@@ -115,7 +112,7 @@ func TestLogOfAcceptedRequests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var lines strings.Builder
-			a := newAPI(newAuth(t, func(c *echoauth.Config) {
+			a := f.newAPI(f.newAuth(t, func(c *access.Config) {
 				c.Log, c.LogAccepted = slog.New(slog.NewJSONHandler(&lines, &slog.HandlerOptions{Level: test.level})), test.always
 			}))
 			a.serve(owner())
@@ -142,9 +139,9 @@ func TestLogOfAcceptedRequests(t *testing.T) {
 }
 
 // By how much a time missed its window stands apart, for whoever looks for clocks that are wrong.
-func TestLogOfADifference(t *testing.T) {
+func (f suite) TestLogOfADifference(t *testing.T) {
 	var lines strings.Builder
-	a := newAPI(newAuth(t, func(c *echoauth.Config) { c.Log = slog.New(slog.NewJSONHandler(&lines, nil)) }))
+	a := f.newAPI(f.newAuth(t, func(c *access.Config) { c.Log = slog.New(slog.NewJSONHandler(&lines, nil)) }))
 	a.serve(signed(get(poptest.URL), bound(), poptest.URL, func(p *poptest.Proof) { p.IssuedAt = poptest.Now.Add(-90 * time.Second) }))
 	var line map[string]any
 	if err := json.Unmarshal([]byte(lines.String()), &line); err != nil {

@@ -1,4 +1,4 @@
-package echoauth_test
+package echotest
 
 import (
 	"encoding/json"
@@ -7,27 +7,24 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/senderlock/senderlock/access"
-	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/internal/poptest"
 )
 
 // RS-151, RS-154: a client that knows nothing is led to the metadata, which lists what the routes require.
-func TestMetadataIsPublished(t *testing.T) {
+func (f suite) TestMetadataIsPublished(t *testing.T) {
 	for name, test := range map[string]struct{ given, want []string }{
 		"scopes of the routes": {nil, []string{"accounts:read", "payments:write"}},
 		"scopes of the config": {[]string{"accounts:read"}, []string{"accounts:read"}},
 		"no scopes":            {[]string{}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			auth := newAuth(t, func(c *echoauth.Config) {
+			auth := f.newAuth(t, func(c *access.Config) {
 				c.Resource = &access.Resource{URL: poptest.Audience + "/v1", Scopes: test.given}
 			})
-			a := newAPI(auth, auth.RequireScope("payments:write"))
-			auth.PublishMetadata(a.Echo)
-			a.GET("/later", a.handler, auth.Require(access.Requirement{Scopes: []string{"accounts:read", "payments:write"}}))
+			a := f.newAPI(auth, auth.RequireScope("payments:write"))
+			auth.PublishMetadata(a.Server)
+			a.Handle("GET", "/later", a.handler, auth.Require(access.Requirement{Scopes: []string{"accounts:read", "payments:write"}}))
 
 			challenge := a.serve(get(poptest.URL)).Header().Get("WWW-Authenticate")
 			_, link, _ := strings.Cut(challenge, `resource_metadata="`)
@@ -49,11 +46,11 @@ func TestMetadataIsPublished(t *testing.T) {
 	}
 }
 
-func TestPublishMetadataWithoutResource(t *testing.T) {
+func (f suite) TestPublishMetadataWithoutResource(t *testing.T) {
 	defer func() {
 		if p, _ := recover().(string); !strings.Contains(p, "Config.Resource") {
 			t.Errorf("panic %q", p)
 		}
 	}()
-	newAuth(t).PublishMetadata(echo.New())
+	f.newAuth(t).PublishMetadata(f.New())
 }

@@ -1,8 +1,8 @@
-package echoauth_test
+package echotest
 
 import (
 	"encoding/json"
-	"log"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -10,10 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/senderlock/senderlock/access"
-	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/revocation"
 	"github.com/senderlock/senderlock/revocation/events"
@@ -31,7 +28,7 @@ type receiving struct {
 	store  *revocation.Memory
 }
 
-func newReceiving(t *testing.T) *receiving {
+func (f suite) newReceiving(t *testing.T) *receiving {
 	t.Helper()
 	r := &receiving{server: poptest.NewIssuerServer(t)}
 	clock := poptest.NewClock()
@@ -39,25 +36,17 @@ func newReceiving(t *testing.T) *receiving {
 	if r.store, err = revocation.NewMemory(revocation.Options{Now: clock.Now}); err != nil {
 		t.Fatal(err)
 	}
-	auth := newAuth(t, func(c *echoauth.Config) {
+	auth := f.newAuth(t, func(c *access.Config) {
 		c.Issuers = []access.Issuer{{URL: r.server.URL(), Audience: poptest.Audience}}
 		c.HTTPClient, c.Revocation, c.Now = r.server.Client(), r.store, clock.Now
 	})
-	r.api = newAPI(auth)
+	r.api = f.newAPI(auth)
 	provider := events.Provider{URL: r.server.URL(), HTTPClient: r.server.Client()}
-	logout := &events.BackChannelLogout{Provider: provider, ClientIDs: []string{clientID}}
-	signals := &events.SharedSignals{Provider: provider, Audiences: []string{stream}}
+	logout := &events.BackChannelLogout{Provider: provider, ClientIDs: []string{clientID}, Store: r.store}
+	signals := &events.SharedSignals{Provider: provider, Audiences: []string{stream}, Store: r.store}
 	t.Cleanup(func() { _, _ = logout.Close(), signals.Close() })
-	for path, make := range map[string]func() (echo.HandlerFunc, error){
-		"/logout": func() (echo.HandlerFunc, error) { return auth.BackChannelLogout(logout) },
-		"/events": func() (echo.HandlerFunc, error) { return auth.SharedSignals(signals) },
-	} {
-		handler, err := make()
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.POST(path, handler)
-	}
+	r.Mount("POST", "/logout", logout)
+	r.Mount("POST", "/events", signals)
 	return r
 }
 
@@ -84,13 +73,13 @@ func (r *receiving) push(event string, claims map[string]any) *httptest.Response
 
 func (r *receiving) deliver(path, contentType, body string) *httptest.ResponseRecorder {
 	request := httptest.NewRequest(http.MethodPost, poptest.Audience+path, strings.NewReader(body))
-	request.Header.Set(echo.HeaderContentType, contentType)
+	request.Header.Set("Content-Type", contentType)
 	return r.serve(request)
 }
 
 // The provider reports, and the very next request with a token that was just accepted, and is cached, is refused; the
 // handler does not run. Somebody else goes on.
-func TestReportsOfTheProvider(t *testing.T) {
+func (f suite) TestReportsOfTheProvider(t *testing.T) {
 	opaque := map[string]any{"format": "opaque", "id": "s-1"}
 	user := func(r *receiving) map[string]any {
 		return map[string]any{"format": "iss_sub", "iss": r.server.URL(), "sub": "user-1"}
@@ -114,7 +103,7 @@ func TestReportsOfTheProvider(t *testing.T) {
 		}, 202, "subject_revoked"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newReceiving(t)
+			r := f.newReceiving(t)
 			issue := func(sub, sid string) string {
 				return r.server.Token(poptest.Token{
 					JKT: poptest.ClientKey().Thumbprint(), Subject: sub, Claims: map[string]any{"sid": sid},
@@ -130,12 +119,10 @@ func TestReportsOfTheProvider(t *testing.T) {
 				t.Fatalf("the provider is answered %d %s", w.Code, w.Body)
 			}
 			var refusal *access.Error
-			r.HTTPErrorHandler = func(err error, c echo.Context) {
-				if e, ok := err.(*echo.HTTPError).Internal.(*access.Error); ok {
-					refusal = e
-				}
-				r.DefaultHTTPErrorHandler(err, c)
-			}
+			r.OnError(func(_ Context, err error, usual func()) {
+				refusal, _ = errors.AsType[*access.Error](err)
+				usual()
+			})
 			w := r.serve(signed(get(poptest.URL), token, poptest.URL))
 			if w.Code != 401 || !hasCode(w, "invalid_token") || r.ran() != 0 || refusal == nil || refusal.Reason() != test.reason {
 				t.Errorf("after: %d %v %v", w.Code, w.Header(), refusal)
@@ -149,8 +136,8 @@ func TestReportsOfTheProvider(t *testing.T) {
 
 // The store is that of the middleware, so its troubles and refusals reach the provider, and nothing is revoked by a
 // token that is not the provider's.
-func TestReportsThatFail(t *testing.T) {
-	r := newReceiving(t)
+func (f suite) TestReportsThatFail(t *testing.T) {
+	r := f.newReceiving(t)
 	w := r.deliver("/logout", "application/x-www-form-urlencoded", "logout_token=x")
 	if w.Code != 400 || !strings.Contains(w.Body.String(), `"error":"invalid_request"`) {
 		t.Errorf("a bad logout token: %d %s", w.Code, w.Body)
@@ -163,60 +150,5 @@ func TestReportsThatFail(t *testing.T) {
 	w = r.logout(map[string]any{"sub": "user-1"})
 	if w.Code != 503 || w.Header().Get("Retry-After") == "" {
 		t.Errorf("store down: %d %v", w.Code, w.Header())
-	}
-}
-
-func ExampleAuth_BackChannelLogout() {
-	store, err := revocation.Open("revocations.db", revocation.Options{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer store.Close()
-	auth, err := echoauth.New(echoauth.Config{
-		Origins:    []string{"https://api.example.com"},
-		Issuers:    []access.Issuer{{URL: "https://login.example.com", Audience: "https://api.example.com"}},
-		Revocation: store,
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer auth.Close()
-
-	receiver := &events.BackChannelLogout{
-		Provider:  events.Provider{URL: "https://login.example.com"},
-		ClientIDs: []string{"client-1"},
-	}
-	defer receiver.Close()
-	logout, err := auth.BackChannelLogout(receiver)
-	if err != nil {
-		log.Fatal(err)
-	}
-
-	e := echo.New()
-	e.POST("/backchannel-logout", logout)
-	e.Group("/accounts", auth.Authenticate())
-}
-
-func TestReceiverSettings(t *testing.T) {
-	provider := events.Provider{URL: poptest.Issuer}
-	unchecked := newAuth(t)
-	if _, err := unchecked.BackChannelLogout(&events.BackChannelLogout{Provider: provider, ClientIDs: []string{clientID}}); err == nil || !strings.Contains(err.Error(), "Revocation is nil") {
-		t.Errorf("no store: %v", err)
-	}
-	store, err := revocation.NewMemory(revocation.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	auth := newAuth(t, func(c *echoauth.Config) { c.Revocation = store })
-	if _, err := auth.BackChannelLogout(&events.BackChannelLogout{Provider: provider}); err == nil || !strings.Contains(err.Error(), "ClientIDs") {
-		t.Errorf("no client: %v", err)
-	}
-	if _, err := auth.SharedSignals(&events.SharedSignals{Provider: provider}); err == nil || !strings.Contains(err.Error(), "Audiences") {
-		t.Errorf("no audience: %v", err)
-	}
-	signals := &events.SharedSignals{Provider: provider, Audiences: []string{stream}}
-	defer signals.Close()
-	if _, err := auth.SharedSignals(signals); err != nil || signals.Store != store {
-		t.Errorf("got %v, store %v", err, signals.Store)
 	}
 }

@@ -1,4 +1,4 @@
-package echoauth_test
+package echotest
 
 import (
 	"context"
@@ -15,11 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
-	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/internal/poptest"
 )
 
@@ -27,20 +24,21 @@ import (
 // included.
 type service struct {
 	*httptest.Server
+	suite
 	clock  *poptest.Clock
 	wire   *http.Transport // reaches it
-	change func(*echoauth.Config)
+	change func(*access.Config)
 
 	mu      sync.Mutex
-	process *echo.Echo
-	auth    *echoauth.Auth
+	process Server
+	guard   *access.Guard
 	decided []string // "accepted" or the reason of the refusal, one for each request
 	runs    []string // the body that the handler read, one for each run
 }
 
-func newService(t *testing.T, protocol string, change func(*echoauth.Config)) *service {
+func (f suite) newService(t *testing.T, protocol string, change func(*access.Config)) *service {
 	t.Helper()
-	s := &service{clock: poptest.NewClock(), change: change}
+	s := &service{suite: f, clock: poptest.NewClock(), change: change}
 	s.start(t)
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
 	s.EnableHTTP2 = protocol == "HTTP/2.0"
@@ -59,32 +57,33 @@ func newService(t *testing.T, protocol string, change func(*echoauth.Config)) *s
 }
 
 // demandNonces is a setting of a service.
-func demandNonces(c *echoauth.Config) { c.RequireNonce = true }
+func demandNonces(c *access.Config) { c.RequireNonce = true }
 
 // start replaces what the process holds in memory, as a restart does.
 func (s *service) start(t *testing.T) {
 	t.Helper()
-	auth := newAuth(t, func(c *echoauth.Config) {
+	guard := NewGuard(t, func(c *access.Config) {
 		c.Now = s.clock.Now
 		c.Observer.Decided = s.hear
 		if s.change != nil {
 			s.change(c)
 		}
 	})
-	e := echo.New()
+	auth := s.Auth(guard, nil)
+	e := s.New()
 	e.Use(auth.Authenticate())
-	e.Any("/", s.run)
-	e.Any("/accounts", s.run)
-	e.Any("/a/:id", s.run)
-	e.Any("/transfer", s.run, auth.Require(access.Requirement{Nonce: true}))
-	e.GET("/admin", s.run, auth.RequireScope("admin"))
-	e.Any("/redirect/:status", func(c echo.Context) error {
+	e.Handle("", "/", s.run)
+	e.Handle("", "/accounts", s.run)
+	e.Handle("", "/a/:id", s.run)
+	e.Handle("", "/transfer", s.run, auth.Require(access.Requirement{Nonce: true}))
+	e.Handle("GET", "/admin", s.run, auth.RequireScope("admin"))
+	e.Handle("", "/redirect/:status", func(c Context) error {
 		status, _ := strconv.Atoi(c.Param("status"))
 		return c.Redirect(status, c.QueryParam("to"))
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.process, s.auth = e, auth
+	s.process, s.guard = e, guard
 }
 
 func (s *service) serve(w http.ResponseWriter, r *http.Request) {
@@ -105,7 +104,7 @@ func (s *service) hear(_ context.Context, d access.Decision) {
 	}
 }
 
-func (s *service) run(c echo.Context) error {
+func (s *service) run(c Context) error {
 	body, err := io.ReadAll(c.Request().Body)
 	if err != nil {
 		return err
@@ -113,7 +112,7 @@ func (s *service) run(c echo.Context) error {
 	s.mu.Lock()
 	s.runs = append(s.runs, string(body))
 	s.mu.Unlock()
-	return c.String(http.StatusOK, "for "+echoauth.GrantFrom(c).Subject)
+	return c.String(http.StatusOK, "for "+c.Grant().Subject)
 }
 
 // took returns what was decided and what the handler read since the last call.
@@ -207,9 +206,9 @@ func succeeds(t *testing.T, c *http.Client, method, url string, body io.Reader) 
 }
 
 // RS-011, RS-144: every algorithm of the client, over both protocols, with and without nonces.
-func TestClientAlgorithms(t *testing.T) {
+func (f suite) TestClientAlgorithms(t *testing.T) {
 	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
-		free, strict := newService(t, protocol, nil), newService(t, protocol, demandNonces)
+		free, strict := f.newService(t, protocol, nil), f.newService(t, protocol, demandNonces)
 		for _, alg := range dpop.Algorithms() {
 			t.Run(protocol+" "+alg, func(t *testing.T) {
 				key := ofAlgorithm(alg)
@@ -241,8 +240,8 @@ func ofAlgorithm(alg string) *poptest.Key {
 }
 
 // RS-014 to RS-018: the client proves what the server sees, however the application writes method and URL.
-func TestClientTargets(t *testing.T) {
-	s := newService(t, "HTTP/1.1", nil)
+func (f suite) TestClientTargets(t *testing.T) {
+	s := f.newService(t, "HTTP/1.1", nil)
 	for name, test := range map[string]struct{ method, url string }{
 		"no method":                  {"", poptest.URL},
 		"HEAD":                       {"HEAD", poptest.URL},
@@ -275,8 +274,8 @@ func TestClientTargets(t *testing.T) {
 type hidden struct{ io.Reader }
 
 // RS-056, RS-058: a nonce is demanded; the request is sent again by itself, and the handler sees it whole and once.
-func TestClientBodiesAndNonces(t *testing.T) {
-	everywhere, oneRoute := newService(t, "HTTP/1.1", demandNonces), newService(t, "HTTP/1.1", nil)
+func (f suite) TestClientBodiesAndNonces(t *testing.T) {
+	everywhere, oneRoute := f.newService(t, "HTTP/1.1", demandNonces), f.newService(t, "HTTP/1.1", nil)
 	none := func(string) io.Reader { return nil }
 	again := func(s string) io.Reader { return strings.NewReader(s) }
 	stream := func(s string) io.Reader { return hidden{strings.NewReader(s)} }
@@ -310,8 +309,8 @@ func TestClientBodiesAndNonces(t *testing.T) {
 }
 
 // A stream that cannot be sent again is not: the refusal comes as it is, and the next request has the nonce.
-func TestClientStreams(t *testing.T) {
-	s := newService(t, "HTTP/1.1", demandNonces)
+func (f suite) TestClientStreams(t *testing.T) {
+	s := f.newService(t, "HTTP/1.1", demandNonces)
 	c := s.client(t)
 	response, text := call(t, c, "POST", poptest.URL, hidden{strings.NewReader("stream")})
 	if response.StatusCode != http.StatusUnauthorized || dpop.ErrorCode(response) != "use_dpop_nonce" || !strings.Contains(text, "message") {
@@ -323,11 +322,11 @@ func TestClientStreams(t *testing.T) {
 }
 
 // A large upload goes through at the first try if its client has asked for a nonce before.
-func TestClientPrimesUploads(t *testing.T) {
+func (f suite) TestClientPrimesUploads(t *testing.T) {
 	large := strings.Repeat("0123456789abcdef", 512<<10)
 	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
 		t.Run(protocol, func(t *testing.T) {
-			s := newService(t, protocol, demandNonces)
+			s := f.newService(t, protocol, demandNonces)
 			c := s.client(t)
 			if err := c.Transport.(*dpop.Transport).Prime(t.Context(), poptest.URL); err != nil {
 				t.Fatal(err)
@@ -340,8 +339,8 @@ func TestClientPrimesUploads(t *testing.T) {
 }
 
 // RS-063: answers supply the next nonce, so a client that goes on is refused once, at its first request.
-func TestClientGoesOn(t *testing.T) {
-	s := newService(t, "HTTP/1.1", demandNonces)
+func (f suite) TestClientGoesOn(t *testing.T) {
+	s := f.newService(t, "HTTP/1.1", demandNonces)
 	c := s.client(t, withToken(bound(func(t *poptest.Token) { t.Lifetime = 15 * time.Minute })))
 	succeeds(t, c, "GET", poptest.URL, nil)
 	s.expect(t, "nonce_missing accepted", "")
@@ -373,7 +372,7 @@ func (d dateless) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // RS-021, RS-069: the client's clock is wrong. With nonces it need not be right; without, the client learns from
 // Date, and sends its request once more.
-func TestClientClock(t *testing.T) {
+func (f suite) TestClientClock(t *testing.T) {
 	const day = 24 * time.Hour
 	for name, test := range map[string]struct {
 		off         time.Duration
@@ -396,7 +395,7 @@ func TestClientClock(t *testing.T) {
 		"fast by years, nonces":              {3 * 365 * day, true, false, "nonce_missing accepted", "accepted"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newService(t, "HTTP/1.1", func(c *echoauth.Config) { c.RequireNonce = test.demand })
+			s := f.newService(t, "HTTP/1.1", func(c *access.Config) { c.RequireNonce = test.demand })
 			c := s.client(t, wrongClock(s, test.off), func(tr *dpop.Transport) {
 				if test.noDate {
 					tr.Base = dateless{s.wire}
@@ -419,10 +418,10 @@ func TestClientClock(t *testing.T) {
 }
 
 // A restarted server knows neither its nonces nor the proofs it accepted. Its clients get in with one more request.
-func TestClientOutlivesTheServer(t *testing.T) {
-	keepSecret := func(c *echoauth.Config) { c.Nonces.Secrets = [][]byte{[]byte("a secret that survives, for tests")} }
+func (f suite) TestClientOutlivesTheServer(t *testing.T) {
+	keepSecret := func(c *access.Config) { c.Nonces.Secrets = [][]byte{[]byte("a secret that survives, for tests")} }
 	for name, test := range map[string]struct {
-		change               func(*echoauth.Config)
+		change               func(*access.Config)
 		first, after, newest string // the newest is a client that comes after the restart
 	}{
 		"nonces demanded":         {demandNonces, "nonce_missing accepted", "nonce_foreign accepted", "nonce_missing accepted"},
@@ -430,7 +429,7 @@ func TestClientOutlivesTheServer(t *testing.T) {
 		"secrets that survive it": {keepSecret, "iat_before_start accepted", "iat_before_start accepted", "iat_before_start accepted"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newService(t, "HTTP/1.1", func(c *echoauth.Config) {
+			s := f.newService(t, "HTTP/1.1", func(c *access.Config) {
 				c.InsecureForgetAtStart = false
 				if test.change != nil {
 					test.change(c)
@@ -455,8 +454,8 @@ func TestClientOutlivesTheServer(t *testing.T) {
 
 // Right after a start, a client whose clock is wrong has two things to learn, the time and a nonce, and each answer
 // teaches one. Its second request gets in.
-func TestClientClockAtStart(t *testing.T) {
-	s := newService(t, "HTTP/1.1", func(c *echoauth.Config) { c.InsecureForgetAtStart = false })
+func (f suite) TestClientClockAtStart(t *testing.T) {
+	s := f.newService(t, "HTTP/1.1", func(c *access.Config) { c.InsecureForgetAtStart = false })
 	c := s.client(t, wrongClock(s, -3*time.Hour))
 	response, _ := call(t, c, "POST", poptest.URL, strings.NewReader("data"))
 	if code := dpop.ErrorCode(response); response.StatusCode != http.StatusUnauthorized || code != "use_dpop_nonce" {
@@ -468,7 +467,7 @@ func TestClientClockAtStart(t *testing.T) {
 }
 
 // What another proof cannot cure is not sent again, and the answer reaches the application whole.
-func TestClientDoesNotRepeat(t *testing.T) {
+func (f suite) TestClientDoesNotRepeat(t *testing.T) {
 	expired := bound(func(t *poptest.Token) { t.Lifetime = -time.Minute })
 	anothers := poptest.Token{JKT: poptest.Keyed("ES256", "thief").Thumbprint()}.String()
 	const other = "https://www.example.com"
@@ -476,7 +475,7 @@ func TestClientDoesNotRepeat(t *testing.T) {
 		return func(tr *dpop.Transport) { tr.Origins = []string{origin} }
 	}
 	closed := func(s *service) {
-		if err := s.auth.Close(); err != nil {
+		if err := s.guard.Close(); err != nil {
 			panic(err)
 		}
 	}
@@ -497,7 +496,7 @@ func TestClientDoesNotRepeat(t *testing.T) {
 		"RS-180 the server's trouble":  {poptest.URL, nil, closed, 503, "", "unavailable"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newService(t, "HTTP/1.1", nil)
+			s := f.newService(t, "HTTP/1.1", nil)
 			c := s.client(t)
 			if test.change != nil {
 				c = s.client(t, test.change)
@@ -517,12 +516,12 @@ func TestClientDoesNotRepeat(t *testing.T) {
 }
 
 // Redirects: each request has a proof of its own, and no token goes elsewhere.
-func TestClientRedirects(t *testing.T) {
+func (f suite) TestClientRedirects(t *testing.T) {
 	elsewhere := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "elsewhere with ", len(r.Header["Authorization"])+len(r.Header["Dpop"]), " credentials")
 	}))
 	defer elsewhere.Close()
-	s := newService(t, "HTTP/1.1", demandNonces)
+	s := f.newService(t, "HTTP/1.1", demandNonces)
 	const home = "nonce_missing accepted accepted"
 	for name, test := range map[string]struct {
 		method, status, to string
@@ -548,7 +547,7 @@ func TestClientRedirects(t *testing.T) {
 }
 
 // RS-067: many requests at once, on one nonce or while it turns over. Each gets in, and its handler runs once.
-func TestClientInParallel(t *testing.T) {
+func (f suite) TestClientInParallel(t *testing.T) {
 	const requests = 50
 	warm := func(t *testing.T, s *service, c *http.Client) {
 		succeeds(t, c, "GET", poptest.URL, nil)
@@ -566,7 +565,7 @@ func TestClientInParallel(t *testing.T) {
 		s.start(t)
 	}
 	for name, test := range map[string]struct {
-		change func(*echoauth.Config)
+		change func(*access.Config)
 		ahead  time.Duration // the client's clock
 		before func(*testing.T, *service, *http.Client)
 		reason string // of the refusals, at most one for each request; empty: there are none
@@ -580,7 +579,7 @@ func TestClientInParallel(t *testing.T) {
 	} {
 		for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
 			t.Run(protocol+" "+name, func(t *testing.T) {
-				s := newService(t, protocol, test.change)
+				s := f.newService(t, protocol, test.change)
 				c := s.client(t, wrongClock(s, test.ahead))
 				test.before(t, s, c)
 				sent := atOnce(t, requests, func(body string) (*http.Response, error) {

@@ -1,4 +1,4 @@
-package echoauth_test
+package echotest
 
 import (
 	"crypto/rand"
@@ -11,15 +11,11 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/senderlock/senderlock/access"
-	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/mtls"
 )
@@ -31,21 +27,18 @@ type tlsAPI struct {
 	reason string
 }
 
-func newTLSAPI(t *testing.T, source mtls.CertificateSource, demands ...access.Requirement) *tlsAPI {
+func (f suite) newTLSAPI(t *testing.T, source mtls.CertificateSource, demands ...access.Requirement) *tlsAPI {
 	t.Helper()
 	a := &tlsAPI{}
-	auth := newAuth(t, func(c *echoauth.Config) {
+	auth := f.newAuth(t, func(c *access.Config) {
 		c.Certificates = source
-		c.Deny = func(_ echo.Context, e *access.Error) error {
-			a.reason = e.Reason()
-			return nil
-		}
+		c.Deny = func(_ http.ResponseWriter, _ *http.Request, e *access.Error) { a.reason = e.Reason() }
 	})
-	var required []echo.MiddlewareFunc
+	var required []Middleware
 	for _, q := range demands {
 		required = append(required, auth.Require(q))
 	}
-	a.api = newAPI(auth, required...)
+	a.api = f.newAPI(auth, required...)
 	a.server = httptest.NewUnstartedServer(a)
 	config, err := mtls.ServerTLS(nil)
 	if err != nil {
@@ -125,7 +118,7 @@ func sameKey(t *testing.T, old tls.Certificate) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: old.PrivateKey, Leaf: renewed}
 }
 
-func TestCertificateBoundTokensOverTLS(t *testing.T) {
+func (f suite) TestCertificateBoundTokensOverTLS(t *testing.T) {
 	ca := poptest.NewCA(t)
 	own, other, self := ca.Issue(t, "client"), ca.Issue(t, "client"), poptest.SelfSigned(t, "self")
 	expired := ca.Issue(t, "client", func(c *x509.Certificate) { c.NotAfter = c.NotBefore.AddDate(0, 0, 1).Add(-1) })
@@ -143,7 +136,7 @@ func TestCertificateBoundTokensOverTLS(t *testing.T) {
 	thief := func(p *poptest.Proof) { p.Key = poptest.Keyed("ES256", "thief") }
 	claiming := with(certificateBound(own))
 	claiming.Header.Set("Client-Cert", ":"+base64.StdEncoding.EncodeToString(own.Leaf.Raw)+":")
-	a := newTLSAPI(t, mtls.FromTLS)
+	a := f.newTLSAPI(t, mtls.FromTLS)
 	for name, test := range map[string]struct {
 		certificate *tls.Certificate
 		r           *http.Request
@@ -181,9 +174,9 @@ func TestCertificateBoundTokensOverTLS(t *testing.T) {
 }
 
 // RS-037: a route can demand both bindings.
-func TestRouteDemandsBothBindingsOverTLS(t *testing.T) {
+func (f suite) TestRouteDemandsBothBindingsOverTLS(t *testing.T) {
 	own := poptest.SelfSigned(t, "client")
-	a := newTLSAPI(t, mtls.FromTLS, access.Requirement{Binding: access.BindingDPoP | access.BindingCertificate})
+	a := f.newTLSAPI(t, mtls.FromTLS, access.Requirement{Binding: access.BindingDPoP | access.BindingCertificate})
 	c := a.client(t, &own)
 	token := bound(x5t(own))
 	if got, _ := a.do(t, c, signed(get(poptest.URL), token, poptest.URL)); got != handled {
@@ -201,9 +194,9 @@ func TestRouteDemandsBothBindingsOverTLS(t *testing.T) {
 
 // RS-084: the handshake asks for a certificate, in every version, also of clients whose token needs none. RS-094: TLS
 // 1.0 and 1.1 fail.
-func TestHandshake(t *testing.T) {
+func (f suite) TestHandshake(t *testing.T) {
 	own := poptest.SelfSigned(t, "client")
-	a := newTLSAPI(t, mtls.FromTLS)
+	a := f.newTLSAPI(t, mtls.FromTLS)
 	for version, accepted := range map[uint16]bool{
 		tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true,
 	} {
@@ -234,9 +227,9 @@ func TestHandshake(t *testing.T) {
 }
 
 // RS-085, RS-086: HTTP/2, and a session that is resumed, bring the certificate of their connection.
-func TestHTTP2AndResumedSessions(t *testing.T) {
+func (f suite) TestHTTP2AndResumedSessions(t *testing.T) {
 	own, other := poptest.SelfSigned(t, "client"), poptest.SelfSigned(t, "other")
-	a := newTLSAPI(t, mtls.FromTLS)
+	a := f.newTLSAPI(t, mtls.FromTLS)
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		for _, http2 := range []bool{false, true} {
 			name := tls.VersionName(version) + map[bool]string{false: " HTTP/1.1", true: " HTTP/2"}[http2]
@@ -267,7 +260,7 @@ func TestHTTP2AndResumedSessions(t *testing.T) {
 }
 
 // RS-092, RS-097, RS-098: every format of a proxy, from a listed peer and from another.
-func TestCertificatesFromProxies(t *testing.T) {
+func (f suite) TestCertificatesFromProxies(t *testing.T) {
 	ca := poptest.NewCA(t)
 	own, other := ca.Issue(t, "client"), ca.Issue(t, "client")
 	text := func(c tls.Certificate) string {
@@ -289,15 +282,15 @@ func TestCertificatesFromProxies(t *testing.T) {
 	} {
 		t.Run(field, func(t *testing.T) {
 			for name, listed := range map[string]bool{"a listed peer": true, "another peer": false} {
-				proxies := netip.MustParsePrefix("192.0.2.0/24")
+				proxies := "192.0.2.0/24"
 				if listed {
-					proxies = netip.MustParsePrefix("127.0.0.1/32")
+					proxies = "127.0.0.1/32"
 				}
-				source, err := mtls.FromProxy(mtls.Proxy{Format: test.format, Trusted: []netip.Prefix{proxies}})
+				source, err := mtls.FromProxy(mtls.Proxy{Format: test.format, Trusted: mtls.Peers{Addresses: []string{proxies}}})
 				if err != nil {
 					t.Fatal(err)
 				}
-				a := newTLSAPI(t, source)
+				a := f.newTLSAPI(t, source)
 				for what, step := range map[string]struct {
 					values       []string
 					alias        bool
@@ -335,12 +328,12 @@ func TestCertificatesFromProxies(t *testing.T) {
 }
 
 // RS-092, RS-098: what a source refuses is refused whatever the token is bound to.
-func TestForeignFieldBesideAProof(t *testing.T) {
-	source, err := mtls.FromProxy(mtls.Proxy{Trusted: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}})
+func (f suite) TestForeignFieldBesideAProof(t *testing.T) {
+	source, err := mtls.FromProxy(mtls.Proxy{Trusted: mtls.Peers{Addresses: []string{"192.0.2.0/24"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := newTLSAPI(t, source)
+	a := f.newTLSAPI(t, source)
 	r := signed(get(poptest.URL), bound(), poptest.URL)
 	r.Header.Set("Client-Cert", "::")
 	if got, _ := a.do(t, a.client(t, nil), r); got != refused("certificate_field_foreign") {

@@ -1,23 +1,22 @@
-package echoauth_test
+package echotest
 
 import (
 	"testing"
 	"time"
 
 	"github.com/senderlock/senderlock/access"
-	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/revocation"
 )
 
 // The settings of the record of tokens in use reach the Guard.
-func TestTokensInUse(t *testing.T) {
+func (f suite) TestTokensInUse(t *testing.T) {
 	register, err := revocation.NewMemory(revocation.Options{Now: poptest.NewClock().Now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	recording := newAPI(newAuth(t, func(c *echoauth.Config) { c.Register, c.Address = register, access.PeerAddress }))
-	admitting := newAPI(newAuth(t, func(c *echoauth.Config) { c.Register, c.OnlyRegistered = register, true }))
+	recording := f.newAPI(f.newAuth(t, func(c *access.Config) { c.Register, c.Address = register, access.PeerAddress }))
+	admitting := f.newAPI(f.newAuth(t, func(c *access.Config) { c.Register, c.OnlyRegistered = register, true }))
 	token := bound(func(p *poptest.Token) { p.Claims = map[string]any{"jti": "t-1"} })
 	call := func(a *api) int { return a.serve(signed(get(poptest.URL), token, poptest.URL)).Code }
 	if status := call(admitting); status != 401 || admitting.ran() != 0 {

@@ -1,4 +1,4 @@
-package echoauth_test
+package echotest
 
 import (
 	"encoding/json"
@@ -98,9 +98,9 @@ func (s *service) lets(t *testing.T, quirks ...quirk) {
 }
 
 // Honest clients differ. None of this may keep one out. The clock shows 1767323045.
-func TestQuirksAreAccepted(t *testing.T) {
+func (f suite) TestQuirksAreAccepted(t *testing.T) {
 	const path = poptest.Audience + "/a/"
-	s := newService(t, "HTTP/1.1", nil)
+	s := f.newService(t, "HTTP/1.1", nil)
 	for name, quirk := range map[string]quirk{
 		"RS-174 scheme dpop":      scheme("dpop "),
 		"RS-174 scheme DPOP":      scheme("DPOP "),
@@ -162,9 +162,9 @@ func TestQuirksAreAccepted(t *testing.T) {
 }
 
 // What lies one step beyond those quirks is refused, for its own reason, and the handler does not run (RS-041).
-func TestBeyondTheQuirks(t *testing.T) {
+func (f suite) TestBeyondTheQuirks(t *testing.T) {
 	const path = poptest.Audience + "/a/"
-	s := newService(t, "HTTP/1.1", nil)
+	s := f.newService(t, "HTTP/1.1", nil)
 	for name, test := range map[string]struct {
 		quirk  quirk
 		status int
@@ -212,8 +212,8 @@ func TestBeyondTheQuirks(t *testing.T) {
 
 // RS-057, RS-058, RS-066: a nonce that is not known is refused even where none is demanded: its client has met nonces
 // and can learn the right one. The refusal supplies it, and the next request gets in.
-func TestUnknownNonceWhereNoneIsDemanded(t *testing.T) {
-	stranger := newService(t, "HTTP/1.1", demandNonces)
+func (f suite) TestUnknownNonceWhereNoneIsDemanded(t *testing.T) {
+	stranger := f.newService(t, "HTTP/1.1", demandNonces)
 	_, header := stranger.answer(t)
 	foreign := header.Get("DPoP-Nonce")
 	for name, test := range map[string]struct {
@@ -237,7 +237,7 @@ func TestUnknownNonceWhereNoneIsDemanded(t *testing.T) {
 		}, "nonce_old"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newService(t, "HTTP/1.1", nil)
+			s := f.newService(t, "HTTP/1.1", nil)
 			unknown := test.nonce(s)
 			status, header := s.answer(t, at(s.clock.Now()), withNonce(unknown))
 			supplied := header.Values("DPoP-Nonce")
@@ -272,8 +272,8 @@ func (s *service) nonce(t *testing.T) string {
 
 // RS-069: a nonce stands for time, so the clocks of clients that use one do not matter; nor does iat help a client
 // that uses none where one is demanded.
-func TestClocksOfClients(t *testing.T) {
-	free, strict := newService(t, "HTTP/1.1", nil), newService(t, "HTTP/1.1", demandNonces)
+func (f suite) TestClocksOfClients(t *testing.T) {
+	free, strict := f.newService(t, "HTTP/1.1", nil), f.newService(t, "HTTP/1.1", demandNonces)
 	for name, test := range map[string]struct {
 		off     time.Duration
 		without string // what a server that demands no nonces decides, when there is none
@@ -302,9 +302,9 @@ func TestClocksOfClients(t *testing.T) {
 }
 
 // RS-067: one nonce serves many requests at once.
-func TestManyRequestsOnOneNonce(t *testing.T) {
+func (f suite) TestManyRequestsOnOneNonce(t *testing.T) {
 	const requests = 50
-	s := newService(t, "HTTP/1.1", demandNonces)
+	s := f.newService(t, "HTTP/1.1", demandNonces)
 	nonce := withNonce(s.nonce(t))
 	atOnce(t, requests, func(jti string) (*http.Response, error) { return s.send(nonce, claim("jti", jti)) })
 	decided, runs := s.took()

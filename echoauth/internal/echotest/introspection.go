@@ -1,4 +1,4 @@
-package echoauth_test
+package echotest
 
 import (
 	"encoding/json"
@@ -7,12 +7,11 @@ import (
 	"testing"
 
 	"github.com/senderlock/senderlock/access"
-	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/internal/poptest"
 )
 
 // RS-033: opaque tokens beside JWTs, through Echo.
-func TestOpaqueTokens(t *testing.T) {
+func (f suite) TestOpaqueTokens(t *testing.T) {
 	active := true
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -22,11 +21,14 @@ func TestOpaqueTokens(t *testing.T) {
 		})
 	}))
 	defer server.Close()
-	introspection := &access.Introspection{
+	introspection, err := access.NewIntrospection(access.IntrospectionConfig{
 		Endpoint: server.URL, Issuer: "https://opaque.example.com", Audience: poptest.Audience, ClientID: "api", ClientSecret: "x",
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	defer introspection.Close()
-	a := newAPI(newAuth(t, func(c *echoauth.Config) { c.Tokens = introspection }))
+	a := f.newAPI(f.newAuth(t, func(c *access.Config) { c.Tokens = introspection }))
 	call := func(token string) *httptest.ResponseRecorder {
 		return a.serve(signed(get(poptest.URL), token, poptest.URL))
 	}

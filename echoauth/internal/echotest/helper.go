@@ -1,4 +1,4 @@
-package echoauth_test
+package echotest
 
 import (
 	"log/slog"
@@ -8,16 +8,13 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/senderlock/senderlock/access"
-	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/internal/poptest"
 )
 
 // config is a good configuration under a fixed clock.
-func config() echoauth.Config {
-	return echoauth.Config{
+func config() access.Config {
+	return access.Config{
 		Origins: []string{poptest.Audience},
 		Issuers: []access.Issuer{{
 			URL: poptest.Issuer, Audience: poptest.Audience,
@@ -29,43 +26,49 @@ func config() echoauth.Config {
 	}
 }
 
-func newAuth(t testing.TB, changes ...func(*echoauth.Config)) *echoauth.Auth {
+// NewGuard makes a Guard of a good configuration under a fixed clock.
+func NewGuard(t testing.TB, changes ...func(*access.Config)) *access.Guard {
 	t.Helper()
 	c := config()
 	for _, change := range changes {
 		change(&c)
 	}
-	auth, err := echoauth.New(c)
+	guard, err := access.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := auth.Close(); err != nil {
+		if err := guard.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return auth
+	return guard
+}
+
+func (f suite) newAuth(t testing.TB, changes ...func(*access.Config)) Auth {
+	t.Helper()
+	return f.Auth(NewGuard(t, changes...), nil)
 }
 
 // api is an Echo server whose handlers count.
 type api struct {
-	*echo.Echo
+	Server
 	mu   sync.Mutex
 	runs int
 }
 
 // newAPI protects everything, and has one route.
-func newAPI(auth *echoauth.Auth, middleware ...echo.MiddlewareFunc) *api {
-	a := &api{Echo: echo.New()}
-	a.Any("/accounts", a.handler, append([]echo.MiddlewareFunc{auth.Authenticate()}, middleware...)...)
+func (f suite) newAPI(auth Auth, middleware ...Middleware) *api {
+	a := &api{Server: f.New()}
+	a.Handle("", "/accounts", a.handler, append([]Middleware{auth.Authenticate()}, middleware...)...)
 	return a
 }
 
-func (a *api) handler(c echo.Context) error {
+func (a *api) handler(c Context) error {
 	a.mu.Lock()
 	a.runs++
 	a.mu.Unlock()
-	grant := echoauth.GrantFrom(c)
+	grant := c.Grant()
 	return c.JSON(http.StatusOK, map[string]string{"subject": grant.Subject, "binding": grant.Binding.String()})
 }
 

@@ -1,4 +1,4 @@
-package echoauth_test
+package echotest
 
 import (
 	"bufio"
@@ -15,17 +15,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/labstack/echo/v4"
-	"github.com/labstack/echo/v4/middleware"
-
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
-	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/internal/poptest"
 )
 
-func TestOnlyTheOwnerGetsIn(t *testing.T) {
-	a := newAPI(newAuth(t))
+func (f suite) TestOnlyTheOwnerGetsIn(t *testing.T) {
+	a := f.newAPI(f.newAuth(t))
 	w := a.serve(owner()) // RS-001 RS-162
 	if w.Code != 200 || strings.TrimSpace(w.Body.String()) != `{"binding":"DPoP","subject":"user-1"}` || a.ran() != 1 {
 		t.Fatalf("the owner: %d %s", w.Code, w.Body)
@@ -91,11 +87,11 @@ func old() *http.Request {
 	return signed(get(poptest.URL), bound(func(t *poptest.Token) { t.Lifetime = -time.Minute }), poptest.URL)
 }
 
-func TestScopesAndLogin(t *testing.T) {
-	auth := newAuth(t)
-	a := newAPI(auth)
-	a.POST("/transfer", a.handler, auth.Authenticate(), auth.Require(access.Requirement{Scopes: []string{"payments:write"}, MaxAuthAge: time.Minute}))
-	a.GET("/read", a.handler, auth.Authenticate(), auth.RequireScope("accounts:read"))
+func (f suite) TestScopesAndLogin(t *testing.T) {
+	auth := f.newAuth(t)
+	a := f.newAPI(auth)
+	a.Handle("POST", "/transfer", a.handler, auth.Authenticate(), auth.Require(access.Requirement{Scopes: []string{"payments:write"}, MaxAuthAge: time.Minute}))
+	a.Handle("GET", "/read", a.handler, auth.Authenticate(), auth.RequireScope("accounts:read"))
 	call := func(method, path string, claims map[string]any) *httptest.ResponseRecorder {
 		url := poptest.Audience + path
 		return a.serve(signed(httptest.NewRequest(method, url, nil), bound(func(t *poptest.Token) { t.Claims = claims }), url))
@@ -127,11 +123,11 @@ func TestScopesAndLogin(t *testing.T) {
 }
 
 // A route that requires something is never open, however the middleware is put together.
-func TestRequireAlone(t *testing.T) {
-	auth, other := newAuth(t), newAuth(t)
-	a := &api{Echo: echo.New()}
-	a.GET("/accounts", a.handler, auth.RequireScope("accounts:read"))
-	a.GET("/two", a.handler, other.Authenticate(), auth.RequireScope("accounts:read"))
+func (f suite) TestRequireAlone(t *testing.T) {
+	auth, other := f.newAuth(t), f.newAuth(t)
+	a := &api{Server: f.New()}
+	a.Handle("GET", "/accounts", a.handler, auth.RequireScope("accounts:read"))
+	a.Handle("GET", "/two", a.handler, other.Authenticate(), auth.RequireScope("accounts:read"))
 	if w := a.serve(get(poptest.URL)); w.Code != 401 || a.ran() != 0 {
 		t.Errorf("without credentials: %d", w.Code)
 	}
@@ -144,12 +140,12 @@ func TestRequireAlone(t *testing.T) {
 }
 
 // On nested groups a proof is judged once.
-func TestNestedGroups(t *testing.T) {
-	auth := newAuth(t)
-	a := &api{Echo: echo.New()}
+func (f suite) TestNestedGroups(t *testing.T) {
+	auth := f.newAuth(t)
+	a := &api{Server: f.New()}
 	a.Use(auth.Authenticate())
 	inner := a.Group("/v1", auth.Authenticate()).Group("/x", auth.Authenticate())
-	inner.GET("/:id", a.handler, auth.Authenticate(), auth.RequireScope("accounts:read"))
+	inner.Handle("GET", "/:id", a.handler, auth.Authenticate(), auth.RequireScope("accounts:read"))
 	url := poptest.Audience + "/v1/x/7"
 	if w := a.serve(signed(get(url), bound(), url)); w.Code != 200 || a.ran() != 1 {
 		t.Errorf("%d %s", w.Code, w.Body)
@@ -159,30 +155,28 @@ func TestNestedGroups(t *testing.T) {
 	}
 }
 
-func TestGrantFromElsewhere(t *testing.T) {
-	if grant := echoauth.GrantFrom(echo.New().NewContext(get("/"), httptest.NewRecorder())); grant != nil {
+func (f suite) TestGrantFromElsewhere(t *testing.T) {
+	if grant := f.Context(httptest.NewRecorder(), get("/")).Grant(); grant != nil {
 		t.Errorf("a grant without authentication: %v", grant)
 	}
 }
 
 // A grant for the test of a handler reaches the handler, and opens no route.
-func TestSetGrant(t *testing.T) {
-	own := &access.Grant{Token: &access.Token{Subject: "mallory", Scopes: []string{"accounts:read"}}}
-	c := echo.New().NewContext(get(poptest.URL), httptest.NewRecorder())
-	echoauth.SetGrant(c, own)
-	if echoauth.GrantFrom(c) != own {
+func (f suite) TestSetGrant(t *testing.T) {
+	own := &access.Grant{Token: access.Token{Subject: "mallory", Scopes: []string{"accounts:read"}}}
+	c := f.Context(httptest.NewRecorder(), get(poptest.URL))
+	c.SetGrant(own)
+	if c.Grant() != own {
 		t.Error("the handler does not find it")
 	}
-	auth := newAuth(t)
-	setting := func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			echoauth.SetGrant(c, own)
-			return next(c)
-		}
-	}
-	a := &api{Echo: echo.New()}
-	a.GET("/accounts", a.handler, setting, auth.Authenticate())
-	a.GET("/required", a.handler, setting, auth.RequireScope("accounts:read"))
+	auth := f.newAuth(t)
+	setting := f.Around(func(c Context, next func() error) error {
+		c.SetGrant(own)
+		return next()
+	})
+	a := &api{Server: f.New()}
+	a.Handle("GET", "/accounts", a.handler, setting, auth.Authenticate())
+	a.Handle("GET", "/required", a.handler, setting, auth.RequireScope("accounts:read"))
 	for _, path := range []string{"/accounts", "/required"} {
 		url := poptest.Audience + path
 		if w := a.serve(get(url)); w.Code != 401 || a.ran() != 0 {
@@ -194,23 +188,21 @@ func TestSetGrant(t *testing.T) {
 	}
 }
 
-func TestWrongRequirementPanicsWhenTheRouteIsMade(t *testing.T) {
+func (f suite) TestWrongRequirementPanicsWhenTheRouteIsMade(t *testing.T) {
 	defer func() {
 		if got := fmt.Sprint(recover()); !strings.Contains(got, `Scopes has "a b"`) {
 			t.Errorf("panic %q", got)
 		}
 	}()
-	newAuth(t).RequireScope("a b")
+	f.newAuth(t).RequireScope("a b")
 }
 
 // RS-048, RS-065: a browser on another origin may send the preflight without credentials and read the refusal.
-func TestCORS(t *testing.T) {
-	auth := newAuth(t, func(c *echoauth.Config) { c.RequireNonce = true })
-	a := &api{Echo: echo.New()}
-	a.Use(middleware.CORSWithConfig(middleware.CORSConfig{
-		AllowOrigins: []string{"https://app.example.com"}, AllowHeaders: []string{"Authorization", "DPoP"}, ExposeHeaders: []string{"X-Total"},
-	}))
-	a.GET("/accounts", a.handler, auth.Authenticate())
+func (f suite) TestCORS(t *testing.T) {
+	auth := f.newAuth(t, func(c *access.Config) { c.RequireNonce = true })
+	a := &api{Server: f.New()}
+	a.Use(f.CORS("https://app.example.com", []string{"Authorization", "DPoP"}, []string{"X-Total"}))
+	a.Handle("GET", "/accounts", a.handler, auth.Authenticate())
 	preflight := httptest.NewRequest(http.MethodOptions, poptest.URL, nil)
 	preflight.Header.Set("Origin", "https://app.example.com")
 	preflight.Header.Set("Access-Control-Request-Method", "GET")
@@ -235,11 +227,11 @@ func TestCORS(t *testing.T) {
 }
 
 // RS-063, RS-064: the newest nonce comes with a success, which must not be stored then, whatever the handler says.
-func TestNewNonceWithSuccess(t *testing.T) {
+func (f suite) TestNewNonceWithSuccess(t *testing.T) {
 	clock := poptest.NewClock()
-	auth := newAuth(t, func(c *echoauth.Config) { c.RequireNonce, c.Now = true, clock.Now })
-	e := echo.New()
-	e.GET("/accounts", func(c echo.Context) error {
+	auth := f.newAuth(t, func(c *access.Config) { c.RequireNonce, c.Now = true, clock.Now })
+	e := f.New()
+	e.Handle("GET", "/accounts", func(c Context) error {
 		c.Response().Header().Set("Cache-Control", "max-age=60")
 		return c.NoContent(http.StatusNoContent)
 	}, auth.Authenticate())
@@ -260,18 +252,18 @@ func TestNewNonceWithSuccess(t *testing.T) {
 }
 
 // A custom error handler gets the refusal whole, and the usual one writes what Echo users expect.
-func TestErrorHandler(t *testing.T) {
-	a := newAPI(newAuth(t))
+func (f suite) TestErrorHandler(t *testing.T) {
+	a := f.newAPI(f.newAuth(t))
 	w := a.serve(signedWithout(bound()))
 	var body map[string]any
 	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || len(body) != 1 || body["message"] != "no DPoP field" {
 		t.Errorf("body %s", w.Body)
 	}
 	var got error
-	a.HTTPErrorHandler = func(err error, c echo.Context) {
+	a.OnError(func(c Context, err error, _ func()) {
 		got = err
 		_ = c.String(http.StatusTeapot, "mine")
-	}
+	})
 	w = a.serve(signedWithout(bound()))
 	refusal, ok := errors.AsType[*access.Error](got)
 	if !ok || refusal.Code != "invalid_dpop_proof" || !errors.Is(got, dpop.ErrMissing) || w.Code != http.StatusTeapot {
@@ -282,37 +274,24 @@ func TestErrorHandler(t *testing.T) {
 	}
 }
 
-// Echo's debug mode tells clients errors in full. Ours hold what a client sent, and stay inside.
-func TestDebugTellsNoCause(t *testing.T) {
-	a := newAPI(newAuth(t))
-	a.Debug = true
-	w := a.serve(signed(get(poptest.URL), bound(), poptest.Audience+"/hostile"))
-	if w.Code != 401 || !strings.Contains(w.Body.String(), "htu is not the URI of the request") || strings.Contains(w.Body.String(), "hostile") {
-		t.Errorf("%d %s", w.Code, w.Body)
-	}
-	var got error
-	a.HTTPErrorHandler = func(err error, _ echo.Context) { got = err }
-	a.serve(signed(get(poptest.URL), bound(), poptest.Audience+"/hostile"))
-	if !errors.Is(got, dpop.ErrTarget) || access.Reason(got) != "htu_mismatch" || a.ran() != 0 {
-		t.Errorf("a handler of one's own got %v", got)
-	}
-}
-
 // Deny renders; it cannot let a request through.
-func TestDeny(t *testing.T) {
+func (f suite) TestDeny(t *testing.T) {
+	type deny = func(http.ResponseWriter, *http.Request, *access.Error)
 	for name, test := range map[string]struct {
-		deny   func(echo.Context, *access.Error) error
+		deny   deny
 		status int
 		body   string
 	}{
-		"renders":       {func(c echo.Context, e *access.Error) error { return c.String(e.Status, "no: "+e.Code) }, 401, "no: invalid_dpop_proof"},
-		"renders a 200": {func(c echo.Context, _ *access.Error) error { return c.String(200, "no") }, 200, "no"},
-		"does nothing":  {func(echo.Context, *access.Error) error { return nil }, 401, `{"message":"no DPoP field"}`},
-		"fails":         {func(echo.Context, *access.Error) error { return errors.New("template") }, 500, `{"message":"Internal Server Error"}`},
-		"sets a grant":  {func(c echo.Context, _ *access.Error) error { c.Set("grant", "x"); return nil }, 401, `{"message":"no DPoP field"}`},
+		"renders": {func(w http.ResponseWriter, _ *http.Request, e *access.Error) {
+			w.WriteHeader(e.Status)
+			fmt.Fprint(w, "no: ", e.Code)
+		}, 401, "no: invalid_dpop_proof"},
+		"renders a 200": {func(w http.ResponseWriter, _ *http.Request, _ *access.Error) { fmt.Fprint(w, "no") }, 200, "no"},
+		"does nothing":  {func(http.ResponseWriter, *http.Request, *access.Error) {}, 401, `{"message":"no DPoP field"}`},
+		"panics":        {func(http.ResponseWriter, *http.Request, *access.Error) { panic("template") }, 401, `{"message":"no DPoP field"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := newAPI(newAuth(t, func(c *echoauth.Config) { c.Deny = test.deny }))
+			a := f.newAPI(f.newAuth(t, func(c *access.Config) { c.Deny = test.deny }))
 			w := a.serve(signedWithout(bound()))
 			if w.Code != test.status || strings.TrimSpace(w.Body.String()) != test.body || a.ran() != 0 {
 				t.Errorf("%d %q, want %d %q", w.Code, w.Body, test.status, test.body)
@@ -325,9 +304,9 @@ func TestDeny(t *testing.T) {
 }
 
 // What the operator reads: the reason, the expected and the received value, one line, no secret.
-func TestLog(t *testing.T) {
+func (f suite) TestLog(t *testing.T) {
 	var lines strings.Builder
-	a := newAPI(newAuth(t, func(c *echoauth.Config) { c.Log = slog.New(slog.NewJSONHandler(&lines, nil)) }))
+	a := f.newAPI(f.newAuth(t, func(c *access.Config) { c.Log = slog.New(slog.NewJSONHandler(&lines, nil)) }))
 	token := bound()
 	r := signed(get(poptest.URL), token, poptest.Audience+"/other")
 	proof := r.Header.Get("DPoP")
@@ -354,8 +333,8 @@ func TestLog(t *testing.T) {
 }
 
 // The methods that Echo treats in its own ways.
-func TestMethods(t *testing.T) {
-	a := newAPI(newAuth(t))
+func (f suite) TestMethods(t *testing.T) {
+	a := f.newAPI(f.newAuth(t))
 	for _, method := range []string{"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"} {
 		r := httptest.NewRequest(method, poptest.URL, nil)
 		if w := a.serve(r); w.Code != 401 || a.ran() != 0 {
@@ -383,7 +362,7 @@ func listening(t *testing.T, a *api, prepare func(*httptest.Server)) *httptest.S
 }
 
 // Over real sockets: HTTP/1.1 and HTTP/2, with the origin taken from the connection or from the list.
-func TestRealHTTP(t *testing.T) {
+func (f suite) TestRealHTTP(t *testing.T) {
 	for name, test := range map[string]struct {
 		prepare func(*httptest.Server)
 		proto   string
@@ -393,7 +372,7 @@ func TestRealHTTP(t *testing.T) {
 		"RS-001 HTTP/2 and TLS": {func(s *httptest.Server) { s.EnableHTTP2 = true; s.StartTLS() }, "HTTP/2.0"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := newAPI(newAuth(t, func(c *echoauth.Config) { c.Origins, c.InsecureTrustHost = nil, true }))
+			a := f.newAPI(f.newAuth(t, func(c *access.Config) { c.Origins, c.InsecureTrustHost = nil, true }))
 			server := listening(t, a, test.prepare)
 			url := server.URL + "/accounts"
 			request := func() *http.Request {
@@ -419,9 +398,9 @@ func TestRealHTTP(t *testing.T) {
 }
 
 // Requests that no client library would send, octet by octet.
-func TestRawRequests(t *testing.T) {
-	a := newAPI(newAuth(t))
-	a.GET("/a/:id", a.handler, newAuth(t).Authenticate())
+func (f suite) TestRawRequests(t *testing.T) {
+	a := f.newAPI(f.newAuth(t))
+	a.Handle("GET", "/a/:id", a.handler, f.newAuth(t).Authenticate())
 	server := listening(t, a, func(*httptest.Server) {})
 	proof := func(url string) (token, value string) {
 		token = bound()
@@ -477,12 +456,12 @@ func TestRawRequests(t *testing.T) {
 }
 
 // RS-178: behind a proxy, the origin comes from the list, chosen by the fields of listed addresses only.
-func TestOriginsBehindAProxy(t *testing.T) {
-	auth := newAuth(t, func(c *echoauth.Config) {
+func (f suite) TestOriginsBehindAProxy(t *testing.T) {
+	auth := f.newAuth(t, func(c *access.Config) {
 		c.Origins = []string{"https://www.example.com/api", "https://api.example.com", "http://internal.example.com"}
-		c.TrustedProxies = []string{"10.0.0.0/8", "fd00::/8"}
+		c.ForwardedBy = access.Peers{Addresses: []string{"10.0.0.0/8", "fd00::/8"}}
 	})
-	a := newAPI(auth)
+	a := f.newAPI(auth)
 	for name, test := range map[string]struct {
 		peer, host     string
 		forwardedHost  string
@@ -525,8 +504,8 @@ func TestOriginsBehindAProxy(t *testing.T) {
 }
 
 // RS-074: one proof on 64 sockets at once gets in once. RS-075: one jti under two keys gets in twice.
-func TestOneProofOnManySockets(t *testing.T) {
-	a := newAPI(newAuth(t))
+func (f suite) TestOneProofOnManySockets(t *testing.T) {
+	a := f.newAPI(f.newAuth(t))
 	server := listening(t, a, func(*httptest.Server) {})
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	defer transport.CloseIdleConnections()
@@ -579,8 +558,8 @@ func TestOneProofOnManySockets(t *testing.T) {
 
 // RS-179: nothing that fits into 8 kB of header makes a 5xx or a panic. That it is also cheap is for the
 // benchmarks to show.
-func TestHostileFields(t *testing.T) {
-	a := newAPI(newAuth(t))
+func (f suite) TestHostileFields(t *testing.T) {
+	a := f.newAPI(f.newAuth(t))
 	token := bound()
 	big := strings.Repeat("A", 8000)
 	deep := strings.Repeat(`[`, 3000) + strings.Repeat(`]`, 3000)
@@ -612,53 +591,13 @@ func TestHostileFields(t *testing.T) {
 }
 
 // RS-112 and RS-180: with the replay memory full the answer is 503 with Retry-After, and after Close as well.
-func TestAfterClose(t *testing.T) {
-	auth := newAuth(t)
-	a := newAPI(auth)
-	if err := auth.Close(); err != nil {
+func (f suite) TestAfterClose(t *testing.T) {
+	guard := NewGuard(t)
+	a := f.newAPI(f.Auth(guard, nil))
+	if err := guard.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if w := a.serve(owner()); w.Code != 503 || w.Header().Get("Retry-After") == "" || w.Header().Get("WWW-Authenticate") != "" || a.ran() != 0 {
 		t.Errorf("%d %v", w.Code, w.Header())
-	}
-}
-
-func TestConfigErrors(t *testing.T) {
-	for name, test := range map[string]struct {
-		change func(*echoauth.Config)
-		want   string
-	}{
-		"no origins":         {func(c *echoauth.Config) { c.Origins = nil }, "Origins is empty"},
-		"origin and Host":    {func(c *echoauth.Config) { c.InsecureTrustHost = true }, "Origins and InsecureTrustHost"},
-		"an origin's scheme": {func(c *echoauth.Config) { c.Origins = []string{"api.example.com"} }, `"api.example.com"`},
-		"an origin's query":  {func(c *echoauth.Config) { c.Origins = []string{"https://api.example.com?a"} }, "https://api.example.com?a"},
-		"a proxy":            {func(c *echoauth.Config) { c.TrustedProxies = []string{"10.0.0.1"} }, `TrustedProxies[0] is "10.0.0.1"`},
-		"a mapped proxy": {func(c *echoauth.Config) { c.TrustedProxies = []string{"10.0.0.0/8", "::ffff:10.0.0.0/104"} },
-			`TrustedProxies[1] is "::ffff:10.0.0.0/104"`},
-		"Replay never made":  {func(c *echoauth.Config) { c.Replay = (*dpop.Memory)(nil) }, "Replay holds a nil *dpop.Memory"},
-		"Tokens never made":  {func(c *echoauth.Config) { c.Tokens = (*access.Introspection)(nil) }, "Tokens holds a nil"},
-		"no issuers":         {func(c *echoauth.Config) { c.Issuers = nil }, "Issuers is empty"},
-		"wrong Tokens":       {func(c *echoauth.Config) { c.Tokens = &access.Introspection{} }, `Endpoint is ""`},
-		"an issuer":          {func(c *echoauth.Config) { c.Issuers[0].Audience = "" }, "Issuers[0].Audience is empty"},
-		"MaxAge":             {func(c *echoauth.Config) { c.MaxAge = time.Hour }, "MaxAge is 1h0m0s"},
-		"Skew":               {func(c *echoauth.Config) { c.Skew = -1 }, "Skew is -1ns"},
-		"Leeway":             {func(c *echoauth.Config) { c.Leeway = time.Hour }, "Leeway is 1h0m0s"},
-		"MaxTokenLifetime":   {func(c *echoauth.Config) { c.MaxTokenLifetime = -1 }, "MaxTokenLifetime is -1ns"},
-		"Algorithms":         {func(c *echoauth.Config) { c.Algorithms = []string{"none"} }, `Algorithms has "none"`},
-		"a short secret":     {func(c *echoauth.Config) { c.Nonces.Secrets = [][]byte{make([]byte, 31)} }, "Nonces.Secrets[0] has 31 octets"},
-		"a nonce period":     {func(c *echoauth.Config) { c.Nonces.Period = time.Millisecond }, "Nonces.Period is 1ms"},
-		"a resource":         {func(c *echoauth.Config) { c.Resource = &access.Resource{} }, `Resource.URL is ""`},
-		"another's resource": {func(c *echoauth.Config) { c.Resource = &access.Resource{URL: "https://b.example.com"} }, "which is under none of the Origins"},
-		"no register":        {func(c *echoauth.Config) { c.OnlyRegistered = true }, "Register is nil"},
-		"a policy":           {func(c *echoauth.Config) { c.Policies = []access.Policy{nil} }, "Policies[0] is nil"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := config()
-			test.change(&c)
-			auth, err := echoauth.New(c)
-			if err == nil || auth != nil || !strings.HasPrefix(err.Error(), "echoauth.Config: ") || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("got %v, want %q in it", err, test.want)
-			}
-		})
 	}
 }

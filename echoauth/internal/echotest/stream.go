@@ -1,4 +1,4 @@
-package echoauth_test
+package echotest
 
 import (
 	"bufio"
@@ -15,28 +15,26 @@ import (
 	"testing"
 	"time"
 
-	"github.com/labstack/echo/v4"
 	"golang.org/x/net/websocket"
 
 	"github.com/senderlock/senderlock/access"
-	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/revocation"
 )
 
 // sendEvents is a handler that sends server-sent events: one at the begin, and one that says why it ends.
-func sendEvents(c echo.Context) error {
+func sendEvents(c Context) error {
 	ctx := c.Request().Context()
 	c.Response().Header().Set("Content-Type", "text/event-stream")
 	fmt.Fprint(c.Response(), "data: begin\n\n")
-	c.Response().Flush()
+	c.Response().(http.Flusher).Flush()
 	<-ctx.Done()
 	fmt.Fprintf(c.Response(), "event: end\ndata: %s\n\n", access.Reason(context.Cause(ctx)))
 	return nil
 }
 
 // socket is a handler that talks over a WebSocket. It closes it when the context ends.
-func socket(c echo.Context) error {
+func socket(c Context) error {
 	websocket.Server{Handler: func(ws *websocket.Conn) {
 		ctx := ws.Request().Context()
 		stop := context.AfterFunc(ctx, func() {
@@ -54,7 +52,7 @@ func socket(c echo.Context) error {
 }
 
 // poll is a handler that waits for news that never come.
-func (s *streaming) poll(c echo.Context) error {
+func (s *streaming) poll(c Context) error {
 	close(s.polled)
 	<-c.Request().Context().Done()
 	return c.Request().Context().Err()
@@ -88,33 +86,31 @@ func (l *lines) String() string {
 	return l.text.String()
 }
 
-func newStreaming(t *testing.T) *streaming {
+func (f suite) newStreaming(t *testing.T) *streaming {
 	s := &streaming{clock: poptest.NewClock(), log: &lines{}, polled: make(chan struct{})}
 	var err error
 	if s.store, err = revocation.NewMemory(revocation.Options{Now: s.clock.Now}); err != nil {
 		t.Fatal(err)
 	}
-	auth := newAuth(t, func(c *echoauth.Config) {
+	auth := f.newAuth(t, func(c *access.Config) {
 		c.Origins, c.InsecureTrustHost = nil, true
 		c.Now, c.Revocation, c.Log = s.clock.Now, s.store, slog.New(slog.NewJSONHandler(s.log, nil))
 	})
-	e := echo.New()
-	e.Use(s.count, auth.Authenticate())
+	e := f.New()
+	e.Use(f.Around(s.count), auth.Authenticate())
 	stream := auth.Stream(access.Stream{Every: 5 * time.Millisecond})
-	e.GET("/events", sendEvents, stream)
-	e.GET("/socket", socket, stream)
-	e.GET("/poll", s.poll, stream)
+	e.Handle("GET", "/events", sendEvents, stream)
+	e.Handle("GET", "/socket", socket, stream)
+	e.Handle("GET", "/poll", s.poll, stream)
 	s.Server = httptest.NewServer(e)
 	t.Cleanup(s.Close)
 	return s
 }
 
-func (s *streaming) count(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		s.running.Add(1)
-		defer s.running.Done()
-		return next(c)
-	}
+func (s *streaming) count(_ Context, next func() error) error {
+	s.running.Add(1)
+	defer s.running.Done()
+	return next()
 }
 
 // get sends the owner's request for a long-lived response.
@@ -147,10 +143,10 @@ var ways = map[string]struct {
 	"a store that cannot tell": {func(_ *testing.T, s *streaming) { _ = s.store.Close() }, "revocation_closed", 503},
 }
 
-func TestServerSentEventsAreCut(t *testing.T) {
+func (f suite) TestServerSentEventsAreCut(t *testing.T) {
 	for name, way := range ways {
 		t.Run(name, func(t *testing.T) {
-			s := newStreaming(t)
+			s := f.newStreaming(t)
 			response := s.get(t, "/events")
 			body := bufio.NewReader(response.Body)
 			if line, err := body.ReadString('\n'); response.StatusCode != 200 || line != "data: begin\n" {
@@ -166,10 +162,10 @@ func TestServerSentEventsAreCut(t *testing.T) {
 	}
 }
 
-func TestWebSocketIsCut(t *testing.T) {
+func (f suite) TestWebSocketIsCut(t *testing.T) {
 	for name, way := range ways {
 		t.Run(name, func(t *testing.T) {
-			s := newStreaming(t)
+			s := f.newStreaming(t)
 			ws := s.dial(t)
 			if got := receive(t, ws); got != "begin" {
 				t.Fatalf("got %q", got)
@@ -239,10 +235,10 @@ func (s *streaming) ended(t *testing.T, reason string, status int) {
 }
 
 // A handler that has not answered yet: the client gets the refusal.
-func TestLongPollIsRefused(t *testing.T) {
+func (f suite) TestLongPollIsRefused(t *testing.T) {
 	for name, way := range ways {
 		t.Run(name, func(t *testing.T) {
-			s := newStreaming(t)
+			s := f.newStreaming(t)
 			go func() {
 				<-s.polled
 				way.happen(t, s)
@@ -259,10 +255,10 @@ func TestLongPollIsRefused(t *testing.T) {
 }
 
 // A route that only streams is not open, and a wrong setting is found when the route is made.
-func TestStreamAlone(t *testing.T) {
-	auth := newAuth(t)
-	a := &api{Echo: echo.New()}
-	a.GET("/accounts", a.handler, auth.Stream(access.Stream{}))
+func (f suite) TestStreamAlone(t *testing.T) {
+	auth := f.newAuth(t)
+	a := &api{Server: f.New()}
+	a.Handle("GET", "/accounts", a.handler, auth.Stream(access.Stream{}))
 	if w := a.serve(get(poptest.URL)); w.Code != 401 || a.ran() != 0 {
 		t.Errorf("nobody: %d", w.Code)
 	}

@@ -1,0 +1,157 @@
+package access_test
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/internal/poptest"
+)
+
+// overTheNetwork is a request of the token's owner to a server of poptest.Audience.
+func overTheNetwork(t testing.TB, server *httptest.Server, r *http.Request) *http.Request {
+	t.Helper()
+	sent, err := http.NewRequestWithContext(t.Context(), r.Method, server.URL+r.URL.RequestURI(), r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent.Host, sent.Header = r.Host, r.Header
+	return sent
+}
+
+// withOldNonce is a request whose answer brings a new nonce.
+func (s *site) withOldNonce(t testing.TB) *http.Request {
+	t.Helper()
+	token := bound()
+	_, err := s.Check(get("DPoP "+token, poptest.Proof{Token: token, Nonce: "x"}.String()))
+	refused, ok := err.(*access.Error)
+	if !ok {
+		t.Fatalf("a foreign nonce: %v", err)
+	}
+	s.heard = nil
+	s.clock.Advance(time.Minute)
+	return get("DPoP "+token, poptest.Proof{Token: token, Nonce: refused.Nonce, IssuedAt: s.clock.Now()}.String())
+}
+
+// However an answer begins, it brings the new nonce and may not be stored, whatever the handler says.
+func TestHeadersOfAnAnswer(t *testing.T) {
+	cacheable := func(w http.ResponseWriter) { w.Header().Set("Cache-Control", "public, max-age=60") }
+	for name, answer := range map[string]http.HandlerFunc{
+		"WriteHeader": func(w http.ResponseWriter, _ *http.Request) { cacheable(w); w.WriteHeader(200) },
+		"Write":       func(w http.ResponseWriter, _ *http.Request) { cacheable(w); _, _ = io.WriteString(w, "ok") },
+		"nothing":     func(http.ResponseWriter, *http.Request) {},
+		"Flush":       func(w http.ResponseWriter, _ *http.Request) { cacheable(w); w.(http.Flusher).Flush() },
+		"ResponseController": func(w http.ResponseWriter, _ *http.Request) {
+			cacheable(w)
+			if err := http.NewResponseController(w).Flush(); err != nil {
+				t.Error(err)
+			}
+		},
+		"ReadFrom": func(w http.ResponseWriter, _ *http.Request) {
+			cacheable(w)
+			if _, err := w.(io.ReaderFrom).ReadFrom(strings.NewReader("ok")); err != nil {
+				t.Error(err)
+			}
+		},
+		"io.Copy": func(w http.ResponseWriter, _ *http.Request) { cacheable(w); _, _ = io.Copy(w, strings.NewReader("ok")) },
+		"a file": func(w http.ResponseWriter, r *http.Request) {
+			cacheable(w)
+			http.ServeContent(w, r, "a.txt", poptest.Now, strings.NewReader("ok"))
+		},
+		"behind early hints": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusEarlyHints)
+			cacheable(w)
+			_, _ = io.WriteString(w, "ok")
+		},
+		"the raw writer": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w.(interface{ Unwrap() http.ResponseWriter }).Unwrap(), "ok")
+		},
+		"headers thrown away": func(w http.ResponseWriter, _ *http.Request) { clear(w.Header()); w.WriteHeader(200) },
+		"Hijack": func(w http.ResponseWriter, _ *http.Request) {
+			cacheable(w)
+			hijacked(t, w, func() (net.Conn, *bufio.ReadWriter, error) { return w.(http.Hijacker).Hijack() })
+		},
+		"ResponseController's Hijack": func(w http.ResponseWriter, _ *http.Request) {
+			cacheable(w)
+			hijacked(t, w, http.NewResponseController(w).Hijack)
+		},
+	} {
+		for kind, wrap := range map[string]func(*site) http.Handler{
+			"one Handler":  func(s *site) http.Handler { return s.Handler(s) },
+			"two Handlers": func(s *site) http.Handler { return s.Handler(s.Handler(s)) },
+			"a Stream":     func(s *site) http.Handler { return s.Handler(s.Stream(s, access.Stream{})) },
+		} {
+			t.Run(name+" behind "+kind, func(t *testing.T) {
+				s := newSite(t)
+				s.answer = answer
+				server := httptest.NewServer(wrap(s))
+				defer server.Close()
+				response, err := server.Client().Do(overTheNetwork(t, server, s.withOldNonce(t)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer response.Body.Close()
+				if _, err := io.Copy(io.Discard, response.Body); err != nil {
+					t.Error(err)
+				}
+				h := response.Header
+				if len(h.Values("DPoP-Nonce")) != 1 || h.Get("Cache-Control") != "no-store" || h.Get("Access-Control-Expose-Headers") != "DPoP-Nonce" {
+					t.Errorf("%s: header %v", response.Status, h)
+				}
+				server.Close() // the handler has returned
+				s.decided(t, "")
+			})
+		}
+	}
+}
+
+// hijacked answers on the connection itself, with the headers that the writer has by then, as a WebSocket library does.
+func hijacked(t *testing.T, w http.ResponseWriter, hijack func() (net.Conn, *bufio.ReadWriter, error)) {
+	connection, _, err := hijack()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer connection.Close()
+	response := http.Response{StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Header: w.Header(), Close: true}
+	if err := response.Write(connection); err != nil {
+		t.Error(err)
+	}
+}
+
+// Without a new nonce a handler's answer is its own.
+func TestAnswersWithoutANonce(t *testing.T) {
+	s := newSite(t)
+	s.answer = func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Cache-Control", "private") }
+	if h := s.accepts(t, s.Handler(s), owner(bound())).Header(); len(h) != 1 || h.Get("Cache-Control") != "private" {
+		t.Errorf("header %v", h)
+	}
+}
+
+// A writer that cannot be flushed or taken over says so, and the answer goes on.
+func TestWriterWithoutExtras(t *testing.T) {
+	s := newSite(t)
+	s.answer = func(w http.ResponseWriter, _ *http.Request) {
+		control := http.NewResponseController(w)
+		if err := control.Flush(); err == nil {
+			t.Error("it was flushed")
+		}
+		if _, _, err := control.Hijack(); err == nil {
+			t.Error("it was taken over")
+		}
+		w.(http.Flusher).Flush()
+		_, _ = io.WriteString(w, "ok")
+	}
+	recorder := httptest.NewRecorder()
+	s.Handler(s).ServeHTTP(struct{ http.ResponseWriter }{recorder}, owner(bound()))
+	s.decided(t, "")
+	if recorder.Body.String() != "ok" {
+		t.Errorf("%d %s", recorder.Code, recorder.Body)
+	}
+}

@@ -1,0 +1,137 @@
+package senderlocktest_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/mtls"
+	"github.com/senderlock/senderlock/senderlocktest"
+)
+
+// world is an API under test.
+type world struct {
+	*testing.T
+	clock  *senderlocktest.Clock
+	issuer *senderlocktest.Issuer
+	client *senderlocktest.Client
+	guard  *access.Guard
+}
+
+func newWorld(t *testing.T) *world {
+	clock := senderlocktest.NewClock()
+	w := &world{T: t, clock: clock, issuer: senderlocktest.NewIssuer(t, clock), client: senderlocktest.NewClient(t, clock)}
+	config := senderlocktest.Config(w.issuer, clock)
+	config.Certificates = mtls.FromTLS
+	var err error
+	if w.guard, err = access.New(config); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := w.guard.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+func (w *world) check(client *senderlocktest.Client, token string) (*access.Grant, error) {
+	return w.guard.Check(client.Sign(httptest.NewRequest("GET", senderlocktest.Origin+"/accounts", nil), token))
+}
+
+// What a token is asked to say arrives at the handler.
+func TestTokenSaysWhatItIsAsked(t *testing.T) {
+	w := newWorld(t)
+	grant, err := w.check(w.client, w.issuer.Token(senderlocktest.Token{
+		Client: w.client, Subject: "alice", ClientID: "app", Scopes: []string{"a", "b"}, Session: "s-1",
+		AuthTime: senderlocktest.Now.Add(-time.Minute), ACR: "mfa", Lifetime: time.Minute, Claims: map[string]any{"plan": "pro"},
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var own struct {
+		Plan string `json:"plan"`
+	}
+	if err := grant.Claims(&own); err != nil {
+		t.Fatal(err)
+	}
+	got := []any{
+		grant.Subject, grant.ClientID, grant.HasScopes("a", "b"), grant.Session, grant.ACR, own.Plan,
+		grant.AuthTime.Equal(senderlocktest.Now.Add(-time.Minute)), grant.Expiry.Equal(senderlocktest.Now.Add(time.Minute)),
+		grant.Binding, grant.Thumbprint,
+	}
+	want := []any{"alice", "app", true, "s-1", "mfa", "pro", true, true, access.BindingDPoP, w.client.Thumbprint()}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("%d: got %v, want %v", i, got[i], want[i])
+		}
+	}
+}
+
+// What is to be refused can be made as well.
+func TestRefusals(t *testing.T) {
+	for reason, attempt := range map[string]func(*world) error{
+		"key_mismatch": func(w *world) error {
+			_, err := w.check(senderlocktest.NewClient(w, w.clock), w.issuer.Token(senderlocktest.Token{Client: w.client}))
+			return err
+		},
+		"token_expired": func(w *world) error {
+			token := w.issuer.Token(senderlocktest.Token{Client: w.client})
+			w.clock.Advance(time.Hour)
+			_, err := w.check(w.client, token)
+			return err
+		},
+		"token_unbound": func(w *world) error {
+			_, err := w.check(w.client, w.issuer.Token(senderlocktest.Token{}))
+			return err
+		},
+		"token_audience_wrong": func(w *world) error {
+			_, err := w.check(w.client, w.issuer.Token(senderlocktest.Token{Client: w.client, Audience: "https://other.example.com"}))
+			return err
+		},
+		"token_claim_missing": func(w *world) error {
+			_, err := w.check(w.client, w.issuer.Token(senderlocktest.Token{Client: w.client, Claims: map[string]any{"exp": nil}}))
+			return err
+		},
+		"nonce_foreign": func(w *world) error {
+			r := httptest.NewRequest("GET", senderlocktest.Origin, nil)
+			_, err := w.guard.Check(w.client.SignWithNonce(r, w.issuer.Token(senderlocktest.Token{Client: w.client}), "another's"))
+			return err
+		},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			if err := attempt(newWorld(t)); access.Reason(err) != reason {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// A token can be bound to a certificate, and to a key as well.
+func TestCertificates(t *testing.T) {
+	w := newWorld(t)
+	own, other := senderlocktest.NewCertificate(t, "client"), senderlocktest.NewCertificate(t, "thief")
+	token := w.issuer.Token(senderlocktest.Token{Client: w.client, Certificate: own.Leaf})
+	r := func() *http.Request { return httptest.NewRequest("GET", senderlocktest.Origin, nil) }
+	grant, err := w.guard.Check(senderlocktest.WithCertificate(w.client.Sign(r(), token), own))
+	if err != nil || grant.Binding != access.BindingDPoP|access.BindingCertificate {
+		t.Errorf("%v", err)
+	}
+	if _, err := w.guard.Check(senderlocktest.WithCertificate(w.client.Sign(r(), token), other)); access.Reason(err) != "certificate_mismatch" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A key that is new is found; the old one stays good.
+func TestRotateKey(t *testing.T) {
+	w := newWorld(t)
+	old := w.issuer.Token(senderlocktest.Token{Client: w.client})
+	w.issuer.RotateKey()
+	for _, token := range []string{old, w.issuer.Token(senderlocktest.Token{Client: w.client})} {
+		if _, err := w.check(w.client, token); err != nil {
+			t.Error(err)
+		}
+	}
+}
