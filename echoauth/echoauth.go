@@ -32,7 +32,8 @@ func New(guard *access.Guard) *Auth {
 func (a *Auth) Capture() echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			c.SetRequest(access.Captured(c.Request()))
+			r := c.Request()
+			*r = *access.Captured(r) // in place: Echo's router goes by the request that it was given
 			return next(c)
 		}
 	}

@@ -25,19 +25,19 @@ func (framework) New() echotest.Server {
 func (framework) Auth(guard *access.Guard, skip func(echotest.Context) bool) echotest.Auth {
 	auth := echoauth.New(guard)
 	if skip != nil {
-		auth.Skipper = func(c echo.Context) bool { return skip(context{c}) }
+		auth.Skipper = func(c echo.Context) bool { return skip(echoContext{c}) }
 	}
 	return adapter{auth}
 }
 
 func (framework) Around(f func(echotest.Context, func() error) error) echotest.Middleware {
 	return echo.MiddlewareFunc(func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error { return f(context{c}, func() error { return next(c) }) }
+		return func(c echo.Context) error { return f(echoContext{c}, func() error { return next(c) }) }
 	})
 }
 
 func (framework) Context(w http.ResponseWriter, r *http.Request) echotest.Context {
-	return context{echo.New().NewContext(r, w)}
+	return echoContext{echo.New().NewContext(r, w)}
 }
 
 func (framework) Error(status int) error { return echo.NewHTTPError(status) }
@@ -53,18 +53,18 @@ func (framework) CORS(origin string, allow, expose []string) echotest.Middleware
 	return middleware.CORSWithConfig(middleware.CORSConfig{AllowOrigins: []string{origin}, AllowHeaders: allow, ExposeHeaders: expose})
 }
 
-type context struct{ echo.Context }
+type echoContext struct{ echo.Context }
 
-func (c context) Response() http.ResponseWriter { return c.Context.Response() }
-func (c context) Raw() http.ResponseWriter      { return c.Context.Response().Writer }
-func (c context) Status() (int, bool) {
+func (c echoContext) Response() http.ResponseWriter { return c.Context.Response() }
+func (c echoContext) Raw() http.ResponseWriter      { return c.Context.Response().Writer }
+func (c echoContext) Status() (int, bool) {
 	return c.Context.Response().Status, c.Context.Response().Committed
 }
-func (c context) Grant() *access.Grant         { return echoauth.GrantFrom(c.Context) }
-func (c context) SetGrant(grant *access.Grant) { echoauth.SetGrant(c.Context, grant) }
+func (c echoContext) Grant() *access.Grant         { return echoauth.GrantFrom(c.Context) }
+func (c echoContext) SetGrant(grant *access.Grant) { echoauth.SetGrant(c.Context, grant) }
 
 func handler(h echotest.Handler) echo.HandlerFunc {
-	return func(c echo.Context) error { return h(context{c}) }
+	return func(c echo.Context) error { return h(echoContext{c}) }
 }
 
 func middlewares(list []echotest.Middleware) (all []echo.MiddlewareFunc) {
@@ -108,7 +108,7 @@ func (s *server) Use(m ...echotest.Middleware)                     { s.echo.Use(
 
 func (s *server) OnError(f func(c echotest.Context, err error, usual func())) {
 	s.echo.HTTPErrorHandler = func(err error, c echo.Context) {
-		f(context{c}, err, func() { s.echo.DefaultHTTPErrorHandler(err, c) })
+		f(echoContext{c}, err, func() { s.echo.DefaultHTTPErrorHandler(err, c) })
 	}
 }
 

@@ -105,11 +105,15 @@ func (a *Auth) serve(route *access.Route, err error) echo.MiddlewareFunc {
 	}
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c *echo.Context) error {
+			response, err := echo.UnwrapResponse(c.Response())
+			if err != nil { // no middleware of Echo's hides it
+				return err
+			}
 			return route.Serve(access.Passage{
-				Writer: c.Response(), RefusalWriter: c.Response(), Request: c.Request(), Pattern: c.Path(),
+				Writer: response.ResponseWriter, RefusalWriter: c.Response(), Request: c.Request(), Pattern: c.Path(),
 				Next: func(w http.ResponseWriter, r *http.Request) error {
 					c.SetRequest(r)
-					c.SetResponse(w)
+					response.ResponseWriter = w
 					return next(c)
 				},
 				Refuse: func(e *access.Error, now bool) error {

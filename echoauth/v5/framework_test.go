@@ -25,19 +25,19 @@ func (framework) New() echotest.Server {
 func (framework) Auth(guard *access.Guard, skip func(echotest.Context) bool) echotest.Auth {
 	auth := echoauth.New(guard)
 	if skip != nil {
-		auth.Skipper = func(c *echo.Context) bool { return skip(context{c}) }
+		auth.Skipper = func(c *echo.Context) bool { return skip(echoContext{c}) }
 	}
 	return adapter{auth}
 }
 
 func (framework) Around(f func(echotest.Context, func() error) error) echotest.Middleware {
 	return echo.MiddlewareFunc(func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c *echo.Context) error { return f(context{c}, func() error { return next(c) }) }
+		return func(c *echo.Context) error { return f(echoContext{c}, func() error { return next(c) }) }
 	})
 }
 
 func (framework) Context(w http.ResponseWriter, r *http.Request) echotest.Context {
-	return context{echo.New().NewContext(r, w)}
+	return echoContext{echo.New().NewContext(r, w)}
 }
 
 func (framework) Error(status int) error { return echo.NewHTTPError(status, http.StatusText(status)) }
@@ -53,15 +53,15 @@ func (framework) CORS(origin string, allow, expose []string) echotest.Middleware
 	return middleware.CORSWithConfig(middleware.CORSConfig{AllowOrigins: []string{origin}, AllowHeaders: allow, ExposeHeaders: expose})
 }
 
-type context struct{ *echo.Context }
+type echoContext struct{ *echo.Context }
 
-func (c context) Raw() http.ResponseWriter     { return c.response().ResponseWriter }
-func (c context) Status() (int, bool)          { return c.response().Status, c.response().Committed }
-func (c context) Grant() *access.Grant         { return echoauth.GrantFrom(c.Context) }
-func (c context) SetGrant(grant *access.Grant) { echoauth.SetGrant(c.Context, grant) }
+func (c echoContext) Raw() http.ResponseWriter     { return c.response().ResponseWriter }
+func (c echoContext) Status() (int, bool)          { return c.response().Status, c.response().Committed }
+func (c echoContext) Grant() *access.Grant         { return echoauth.GrantFrom(c.Context) }
+func (c echoContext) SetGrant(grant *access.Grant) { echoauth.SetGrant(c.Context, grant) }
 
 // response is the framework's, whatever it is wrapped in.
-func (c context) response() *echo.Response {
+func (c echoContext) response() *echo.Response {
 	response, err := echo.UnwrapResponse(c.Response())
 	if err != nil {
 		panic(err)
@@ -70,7 +70,7 @@ func (c context) response() *echo.Response {
 }
 
 func handler(h echotest.Handler) echo.HandlerFunc {
-	return func(c *echo.Context) error { return h(context{c}) }
+	return func(c *echo.Context) error { return h(echoContext{c}) }
 }
 
 func middlewares(list []echotest.Middleware) (all []echo.MiddlewareFunc) {
@@ -114,7 +114,7 @@ func (s *server) Use(m ...echotest.Middleware)                     { s.echo.Use(
 
 func (s *server) OnError(f func(c echotest.Context, err error, usual func())) {
 	s.echo.HTTPErrorHandler = func(c *echo.Context, err error) {
-		f(context{c}, err, func() { echo.DefaultHTTPErrorHandler(false)(c, err) })
+		f(echoContext{c}, err, func() { echo.DefaultHTTPErrorHandler(false)(c, err) })
 	}
 }
 

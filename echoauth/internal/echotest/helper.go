@@ -119,3 +119,9 @@ func hasCode(w *httptest.ResponseRecorder, code string) bool {
 	}
 	return strings.Contains(first, `error="`+code+`"`)
 }
+
+// Owner is a good request for [NewGuard].
+func Owner() *http.Request { return owner() }
+
+// Hostile is one whose proof is for a URL that has "hostile" in it.
+func Hostile() *http.Request { return signed(get(poptest.URL), bound(), poptest.Audience+"/hostile") }

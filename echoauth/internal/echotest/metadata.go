@@ -45,12 +45,3 @@ func (f suite) TestMetadataIsPublished(t *testing.T) {
 		})
 	}
 }
-
-func (f suite) TestPublishMetadataWithoutResource(t *testing.T) {
-	defer func() {
-		if p, _ := recover().(string); !strings.Contains(p, "Config.Resource") {
-			t.Errorf("panic %q", p)
-		}
-	}()
-	f.newAuth(t).PublishMetadata(f.New())
-}

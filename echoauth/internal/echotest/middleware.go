@@ -188,15 +188,6 @@ func (f suite) TestSetGrant(t *testing.T) {
 	}
 }
 
-func (f suite) TestWrongRequirementPanicsWhenTheRouteIsMade(t *testing.T) {
-	defer func() {
-		if got := fmt.Sprint(recover()); !strings.Contains(got, `Scopes has "a b"`) {
-			t.Errorf("panic %q", got)
-		}
-	}()
-	f.newAuth(t).RequireScope("a b")
-}
-
 // RS-048, RS-065: a browser on another origin may send the preflight without credentials and read the refusal.
 func (f suite) TestCORS(t *testing.T) {
 	auth := f.newAuth(t, func(c *access.Config) { c.RequireNonce = true })

@@ -1,0 +1,52 @@
+package access_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/poptest"
+)
+
+// What cannot be meant is refused when a Guard is made. The error names the field and what to put there.
+func TestConfigErrors(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*access.Config)
+		want   string
+	}{
+		"no origins":         {func(c *access.Config) { c.Origins = nil }, "Origins is empty"},
+		"origin and Host":    {func(c *access.Config) { c.InsecureTrustHost = true }, "Origins and InsecureTrustHost"},
+		"an origin's scheme": {func(c *access.Config) { c.Origins = []string{"api.example.com"} }, `"api.example.com"`},
+		"an origin's query":  {func(c *access.Config) { c.Origins = []string{"https://api.example.com?a"} }, "https://api.example.com?a"},
+		"a proxy":            {func(c *access.Config) { c.ForwardedBy.Addresses = []string{"10.0.0"} }, `ForwardedBy.Addresses[0] is "10.0.0"`},
+		"everybody a proxy":  {func(c *access.Config) { c.ForwardedBy.Addresses = []string{"0.0.0.0/0"} }, `ForwardedBy.Addresses[0] is "0.0.0.0/0"`},
+		"a mapped proxy": {func(c *access.Config) { c.ForwardedBy.Addresses = []string{"10.0.0.0/8", "::ffff:10.0.0.0/104"} },
+			`ForwardedBy.Addresses[1] is "::ffff:10.0.0.0/104"`},
+		"Replay never made":  {func(c *access.Config) { c.Replay = (*dpop.Memory)(nil) }, "Replay holds a nil *dpop.Memory"},
+		"Tokens never made":  {func(c *access.Config) { c.Tokens = (*access.Introspection)(nil) }, "Tokens holds a nil"},
+		"no issuers":         {func(c *access.Config) { c.Issuers = nil }, "Issuers is empty"},
+		"an issuer":          {func(c *access.Config) { c.Issuers[0].Audience = "" }, "Issuers[0].Audience is empty"},
+		"MaxAge":             {func(c *access.Config) { c.MaxAge = time.Hour }, "MaxAge is 1h0m0s"},
+		"Skew":               {func(c *access.Config) { c.Skew = -1 }, "Skew is -1ns"},
+		"Leeway":             {func(c *access.Config) { c.Leeway = time.Hour }, "Leeway is 1h0m0s"},
+		"MaxTokenLifetime":   {func(c *access.Config) { c.MaxTokenLifetime = -1 }, "MaxTokenLifetime is -1ns"},
+		"Algorithms":         {func(c *access.Config) { c.Algorithms = []string{"none"} }, `Algorithms has "none"`},
+		"a short secret":     {func(c *access.Config) { c.Nonces.Secrets = [][]byte{make([]byte, 31)} }, "Nonces.Secrets[0] has 31 octets"},
+		"a nonce period":     {func(c *access.Config) { c.Nonces.Period = time.Millisecond }, "Nonces.Period is 1ms"},
+		"a resource":         {func(c *access.Config) { c.Resource = &access.Resource{} }, `Resource.URL is ""`},
+		"another's resource": {func(c *access.Config) { c.Resource = &access.Resource{URL: "https://b.example.com"} }, "which is under none of the Origins"},
+		"no register":        {func(c *access.Config) { c.OnlyRegistered = true }, "Register is nil"},
+		"a policy":           {func(c *access.Config) { c.Policies = []access.Policy{nil} }, "Policies[0] is nil"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := access.Config{Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer()}}
+			test.change(&c)
+			guard, err := access.New(c)
+			if err == nil || guard != nil || !strings.HasPrefix(err.Error(), "access.Config: ") || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q in it", err, test.want)
+			}
+		})
+	}
+}
