@@ -1,6 +1,6 @@
 // Package jose reads compact JWS strictly, for proofs and access tokens alike: compact form, canonical
 // base64url, strict JSON, header members and the shape of public keys are checked here before any
-// cryptography runs; lestrrat-go/jwx verifies the signatures. It carries RFC 7515 §3 and §5.2, RFC 7517,
+// cryptography runs; Go's own crypto then verifies the signature. It carries RFC 7515 §3 and §5.2, RFC 7517,
 // RFC 7518 §3 and §6, RFC 7638, RFC 8037 and the advice of RFC 8725 §3. Claims and policy are not its business.
 package jose
 

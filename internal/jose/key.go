@@ -7,7 +7,6 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
-	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"math/big"
@@ -17,8 +16,6 @@ import (
 	"filippo.io/edwards25519"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/lestrrat-go/jwx/v2/jwa"
-	"github.com/lestrrat-go/jwx/v2/jws"
 )
 
 // The bounds of RSA moduli, in bits (RFC 7518 §3.3).
@@ -201,76 +198,4 @@ func exactly(name, value string, size int) ([]byte, error) {
 func digest(s string) string {
 	sum := SHA256(s)
 	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
-
-// SHA256 hashes a text, without a copy of it on the heap unless it is long.
-func SHA256(s string) [sha256.Size]byte {
-	return sha256.Sum256(append(make([]byte, 0, 1024), s...))
-}
-
-// algorithm ties a name to the only keys it may be used with (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2).
-type algorithm struct {
-	family, curve string
-	verifier      jws.Verifier
-}
-
-var algorithms = map[string]algorithm{
-	"ES256":   {"EC", "P-256", verifier(jwa.ES256)},
-	"ES384":   {"EC", "P-384", verifier(jwa.ES384)},
-	"ES512":   {"EC", "P-521", verifier(jwa.ES512)},
-	"PS256":   {"RSA", "", verifier(jwa.PS256)},
-	"PS384":   {"RSA", "", verifier(jwa.PS384)},
-	"PS512":   {"RSA", "", verifier(jwa.PS512)},
-	"RS256":   {"RSA", "", verifier(jwa.RS256)},
-	"RS384":   {"RSA", "", verifier(jwa.RS384)},
-	"RS512":   {"RSA", "", verifier(jwa.RS512)},
-	"EdDSA":   {"OKP", "Ed25519", verifier(jwa.EdDSA)},
-	"Ed25519": {"OKP", "Ed25519", verifier(jwa.EdDSA)},
-}
-
-func verifier(alg jwa.SignatureAlgorithm) jws.Verifier {
-	v, err := jws.NewVerifier(alg)
-	if err != nil {
-		panic(err) // a constant of jwx, known to it
-	}
-	return v
-}
-
-// Algorithms returns the asymmetric algorithms that exist here, in the order in which they are offered.
-func Algorithms() []string {
-	return []string{
-		"ES256", "ES384", "ES512", "PS256", "PS384", "PS512",
-		"RS256", "RS384", "RS512", "EdDSA", "Ed25519",
-	}
-}
-
-// Fits returns [ErrKeyAlg] unless alg may be used with the key: its family, its curve, and the key's own alg
-// member when it has one (RFC 8725 §3.1).
-func (k *Key) Fits(alg string) error {
-	a, known := algorithms[alg]
-	if !known || a.family != k.family || a.curve != k.curve {
-		return ErrKeyAlg.With("an algorithm for "+k.family+" "+k.curve, alg)
-	}
-	if k.alg != "" && k.alg != alg && (k.family != "OKP" || algorithms[k.alg].family != "OKP") {
-		return ErrKeyAlg.With(k.alg, alg)
-	}
-	return nil
-}
-
-// Verify checks the signature of c under the key. It returns [ErrKeyAlg], [ErrMalformed] or [ErrSignature].
-func (k *Key) Verify(alg string, c Compact) error {
-	if err := k.Fits(alg); err != nil {
-		return err
-	}
-	signature, err := Decode(c.Signature)
-	if err != nil {
-		return err
-	}
-	if len(signature) != k.sigLen {
-		return ErrSignature.With(strconv.Itoa(k.sigLen)+" octets", strconv.Itoa(len(signature)))
-	}
-	if err := algorithms[alg].verifier.Verify([]byte(c.Input), signature, k.public); err != nil {
-		return ErrSignature.Because(err)
-	}
-	return nil
 }

@@ -532,6 +532,28 @@ func TestVerifyECDSA(t *testing.T) {
 	}
 }
 
+// R and S are as long as the order also where they begin with zeros (RFC 7518 §3.4).
+func TestVerifyECDSAShort(t *testing.T) {
+	for _, alg := range []string{"ES256", "ES384", "ES512"} {
+		k := poptest.Keyed(alg, "a")
+		key := mustKey(t, k)
+		short := map[string]bool{}
+		for i := 0; len(short) < 2 && i < 1<<14; i++ {
+			c := compact(t, poptest.Compact(`{"alg":"`+alg+`"}`, fmt.Sprint(i), k))
+			raw := decoded(t, c.Signature)
+			for name, first := range map[string]byte{"r": raw[0], "s": raw[len(raw)/2]} {
+				if first == 0 && !short[name] {
+					short[name] = true
+					wantCause(t, key.Verify(alg, c), nil)
+				}
+			}
+		}
+		if len(short) < 2 {
+			t.Errorf("%s: no R and S that begin with zeros", alg)
+		}
+	}
+}
+
 // RSA: the padding of the other scheme, the other hash, and a signature above the modulus.
 func TestVerifyRSA(t *testing.T) {
 	k := poptest.Keyed("RS256", "a")
@@ -561,21 +583,63 @@ func TestVerifyRSA(t *testing.T) {
 	}
 }
 
-// RFC 7518 §3.5 has a salt as long as the hash. Older signers use other lengths; jwx takes them all, and no
-// length makes a signature easier to forge.
+// RFC 7518 §3.5: the salt is as long as the hash. Other lengths are what older signers make by default.
 func TestVerifyPSSSalt(t *testing.T) {
-	k := keyFor("PS256", "a")
-	key, input := mustKey(t, k), b64(`{"alg":"PS256"}`)+".e30"
-	sum := sha256.Sum256([]byte(input))
-	for _, length := range []int{rsa.PSSSaltLengthAuto, 1, 20, 32} { // the first one means the longest
-		signature, err := rsa.SignPSS(rand.Reader, k.Private.(*rsa.PrivateKey), crypto.SHA256, sum[:],
-			&rsa.PSSOptions{SaltLength: length})
-		if err != nil {
-			t.Fatal(err)
+	for alg, hash := range map[string]crypto.Hash{"PS256": crypto.SHA256, "PS384": crypto.SHA384, "PS512": crypto.SHA512} {
+		k := keyFor(alg, "a")
+		private := k.Private.(*rsa.PrivateKey)
+		key, input := mustKey(t, k), b64(`{"alg":"`+alg+`"}`)+".e30"
+		digest := hash.New()
+		digest.Write([]byte(input))
+		sum, size := digest.Sum(nil), hash.Size()
+		greatest := private.Size() - size - 2 // RFC 8017 §9.1.1
+		for _, c := range []struct {
+			salt  int
+			cause *reason.Error
+		}{
+			{size, nil}, {0, jose.ErrSignature}, {1, jose.ErrSignature}, {20, jose.ErrSignature},
+			{size - 1, jose.ErrSignature}, {size + 1, jose.ErrSignature}, {greatest, jose.ErrSignature},
+		} {
+			signature := pssWithSalt(private, hash, sum, c.salt)
+			// It is the salt that is refused: the signature itself is one.
+			if err := rsa.VerifyPSS(&private.PublicKey, hash, sum, signature, nil); err != nil {
+				t.Fatal(err)
+			}
+			err := key.Verify(alg, compact(t, input+"."+octets(signature)))
+			wantCause(t, err, c.cause)
+			if e, ok := errors.AsType[*reason.Error](err); ok && e.Expected != fmt.Sprintf("PSS with a salt of %d octets", size) {
+				t.Errorf("%s with a salt of %d octets: %v", alg, c.salt, err)
+			}
 		}
-		wantCause(t, key.Verify("PS256", compact(t, input+"."+octets(signature))), nil)
-		wantCause(t, key.Verify("PS384", compact(t, input+"."+octets(signature))), jose.ErrSignature)
 	}
+}
+
+// pssWithSalt signs a digest with a salt of so many octets (RFC 8017 §8.1.1). Crypto/rsa has no length of zero.
+func pssWithSalt(k *rsa.PrivateKey, hash crypto.Hash, digest []byte, length int) []byte {
+	salt := slices.Repeat([]byte{0x5a}, length)
+	h := hash.New()
+	h.Write(make([]byte, 8))
+	h.Write(digest)
+	h.Write(salt)
+	sum := h.Sum(nil)
+	bits := k.N.BitLen() - 1
+	size := (bits + 7) / 8
+	block := make([]byte, size-len(sum)-1)
+	block[len(block)-len(salt)-1] = 1
+	copy(block[len(block)-len(salt):], salt)
+	var mask []byte
+	for i := byte(0); len(mask) < len(block); i++ {
+		h.Reset()
+		h.Write(sum)
+		h.Write([]byte{0, 0, 0, i})
+		mask = h.Sum(mask)
+	}
+	for i := range block {
+		block[i] ^= mask[i]
+	}
+	block[0] &= 0xff >> (8*size - bits)
+	encoded := slices.Concat(block, sum, []byte{0xbc})
+	return new(big.Int).Exp(new(big.Int).SetBytes(encoded), k.D, k.N).FillBytes(make([]byte, k.Size()))
 }
 
 // Two names, one algorithm (RFC 9864 §2.2).

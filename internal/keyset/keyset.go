@@ -2,10 +2,6 @@
 // discovery, a JWKS URL) or that they are fixed, which of them may verify a given token, and which are still
 // current. It carries RFC 8414 §3 and RFC 7517 §5 and follows RFC 8725 §3.10. It knows nothing of tokens or
 // claims; the shape of a single key is judged by package jose.
-//
-// The cache of lestrrat-go/jwx (jwk.Cache) is not used, because it serves one fixed URL and keeps parsed keys: it
-// has no place for discovery, for bounds on an answer's size and time, for a cooldown or for turning down a set
-// without usable keys, and package jose judges the JSON of a key.
 package keyset
 
 import (
@@ -156,6 +152,18 @@ func (s *Set) Keys(ctx context.Context, kid, alg string) ([]*Key, error) {
 		return nil, ErrUnavailable.Because(failure)
 	}
 	return keys, err
+}
+
+// Verify checks the signature of a JWS under the issuer's keys and returns the one that it verifies under. The errors
+// are those of [Set.Keys], and those of jose.Key.Verify.
+func (s *Set) Verify(ctx context.Context, header jose.Header, compact jose.Compact) (*Key, error) {
+	keys, err := s.Keys(ctx, header.KeyID, header.Algorithm)
+	for _, key := range keys {
+		if err = key.Verify(header.Algorithm, compact); err == nil {
+			return key, nil
+		}
+	}
+	return nil, err
 }
 
 // Has reports whether k, by kid and thumbprint, is in the set as last fetched. It takes no lock and never waits,

@@ -254,20 +254,42 @@ func TestKeysByHeader(t *testing.T) {
 	}
 }
 
-// A key of the set verifies what the issuer signed with it.
-func TestKeyVerifies(t *testing.T) {
-	k := poptest.IssuerKey()
-	s := open(t, keyset.Config{JWKS: poptest.JWKS(map[string]*poptest.Key{poptest.KeyID: k})})
-	c, err := jose.Split(poptest.Token{}.String())
+// A JWS verifies under each key that its header permits, and under no other.
+func TestVerify(t *testing.T) {
+	k, other, third := poptest.IssuerKey(), poptest.Keyed("ES256", "other"), poptest.Keyed("ES384", "third")
+	s := open(t, keyset.Config{JWKS: jwks(t,
+		jwk(other, map[string]any{"kid": "other"}), jwk(k, map[string]any{"kid": "issuer"}), jwk(third, map[string]any{"kid": "third"}))})
+	c, err := jose.Split(poptest.Compact(`{"alg":"ES256"}`, `{}`, k))
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := found(t, s, poptest.KeyID, "ES256", k)[0]
-	if err := key.Verify("ES256", c); err != nil {
-		t.Fatal(err)
-	}
-	if key.ID != poptest.KeyID {
-		t.Fatalf("ID %q", key.ID)
+	forged := c
+	forged.Input += "0"
+	for _, test := range []struct {
+		name     string
+		kid, alg string
+		compact  jose.Compact
+		want     error
+	}{
+		{"by its kid", "issuer", "ES256", c, nil},
+		{"without a kid, the second of two", "", "ES256", c, nil},
+		{"kid of another key", "other", "ES256", c, jose.ErrSignature},
+		{"alg of another key", "issuer", "ES384", c, jose.ErrKeyAlg},
+		{"altered", "issuer", "ES256", forged, jose.ErrSignature},
+		{"altered, without a kid", "", "ES256", forged, jose.ErrSignature},
+		{"kid of nobody", "nobody", "ES256", c, keyset.ErrUnknownKey},
+		{"alg none", "issuer", "none", c, jose.ErrKeyAlg},
+		{"alg none, without a kid", "", "none", c, keyset.ErrUnknownKey},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			key, err := s.Verify(t.Context(), jose.Header{KeyID: test.kid, Algorithm: test.alg}, test.compact)
+			if !errors.Is(err, test.want) {
+				t.Errorf("got %v, want %v", err, test.want)
+			}
+			if (err == nil) != (key != nil) || key != nil && (key.Thumbprint() != k.Thumbprint() || key.ID != "issuer") {
+				t.Errorf("verified under %v", key)
+			}
+		})
 	}
 }
 
