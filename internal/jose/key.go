@@ -8,6 +8,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"math/big"
 	"slices"
@@ -203,6 +204,22 @@ func (j *jwk) ec() (*Key, error) {
 	}, nil
 }
 
+// smallOrder are the points under which one signature verifies for many messages: the multiples of a point of order
+// eight (RFC 7748 §7), in canonical form.
+var smallOrder = func() map[[ed25519.PublicKeySize]byte]bool {
+	const eighth = "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"
+	octets, _ := hex.DecodeString(eighth)
+	step, err := new(edwards25519.Point).SetBytes(octets)
+	if err != nil {
+		panic(err) // a constant
+	}
+	points := map[[ed25519.PublicKeySize]byte]bool{}
+	for sum := edwards25519.NewIdentityPoint(); len(points) < 8; sum.Add(sum, step) {
+		points[[ed25519.PublicKeySize]byte(sum.Bytes())] = true
+	}
+	return points
+}()
+
 func (j *jwk) okp() (*Key, error) {
 	if j.Curve != "Ed25519" {
 		return nil, ErrKey.With("crv Ed25519", string(j.Curve))
@@ -211,13 +228,12 @@ func (j *jwk) okp() (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Under a key of small order one signature verifies for many messages.
+	if smallOrder[[ed25519.PublicKeySize]byte(x)] {
+		return nil, ErrKey.With("a point of large order", string(j.X))
+	}
 	point, err := new(edwards25519.Point).SetBytes(x)
 	if err != nil || !bytes.Equal(point.Bytes(), x) {
 		return nil, ErrKey.With("a canonical point on Ed25519", string(j.X))
-	}
-	if new(edwards25519.Point).MultByCofactor(point).Equal(edwards25519.NewIdentityPoint()) == 1 {
-		return nil, ErrKey.With("a point of large order", string(j.X))
 	}
 	return &Key{
 		public: ed25519.PublicKey(x), family: "OKP", curve: string(j.Curve), alg: string(j.Alg), sigLen: ed25519.SignatureSize,

@@ -456,14 +456,15 @@ func TestNeverEnding(t *testing.T) {
 		head  string // what is sent first
 		again string // and then for ever
 		cause error
+		text  string
 	}{
-		{"head", "HTTP/1.1 200 OK\r\n", "X-More: " + strings.Repeat("x", 1000) + "\r\n", keyset.ErrFetch},
-		{"line of a head", "HTTP/1.1 200 OK\r\nX-More: ", strings.Repeat("x", 1000), keyset.ErrFetch},
-		{"status line", "HTTP/1.1 200 ", strings.Repeat("x", 1000), keyset.ErrFetch},
-		{"interim answers", "", "HTTP/1.1 103 Early Hints\r\nLink: " + strings.Repeat("x", 1000) + "\r\n\r\n", keyset.ErrFetch},
-		{"body", "HTTP/1.1 200 OK\r\n\r\n", strings.Repeat(" ", 1000), keyset.ErrTooLarge},
-		{"chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "4\r\n    \r\n", keyset.ErrTooLarge},
-		{"extension of a chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4;", strings.Repeat("x", 1000), keyset.ErrFetch},
+		{"head", "HTTP/1.1 200 OK\r\n", "X-More: " + strings.Repeat("x", 1000) + "\r\n", keyset.ErrFetch, "exceeded 65536 bytes"},
+		{"line of a head", "HTTP/1.1 200 OK\r\nX-More: ", strings.Repeat("x", 1000), keyset.ErrFetch, "exceeded 65536 bytes"},
+		{"status line", "HTTP/1.1 200 ", strings.Repeat("x", 1000), keyset.ErrFetch, "exceeded 65536 bytes"},
+		{"interim answers", "", "HTTP/1.1 103 Early Hints\r\nLink: " + strings.Repeat("x", 1000) + "\r\n\r\n", keyset.ErrFetch, "exceeded 65536 bytes"},
+		{"body", "HTTP/1.1 200 OK\r\n\r\n", strings.Repeat(" ", 1000), keyset.ErrTooLarge, "1048576"},
+		{"chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "3e8\r\n" + strings.Repeat(" ", 1000) + "\r\n", keyset.ErrTooLarge, "1048576"},
+		{"extension of a chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4;", strings.Repeat("x", 1000), keyset.ErrFetch, "header line too long"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -490,6 +491,9 @@ func TestNeverEnding(t *testing.T) {
 			t.Cleanup(func() { listener.Close(); serving.Wait() })
 			s := open(t, keyset.Config{JWKSURL: "http://" + listener.Addr().String() + "/keys"})
 			refused(t, s, "", "ES256", keyset.ErrUnavailable, c.cause)
+			if _, err := s.Keys(t.Context(), "", "ES256"); !strings.Contains(err.Error(), c.text) {
+				t.Errorf("got %v", err)
+			}
 			if n := sent.Load(); n > 16<<20 { // what the sockets hold included
 				t.Errorf("%d octets were taken", n)
 			}

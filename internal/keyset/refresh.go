@@ -58,7 +58,7 @@ func (s *Set) renew() (lifetime time.Duration, err error) {
 	}
 	lifetime = s.refresh
 	if said, ok := d.lifetime(); ok {
-		lifetime = min(s.refresh, max(said, leastLifetime, s.cooldown))
+		lifetime = min(s.refresh, max(said, leastLifetime))
 	}
 	return lifetime, s.adopt(d.body)
 }

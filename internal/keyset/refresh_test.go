@@ -307,7 +307,7 @@ func TestCacheControl(t *testing.T) {
 		{"Max-Age", []string{"Max-Age=300"}, 0, 0, 5 * minute},
 		{"max-age of a day", []string{"max-age=86400"}, 0, 0, keyset.DefaultRefresh},
 		{"max-age of a day, Refresh of two", []string{"max-age=86400"}, 48 * time.Hour, 0, 24 * time.Hour},
-		{"max-age of all time", []string{"max-age=999999999999999"}, 0, 0, keyset.DefaultRefresh},
+		{"max-age of all time", []string{"max-age=9223372037"}, 0, 0, keyset.DefaultRefresh},
 		{"max-age of a second", []string{"max-age=1"}, 0, 0, minute},
 		{"max-age of nothing", []string{"max-age=0"}, 0, 0, minute},
 		{"max-age below nothing", []string{"max-age=-1"}, 0, 0, minute},
