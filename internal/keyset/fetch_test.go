@@ -1,6 +1,7 @@
 package keyset_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -479,7 +480,9 @@ func TestNeverEnding(t *testing.T) {
 					if err != nil {
 						return
 					}
-					_, err = conn.Write([]byte(c.head))
+					if _, err = http.ReadRequest(bufio.NewReader(conn)); err == nil {
+						_, err = conn.Write([]byte(c.head))
+					}
 					for err == nil {
 						var n int
 						n, err = conn.Write([]byte(c.again))
