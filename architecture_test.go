@@ -51,6 +51,8 @@ const echo = "github.com/labstack/echo"
 var importers = map[string][]string{
 	echo:                             {"echoauth", "examples"},
 	"github.com/dgraph-io/ristretto": {"dpop", "internal/cache"},
+	"github.com/lestrrat-go/jwx":     {"internal/jwx"},
+	module + "/internal/jwx":         {"access", "dpop/keyfile", "examples"},
 	"github.com/redis/rueidis":       {"redisstore"},
 	"go.etcd.io/bbolt":               {"revocation"},
 	"go.opentelemetry.io/otel":       {"otelauth", "examples"},
@@ -120,6 +122,8 @@ func TestImportRulesCanFail(t *testing.T) {
 		"poptest imports Echo":        {imports(own("internal/poptest"), echo+"/v4"), "internal/poptest imports " + echo},
 		"echoauth imports ristretto":  {imports(own("echoauth"), "github.com/dgraph-io/ristretto/v2"), "echoauth imports github.com/dgraph-io/ristretto"},
 		"access imports rueidis":      {imports(own("access"), "github.com/redis/rueidis"), "access imports github.com/redis/rueidis"},
+		"jose imports jwx":            {imports(own("internal/jose"), "github.com/lestrrat-go/jwx/v2/jws"), "internal/jose imports github.com/lestrrat-go/jwx"},
+		"jose imports our jwx":        {imports(own("internal/jose"), own("internal/jwx")), "internal/jose imports " + own("internal/jwx")},
 		"access imports bbolt":        {imports(own("access"), "go.etcd.io/bbolt"), "access imports go.etcd.io/bbolt"},
 		"access imports otel":         {imports(own("access"), "go.opentelemetry.io/otel/metric"), "access imports go.opentelemetry.io/otel"},
 		"the root imports an example": {imports(module, own("examples/authserver")), ". imports examples/authserver"},

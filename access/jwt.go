@@ -300,7 +300,7 @@ func (i *issuer) judgeType(typ string, payload jsontext.Value) error {
 // verify checks the signature under the issuer's keys, with the algorithm that is on the list and fits the key.
 // It returns how to ask later whether the key still is the issuer's.
 func (i *issuer) verify(ctx context.Context, header jose.Header, compact jose.Compact) (current func() bool, err error) {
-	keys, err := i.keys.Keys(ctx, header.KeyID, header.Algorithm)
+	key, err := i.keys.Verify(ctx, header, compact)
 	switch {
 	case errors.Is(err, keyset.ErrUnavailable):
 		return nil, ErrUnavailable.Because(err)
@@ -309,10 +309,5 @@ func (i *issuer) verify(ctx context.Context, header jose.Header, compact jose.Co
 	case err != nil:
 		return nil, err
 	}
-	for _, key := range keys {
-		if err = key.Verify(header.Algorithm, compact); err == nil {
-			return func() bool { return i.keys.Has(key) }, nil
-		}
-	}
-	return nil, err
+	return func() bool { return i.keys.Has(key) }, nil
 }

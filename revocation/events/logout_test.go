@@ -158,6 +158,13 @@ func TestLogoutRefusals(t *testing.T) {
 			t.Errorf("the operator is told %v", err)
 		}
 	})
+	t.Run("iat in milliseconds", func(t *testing.T) {
+		s := newSetup(t)
+		err := s.logout.Receive(t.Context(), logoutToken(members{"iat": poptest.Now.UnixMilli()}))
+		if !errors.Is(err, events.ErrEarly) || !strings.Contains(err.Error(), "milliseconds") {
+			t.Errorf("the operator is told %v", err)
+		}
+	})
 	t.Run("an ID token, and typ JWT is accepted", func(t *testing.T) {
 		s := newSetup(t, acceptJWT)
 		header := with(members{"typ": "JWT"})
