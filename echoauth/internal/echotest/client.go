@@ -493,7 +493,7 @@ func (f suite) TestClientDoesNotRepeat(t *testing.T) {
 		"RS-055 it is bound to nobody": {poptest.URL, withToken(poptest.Token{}.String()), nil, 401, "invalid_token", "token_unbound"},
 		"RS-117 it is forged":          {poptest.URL, withToken(poptest.Tampered(bound())), nil, 401, "invalid_token", "token_signature_invalid"},
 		"RS-176 the host is another":   {other + "/accounts", listed(other), nil, 401, "invalid_dpop_proof", "host_unknown"},
-		"RS-180 the server's trouble":  {poptest.URL, nil, closed, 503, "", "unavailable"},
+		"RS-180 the server's trouble":  {poptest.URL, nil, closed, 503, "", "guard_closed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := f.newService(t, "HTTP/1.1", nil)

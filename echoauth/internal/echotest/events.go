@@ -3,6 +3,7 @@ package echotest
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -41,7 +42,7 @@ func (f suite) newReceiving(t *testing.T) *receiving {
 		c.HTTPClient, c.Revocation, c.Now = r.server.Client(), r.store, clock.Now
 	})
 	r.api = f.newAPI(auth)
-	provider := events.Provider{URL: r.server.URL(), HTTPClient: r.server.Client()}
+	provider := events.Provider{URL: r.server.URL(), HTTPClient: r.server.Client(), Now: clock.Now, Log: slog.New(slog.DiscardHandler)}
 	logout := &events.BackChannelLogout{Provider: provider, ClientIDs: []string{clientID}, Store: r.store}
 	signals := &events.SharedSignals{Provider: provider, Audiences: []string{stream}, Store: r.store}
 	t.Cleanup(func() { _, _ = logout.Close(), signals.Close() })
