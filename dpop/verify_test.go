@@ -189,7 +189,7 @@ func TestOwnLifetime(t *testing.T) {
 // For how long a proof is remembered does not depend on what it says of its own end.
 func TestOwnLifetimeIsNotTheMemory(t *testing.T) {
 	var until []time.Time
-	v, _ := newServer(t, func(v *dpop.Verifier) {
+	v, _ := newServer(t, func(v *dpop.Config) {
 		v.Replay = storeFunc(func(_ context.Context, _ dpop.ReplayKey, expiry time.Time) (bool, error) {
 			until = append(until, expiry)
 			return true, nil
