@@ -76,7 +76,7 @@ func standard(key *ecdsa.PublicKey, digest, signature []byte) bool {
 	return ecdsa.Verify(key, digest, r, s)
 }
 
-func public(t *testing.T, q *nistec.P256Point) *ecdsa.PublicKey {
+func public(t testing.TB, q *nistec.P256Point) *ecdsa.PublicKey {
 	t.Helper()
 	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), q.Bytes())
 	if err != nil {
@@ -130,7 +130,7 @@ func inverse(a *big.Int) *big.Int       { return new(big.Int).ModInverse(a, n) }
 func negative(a *big.Int) *big.Int      { return new(big.Int).Mod(new(big.Int).Neg(a), n) }
 func octets(a *big.Int) []byte          { return a.FillBytes(make([]byte, 32)) }
 func raw(r, s *big.Int) []byte          { return slices.Concat(octets(r), octets(s)) }
-func hex(s string) *big.Int {
+func number(s string) *big.Int {
 	a, ok := new(big.Int).SetString(s, 16)
 	if !ok {
 		panic(s)

@@ -28,13 +28,13 @@ func power(k uint) *big.Int { return new(big.Int).Lsh(one, k) }
 
 // meeting is the one odd u₂ for which the comb adds an entry to itself: it is 2·entry + n for an entry of the second
 // block, in the last column. Before that the sum so far is too small to be congruent to an entry.
-var meeting = hex("fffdffff00020000fffdfffffffdffffbce4faada7159e84f3bbcac2fc612551")
+var meeting = number("fffdffff00020000fffdfffffffdffffbce4faada7159e84f3bbcac2fc612551")
 
 // keys are private keys whose public keys are near G, −G and the points that the table begins with.
 var keys = slices.Concat(
 	[]*big.Int{one, two, big.NewInt(3), plus(n, -1), plus(n, -2), plus(n, -3), half, plus(half, 1)},
 	[]*big.Int{power(16), power(32), power(224), power(240), negative(power(16)), inverse(power(240))},
-	[]*big.Int{hex("c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721")}, // RFC 6979 §A.2.5
+	[]*big.Int{number("c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721")}, // RFC 6979 §A.2.5
 )
 
 // scalars are u₁ and u₂ at the edges of their range and at those of the comb.
