@@ -2,8 +2,8 @@ package p256
 
 import "filippo.io/nistec"
 
-// The digits of a scalar in rows and columns: digit i belongs to tooth i/32, block i/16 mod 2 and column i mod 16.
-// More teeth or blocks take more memory than they save time, and half of it costs a tenth of what a table saves.
+// The digits of a scalar in rows and columns: digit i belongs to tooth i/32, block i/16 mod 2 and column i mod 16. One
+// block would halve the memory for 16 doublings more, 3 % of what crypto/ecdsa takes; four would double it for 8 fewer.
 const (
 	teeth   = 8
 	blocks  = 2

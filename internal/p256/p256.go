@@ -12,10 +12,10 @@
 //	R = u₁·G + u₂·Q, refuse if R is the point at infinity
 //	accept if the x-coordinate of R, an integer below p, is r modulo n
 //
-// The group is that of filippo.io/nistec, the same code as in Go's crypto/internal/fips140/nistec: it multiplies G,
-// adds, doubles, negates and encodes points, and no coordinate is touched here. Scalars are those of
-// filippo.io/bigmod, again the code that crypto/ecdsa runs on. Two pieces are this package's own: the comb that
-// multiplies Q, and the search for s⁻¹, whose result is checked before it is used.
+// The group is that of filippo.io/nistec, the published copy of what crypto/ecdsa runs on: it multiplies G, adds,
+// doubles, negates and encodes points, and no coordinate is touched here. Scalars are those of filippo.io/bigmod, again
+// such a copy. Two pieces are this package's own: the comb that multiplies Q, and the search for s⁻¹, whose result is
+// checked before it is used.
 //
 // # The comb
 //
@@ -23,8 +23,8 @@
 // read columns: with the sum of each possible column at hand, one addition serves a whole column. Here there are
 // 8 rows, the teeth, of 32 bits, and two tables, the blocks, that share the doublings: 32 additions and 16 doublings
 // in place of 52 additions and 256 doublings. The digits are −1 and 1 (Hedabou, Pinel and Bénéteau, ISPEC 2005;
-// Hamburg, Fast and compact elliptic-curve cryptography, ePrint 2012/309, §3.3), so that columns come in pairs of
-// opposite sign and a block has 2⁷ entries instead of 2⁸. Every odd k below 2²⁵⁶ has exactly one such form,
+// Hamburg, Fast and compact elliptic-curve cryptography, ePrint 2012/309), so that columns come in pairs of opposite
+// sign and a block has 2⁷ entries instead of 2⁸. Every odd k below 2²⁵⁶ has exactly one such form,
 //
 //	k = Σ dᵢ·2ⁱ, i < 256, where dᵢ is 1 if bit i+1 of k is set or i is 255, and −1 otherwise,
 //
@@ -35,17 +35,17 @@
 //
 // There are none to avoid. nistec's Add is complete: it answers P+P, P+(−P) and the point at infinity on either side
 // as the group law does, whether by complete formulas (Renes, Costello and Batina, ePrint 2015/1060) or, in assembly,
-// by computing sum and double and choosing. So a sum of teeth that is infinite, an accumulator that meets its own
-// entry, u₁ = 0 and u₁·G = ±u₂·Q need no branch. P-256 has cofactor 1, so a point on the curve that is not infinite
-// has order n, and [New] lets in no other.
+// by computing sum and double and choosing. So a sum that is still infinite, a sum that meets an equal entry (for one
+// odd u₂ it does), u₁ = 0 and u₁·G = ±u₂·Q need no branch. P-256 has cofactor 1, so a point on the curve that is not
+// infinite has order n, and [New] lets in no other.
 //
-// The x-coordinate is below p < 2n, so that it is reduced by one conditional subtraction; an R whose x-coordinate is
-// n or more (one in 2¹²⁸) is accepted for r = x − n, and only for it.
+// The x-coordinate is below p < 2n, so that one conditional subtraction reduces it; an R whose x-coordinate is n or more
+// (about one in 2¹²⁸) is accepted for r = x − n, and only for it.
 //
 // # Time
 //
-// The running time depends on the scalars: the search for s⁻¹ does, and so does which entries are read. Key, digest
-// and signature are known to whoever sent them, nothing here is secret, and nothing secret may ever be passed in:
+// The running time depends on the scalars: on s in the search for s⁻¹, on u₂ in which entries are read. That gives
+// nothing away, because key, digest and signature are known to whoever sent them. Nothing secret may ever be passed in;
 // this package neither signs nor derives keys.
 //
 // # How it is known to be right
@@ -78,7 +78,7 @@ var n = func() *bigmod.Modulus {
 
 var minusOne = bigmod.NewNat().ExpandFor(n).SubOne(n)
 
-// New computes the table of a key, which costs as much as three or four verifications. It returns an error for a key
+// New computes the table of a key, in the time of two or three verifications by crypto/ecdsa. It returns an error for a key
 // of another curve and for one that is not a point on P-256.
 func New(key *ecdsa.PublicKey) (*Table, error) {
 	if key.Curve != elliptic.P256() {

@@ -270,7 +270,7 @@ func TestNewRefuses(t *testing.T) {
 		"no curve":             {ecdsa.PublicKey{X: good.X, Y: good.Y}, "of another curve"},
 		"off the curve":        {ecdsa.PublicKey{Curve: elliptic.P256(), X: good.X, Y: plus(good.Y, 1)}, "not on curve"},
 		"the origin":           {ecdsa.PublicKey{Curve: elliptic.P256(), X: zero, Y: zero}, "not on curve"},
-		"a coordinate above p": {ecdsa.PublicKey{Curve: elliptic.P256(), X: plus(p, 5), Y: good.Y}, "P256 element"},
+		"a coordinate above p": {ecdsa.PublicKey{Curve: elliptic.P256(), X: plus(p, 5), Y: good.Y}, "lement encoding"},
 		"a negative one":       {ecdsa.PublicKey{Curve: elliptic.P256(), X: good.X, Y: new(big.Int).Neg(good.Y)}, "negative"},
 		"a long one":           {ecdsa.PublicKey{Curve: elliptic.P256(), X: power(256), Y: good.Y}, "overflow"},
 	} {

@@ -417,7 +417,7 @@ func TestMemory(t *testing.T) {
 	} else {
 		t.Logf("a key takes %d octets", each)
 	}
-	runtime.KeepAlive(k)
+	runtime.KeepAlive([]any{k, tables, counted})
 }
 
 func TestConcurrentUse(t *testing.T) {
