@@ -61,7 +61,7 @@ func FuzzVerify(f *testing.F) {
 		q := times(nil, d)
 		made, good := withScalars(q, u1, u2)
 		if !good {
-			made = signed{q, octets(negative(mul(u2, d))), raw(u2, plus(u1, 1))} // R is infinite here as well
+			made = signed{q, octets(negative(mul(u2, d))), raw(u2, u2)} // R is infinite here as well
 		}
 		change := twists[int(twist)%len(twists)]
 		e, r, s := change.apply(new(big.Int).SetBytes(made.digest),
