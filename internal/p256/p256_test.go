@@ -240,7 +240,15 @@ func TestEveryBitCounts(t *testing.T) {
 		}
 	}
 	// The compressed point: about half of its neighbours are on the curve.
-	others, key := 0, compressed(&private.PublicKey)
+	encoded, err := private.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	point, err := nistec.NewP256Point().SetBytes(encoded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	others, key := 0, point.BytesCompressed()
 	for bit := range 8 * len(key) {
 		key[bit/8] ^= 1 << (bit % 8)
 		if q, err := nistec.NewP256Point().SetBytes(key); err == nil {
@@ -256,26 +264,26 @@ func TestEveryBitCounts(t *testing.T) {
 	}
 }
 
-func compressed(key *ecdsa.PublicKey) []byte {
-	return elliptic.MarshalCompressed(key.Curve, key.X, key.Y)
-}
-
 func TestNewRefuses(t *testing.T) {
-	good := public(t, times(nil, two))
+	good := times(nil, two).Bytes()
+	x, y := new(big.Int).SetBytes(good[1:33]), new(big.Int).SetBytes(good[33:])
 	for name, test := range map[string]struct {
-		key  ecdsa.PublicKey
-		says string
+		curve elliptic.Curve
+		x, y  *big.Int
+		says  string
 	}{
-		"another curve":        {ecdsa.PublicKey{Curve: elliptic.P384(), X: good.X, Y: good.Y}, "of another curve"},
-		"no curve":             {ecdsa.PublicKey{X: good.X, Y: good.Y}, "of another curve"},
-		"off the curve":        {ecdsa.PublicKey{Curve: elliptic.P256(), X: good.X, Y: plus(good.Y, 1)}, "not on curve"},
-		"the origin":           {ecdsa.PublicKey{Curve: elliptic.P256(), X: zero, Y: zero}, "not on curve"},
-		"a coordinate above p": {ecdsa.PublicKey{Curve: elliptic.P256(), X: plus(p, 5), Y: good.Y}, "lement encoding"},
-		"a negative one":       {ecdsa.PublicKey{Curve: elliptic.P256(), X: good.X, Y: new(big.Int).Neg(good.Y)}, "negative"},
-		"a long one":           {ecdsa.PublicKey{Curve: elliptic.P256(), X: power(256), Y: good.Y}, "overflow"},
+		"another curve":        {elliptic.P384(), x, y, "of another curve"},
+		"no curve":             {nil, x, y, "of another curve"},
+		"off the curve":        {elliptic.P256(), x, plus(y, 1), "not on curve"},
+		"the origin":           {elliptic.P256(), zero, zero, "not on curve"},
+		"a coordinate above p": {elliptic.P256(), plus(p, 5), y, "lement encoding"},
+		"a negative one":       {elliptic.P256(), x, new(big.Int).Neg(y), "negative"},
+		"a long one":           {elliptic.P256(), power(256), y, "overflow"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := p256.New(&test.key); err == nil || !strings.Contains(err.Error(), test.says) {
+			//lint:ignore SA1019 There is no other way to a key that is wrong.
+			key := ecdsa.PublicKey{Curve: test.curve, X: test.x, Y: test.y}
+			if _, err := p256.New(&key); err == nil || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("New = %v, want an error with %q", err, test.says)
 			}
 		})
