@@ -18,6 +18,14 @@ func (k *Keys) Counted() int {
 	return k.counts.len()
 }
 
+// Waiting returns how many keys wait for their table.
+func (k *Keys) Waiting() int {
+	if k == nil {
+		return 0
+	}
+	return len(k.queue)
+}
+
 // Trust takes all disagreements back.
 func Trust() { disagreements.Store(0) }
 

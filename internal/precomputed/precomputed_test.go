@@ -108,6 +108,9 @@ func TestWithoutTables(t *testing.T) {
 			if got := k.Stats(); got != (precomputed.Stats{}) {
 				t.Errorf("Stats = %+v, want none", got)
 			}
+			if n := k.Waiting(); n != 0 {
+				t.Errorf("%d keys wait for a table, want none", n)
+			}
 			if err := k.Close(); err != nil {
 				t.Error(err)
 			}
