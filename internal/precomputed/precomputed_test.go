@@ -100,7 +100,9 @@ func holds(t *testing.T, k *precomputed.Keys, want precomputed.Stats) {
 
 func TestWithoutTables(t *testing.T) {
 	c := newClient(t)
-	for name, k := range map[string]*precomputed.Keys{"nil": nil, "zero": newKeys(t, precomputed.Config{})} {
+	for name, k := range map[string]*precomputed.Keys{
+		"nil": nil, "zero": newKeys(t, precomputed.Config{}), "zero, at once": newKeys(t, precomputed.Config{After: 1}),
+	} {
 		t.Run(name, func(t *testing.T) {
 			accept(k, 1000, c)
 			k.Adopt(c.Key)
