@@ -76,8 +76,11 @@ func verdict(t *testing.T, k *precomputed.Keys, c client) {
 	if ok, err := k.Verify(c.Key, bad, c.signature); ok || err != nil {
 		t.Errorf("Verify of another digest = %t, %v; want false, nil", ok, err)
 	}
-	if ok, err := k.Verify(c.Key, c.digest, c.signature[:63]); ok || err != nil {
-		t.Errorf("Verify of 63 octets = %t, %v; want false, nil", ok, err)
+	r, s := c.signature[:32], c.signature[32:]
+	for _, other := range [][]byte{nil, r, c.signature[:63], slices.Concat(r, []byte{0}, s)} {
+		if ok, err := k.Verify(c.Key, c.digest, other); ok || err != nil {
+			t.Errorf("Verify of %d octets = %t, %v; want false, nil", len(other), ok, err)
+		}
 	}
 }
 
