@@ -420,7 +420,7 @@ func TestAccepted(t *testing.T) {
 		{"RS-129 zip is not acted on", header(members{"zip": "DEF"})},
 		{"RS-145 b64 true", header(members{"b64": true})},
 		{"RS-139 other spellings beside the right ones", rawPayload(text(1, `"htm":`, `"HTM":"POST","Jti":7,"htm":`))},
-		{"RS-025 unknown claims", claims(members{"iss": "client", "sub": 1, "aud": []string{"x"}, "exp": 4102444800, "nbf": 0, "foo": nil})},
+		{"RS-025 unknown claims", claims(members{"iss": "client", "sub": 1, "aud": []string{"x"}, "exp": int64(4102444800), "nbf": 0, "foo": nil})},
 		{"RS-025 kid, use, alg and key_ops in jwk", jwk("ES256", members{"kid": "k", "use": "sig", "alg": "ES256", "key_ops": []string{"verify"}, "ext": true})},
 		{"RS-144 jwk says EdDSA, header Ed25519", mint(poptest.Proof{Key: poptest.Keyed("Ed25519", "proof"), Header: members{"jwk": func() members {
 			k := poptest.Keyed("Ed25519", "proof").JWK()
