@@ -129,9 +129,9 @@ func (i *Introspection) settle() (err error) {
 	endpoint, err := url.Parse(i.Endpoint)
 	switch {
 	case err != nil || endpoint.Host == "" || endpoint.User != nil || endpoint.Fragment != "":
-		return fmt.Errorf("Endpoint is %q: give the address of introspection, such as %q", i.Endpoint, "https://login.example.com/introspect")
+		return fmt.Errorf("Endpoint is %s: give the address of introspection, such as %q", setting.Address(i.Endpoint), "https://login.example.com/introspect")
 	case endpoint.Scheme != "https" && (endpoint.Scheme != "http" || !i.InsecureAllowHTTP && !setting.Loopback(endpoint.Hostname())):
-		return fmt.Errorf("Endpoint is %q: tokens are sent there, so give an https address, or set InsecureAllowHTTP to send them in the clear", i.Endpoint)
+		return fmt.Errorf("Endpoint is %s: tokens are sent there, so give an https address, or set InsecureAllowHTTP to send them in the clear", setting.Address(i.Endpoint))
 	case i.Issuer == "":
 		return errors.New(`Issuer is empty: give the identifier of the authorization server, such as "https://login.example.com"`)
 	case i.Audience == "":
@@ -350,14 +350,14 @@ func (i *Introspection) post(ctx context.Context, token string) ([]byte, error) 
 	}
 	defer response.Body.Close()
 	if response.StatusCode == http.StatusUnauthorized {
-		return nil, fmt.Errorf("%s refuses our credentials, those of client %q", i.Endpoint, i.ClientID)
+		return nil, fmt.Errorf("%s refuses our credentials, those of client %q", setting.Address(i.Endpoint), i.ClientID)
 	}
 	if got, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type")); response.StatusCode != http.StatusOK || got != want {
-		return nil, fmt.Errorf("%s answers %s with %q, want 200 with %q", i.Endpoint, response.Status, got, want)
+		return nil, fmt.Errorf("%s answers %s with %q, want 200 with %q", setting.Address(i.Endpoint), response.Status, got, want)
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxIntrospectionAnswer+1))
 	if err == nil && len(body) > maxIntrospectionAnswer {
-		err = fmt.Errorf("%s answers with more than %d octets", i.Endpoint, maxIntrospectionAnswer)
+		err = fmt.Errorf("%s answers with more than %d octets", setting.Address(i.Endpoint), maxIntrospectionAnswer)
 	}
 	return body, err
 }

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/senderlock/senderlock/internal/setting"
 )
 
 // Origins knows under which public URIs this server is reached, so that a proof can be compared with the URI
@@ -36,18 +38,18 @@ func NewOrigins(origins []string, proxies []netip.Prefix) (*Origins, error) {
 	for _, s := range origins {
 		u, err := parseURI(s)
 		if err != nil || u.dots || strings.ContainsAny(s, "?#") {
-			return nil, fmt.Errorf("origin %q: give a public origin such as %q, optionally with a path prefix", s, "https://api.example.com")
+			return nil, fmt.Errorf("origin %s: give a public origin such as %q, optionally with a path prefix", setting.Address(s), "https://api.example.com")
 		}
 		u.path = strings.TrimRight(u.path, "/")
 		for _, other := range o.list {
 			if other.origin == u.origin && other.path != u.path {
-				return nil, fmt.Errorf("origin %q: already listed with the prefix %q; give each origin one", s, other.path)
+				return nil, fmt.Errorf("origin %s: already listed with another prefix: give each origin one", setting.Address(s))
 			}
 		}
 		scheme, authority, _ := strings.Cut(u.origin, "://")
 		host, port, err := splitHostPort(authority)
 		if err != nil {
-			return nil, fmt.Errorf("origin %q: %w", s, err)
+			return nil, fmt.Errorf("origin %s: %w", setting.Address(s), err)
 		}
 		o.list = append(o.list, origin{uri: u, scheme: scheme, host: host, port: cmp.Or(port, defaultPort(scheme))})
 	}

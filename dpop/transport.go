@@ -117,10 +117,10 @@ func (t *Transport) settle() error {
 	for _, s := range t.Origins {
 		u, err := parseURI(s)
 		if err != nil || u.path != "/" || strings.ContainsAny(s, "?#") {
-			return fmt.Errorf("Origins has %q: give scheme and host alone, such as https://api.example.com", s)
+			return fmt.Errorf("Origins has %s: give scheme and host alone, such as https://api.example.com", setting.Address(s))
 		}
 		if !t.InsecureAllowHTTP && !confidential(u.origin) {
-			return fmt.Errorf("Origins has %q: use https, or set InsecureAllowHTTP to send tokens in the clear", s)
+			return fmt.Errorf("Origins has %s: use https, or set InsecureAllowHTTP to send tokens in the clear", setting.Address(s))
 		}
 		t.peers[u.origin] = &peer{}
 	}
