@@ -282,7 +282,8 @@ func TestJWTSettings(t *testing.T) {
 	}{
 		"no issuer":           {&access.JWT{}, "Issuers is empty"},
 		"no URL":              {with(func(i *access.Issuer) { i.URL = "" }), `Issuers[0].URL is ""`},
-		"URL with a query":    {with(func(i *access.Issuer) { i.URL += "?a" }), `Issuers[0].URL is "` + poptest.Issuer + `?a"`},
+		"URL with a query":    {with(func(i *access.Issuer) { i.URL += "?a" }), `Issuers[0].URL is "` + poptest.Issuer + `/…"`},
+		"URL with a password": {with(func(i *access.Issuer) { i.URL = "https://a:secret@login.example.com" }), `Issuers[0].URL is "https://…"`},
 		"no audience":         {with(func(i *access.Issuer) { i.Audience = "" }), "Issuers[0].Audience is empty"},
 		"unknown algorithm":   {with(func(i *access.Issuer) { i.Algorithms = []string{"HS256"} }), `Issuers[0].Algorithms has "HS256"`},
 		"no algorithm":        {with(func(i *access.Issuer) { i.Algorithms = []string{} }), "Issuers[0].Algorithms is empty"},

@@ -369,7 +369,7 @@ func TestNewOriginsRefuses(t *testing.T) {
 		proxy   netip.Prefix
 		says    string
 	}{
-		{"no scheme", []string{"api.example.com"}, netip.Prefix{}, `origin "api.example.com"`},
+		{"no scheme", []string{"api.example.com"}, netip.Prefix{}, `origin "…"`},
 		{"other scheme", []string{"ws://api.example.com"}, netip.Prefix{}, "give a public origin"},
 		{"empty", []string{""}, netip.Prefix{}, "give a public origin"},
 		{"query", []string{"https://api.example.com?a"}, netip.Prefix{}, "give a public origin"},

@@ -68,7 +68,7 @@ func (p program) logIn(ctx context.Context, folder string, s *session, redirect 
 	if _, err := newTransport(signer, s.API, nil); err != nil {
 		return err
 	}
-	p.say("Asking %s what it offers.", s.Issuer)
+	p.say("Asking %s what it offers.", setting.Address(s.Issuer))
 	client, err := codeflow.Discover(ctx, s.config(signer))
 	if err != nil {
 		return err
