@@ -1092,7 +1092,8 @@ func TestTransportStalledError(t *testing.T) {
 				if took := time.Since(begin); err != nil || took != 5*time.Second || len(n.hops) != test.want {
 					t.Fatalf("%v after %v and %d requests, want %d", err, took, len(n.hops), test.want)
 				}
-				if test.want == 2 { // the body was closed
+				if test.want == 2 { // the body is closed
+					synctest.Wait()
 					if _, err := finish.Write([]byte("late")); !errors.Is(err, io.ErrClosedPipe) {
 						t.Errorf("writing to a body that nobody waits for: %v", err)
 					}
