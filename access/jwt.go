@@ -115,10 +115,10 @@ func (g *Guard) settleValidators() (err error) {
 func (j *jwts) add(settings Issuer, c *Config) error {
 	u, err := url.Parse(settings.URL)
 	switch {
-	case err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "":
-		return fmt.Errorf(".URL is %q: give the issuer identifier, such as %q", settings.URL, "https://login.example.com")
+	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return fmt.Errorf(".URL is %s: give the issuer identifier, such as %q", setting.Address(settings.URL), "https://login.example.com")
 	case j.issuers[settings.URL] != nil:
-		return fmt.Errorf(".URL is %q, as of another issuer: list each once", settings.URL)
+		return fmt.Errorf(".URL is %s, as of another issuer: list each once", setting.Address(settings.URL))
 	case settings.Audience == "":
 		return errors.New(`.Audience is empty: give the identifier of this resource server, such as "https://api.example.com"`)
 	case slices.Contains(settings.MoreAudiences, ""):

@@ -429,7 +429,7 @@ func TestAccepted(t *testing.T) {
 		{"RS-145 b64 true", header(members{"b64": true})},
 		{"RS-139 other spellings beside the right ones", rawPayload(text(1, `"htm":`, `"HTM":"POST","Jti":7,"htm":`))},
 		{"RS-025 unknown claims", claims(members{"iss": "client", "sub": 1, "aud": []string{"x"}, "foo": nil})},
-		{"exp to come and nbf past", claims(members{"exp": 4102444800, "nbf": 0})},
+		{"exp to come and nbf past", claims(members{"exp": int64(4102444800), "nbf": 0})},
 		{"nothing said in members of jwk", jwk("ES256", members{"d": null, "k": null, "oth": []any{}, "use": null, "alg": null, "key_ops": []any{}, "x5c": []any{}, "kid": null})},
 		{"nothing said in members of an RSA jwk", jwk("RS256", members{"d": []any{}, "p": null, "oth": []any{}, "crv": null, "key_ops": null})},
 		{"RS-025 kid, use, alg and key_ops in jwk", jwk("ES256", members{"kid": "k", "use": "sig", "alg": "ES256", "key_ops": []string{"verify"}, "ext": true})},

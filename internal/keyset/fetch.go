@@ -15,6 +15,7 @@ import (
 	"github.com/dunglas/httpsfv"
 
 	"github.com/senderlock/senderlock/internal/jose"
+	"github.com/senderlock/senderlock/internal/setting"
 )
 
 // The bounds of one fetch. The time covers metadata, redirects and key set together.
@@ -180,18 +181,18 @@ func (s *source) get(ctx context.Context, location string) (*document, error) {
 		err = wrapped.Err // the wrapper quotes a redirect's Location, password and all
 	}
 	if err != nil {
-		return nil, ErrFetch.With("200 from "+location, "").Because(err)
+		return nil, ErrFetch.With("200 from "+setting.Address(location), "").Because(err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, ErrFetch.With("200 from "+location, response.Status)
+		return nil, ErrFetch.With("200 from "+setting.Address(location), response.Status)
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	if err != nil {
 		return nil, ErrFetch.Because(err)
 	}
 	if len(body) > maxAnswer {
-		return nil, ErrTooLarge.With(fmt.Sprintf("at most %d octets from %s", maxAnswer, location), "more")
+		return nil, ErrTooLarge.With(fmt.Sprintf("at most %d octets from %s", maxAnswer, setting.Address(location)), "more")
 	}
 	return &document{bytes.TrimPrefix(body, byteOrderMark), response.Header}, nil
 }

@@ -377,7 +377,7 @@ func TestLogoutSettings(t *testing.T) {
 		"ClientIDs is [\"\"]": func(b *events.BackChannelLogout) { b.ClientIDs = []string{""} },
 		"MaxAge":              func(b *events.BackChannelLogout) { b.MaxAge = 2 * time.Hour },
 		"Provider: URL":       func(b *events.BackChannelLogout) { b.Provider.URL = "" },
-		"URL is \"https://a?b\"": func(b *events.BackChannelLogout) {
+		"URL is \"https://a/…\"": func(b *events.BackChannelLogout) {
 			b.Provider.URL = "https://a?b"
 		},
 		"Algorithms is empty":   func(b *events.BackChannelLogout) { b.Provider.Algorithms = []string{} },

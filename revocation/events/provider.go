@@ -77,8 +77,8 @@ func given(s revocation.Store) error {
 // settle fills in zero fields and refuses settings that cannot work.
 func (p *Provider) settle() error {
 	u, err := url.Parse(p.URL)
-	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return fmt.Errorf("URL is %q: give the issuer identifier, such as %q", p.URL, "https://login.example.com")
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("URL is %s: give the issuer identifier, such as %q", setting.Address(p.URL), "https://login.example.com")
 	}
 	if p.TokenIssuer == "" {
 		p.TokenIssuer = p.URL
