@@ -136,7 +136,7 @@ func TestRefusals(t *testing.T) {
 		"RS-039 RS-177 DPoP without a proof": {get("DPoP "+token, ""), proof401("proof_missing")},
 		"RS-003 two proofs":                  {withHeader(owner(token), "DPoP", proof), proof401("proof_multiple")},
 		"RS-022 ath of another token":        {get("DPoP "+token, poptest.Proof{Token: bound()}.String()), proof401("ath_mismatch")},
-		"RS-022 no ath":                      {get("DPoP "+token, poptest.Proof{}.String()), proof401("ath_mismatch")},
+		"RS-022 no ath":                      {get("DPoP "+token, poptest.Proof{}.String()), proof401("ath_missing")},
 		"RS-014 htm of another method":       {get("DPoP "+token, poptest.Proof{Token: token, Method: "POST"}.String()), proof401("htm_mismatch")},
 		"RS-015 htu of another resource":     {get("DPoP "+token, poptest.Proof{Token: token, URL: poptest.Audience + "/x"}.String()), proof401("htu_mismatch")},
 		"RS-012 tampered signature":          {get("DPoP "+token, poptest.Tampered(proof)), proof401("signature_invalid")},
@@ -216,7 +216,7 @@ func TestBearerOnlyByChoice(t *testing.T) {
 		t.Errorf("with a good proof beside it: %v", err)
 	}
 	_, err = s.Check(get("Bearer "+unbound, poptest.Proof{}.String()))
-	expect(t, err, refusal{401, "invalid_dpop_proof", "ath_mismatch"})
+	expect(t, err, refusal{401, "invalid_dpop_proof", "ath_missing"})
 	_, err = s.Check(get("Bearer "+bound(), ""))
 	expect(t, err, refusal{401, "invalid_token", "bound_token_as_bearer"})
 	_, err = s.Check(owner(unbound))

@@ -128,9 +128,9 @@ func (i *Introspection) settle() (err error) {
 	endpoint, err := url.Parse(i.config.Endpoint)
 	switch {
 	case err != nil || endpoint.Host == "" || endpoint.User != nil || endpoint.Fragment != "":
-		return fmt.Errorf("Endpoint is %q: give the address of introspection, such as %q", i.config.Endpoint, "https://login.example.com/introspect")
+		return fmt.Errorf("Endpoint is %s: give the address of introspection, such as %q", setting.Address(i.config.Endpoint), "https://login.example.com/introspect")
 	case endpoint.Scheme != "https" && (endpoint.Scheme != "http" || !i.config.InsecureAllowHTTP && !setting.Loopback(endpoint.Hostname())):
-		return fmt.Errorf("Endpoint is %q: tokens are sent there, so give an https address, or set InsecureAllowHTTP to send them in the clear", i.config.Endpoint)
+		return fmt.Errorf("Endpoint is %s: tokens are sent there, so give an https address, or set InsecureAllowHTTP to send them in the clear", setting.Address(i.config.Endpoint))
 	case i.config.Issuer == "":
 		return errors.New(`Issuer is empty: give the identifier of the authorization server, such as "https://login.example.com"`)
 	case i.config.Audience == "":
@@ -344,14 +344,14 @@ func (i *Introspection) post(ctx context.Context, token string) ([]byte, error) 
 	}
 	defer response.Body.Close()
 	if response.StatusCode == http.StatusUnauthorized {
-		return nil, fmt.Errorf("%s refuses our credentials, those of client %q", i.config.Endpoint, i.config.ClientID)
+		return nil, fmt.Errorf("%s refuses our credentials, those of client %q", setting.Address(i.config.Endpoint), i.config.ClientID)
 	}
 	if got, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type")); response.StatusCode != http.StatusOK || got != want {
-		return nil, fmt.Errorf("%s answers %s with %q, want 200 with %q", i.config.Endpoint, response.Status, got, want)
+		return nil, fmt.Errorf("%s answers %s with %q, want 200 with %q", setting.Address(i.config.Endpoint), response.Status, got, want)
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxIntrospectionAnswer+1))
 	if err == nil && len(body) > maxIntrospectionAnswer {
-		err = fmt.Errorf("%s answers with more than %d octets", i.config.Endpoint, maxIntrospectionAnswer)
+		err = fmt.Errorf("%s answers with more than %d octets", setting.Address(i.config.Endpoint), maxIntrospectionAnswer)
 	}
 	return body, err
 }

@@ -11,10 +11,9 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/lestrrat-go/jwx/v2/jwa"
-	"github.com/lestrrat-go/jwx/v2/jws"
 
 	"github.com/senderlock/senderlock/internal/jose"
+	"github.com/senderlock/senderlock/internal/jwx"
 )
 
 // assertionLife is for how long an assertion of ours is good; it is used at once.
@@ -51,18 +50,7 @@ func (i *Introspection) assertion() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	header := jws.NewHeaders()
-	if i.config.KeyID != "" {
-		if err := header.Set(jws.KeyIDKey, i.config.KeyID); err != nil {
-			return "", err
-		}
-	}
-	alg := jwa.SignatureAlgorithm(i.config.KeyAlgorithm)
-	if alg == "Ed25519" { // one algorithm of two names, of which jwx knows the other
-		alg = jwa.EdDSA
-	}
-	signed, err := jws.Sign(claims, jws.WithKey(alg, i.config.Key, jws.WithProtectedHeaders(header)))
-	return string(signed), err
+	return jwx.Sign(claims, i.config.KeyAlgorithm, i.config.Key, map[string]string{"kid": i.config.KeyID})
 }
 
 // open verifies a signed answer and returns what it says of the token (RFC 9701 §5).
@@ -78,17 +66,7 @@ func (i *Introspection) open(ctx context.Context, body []byte) (jsontext.Value, 
 	if header.Type != "token-introspection+jwt" {
 		return nil, jose.ErrType.With("token-introspection+jwt", header.Type)
 	}
-	keys, err := i.keys.Keys(ctx, header.KeyID, header.Algorithm)
-	if err != nil {
-		return nil, err
-	}
-	err = jose.ErrSignature
-	for _, key := range keys {
-		if err = key.Verify(header.Algorithm, compact); err == nil {
-			break
-		}
-	}
-	if err != nil {
+	if _, err := i.keys.Verify(ctx, header, compact); err != nil {
 		return nil, err
 	}
 	var claims struct {

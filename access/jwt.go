@@ -115,10 +115,10 @@ func (g *Guard) settleValidators() (err error) {
 func (j *jwts) add(settings Issuer, c *Config) error {
 	u, err := url.Parse(settings.URL)
 	switch {
-	case err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "":
-		return fmt.Errorf(".URL is %q: give the issuer identifier, such as %q", settings.URL, "https://login.example.com")
+	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return fmt.Errorf(".URL is %s: give the issuer identifier, such as %q", setting.Address(settings.URL), "https://login.example.com")
 	case j.issuers[settings.URL] != nil:
-		return fmt.Errorf(".URL is %q, as of another issuer: list each once", settings.URL)
+		return fmt.Errorf(".URL is %s, as of another issuer: list each once", setting.Address(settings.URL))
 	case settings.Audience == "":
 		return errors.New(`.Audience is empty: give the identifier of this resource server, such as "https://api.example.com"`)
 	case slices.Contains(settings.MoreAudiences, ""):
@@ -300,7 +300,7 @@ func (i *issuer) judgeType(typ string, payload jsontext.Value) error {
 // verify checks the signature under the issuer's keys, with the algorithm that is on the list and fits the key.
 // It returns how to ask later whether the key still is the issuer's.
 func (i *issuer) verify(ctx context.Context, header jose.Header, compact jose.Compact) (current func() bool, err error) {
-	keys, err := i.keys.Keys(ctx, header.KeyID, header.Algorithm)
+	key, err := i.keys.Verify(ctx, header, compact)
 	switch {
 	case errors.Is(err, keyset.ErrUnavailable):
 		return nil, ErrUnavailable.Because(err)
@@ -309,10 +309,5 @@ func (i *issuer) verify(ctx context.Context, header jose.Header, compact jose.Co
 	case err != nil:
 		return nil, err
 	}
-	for _, key := range keys {
-		if err = key.Verify(header.Algorithm, compact); err == nil {
-			return func() bool { return i.keys.Has(key) }, nil
-		}
-	}
-	return nil, err
+	return func() bool { return i.keys.Has(key) }, nil
 }

@@ -275,7 +275,7 @@ func TestIssuerSettings(t *testing.T) {
 		want   string
 	}{
 		"no URL":                  {func(i *access.Issuer) { i.URL = "" }, `Issuers[0].URL is ""`},
-		"URL with a query":        {func(i *access.Issuer) { i.URL += "?a" }, `Issuers[0].URL is "` + poptest.Issuer + `?a"`},
+		"URL with a query":        {func(i *access.Issuer) { i.URL += "?a" }, `Issuers[0].URL is "` + poptest.Issuer + `/…"`},
 		"no audience":             {func(i *access.Issuer) { i.Audience = "" }, "Issuers[0].Audience is empty"},
 		"an empty audience more":  {func(i *access.Issuer) { i.MoreAudiences = []string{""} }, "Issuers[0].MoreAudiences has an empty one"},
 		"unknown algorithm":       {func(i *access.Issuer) { i.Algorithms = []string{"HS256"} }, `Issuers[0].Algorithms has "HS256"`},
@@ -284,6 +284,7 @@ func TestIssuerSettings(t *testing.T) {
 		"a claim without a name":  {func(i *access.Issuer) { i.ScopeClaims = []string{"scope", ""} }, "Issuers[0].ScopeClaims has no claim, or one without a name"},
 		"broken key set":          {func(i *access.Issuer) { i.JWKS = []byte("{") }, "Issuers[0]: "},
 		"http":                    {func(i *access.Issuer) { i.URL, i.JWKS = "http://login.example.com", nil }, "Issuers[0]: "},
+		"URL with a password":     {func(i *access.Issuer) { i.URL = "https://a:secret@login.example.com" }, `Issuers[0].URL is "https://…"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			issuer := staticIssuer()

@@ -155,7 +155,7 @@ func (r *Resource) metadataURL() (*url.URL, error) {
 	u, err := url.Parse(r.URL)
 	if err != nil || u.Host == "" || u.User != nil || u.String() != r.URL || !plainPath.MatchString(u.EscapedPath()) ||
 		strings.ContainsAny(r.URL, "?#") || u.Scheme != "https" && (u.Scheme != "http" || !setting.Loopback(u.Hostname())) {
-		return nil, fmt.Errorf("Resource.URL is %q: give the identifier of this API, such as %q: https, host and a plain path", r.URL, "https://api.example.com")
+		return nil, fmt.Errorf("Resource.URL is %s: give the identifier of this API, such as %q: https, host and a plain path", setting.Address(r.URL), "https://api.example.com")
 	}
 	for _, scope := range r.Scopes {
 		if !quotable(scope) {
@@ -166,7 +166,7 @@ func (r *Resource) metadataURL() (*url.URL, error) {
 		return nil, errors.New("Resource.Name is not UTF-8: give a text for people")
 	}
 	if doc, err := url.Parse(r.Documentation); err != nil || r.Documentation != "" && !doc.IsAbs() {
-		return nil, fmt.Errorf("Resource.Documentation is %q: give the address of a page, or leave it empty", r.Documentation)
+		return nil, fmt.Errorf("Resource.Documentation is %s: give the address of a page, or leave it empty", setting.Address(r.Documentation))
 	}
 	if u.Path == "/" { // RFC 9728 §3.1: a slash right behind the host goes
 		u.Path = ""

@@ -276,7 +276,7 @@ func TestResourceSettings(t *testing.T) {
 		"another scheme":    {access.Resource{URL: "ftp://127.0.0.1"}, "Resource.URL is"},
 		"two scopes in one": {access.Resource{URL: poptest.Audience, Scopes: []string{"a b"}}, `Resource.Scopes has "a b"`},
 		"not UTF-8":         {access.Resource{URL: poptest.Audience, Name: "\xff"}, "Resource.Name is not UTF-8"},
-		"a documentation":   {access.Resource{URL: poptest.Audience, Documentation: "/doc"}, `Resource.Documentation is "/doc"`},
+		"a documentation":   {access.Resource{URL: poptest.Audience, Documentation: "/doc"}, `Resource.Documentation is "…"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := access.New(access.Config{

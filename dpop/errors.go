@@ -12,27 +12,30 @@ type Error = reason.Error
 
 // The causes for which a proof is refused, in the order of RFC 9449 §4.3. The name in each is stable.
 var (
-	ErrMissing    = reason.New("proof_missing", "no DPoP field")
-	ErrMultiple   = reason.New("proof_multiple", "more than one DPoP field")
-	ErrTooLarge   = reason.New("proof_too_large", "the proof is larger than the accepted size")
-	ErrMalformed  = jose.ErrMalformed
-	ErrJSON       = jose.ErrJSON
-	ErrHeader     = jose.ErrHeader
-	ErrType       = jose.ErrType
-	ErrAlgorithm  = jose.ErrAlgorithm
-	ErrCritical   = jose.ErrCritical
-	ErrKey        = jose.ErrKey
-	ErrPrivateKey = jose.ErrPrivate
-	ErrKeyAlg     = jose.ErrKeyAlg
-	ErrSignature  = jose.ErrSignature
-	ErrClaim      = reason.New("claim_missing", "a required claim is missing")
-	ErrMethod     = reason.New("htm_mismatch", "htm is not the method of the request")
-	ErrTarget     = reason.New("htu_mismatch", "htu is not the URI of the request")
-	ErrHost       = reason.New("host_unknown", "the request was not made to an origin of this server")
-	ErrStale      = reason.New("iat_too_old", "the proof was made too long ago")
-	ErrFuture     = reason.New("iat_in_future", "the proof was made in the future")
-	ErrTokenHash  = reason.New("ath_mismatch", "ath is not the hash of the access token")
-	ErrReplayed   = reason.New("proof_replayed", "the proof was already used")
+	ErrMissing     = reason.New("proof_missing", "no DPoP field")
+	ErrMultiple    = reason.New("proof_multiple", "more than one DPoP field")
+	ErrTooLarge    = reason.New("proof_too_large", "the proof is larger than the accepted size")
+	ErrMalformed   = jose.ErrMalformed
+	ErrJSON        = jose.ErrJSON
+	ErrHeader      = jose.ErrHeader
+	ErrType        = jose.ErrType
+	ErrAlgorithm   = jose.ErrAlgorithm
+	ErrCritical    = jose.ErrCritical
+	ErrKey         = jose.ErrKey
+	ErrPrivateKey  = jose.ErrPrivate
+	ErrKeyAlg      = jose.ErrKeyAlg
+	ErrSignature   = jose.ErrSignature
+	ErrClaim       = reason.New("claim_missing", "a required claim is missing")
+	ErrMethod      = reason.New("htm_mismatch", "htm is not the method of the request")
+	ErrTarget      = reason.New("htu_mismatch", "htu is not the URI of the request")
+	ErrHost        = reason.New("host_unknown", "the request was not made to an origin of this server")
+	ErrStale       = reason.New("iat_too_old", "the proof was made too long ago")
+	ErrFuture      = reason.New("iat_in_future", "the proof was made in the future")
+	ErrNotYet      = reason.New("nbf_in_future", "the proof is not to be accepted yet")
+	ErrExpired     = reason.New("exp_past", "the proof has expired by its own word")
+	ErrNoTokenHash = reason.New("ath_missing", "the proof carries no ath, and with an access token one is required")
+	ErrTokenHash   = reason.New("ath_mismatch", "ath is not the hash of the access token")
+	ErrReplayed    = reason.New("proof_replayed", "the proof was already used")
 )
 
 // The causes that are answered with a nonce: the client repeats the request with a new proof (RFC 9449 §9).

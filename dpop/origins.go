@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	peers "github.com/senderlock/senderlock/internal/peer" // beside the peer of a Transport
+	"github.com/senderlock/senderlock/internal/setting"
 )
 
 // Peers are the direct peers of connections whose forwarded fields are believed: see there for the fields.
@@ -40,7 +41,7 @@ func newOrigins(c Config) (o *origins, err error) {
 	for i, s := range c.Origins {
 		public, err := o.parse(s)
 		if err != nil {
-			return nil, fmt.Errorf("Origins[%d] is %q: %w", i, s, err)
+			return nil, fmt.Errorf("Origins[%d] is %s: %w", i, setting.Address(s), err)
 		}
 		o.list = append(o.list, public)
 	}
@@ -55,7 +56,7 @@ func (o *origins) parse(s string) (origin, error) {
 	u.path = strings.TrimRight(u.path, "/")
 	for _, other := range o.list {
 		if other.origin == u.origin && other.path != u.path {
-			return origin{}, fmt.Errorf("already listed with the prefix %q; give each origin one", other.path)
+			return origin{}, fmt.Errorf("already listed with another prefix: give each origin one")
 		}
 	}
 	scheme, authority, _ := strings.Cut(u.origin, "://")

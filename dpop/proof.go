@@ -18,6 +18,8 @@ type Proof struct {
 	claims  claims
 
 	issued time.Time // iat
+	starts time.Time // nbf, if there is one
+	ends   time.Time // exp, if there is one
 	stamp  stamp     // what the nonce says; zero without one
 	until  time.Time // first instant at which this proof can no longer be accepted
 	signed bool      // the signature has been verified
@@ -65,6 +67,8 @@ type claims struct {
 	Method    text           `json:"htm"`
 	Target    text           `json:"htu"`
 	IssuedAt  jsontext.Value `json:"iat"`
+	Expires   jsontext.Value `json:"exp"`
+	NotBefore jsontext.Value `json:"nbf"`
 	TokenHash text           `json:"ath"`
 	Nonce     text           `json:"nonce"`
 }
@@ -120,10 +124,31 @@ func (v *Verifier) parse(fields []string) (*Proof, error) {
 	if p.claims.IssuedAt == nil {
 		return nil, ErrClaim.With("iat", "")
 	}
-	if p.issued, err = jose.NumericDate("iat", p.claims.IssuedAt); err != nil {
-		return nil, err
+	for _, date := range [...]struct {
+		name  string
+		claim jsontext.Value
+		time  *time.Time
+	}{{"iat", p.claims.IssuedAt, &p.issued}, {"nbf", p.claims.NotBefore, &p.starts}, {"exp", p.claims.Expires, &p.ends}} {
+		if date.claim == nil {
+			continue
+		}
+		if *date.time, err = jose.NumericDate(date.name, date.claim); err != nil {
+			return nil, err
+		}
 	}
 	return p, nil
+}
+
+// lives judges nbf and exp where the proof has them (RFC 7519 §4.1.4 and §4.1.5). They only ever refuse: for how long
+// the proof is remembered does not depend on them.
+func (p *Proof) lives(now time.Time, skew time.Duration) error {
+	if latest := now.Add(skew); p.claims.NotBefore != nil && p.starts.After(latest) {
+		return ErrNotYet.With("nbf up to "+when(latest), jose.DescribeDate(p.claims.NotBefore, p.starts)).Off(p.starts.Sub(latest))
+	}
+	if earliest := now.Add(-skew); p.claims.Expires != nil && !p.ends.After(earliest) {
+		return ErrExpired.With("exp after "+when(earliest), jose.DescribeDate(p.claims.Expires, p.ends)).Off(earliest.Sub(p.ends))
+	}
+	return nil
 }
 
 // parseHeader checks the header of a proof, or takes it from the cache: a client sends the same octets again

@@ -253,12 +253,12 @@ func refusals() []refusal {
 		{"RS-133 kid, jku and x5u do not replace jwk", header(members{"jwk": nil, "kid": "k1", "jku": "https://evil.example/jwks", "x5u": "https://evil.example/c"}), dpop.ErrHeader},
 
 		{"RS-013 EC d", jwk("ES256", members{"d": zero32}), dpop.ErrPrivateKey},
-		{"RS-013 EC d null", jwk("ES256", members{"d": null}), dpop.ErrPrivateKey},
+		{"RS-013 EC d empty", jwk("ES256", members{"d": ""}), dpop.ErrPrivateKey},
 		{"RS-013 OKP d", jwk("EdDSA", members{"d": zero32}), dpop.ErrPrivateKey},
 		{"RS-013 RSA d", jwk("RS256", members{"d": "AQAB"}), dpop.ErrPrivateKey},
 		{"RS-013 RSA p and q only", jwk("RS256", members{"p": "AQAB", "q": "AQAB"}), dpop.ErrPrivateKey},
 		{"RS-013 RSA dp", jwk("RS256", members{"dp": "AQAB"}), dpop.ErrPrivateKey},
-		{"RS-013 RSA oth", jwk("RS256", members{"oth": []any{}}), dpop.ErrPrivateKey},
+		{"RS-013 RSA oth", jwk("RS256", members{"oth": []any{members{}}}), dpop.ErrPrivateKey},
 		{"RS-009 RS-013 a symmetric key", header(members{"jwk": members{"kty": "oct", "k": "AQAB"}}), dpop.ErrPrivateKey},
 
 		{"RS-127 point not on its curve", jwk("ES256", offCurve()), dpop.ErrKey},
@@ -290,6 +290,7 @@ func refusals() []refusal {
 		{"RS-140 key_ops a string", jwk("ES256", members{"key_ops": "verify"}), dpop.ErrJSON},
 		{"RS-124 key says another alg", jwk("RS256", members{"alg": "PS256"}), dpop.ErrKeyAlg},
 
+		{"RS-143 RSA modulus padded", jwk("RS256", members{"n": b64(nBytes) + "=="}), dpop.ErrMalformed},
 		{"RS-130 header in UTF-16", rawHeader(utf16Text(text(0))), dpop.ErrJSON},
 		{"RS-130 payload in UTF-16", rawPayload(utf16Text(text(1))), dpop.ErrJSON},
 		{"RS-130 header with a byte order mark", rawHeader("\ufeff" + text(0)), dpop.ErrJSON},
@@ -319,7 +320,7 @@ func refusals() []refusal {
 		{"RS-139 JTI", rawPayload(text(1, `"jti"`, `"JTI"`)), dpop.ErrClaim},
 		{"RS-139 HTM", rawPayload(text(1, `"htm"`, `"HTM"`)), dpop.ErrClaim},
 		{"RS-139 Iat", rawPayload(text(1, `"iat"`, `"Iat"`)), dpop.ErrClaim},
-		{"RS-139 Ath", rawPayload(text(1, `"ath"`, `"Ath"`)), dpop.ErrTokenHash},
+		{"RS-139 Ath", rawPayload(text(1, `"ath"`, `"Ath"`)), dpop.ErrNoTokenHash},
 
 		{"RS-138 header padded", respell(0, pad), dpop.ErrMalformed},
 		{"RS-138 payload padded", respell(1, pad), dpop.ErrMalformed},
@@ -346,7 +347,7 @@ func refusals() []refusal {
 		{"RS-015 other scheme", claims(members{"htu": "http://api.example.com/accounts"}), dpop.ErrTarget},
 		{"RS-015 path alone", claims(members{"htu": "/accounts"}), dpop.ErrTarget},
 
-		{"RS-022 no ath", claims(members{"ath": nil}), dpop.ErrTokenHash},
+		{"RS-022 no ath", claims(members{"ath": nil}), dpop.ErrNoTokenHash},
 		{"RS-022 ath empty", claims(members{"ath": ""}), dpop.ErrTokenHash},
 		{"RS-022 ath of another token", claims(members{"ath": poptest.ATH("another")}), dpop.ErrTokenHash},
 		{"RS-022 ath padded", claims(members{"ath": poptest.ATH(accessToken) + "="}), dpop.ErrTokenHash},
@@ -356,13 +357,20 @@ func refusals() []refusal {
 
 		{"RS-021 RS-070 iat an hour old", claims(members{"iat": poptest.Now.Unix() - 3600}), dpop.ErrStale},
 		{"RS-021 RS-070 iat an hour ahead", claims(members{"iat": poptest.Now.Unix() + 3600}), dpop.ErrFuture},
+		{"RS-007 exp null", claims(members{"exp": null}), dpop.ErrJSON},
+		{"RS-007 exp a string", claims(members{"exp": "4102444800"}), dpop.ErrJSON},
+		{"RS-007 nbf null", claims(members{"nbf": null}), dpop.ErrJSON},
+		{"RS-007 nbf a string", claims(members{"nbf": "0"}), dpop.ErrJSON},
+		{"RS-007 nbf an array", claims(members{"nbf": []int{0}}), dpop.ErrJSON},
+		{"exp an hour ago", claims(members{"exp": poptest.Now.Unix() - 3600}), dpop.ErrExpired},
+		{"nbf in an hour", claims(members{"nbf": poptest.Now.Unix() + 3600}), dpop.ErrNotYet},
 		{"RS-057 RS-066 a nonce that is not ours", claims(members{"nonce": "eyJ7S_zG.eyJH0-Z.HX4w-7v"}), dpop.ErrNonceForeign},
 	}
 }
 
 // large mints a proof of exactly so many octets.
 func large(size int) string {
-	for kid := ""; len(kid) < 4; kid += "k" {
+	for kid := "k"; len(kid) < 5; kid += "k" {
 		p := poptest.Proof{JTI: "x", Header: members{"kid": kid}}
 		for filler := (size-len(mint(p)))*3/4 + 8; filler > 0; filler-- {
 			p.JTI = strings.Repeat("x", filler)
@@ -420,7 +428,10 @@ func TestAccepted(t *testing.T) {
 		{"RS-129 zip is not acted on", header(members{"zip": "DEF"})},
 		{"RS-145 b64 true", header(members{"b64": true})},
 		{"RS-139 other spellings beside the right ones", rawPayload(text(1, `"htm":`, `"HTM":"POST","Jti":7,"htm":`))},
-		{"RS-025 unknown claims", claims(members{"iss": "client", "sub": 1, "aud": []string{"x"}, "exp": 4102444800, "nbf": 0, "foo": nil})},
+		{"RS-025 unknown claims", claims(members{"iss": "client", "sub": 1, "aud": []string{"x"}, "foo": nil})},
+		{"exp to come and nbf past", claims(members{"exp": int64(4102444800), "nbf": 0})},
+		{"nothing said in members of jwk", jwk("ES256", members{"d": null, "k": null, "oth": []any{}, "use": null, "alg": null, "key_ops": []any{}, "x5c": []any{}, "kid": null})},
+		{"nothing said in members of an RSA jwk", jwk("RS256", members{"d": []any{}, "p": null, "oth": []any{}, "crv": null, "key_ops": null})},
 		{"RS-025 kid, use, alg and key_ops in jwk", jwk("ES256", members{"kid": "k", "use": "sig", "alg": "ES256", "key_ops": []string{"verify"}, "ext": true})},
 		{"RS-144 jwk says EdDSA, header Ed25519", mint(poptest.Proof{Key: poptest.Keyed("Ed25519", "proof"), Header: members{"jwk": func() members {
 			k := poptest.Keyed("Ed25519", "proof").JWK()

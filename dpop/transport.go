@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,7 +16,6 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/senderlock/senderlock/internal/challenge"
-	"github.com/senderlock/senderlock/internal/jose"
 	"github.com/senderlock/senderlock/internal/setting"
 )
 
@@ -31,8 +30,8 @@ const (
 	// Date counts whole seconds and travels a while, so what is below cannot be told from agreement.
 	clockResolution = 2 * time.Second
 
-	maxErrorBody   = 16 << 10 // octets read of a first response, for its error code and to reuse its connection
-	maxNonceLength = 2 << 10  // octets; more would not pass as part of a field everywhere
+	maxNonceLength = 2 << 10 // octets; more would not pass as part of a field everywhere
+	maxPriming     = 30 * time.Second
 )
 
 // The error codes that a client can do something about (RFC 9449 §5, §7.1, §8 and §9).
@@ -54,6 +53,12 @@ const (
 // what the server wants, and [Transport.Prime] beforehand avoids it. The clock is only corrected by a server that
 // refused, for that server alone: as long as proofs are accepted, our own clock is good enough.
 //
+// When a connection dies, net/http may send a GET request, or one with an Idempotency-Key, again by itself, with the
+// proof that the server may have seen. If that is refused for its proof, the request is sent once more with a new one.
+//
+// How long an answer may take is for the caller to say, by the request's context or [http.Client.Timeout]. What a
+// Transport itself reads, the beginning of the body of an error, is bounded in octets and time.
+//
 // Nonces belong to one server and one purpose, so use one Transport for the authorization server and another for
 // the resource server, with the same Signer.
 type Transport struct {
@@ -64,7 +69,8 @@ type Transport struct {
 	// its URL needs both on the list.
 	Origins []string
 	// Token returns the access token for a request; its error fails the request. Where tokens are for one audience,
-	// all Origins must be of that audience. Nil sends proofs without a token and leaves Authorization alone.
+	// all Origins must be of that audience. Nil leaves Authorization alone: a token that stands there already, as DPoP
+	// or Bearer, is one that the proof is made for, and otherwise the proof goes without a token.
 	Token func(context.Context) (string, error)
 
 	// Base sends the requests. Nil means [http.DefaultTransport].
@@ -111,10 +117,10 @@ func (t *Transport) settle() error {
 	for _, s := range t.Origins {
 		u, err := parseURI(s)
 		if err != nil || u.path != "/" || strings.ContainsAny(s, "?#") {
-			return fmt.Errorf("Origins has %q: give scheme and host alone, such as https://api.example.com", s)
+			return fmt.Errorf("Origins has %s: give scheme and host alone, such as https://api.example.com", setting.Address(s))
 		}
 		if !t.InsecureAllowHTTP && !confidential(u.origin) {
-			return fmt.Errorf("Origins has %q: use https, or set InsecureAllowHTTP to send tokens in the clear", s)
+			return fmt.Errorf("Origins has %s: use https, or set InsecureAllowHTTP to send tokens in the clear", setting.Address(s))
 		}
 		t.peers[u.origin] = &peer{}
 	}
@@ -165,8 +171,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // Prime sends a GET request for a URL of a listed origin to learn a nonce there, for instance before an upload
 // whose body can be sent only once. The answer may have any status, and a server that asks for no nonces leaves
-// none; neither is an error.
+// none; neither is an error. A server that does not answer within 30 s is one.
 func (t *Transport) Prime(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, maxPriming)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return fmt.Errorf("dpop.Transport.Prime: %w", err)
@@ -257,13 +265,28 @@ func originOf(scheme, host string) (string, error) {
 
 func (e *exchange) fetchToken() (err error) {
 	if e.Token == nil {
-		return nil
+		return e.presentedToken()
 	}
 	if e.token, err = e.Token(e.req.Context()); err != nil {
 		return err
 	}
 	if !challenge.IsToken68(e.token) {
 		return errors.New("what Token returned is not an access token")
+	}
+	return nil
+}
+
+// presentedToken finds the token that somebody else has put into the request, such as golang.org/x/oauth2: whatever
+// the scheme, a proof beside an access token is made for it (RFC 9449 §4.2).
+func (e *exchange) presentedToken() error {
+	for _, field := range e.req.Header.Values("Authorization") {
+		scheme, token, _ := strings.Cut(field, " ")
+		if !strings.EqualFold(scheme, "DPoP") && !strings.EqualFold(scheme, "Bearer") {
+			continue
+		}
+		if e.token = strings.TrimLeft(token, " "); !challenge.IsToken68(e.token) {
+			return errors.New("the request's Authorization has no access token: set Token, or leave the field away")
+		}
 	}
 	return nil
 }
@@ -318,14 +341,16 @@ func (e *exchange) send(body io.ReadCloser) (resp *http.Response, curable bool, 
 		}
 		return nil, false, err
 	}
+	var tries atomic.Int32
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { tries.Add(1) }}
 	// Not Clone, which would cut the tie to trailers that are filled in while the body is read.
-	signed := e.req.WithContext(e.req.Context())
+	signed := e.req.WithContext(httptrace.WithClientTrace(e.req.Context(), trace))
 	signed.Body = body
 	if signed.Header = e.req.Header.Clone(); signed.Header == nil {
 		signed.Header = http.Header{}
 	}
 	signed.Header.Set("DPoP", proof)
-	if e.token != "" {
+	if e.Token != nil {
 		signed.Header.Set("Authorization", "DPoP "+e.token)
 	}
 	if resp, err = e.Base.RoundTrip(signed); err != nil {
@@ -341,7 +366,8 @@ func (e *exchange) send(body io.ReadCloser) (resp *http.Response, curable bool, 
 		e.peer.learnClock(resp.Header, e.Now(), ahead)
 		curable = supplied != "" && supplied != nonce
 	case codeInvalidProof:
-		curable = e.peer.learnClock(resp.Header, e.Now(), ahead)
+		// What net/http has sent again on another connection, it may repeat.
+		curable = e.peer.learnClock(resp.Header, e.Now(), ahead) || tries.Load() > 1
 	}
 	return resp, curable, nil
 }
@@ -373,53 +399,4 @@ func (p *peer) learnClock(h http.Header, now time.Time, used time.Duration) bool
 	}
 	p.ahead.Store(int64(ahead))
 	return (ahead - used).Abs() >= clockResolution
-}
-
-// ErrorCode returns the error code of a response with a status from 400 to 499: that of a DPoP challenge, or of the
-// JSON body in which authorization servers report errors (RFC 6749 §5.2). It is empty if there is none. It tells
-// "use_dpop_nonce", which a [Transport] has answered already if the body permitted, from "invalid_token" and what
-// else asks for another token. The body can be read afterwards as if untouched.
-func ErrorCode(resp *http.Response) (code string) {
-	if resp.StatusCode < 400 || resp.StatusCode > 499 {
-		return ""
-	}
-	// A challenge that cannot be read, such as another scheme's, must not hide ours.
-	challenges, _ := challenge.Parse(resp.Header.Values("WWW-Authenticate"))
-	for _, c := range challenges {
-		if c.Is("DPoP") && code != codeUseNonce && c.Params["error"] != "" {
-			code = c.Params["error"]
-		}
-	}
-	if code != "" {
-		return code
-	}
-	return bodyError(resp)
-}
-
-func bodyError(resp *http.Response) string {
-	if kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return ""
-	}
-	// What goes wrong here goes wrong again for whoever reads the body.
-	start, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-	resp.Body = &unread{Reader: io.MultiReader(bytes.NewReader(start), resp.Body), Closer: resp.Body}
-	var e struct {
-		Code string `json:"error"`
-	}
-	if jose.Object(start, &e) != nil {
-		return ""
-	}
-	return e.Code
-}
-
-// unread is a body whose beginning was read and put back.
-type unread struct {
-	io.Reader
-	io.Closer
-}
-
-// discard reads the rest of a response, within bounds, so that its connection can be used again, and closes it.
-func discard(body io.ReadCloser) {
-	_, _ = io.CopyN(io.Discard, body, maxErrorBody)
-	body.Close()
 }

@@ -9,11 +9,15 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"golang.org/x/oauth2"
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
@@ -33,6 +37,7 @@ type hop struct {
 type network struct {
 	t       testing.TB
 	answers []answer
+	bearer  bool // a test of tokens that somebody else sends so
 
 	mu   sync.Mutex
 	hops []hop
@@ -58,7 +63,7 @@ func (n *network) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
-	if strings.HasPrefix(r.Header.Get("Authorization"), "Bearer") {
+	if strings.HasPrefix(r.Header.Get("Authorization"), "Bearer") && !n.bearer {
 		n.t.Errorf("%s %s: sent as bearer token", r.Method, r.URL)
 	}
 	if proof := r.Header.Get("DPoP"); proof != "" {
@@ -935,3 +940,192 @@ func (b *countedBody) Close() error {
 type readFunc func([]byte) (int, error)
 
 func (f readFunc) Read(p []byte) (int, error) { return f(p) }
+
+// realTransport returns a Transport that reaches a server by a real connection.
+func realTransport(t *testing.T, h http.Handler) (*dpop.Transport, string) {
+	t.Helper()
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	tr, _ := newTransport(t)
+	base := &http.Transport{}
+	t.Cleanup(base.CloseIdleConnections)
+	tr.Base, tr.Origins = base, []string{server.URL}
+	return tr, server.URL
+}
+
+// onceServer takes each proof once, and cuts the connection of the second request after it has taken its proof.
+type onceServer struct {
+	mu     sync.Mutex
+	seen   []string
+	served int
+	bodies []string
+}
+
+func (s *onceServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	body, _ := io.ReadAll(r.Body)
+	proof := r.Header.Get("DPoP")
+	used := slices.Contains(s.seen, proof)
+	s.seen = append(s.seen, proof)
+	switch {
+	case len(s.seen) == 2:
+		if conn, _, err := w.(http.Hijacker).Hijack(); err == nil {
+			conn.Close()
+		}
+	case used:
+		w.Header().Set("WWW-Authenticate", `DPoP error="invalid_dpop_proof"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	default:
+		s.bodies = append(s.bodies, string(body))
+	}
+}
+
+// What net/http sends again by itself, when a connection dies, has a proof that is used up. One with a new proof follows.
+func TestTransportAfterDeadConnection(t *testing.T) {
+	for _, test := range []struct {
+		name, method, key string
+		body              io.Reader
+		status, sent      int // status 0: an error, since nobody knows whether it was done
+	}{
+		{"GET", "GET", "", nil, 200, 4},
+		{"POST with an Idempotency-Key", "POST", "k", strings.NewReader("data"), 200, 4},
+		{"POST without", "POST", "", strings.NewReader("data"), 0, 2},
+		{"POST with a body that is gone", "POST", "k", io.MultiReader(strings.NewReader("data")), 0, 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			server := &onceServer{}
+			tr, url := realTransport(t, server)
+			if status, _ := send(t, tr, newRequest(t, "GET", url, nil)); status != 200 { // opens the connection
+				t.Fatalf("status %d", status)
+			}
+			r := newRequest(t, test.method, url, test.body)
+			if test.key != "" {
+				r.Header.Set("Idempotency-Key", test.key)
+			}
+			resp, err := tr.RoundTrip(r)
+			status := 0
+			if err == nil {
+				status = resp.StatusCode
+				resp.Body.Close()
+			}
+			if status != test.status || len(server.seen) != test.sent {
+				t.Errorf("status %d (%v) after %d requests, want %d after %d", status, err, len(server.seen), test.status, test.sent)
+			}
+			if last := server.bodies[len(server.bodies)-1]; test.status == 200 && test.body != nil && last != "data" {
+				t.Errorf("the last body is %q", last)
+			}
+		})
+	}
+}
+
+// A proof that is refused on its first connection is not sent again: a new one would not do better.
+func TestTransportBelievesARefusal(t *testing.T) {
+	refused := 0
+	tr, url := realTransport(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		refused++
+		w.Header()["Date"] = nil
+		w.Header().Set("WWW-Authenticate", `DPoP error="invalid_dpop_proof"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	if status, _ := send(t, tr, newRequest(t, "GET", url, nil)); status != 401 || refused != 1 {
+		t.Errorf("status %d after %d requests", status, refused)
+	}
+}
+
+// Without a token source, a token that is in the request already is in the proof as well (RFC 9449 §4.2).
+func TestTransportBelowAnotherThatSetsTheToken(t *testing.T) {
+	tr, n := newTransport(t, challenged("n"), accepted())
+	tr.Token = nil
+	source := oauth2.StaticTokenSource(&oauth2.Token{AccessToken: "token", TokenType: "DPoP"})
+	send(t, &oauth2.Transport{Source: source, Base: tr}, getAccounts(t))
+	for _, h := range n.hops {
+		if h.Header.Get("Authorization") != "DPoP token" || h.proof.claims["ath"] != poptest.ATH("token") {
+			t.Errorf("sent %q with a proof of %v", h.Header.Get("Authorization"), h.proof.claims)
+		}
+	}
+	for _, test := range []struct {
+		name, field, ath string // no ath: the error is that there is no token
+	}{
+		{"DPoP", "DPoP token", poptest.ATH("token")},
+		{"in small letters", "dpop  token", poptest.ATH("token")},
+		{"Bearer", "Bearer token", poptest.ATH("token")},
+		{"nothing", "DPoP", ""},
+		{"two words", "DPoP a b", ""},
+		{"no token68", "Bearer to,ken", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			tr, n := newTransport(t, accepted())
+			tr.Token, n.bearer = nil, true
+			r := getAccounts(t)
+			r.Header.Set("Authorization", test.field)
+			resp, err := tr.RoundTrip(r)
+			if test.ath == "" {
+				if err == nil || !strings.Contains(err.Error(), "Authorization has no access token") {
+					t.Errorf("got %v, %v", resp, err)
+				}
+				return
+			}
+			if err != nil || n.hops[0].proof.claims["ath"] != test.ath || resp.Request.Header.Get("Authorization") != test.field {
+				t.Errorf("%v: sent %q with a proof of %v", err, resp.Request.Header.Get("Authorization"), n.hops[0].proof.claims)
+			}
+		})
+	}
+}
+
+// A server that never finishes what it says of a refusal keeps nobody waiting for it.
+func TestTransportStalledError(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		fields http.Header
+		want   int // requests
+	}{
+		{"the code is in the body", http.Header{"Content-Type": {"application/json"}}, 1},
+		{"the code is in the head", http.Header{"WWW-Authenticate": {useNonce}, "DPoP-Nonce": {"n"}}, 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				body, finish := io.Pipe()
+				tr, n := newTransport(t, answer{status: 400, fields: test.fields, body: body}, accepted())
+				begin := time.Now()
+				resp, err := tr.RoundTrip(getAccounts(t))
+				if took := time.Since(begin); err != nil || took != 5*time.Second || len(n.hops) != test.want {
+					t.Fatalf("%v after %v and %d requests, want %d", err, took, len(n.hops), test.want)
+				}
+				if test.want == 2 { // the body is closed
+					synctest.Wait()
+					if _, err := finish.Write([]byte("late")); !errors.Is(err, io.ErrClosedPipe) {
+						t.Errorf("writing to a body that nobody waits for: %v", err)
+					}
+					return
+				}
+				go func() {
+					_, err := finish.Write([]byte(`{"error":"late"}`))
+					finish.CloseWithError(err)
+				}()
+				if all, err := io.ReadAll(resp.Body); string(all) != `{"error":"late"}` || err != nil {
+					t.Errorf("the body is %q, %v", all, err)
+				}
+			})
+		})
+	}
+}
+
+// Nor does one that never answers keep back what is only sent to learn a nonce.
+func TestTransportPrimeIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr, _ := newTransport(t, accepted())
+		tr.Base = roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+		begin := time.Now()
+		if err := tr.Prime(t.Context(), poptest.URL); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 30*time.Second {
+			t.Errorf("%v after %v", err, time.Since(begin))
+		}
+	})
+}
+
+type roundTripFunc func(*http.Request) (*http.Response, error)
+
+func (f roundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

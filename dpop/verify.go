@@ -59,8 +59,8 @@ type Config struct {
 	// MaxAge is for how long after its iat a proof is accepted. Zero means one minute; ten are the most. Where a replay
 	// store is shared, raise its Window first, on every instance, and MaxAge one old window later.
 	MaxAge time.Duration
-	// Skew is how far ahead a client's clock may be. Zero means ten seconds; a millisecond is the least,
-	// five minutes the most.
+	// Skew is how far ahead a client's clock may be, and by how much nbf and exp of a proof that has them may miss the
+	// time. Zero means ten seconds; a millisecond is the least, five minutes the most.
 	Skew time.Duration
 	// MaxSize is the largest accepted proof in octets. Zero means 8 KiB.
 	MaxSize int
@@ -246,6 +246,9 @@ func (v *Verifier) compare(p *Proof, r *http.Request, token string) error {
 	sum := jose.SHA256(token)
 	var want [43]byte
 	base64.RawURLEncoding.Encode(want[:], sum[:])
+	if !p.claims.TokenHash.set {
+		return ErrNoTokenHash.With("ath "+string(want[:]), "")
+	}
 	if subtle.ConstantTimeCompare(want[:], []byte(p.claims.TokenHash.value)) != 1 {
 		return ErrTokenHash.With(string(want[:]), p.claims.TokenHash.value)
 	}
@@ -255,6 +258,9 @@ func (v *Verifier) compare(p *Proof, r *http.Request, token string) error {
 // current judges when the proof was made (items 10 and 11), and with that until when it can be accepted: the
 // two belong together, or a proof outlives the memory of its use.
 func (v *Verifier) current(p *Proof, now time.Time) (err error) {
+	if err := p.lives(now, v.config.Skew); err != nil {
+		return err
+	}
 	if p.HasNonce() {
 		if p.stamp, err = v.nonces.read(p.claims.Nonce.value, now, v.config.Skew); err != nil {
 			return err
@@ -277,7 +283,7 @@ func (v *Verifier) current(p *Proof, now time.Time) (err error) {
 	case p.issued.Before(earliest):
 		return ErrStale.With("iat from "+when(earliest), when(p.issued)).Off(now.Sub(last))
 	case p.issued.After(latest):
-		return ErrFuture.With("iat up to "+when(latest), when(p.issued)).Off(p.issued.Sub(latest))
+		return ErrFuture.With("iat up to "+when(latest), jose.DescribeDate(p.claims.IssuedAt, p.issued)).Off(p.issued.Sub(latest))
 	}
 	p.until = last.Add(1) // the last instant itself is still good
 	return v.unused(p)

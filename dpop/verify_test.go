@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -112,12 +113,98 @@ func TestTarget(t *testing.T) {
 // Without a token, as at a token endpoint, ath is not looked at; with one it must be there.
 func TestWithoutToken(t *testing.T) {
 	v, _ := newServer(t, nil)
-	for _, proof := range []string{poptest.Proof{}.String(), poptest.Proof{Token: "any"}.String()} {
+	for proof, want := range map[string]*dpop.Error{
+		poptest.Proof{}.String(): dpop.ErrNoTokenHash, poptest.Proof{Token: "any"}.String(): dpop.ErrTokenHash,
+	} {
 		if _, err := v.Verify(requestWith(proof), ""); err != nil {
 			t.Error(err)
 		}
 		_, err := v.Read(requestWith(again(proof)), accessToken)
-		isReason(t, err, dpop.ErrTokenHash)
+		isReason(t, err, want)
+	}
+}
+
+// A path may have as many commas as it likes.
+func TestCommasInPath(t *testing.T) {
+	v, _ := newServer(t, nil)
+	for _, path := range []string{strings.Repeat("4711,", 500), strings.Repeat("[{,", 500)} {
+		u := poptest.Audience + "/quotes/" + path
+		accepts(t, v, request("GET", u, mint(poptest.Proof{URL: u})))
+	}
+}
+
+// RFC 7519 §4.1.4 and §4.1.5: a proof may say for itself when it is to be accepted. That is judged with Skew, with a
+// nonce too.
+func TestOwnLifetime(t *testing.T) {
+	at := func(offset time.Duration) json.Number {
+		return json.Number(strconv.FormatFloat(float64(poptest.Now.Add(offset).UnixMilli())/1e3, 'f', 3, 64))
+	}
+	const skew, instant = dpop.DefaultSkew, time.Millisecond
+	for _, c := range []struct {
+		name  string
+		claim string
+		value any
+		want  *dpop.Error
+		off   time.Duration
+	}{
+		{"exp to come", "exp", at(time.Minute), nil, 0},
+		{"exp now", "exp", at(0), nil, 0},
+		{"exp just within Skew", "exp", at(instant - skew), nil, 0},
+		{"exp just beyond Skew", "exp", at(-skew), dpop.ErrExpired, 0},
+		{"exp a minute ago", "exp", at(-time.Minute), dpop.ErrExpired, time.Minute - skew},
+		{"exp in 1970", "exp", 0, dpop.ErrExpired, poptest.Now.Add(-skew).Sub(time.Unix(0, 0))},
+		{"exp before the first year", "exp", json.Number("-62135596800"), dpop.ErrExpired, 1<<63 - 1},
+		{"exp beyond all years", "exp", json.Number("1e999"), nil, 0},
+		{"nbf past", "nbf", at(-time.Minute), nil, 0},
+		{"nbf now", "nbf", at(0), nil, 0},
+		{"nbf just within Skew", "nbf", at(skew), nil, 0},
+		{"nbf just beyond Skew", "nbf", at(skew + instant), dpop.ErrNotYet, instant},
+		{"nbf in a minute", "nbf", at(time.Minute), dpop.ErrNotYet, time.Minute - skew},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v, _ := newServer(t, nil)
+			for _, nonce := range []string{"", v.Nonce()} {
+				proof := mint(poptest.Proof{Nonce: nonce, Claims: members{c.claim: c.value}})
+				if c.want == nil {
+					accepts(t, v, requestWith(proof))
+					continue
+				}
+				if cause := refuses(t, v, requestWith(proof), c.want); (cause.Difference - c.off).Abs() > time.Microsecond {
+					t.Errorf("by %v, want %v", cause.Difference, c.off)
+				}
+			}
+		})
+	}
+	v, _ := newServer(t, nil)
+	cause := refuses(t, v, requestWith(claims(members{"nbf": poptest.Now.UnixMilli()})), dpop.ErrNotYet)
+	if !strings.Contains(cause.Received, "milliseconds") {
+		t.Errorf("received %q", cause.Received)
+	}
+	cause = refuses(t, v, requestWith(claims(members{"iat": poptest.Now.UnixMilli()})), dpop.ErrFuture)
+	if !strings.Contains(cause.Received, "milliseconds") {
+		t.Errorf("received %q", cause.Received)
+	}
+}
+
+// For how long a proof is remembered does not depend on what it says of its own end.
+func TestOwnLifetimeIsNotTheMemory(t *testing.T) {
+	var until []time.Time
+	v, _ := newServer(t, func(v *dpop.Config) {
+		v.Replay = storeFunc(func(_ context.Context, _ dpop.ReplayKey, expiry time.Time) (bool, error) {
+			until = append(until, expiry)
+			return true, nil
+		})
+	})
+	for _, c := range []members{nil, {"exp": poptest.Now.Unix() + 1}, {"exp": 4102444800}, {"nbf": 0}, {"nbf": poptest.Now.Unix() + 9}} {
+		accepts(t, v, requestWith(mint(poptest.Proof{Claims: c})))
+	}
+	for _, expiry := range until {
+		if !expiry.Equal(until[0]) {
+			t.Errorf("remembered until %v", until)
+		}
+	}
+	if len(until) != 5 {
+		t.Errorf("%d claims", len(until))
 	}
 }
 

@@ -81,7 +81,7 @@ type Config struct {
 //
 //	rediss://api:secret@10.0.0.1:26379/0?addr=10.0.0.2:26379&master=main&wait=1
 //
-// Errors do not repeat the URL, because it may hold a password.
+// Errors repeat nothing of the URL but its scheme and the names of these settings: a password may stand anywhere in it.
 func ParseURL(s string) (Config, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Hostname() == "" {
@@ -102,13 +102,14 @@ func ParseURL(s string) (Config, error) {
 	c.Password, _ = u.User.Password()
 	if db := strings.Trim(u.Path, "/"); db != "" {
 		if c.DB, err = strconv.Atoi(db); err != nil {
-			return Config{}, fmt.Errorf("redisstore: the URL's path is %q: give the number of a database", u.Path)
+			return Config{}, errors.New("redisstore: the URL's path is not the number of a database: give one, such as /0, " +
+				"and write / ? # and @ in a password as %2F %3F %23 and %40")
 		}
 	}
 	for name, values := range u.Query() {
 		for _, value := range values {
 			if err := c.set(name, value); err != nil {
-				return Config{}, fmt.Errorf("redisstore: the URL has %s=%q: %w", name, value, err)
+				return Config{}, fmt.Errorf("redisstore: %w", err)
 			}
 		}
 	}
@@ -134,9 +135,13 @@ func (c *Config) set(name, value string) (err error) {
 	case "fallback":
 		c.Fallback = Fallback(value)
 	default:
-		err = errors.New("no setting has that name")
+		return errors.New("the URL has a setting that is unknown: it takes addr, master, cluster, namespace, timeout, " +
+			"max_skew, wait and fallback; a password stands before the host")
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("the URL's setting %s has no value of its kind: see redisstore.ParseURL", name)
+	}
+	return nil
 }
 
 // settle gives settings their defaults and refuses what cannot work.

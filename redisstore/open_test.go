@@ -89,12 +89,27 @@ func TestParseURL(t *testing.T) {
 	if c, err = redisstore.ParseURL("redis://localhost"); err != nil || c.Addresses[0] != "localhost:6379" || c.TLS != nil {
 		t.Errorf("got %+v, %v", c, err)
 	}
-	for _, bad := range []string{
-		"", "localhost:6379", "http://secret@localhost", "redis://", "redis://u:secret@h/x", "redis://u:secret@h/1/2",
-		"redis://u:secret@h?wait=x", "redis://u:secret@h?nonsense=1", "redis://u:secret@h:port", "redis://u:secret@h\x7f",
+	for bad, want := range map[string]string{
+		"":                               "malformed",
+		"localhost:6379":                 "malformed",
+		"redis://":                       "malformed",
+		"redis://u:hunter2@h:port":       "malformed",
+		"redis://u:hunter2@h\x7f":        "malformed",
+		"http://hunter2@localhost":       `begins with "http"`,
+		"redis://u:hunter2@h/x":          "the URL's path",
+		"redis://u:hunter2@h/1/2":        "the URL's path",
+		"redis://u:123/hunter2@h:6379/0": "the URL's path",
+		"redis://u:hunter2@h?wait=x":     "setting wait",
+		"redis://h?wait=hunter2":         "setting wait",
+		"redis://h?cluster=hunter2":      "setting cluster",
+		"redis://h?timeout=hunter2":      "setting timeout",
+		"redis://h?max_skew=hunter2":     "setting max_skew",
+		"redis://h?password=hunter2":     "setting that is unknown",
+		"redis://u:12?hunter2@h:6379":    "setting that is unknown",
+		"redis://u:hunter2@h?nonsense=1": "setting that is unknown",
 	} {
-		if _, err := redisstore.ParseURL(bad); err == nil || strings.Contains(err.Error(), "secret") {
-			t.Errorf("%q: %v", bad, err)
+		if _, err := redisstore.ParseURL(bad); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: %v, want %q and no password", bad, err, want)
 		}
 	}
 	if _, err := redisstore.OpenURL(t.Context(), "redis://h?cluster=maybe"); err == nil {

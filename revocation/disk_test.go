@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/signal"
 	"syscall"
 	"testing"
@@ -87,5 +88,21 @@ func TestDiskFull(t *testing.T) {
 	f = openFile(t, path, options)
 	for _, name := range []string{failed, "bob"} {
 		expect(t, f, tokenOf(name), true)
+	}
+}
+
+// The name of a new file has to survive as well. A folder that cannot be synced is that of a process's open files.
+func TestOpenSyncsTheFolder(t *testing.T) {
+	file, err := os.OpenFile(filepathOf(t), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	f, err := revocation.Open(fmt.Sprintf("/proc/self/fd/%d", file.Fd()), revocation.Options{})
+	if !errors.Is(err, revocation.ErrDisk) {
+		t.Errorf("got %v, want ErrDisk", err)
+	}
+	if err == nil {
+		_ = f.Close()
 	}
 }

@@ -8,13 +8,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/senderlock/senderlock/internal/privatefile"
 )
 
 // What the file holds: its format and the newest end of a dropped entry in meta, and the records.
@@ -34,10 +35,10 @@ const lockWait = time.Second
 // the file can undo revocations; its directory must exist and belong to the server alone. Copy it only while
 // it is closed.
 //
-// Errors are [ErrLocked] if another process keeps the file open for longer than a second, [ErrFile] if it is
-// damaged or not one of this package (it is left as it is, but may stay locked until the process ends),
-// [ErrDisk] if it cannot be written, an error of the operating system, or a description of what is wrong with
-// o. Entries beyond [Options.Capacity] are all read, none is dropped.
+// Errors are [ErrExposed] if others may write the file or put another in its place (not judged on Windows),
+// [ErrLocked] if another process keeps the file open for longer than a second, [ErrFile] if it is damaged or not
+// one of this package (it is left as it is, but may stay locked until the process ends), [ErrDisk] if it cannot be
+// written, an error of the operating system, or a description of what is wrong with o. Entries beyond [Options.Capacity] are all read, none is dropped.
 func Open(path string, o Options) (*File, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -55,7 +56,7 @@ func Open(path string, o Options) (*File, error) {
 	if err := f.open(path); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(f.tidy(), syncDir(filepath.Dir(path))); err != nil {
+	if err := errors.Join(f.tidy(), syncFolder(path)); err != nil {
 		return nil, errors.Join(err, f.db.Close())
 	}
 	f.stopped.Go(func() { f.tidyEvery(o.SaveEvery) })
@@ -74,6 +75,7 @@ func (f *File) open(path string) (err error) {
 		}
 	}()
 	f.db, err = bolt.Open(path, 0o600, &bolt.Options{
+		OpenFile:     openGuarded,
 		Timeout:      lockWait,
 		FreelistType: bolt.FreelistMapType,
 		NoStatistics: true,
@@ -85,7 +87,22 @@ func (f *File) open(path string) (err error) {
 	return f.load()
 }
 
+// openGuarded opens the file, unless others may change it: what is in it counts as ours.
+func openGuarded(path string, flag int, mode fs.FileMode) (*os.File, error) {
+	file, err := os.OpenFile(path, flag, mode)
+	if err != nil {
+		return nil, err
+	}
+	if err := privatefile.Guarded(file); err != nil {
+		return nil, errors.Join(ErrExposed.Because(err), file.Close())
+	}
+	return file, nil
+}
+
 func openError(path string, err error) error {
+	if errors.Is(err, ErrExposed) {
+		return fmt.Errorf("%w: %s", err, path)
+	}
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return fmt.Errorf("%w: %s", ErrLocked, path)
 	}
@@ -210,20 +227,9 @@ func (f *File) writeHorizon(tx *bolt.Tx) error {
 	return meta.Put(keyHorizon, value)
 }
 
-// syncDir makes the file's name as durable as its contents.
-func syncDir(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil // directories cannot be synced there
-	}
-	d, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("revocation: %w", err)
-	}
-	err = d.Sync()
-	if closeErr := d.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
+// syncFolder makes the file's name as durable as its contents.
+func syncFolder(path string) error {
+	if err := privatefile.SyncFolder(filepath.Dir(path)); err != nil {
 		return ErrDisk.Because(err)
 	}
 	return nil

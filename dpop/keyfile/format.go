@@ -9,11 +9,10 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"fmt"
 
-	"github.com/lestrrat-go/jwx/v2/jwk"
+	"github.com/senderlock/senderlock/internal/jwx"
 )
 
 const (
@@ -47,11 +46,11 @@ func encode(key crypto.Signer, format Format) ([]byte, error) {
 	case PEM:
 		return pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: der}), nil
 	case JWK:
-		j, err := jwk.FromRaw(key)
+		raw, err := jwx.MarshalKey(key)
 		if err != nil {
 			return nil, fmt.Errorf("a %T cannot be stored: %w", key, err)
 		}
-		return json.Marshal(j)
+		return raw, nil
 	}
 	return nil, fmt.Errorf("format %d does not exist: use keyfile.PEM or keyfile.JWK", format)
 }
@@ -85,19 +84,15 @@ func decodePKCS8(der []byte) (crypto.Signer, error) {
 }
 
 func decodeJWK(raw []byte) (crypto.Signer, error) {
-	j, err := jwk.ParseKey(raw)
+	stored, err := jwx.UnmarshalKey(raw)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
-	}
-	var stored any
-	if err := j.Raw(&stored); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(stored)
 	if err != nil {
 		return nil, fmt.Errorf("%w: it holds a %T", ErrFormat, stored)
 	}
-	// A JWK names its public key beside the private one, and jwx does not compare them. PKCS#8 is parsed with the
+	// A JWK names its public key beside the private one, which nobody has compared. PKCS#8 is parsed with the
 	// public key derived anew.
 	key, err := decodePKCS8(der)
 	if err != nil {

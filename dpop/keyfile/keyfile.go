@@ -53,7 +53,8 @@ type File struct {
 	Format Format
 	// Passphrase is asked for the passphrase that encrypts the file, each time one is needed. Nil means that the
 	// file is not encrypted. A file that is not as this says is refused, so that a plain key cannot take the place
-	// of an encrypted one.
+	// of an encrypted one. Age's cipher is not one of FIPS 140: with GODEBUG=fips140=only an encrypted file can
+	// neither be written nor read.
 	Passphrase func() (string, error)
 }
 

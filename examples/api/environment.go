@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/internal/setting"
 )
 
 // environment reads variables and collects what is wrong with them, so that one start tells all of it. A variable that
@@ -21,7 +22,11 @@ type environment struct {
 	problems []error
 }
 
-// wrong notes what to put into a variable. The value is quoted, unless it may be a secret.
+// addresses are the variables that hold some.
+var addresses = []string{"CORS_ORIGIN", "INTROSPECTION_ENDPOINT", "ISSUER", "JWKS_URI", "PUBLIC_ORIGINS"}
+
+// wrong notes what to put into a variable. The value is quoted, unless it may be a secret, and of addresses what can
+// be none.
 func (e *environment) wrong(name, want string) {
 	value := strconv.Quote(e.get(name))
 	switch {
@@ -29,6 +34,12 @@ func (e *environment) wrong(name, want string) {
 		value = "not set"
 	case strings.Contains(name, "SECRET") || name == "ADMIN_TOKEN" || strings.Contains(name, "REDIS"):
 		value = "not usable"
+	case slices.Contains(addresses, name):
+		var known []string
+		for _, address := range e.list(name) {
+			known = append(known, setting.Address(address))
+		}
+		value = strings.Join(known, ",")
 	}
 	e.problems = append(e.problems, fmt.Errorf("%s is %s: %s", name, value, want))
 }

@@ -10,6 +10,7 @@ package authserver
 import (
 	"cmp"
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -23,8 +24,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/lestrrat-go/jwx/v2/jwk"
 
 	"github.com/senderlock/senderlock/dpop"
 )
@@ -94,7 +93,7 @@ type Server struct {
 	clients map[string]*Client
 	users   map[string]*User
 	proofs  *dpop.Verifier
-	signing jwk.Key
+	signing *signingKey
 	handler http.Handler
 	serving *http.Server // nil unless started here
 
@@ -224,15 +223,11 @@ func (s *Server) routes() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys, err := publicKeys(s.signing)
-	if err != nil {
-		return nil, err
-	}
 	mux := http.NewServeMux()
 	public := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, s.cors(h)) }
 	public("/.well-known/oauth-authorization-server", document(metadata))
 	public("/.well-known/openid-configuration", document(metadata))
-	public("/jwks", document(keys))
+	public("/jwks", document(s.signing.public))
 	public("/token", s.token)
 	public("/revoke", s.revoke)
 	mux.HandleFunc("/authorize", s.authorize)
@@ -298,23 +293,27 @@ func (c *Client) mayRedirect(uri string) bool {
 	})
 }
 
-func newKey() (jwk.Key, error) {
+// signingKey signs the access tokens; its kid is its thumbprint (RFC 7638).
+type signingKey struct {
+	private crypto.Signer
+	kid     string
+	public  []byte // the key set with it
+}
+
+func newKey() (*signingKey, error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	key, err := jwk.FromRaw(private)
+	described, err := dpop.NewSigner(private, "ES256")
 	if err != nil {
 		return nil, err
 	}
-	return key, errors.Join(
-		jwk.AssignKeyID(key), key.Set(jwk.AlgorithmKey, "ES256"), key.Set(jwk.KeyUsageKey, "sig"))
-}
-
-func publicKeys(private jwk.Key) ([]byte, error) {
-	public, err := private.PublicKey()
-	if err != nil {
+	public := map[string]any{}
+	if err := json.Unmarshal([]byte(described.PublicJWK()), &public); err != nil {
 		return nil, err
 	}
-	return json.Marshal(map[string]any{"keys": []jwk.Key{public}})
+	public["kid"], public["alg"], public["use"] = described.Thumbprint(), "ES256", "sig"
+	set, err := json.Marshal(map[string]any{"keys": []any{public}})
+	return &signingKey{private, described.Thumbprint(), set}, err
 }

@@ -6,8 +6,7 @@ import (
 	"maps"
 	"time"
 
-	"github.com/lestrrat-go/jwx/v2/jwa"
-	"github.com/lestrrat-go/jwx/v2/jws"
+	"github.com/senderlock/senderlock/internal/jwx"
 )
 
 // Token is what an access token says (RFC 9068 §2.2). Zero fields are left out of it, but for those that say
@@ -58,10 +57,5 @@ func (s *Server) Mint(t Token) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	header := jws.NewHeaders()
-	if err := header.Set(jws.TypeKey, "at+jwt"); err != nil {
-		return "", err
-	}
-	signed, err := jws.Sign(payload, jws.WithKey(jwa.ES256, s.signing, jws.WithProtectedHeaders(header)))
-	return string(signed), err
+	return jwx.Sign(payload, "ES256", s.signing.private, map[string]string{"typ": "at+jwt", "kid": s.signing.kid})
 }

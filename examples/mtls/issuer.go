@@ -1,18 +1,16 @@
 package main
 
 import (
+	"crypto"
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/json"
 	"time"
 
-	"github.com/lestrrat-go/jwx/v2/jwa"
-	"github.com/lestrrat-go/jwx/v2/jwk"
-	"github.com/lestrrat-go/jwx/v2/jws"
-
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/examples/internal/story"
+	"github.com/senderlock/senderlock/internal/jwx"
 	"github.com/senderlock/senderlock/mtls"
 )
 
@@ -21,8 +19,8 @@ const issuerURL = "https://login.example.com"
 
 // issuer signs access tokens with a key of its own (RFC 9068).
 type issuer struct {
-	private, public jwk.Key
-	header          jws.Headers
+	private crypto.Signer
+	public  string // as a JWK
 }
 
 func newIssuer() (*issuer, error) {
@@ -30,26 +28,16 @@ func newIssuer() (*issuer, error) {
 	if err != nil {
 		return nil, err
 	}
-	private, err := jwk.FromRaw(key)
+	described, err := dpop.NewSigner(key, "ES256")
 	if err != nil {
 		return nil, err
 	}
-	public, err := private.PublicKey()
-	if err != nil {
-		return nil, err
-	}
-	s := &issuer{private, public, jws.NewHeaders()}
-	return s, s.header.Set(jws.TypeKey, "at+jwt")
+	return &issuer{key, described.PublicJWK()}, nil
 }
 
 // trusted is what a resource server is told of this issuer. Its keys never change, so none are fetched.
-func (s *issuer) trusted(audience string) (access.Issuer, error) {
-	set := jwk.NewSet()
-	if err := set.AddKey(s.public); err != nil {
-		return access.Issuer{}, err
-	}
-	keys, err := json.Marshal(set)
-	return access.Issuer{URL: issuerURL, Audience: audience, JWKS: keys}, err
+func (s *issuer) trusted(audience string) access.Issuer {
+	return access.Issuer{URL: issuerURL, Audience: audience, JWKS: []byte(`{"keys":[` + s.public + `]}`)}
 }
 
 // token makes an access token that is bound to a certificate (RFC 8705 §3.1), to the key of a signer of proofs (RFC 9449 §6.1),
@@ -74,6 +62,5 @@ func (s *issuer) token(audience, scope string, certificate *tls.Certificate, key
 	if err != nil {
 		return "", err
 	}
-	signed, err := jws.Sign(payload, jws.WithKey(jwa.ES256, s.private, jws.WithProtectedHeaders(s.header)))
-	return string(signed), err
+	return jwx.Sign(payload, "ES256", s.private, map[string]string{"typ": "at+jwt"})
 }

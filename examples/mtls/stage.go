@@ -68,11 +68,7 @@ func (s *stage) serveTLS() error {
 func (s *stage) serve(listener net.Listener, origin string, certificates mtls.CertificateSource) error {
 	s.api = origin
 	s.closers = append(s.closers, listener.Close)
-	issuer, err := s.issuer.trusted(origin)
-	if err != nil {
-		return err
-	}
-	e, guard, err := s.newAPI(origin, issuer, certificates, s.Log.Logger())
+	e, guard, err := s.newAPI(origin, s.issuer.trusted(origin), certificates, s.Log.Logger())
 	if err != nil {
 		return err
 	}

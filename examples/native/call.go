@@ -81,7 +81,7 @@ func (q *request) addField(field string) error {
 }
 
 func newTransport(signer *dpop.Signer, api string, token func(context.Context) (string, error)) (*dpop.Transport, error) {
-	t := &dpop.Transport{Signer: signer, Origins: []string{api}, Token: token}
+	t := &dpop.Transport{Signer: signer, Origins: []string{api}, Token: token, Base: codeflow.Bounded()}
 	return t, t.Validate()
 }
 
@@ -106,6 +106,10 @@ func (p program) token(ctx context.Context, files *store, signer *dpop.Signer, a
 	client, err := codeflow.Discover(ctx, s.config(signer))
 	if err != nil {
 		return "", err
+	}
+	// Where the session cannot be saved now, the next one could not be either, and its refresh token would be lost.
+	if err := files.save(s); err != nil {
+		return "", fmt.Errorf("the token is not refreshed, since the session cannot be saved: %w", err)
 	}
 	// Not given up when the user does: the refresh token may be used up already, and the next one would be lost.
 	token, err := client.Refresh(context.WithoutCancel(ctx), s.RefreshToken)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/senderlock/senderlock/examples/internal/codeflow"
 	"github.com/senderlock/senderlock/examples/internal/story"
+	"github.com/senderlock/senderlock/internal/setting"
 )
 
 // login is the command that logs in with the browser and keeps the tokens.
@@ -41,7 +42,7 @@ func (p program) login(ctx context.Context, args []string) error {
 	}
 	api, err := url.Parse(s.API)
 	if err != nil || api.Host == "" {
-		return fmt.Errorf("-api is %q: give an address such as https://api.example.com", s.API)
+		return fmt.Errorf("-api is %s: give an address such as https://api.example.com", setting.Address(s.API))
 	}
 	s.API = originOf(api)
 	if *noBrowser {
@@ -67,7 +68,7 @@ func (p program) logIn(ctx context.Context, folder string, s *session, redirect 
 	if _, err := newTransport(signer, s.API, nil); err != nil {
 		return err
 	}
-	p.say("Asking %s what it offers.", s.Issuer)
+	p.say("Asking %s what it offers.", setting.Address(s.Issuer))
 	client, err := codeflow.Discover(ctx, s.config(signer))
 	if err != nil {
 		return err

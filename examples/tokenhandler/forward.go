@@ -48,7 +48,9 @@ func (h *handler) forward(c echo.Context) error {
 		w.Header().Set("Retry-After", "5")
 		return echo.NewHTTPError(http.StatusServiceUnavailable, "the authorization server does not answer")
 	}
-	r = r.WithContext(context.WithValue(r.Context(), tokenOf{}, token))
+	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), tokenOf{}, token), longest)
+	defer cancel()
+	r = r.WithContext(ctx)
 	// Nothing that the API sends runs as a page of ours.
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")
 	h.proxy.ServeHTTP(w, r)
@@ -75,22 +77,23 @@ func (h *handler) token(w *echo.Response, r *http.Request) (string, error) {
 	if s.Expiry.IsZero() || left > early {
 		return s.AccessToken, nil
 	}
-	spent := s.RefreshToken
-	token, came, err := h.renewals.renew(r.Context(), spent)
+	token, came, err := h.renewals.renew(r.Context(), s.RefreshToken)
 	switch {
 	case err == nil:
+		s.take(token, came)
 		w.Before(func() { // the API may take its time
-			if h.renewals.over(spent) {
-				w.Header().Del("Set-Cookie") // or the session would be back
+			if !h.sessions.newest(s) {
+				w.Header().Del("Set-Cookie") // or what has happened since would be undone
 			}
 		})
-		s.take(token, came)
-		return s.AccessToken, h.sessions.keep(w, r, s)
+		return s.AccessToken, h.sessions.keep(w, s)
 	case left > 0: // good enough for now
 		h.log.Warn("a token was not refreshed", "error", err)
 		return s.AccessToken, nil
 	case errors.Is(err, codeflow.ErrEnded):
-		h.sessions.end(w, r)
+		if h.sessions.end(s) { // else the cookie may be that of another login by now
+			removeCookie(w, sessionCookie())
+		}
 		return "", errNoSession
 	}
 	return "", err
@@ -106,7 +109,14 @@ func (t primed) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	return t.Transport.RoundTrip(r)
+	response, err := t.Transport.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	// Trailers are fields that nobody has looked through. They arrive in the first of the two.
+	bare := *response
+	bare.Trailer = nil
+	return &bare, nil
 }
 
 // unheard is a context without the trace by which the proxy hears of informational answers (1xx): it would pass them
@@ -123,24 +133,33 @@ func (u unheard) Value(key any) any {
 func (h *handler) newProxy(transport *dpop.Transport) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Transport: primed{transport}, ErrorHandler: h.unreachable, ModifyResponse: h.answer,
+		FlushInterval: -1, // a head that waits for its body would be judged too early
 		// Rewrite starts without Forwarded and X-Forwarded-…, in which browsers could pose as a proxy.
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL.Path = strings.TrimPrefix(p.Out.URL.Path, "/api")
 			p.Out.URL.RawPath = strings.TrimPrefix(p.Out.URL.RawPath, "/api")
 			p.Out.URL.RawQuery = p.In.URL.RawQuery // as it is; nobody here reads it
 			p.SetURL(h.api)
-			for _, name := range []string{"Authorization", "Cookie", "DPoP", "Origin", "Referer"} {
+			for _, name := range []string{"Authorization", "Cookie", "DPoP", "Origin", "Referer", "Te"} {
 				p.Out.Header.Del(name)
 			}
+			p.Out.Trailer = nil
 		},
 	}
+}
+
+// methods are those that an API itself answers. With TRACE a server says what it got, the token included, and CONNECT
+// leads elsewhere.
+var methods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
 }
 
 // ours are the fields of an answer that say something of the API's client or of a whole origin, or that this program
 // sets itself.
 var ours = []string{
-	"Alt-Svc", "Cache-Control", "Clear-Site-Data", "Content-Security-Policy", "Dpop-Nonce", "Nel", "Referrer-Policy",
-	"Report-To", "Reporting-Endpoints", "Set-Cookie", "Strict-Transport-Security", "Www-Authenticate",
+	"Accept-Ch", "Alt-Svc", "Cache-Control", "Clear-Site-Data", "Content-Security-Policy", "Critical-Ch", "Dpop-Nonce",
+	"Nel", "Origin-Agent-Cluster", "Referrer-Policy", "Refresh", "Report-To", "Reporting-Endpoints",
+	"Service-Worker-Allowed", "Set-Cookie", "Set-Login", "Strict-Transport-Security", "Www-Authenticate",
 	"X-Content-Type-Options",
 }
 

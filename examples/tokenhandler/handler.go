@@ -15,6 +15,7 @@ import (
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/examples/internal/codeflow"
+	"github.com/senderlock/senderlock/internal/setting"
 )
 
 //go:embed page
@@ -50,9 +51,11 @@ func newHandler(s settings) (*echo.Echo, error) {
 	}
 	var err error
 	if h.api, err = url.Parse(s.apiURL); err != nil || h.api.Host == "" {
-		return nil, fmt.Errorf("the API is %q: give an address such as https://api.example.com", s.apiURL)
+		return nil, fmt.Errorf("the API is %s: give an address such as https://api.example.com", setting.Address(s.apiURL))
 	}
-	transport := &dpop.Transport{Signer: s.signer, Origins: []string{h.api.Scheme + "://" + h.api.Host}, Token: tokenFor}
+	transport := &dpop.Transport{
+		Signer: s.signer, Origins: []string{h.api.Scheme + "://" + h.api.Host}, Token: tokenFor, Base: codeflow.Bounded(),
+	}
 	if err := transport.Validate(); err != nil {
 		return nil, err
 	}
@@ -71,7 +74,7 @@ func newHandler(s settings) (*echo.Echo, error) {
 	e.GET("/callback", h.callback) // so what they do is bound to the browser by the login's cookie
 	e.POST("/logout", h.logout, h.fromOurPage)
 	e.GET("/me", h.me, h.fromOurPage)
-	e.Any("/api/*", h.forward, h.fromOurPage)
+	e.Match(methods, "/api/*", h.forward, h.fromOurPage)
 	return e, nil
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -67,14 +68,13 @@ func (h *handler) callback(c echo.Context) error {
 		h.log.Warn("login failed", "error", err)
 		return echo.NewHTTPError(http.StatusBadGateway, "the login failed: start again")
 	}
-	s := session{Began: h.now()}
-	s.take(token, h.now())
-	h.forget(r)
-	if err := h.sessions.begin(w, r, s); err != nil {
+	tell := h.leave(r)
+	defer tell()
+	if err := h.sessions.begin(w, newSession(token, h.now())); err != nil {
 		h.log.Error("no session", "error", err)
 		return echo.NewHTTPError(http.StatusServiceUnavailable, "the login cannot be kept: try again later")
 	}
-	return c.Redirect(http.StatusSeeOther, "/")
+	return flushed(c, c.Redirect(http.StatusSeeOther, "/"))
 }
 
 // reload has the browser come again, from a page of ours. Coming from another site it keeps the session's cookie back,
@@ -86,21 +86,35 @@ func reload(c echo.Context) error {
 
 // logout ends the session here and at the authorization server.
 func (h *handler) logout(c echo.Context) error {
-	h.forget(c.Request())
-	h.sessions.end(c.Response(), c.Request())
-	return c.NoContent(http.StatusNoContent)
+	tell := h.leave(c.Request())
+	defer tell()
+	removeCookie(c.Response(), sessionCookie())
+	return flushed(c, c.NoContent(http.StatusNoContent))
 }
 
-// forget takes back the refresh token of the browser's session, if it has one. The session ends here in any case.
-func (h *handler) forget(r *http.Request) {
+// leave ends the browser's session here, if it has one. What it returns tells the authorization server, which may take
+// its time: by then the browser should have its answer, since the next login's must not come before it.
+func (h *handler) leave(r *http.Request) (tell func()) {
 	s, err := h.sessions.find(r)
-	if err != nil || s.RefreshToken == "" {
-		return
+	if err != nil {
+		return func() {}
 	}
-	h.renewals.end(s.RefreshToken)
-	if err := h.client.Revoke(r.Context(), s.RefreshToken); err != nil {
-		h.log.Warn("the authorization server was not told of a logout", "error", err)
+	h.sessions.end(s)
+	return func() {
+		token := h.renewals.latest(s.RefreshToken)
+		if token == "" {
+			return
+		}
+		if err := h.client.Revoke(context.WithoutCancel(r.Context()), token); err != nil {
+			h.log.Warn("the authorization server was not told of a logout", "error", err)
+		}
 	}
+}
+
+// flushed sends an answer while its handler goes on.
+func flushed(c echo.Context, err error) error {
+	_ = http.NewResponseController(c.Response().Writer).Flush() // where it cannot be, it is sent with the handler's end
+	return err
 }
 
 // me tells the page whether the browser is logged in.

@@ -34,6 +34,7 @@ import (
 
 	"github.com/senderlock/senderlock/examples/internal/codeflow"
 	"github.com/senderlock/senderlock/examples/internal/story"
+	"github.com/senderlock/senderlock/internal/setting"
 )
 
 // maxSessions is how many sessions are kept in memory at most.
@@ -98,7 +99,7 @@ func (o *options) check(cookieKey string) (err error) {
 	case o.issuer == "" && o.api != "":
 		return errors.New("-api needs -issuer: the authorization server whose tokens it takes")
 	case o.public != "" && codeflow.Confidential(o.public) != nil:
-		return fmt.Errorf("-public is %q: use https, or browsers keep none of its cookies (http is for this machine alone)", o.public)
+		return fmt.Errorf("-public is %s: use https, or browsers keep none of its cookies (http is for this machine alone)", setting.Address(o.public))
 	case o.lifetime <= 0:
 		return fmt.Errorf("-lifetime is %v: give a positive one, such as 8h", o.lifetime)
 	case o.stateless && o.issuer != "" && cookieKey == "":
@@ -168,14 +169,22 @@ func (o *options) newHandler(ctx context.Context, log *slog.Logger) (http.Handle
 	}
 	s.sessions = newMemory(o.lifetime, maxSessions, s.now)
 	if o.stateless {
-		s.sessions = &stateless{s.seal, o.lifetime}
+		s.sessions = newStateless(s.seal, o.lifetime)
 	}
 	return newHandler(s)
 }
 
+// newServer keeps no connection for longer than its use.
+func newServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: longest, WriteTimeout: longest,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+	}
+}
+
 // serve serves until ctx ends, and lets the requests that are on their way finish.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	server := newServer(handler)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {

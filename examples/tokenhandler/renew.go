@@ -16,8 +16,11 @@ import (
 const (
 	// early is how long before the end of a token it is replaced.
 	early = 30 * time.Second
-	// remembered is for how long requests that are on their way with the old tokens get the new ones.
-	remembered = time.Minute
+	// longest is how long a request may last, from its first octet to the last of its answer.
+	longest = 5 * time.Minute
+	// remembered is for how long requests with the old tokens get the new ones: the answer that brings those to the
+	// browser may be the slowest of all.
+	remembered = longest
 	// renewing is how long a renewal may take.
 	renewing = 30 * time.Second
 )
@@ -93,19 +96,16 @@ func (n *renewals) run(ctx context.Context, key [sha256.Size]byte, refreshToken 
 	close(r.done)
 }
 
-// end has nothing follow from a refresh token any more, since its session is over.
-func (n *renewals) end(refreshToken string) {
+// latest returns the refresh token that has followed from another, as far as is known.
+func (n *renewals) latest(refreshToken string) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	r := &renewal{done: make(chan struct{}), err: codeflow.ErrEnded, ended: n.now()}
-	close(r.done)
-	n.made[sha256.Sum256([]byte(refreshToken))] = r
-}
-
-// over reports whether a refresh token was found to be at its end a little while ago.
-func (n *renewals) over(refreshToken string) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	r := n.made[sha256.Sum256([]byte(refreshToken))]
-	return r != nil && errors.Is(r.err, codeflow.ErrEnded)
+	for range len(n.made) {
+		r := n.made[sha256.Sum256([]byte(refreshToken))]
+		if r == nil || r.token == nil || r.token.RefreshToken == "" {
+			break
+		}
+		refreshToken = r.token.RefreshToken
+	}
+	return refreshToken
 }

@@ -97,6 +97,26 @@ func TestRenewalWithTheSameRefreshToken(t *testing.T) {
 	})
 }
 
+// Who logs out with an old cookie takes back what has followed from it.
+func TestLatestRefreshToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, server := range []*slow{{}, {same: true}, {results: []error{codeflow.ErrEnded}}} {
+			n := newRenewals(server, time.Now)
+			token, _, err := n.renew(t.Context(), "rt")
+			want := "rt"
+			if err == nil {
+				want = token.RefreshToken
+			}
+			if got := n.latest("rt"); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+			if got := n.latest("unknown"); got != "unknown" {
+				t.Errorf("got %s", got)
+			}
+		}
+	})
+}
+
 // A renewal does not end with the request that began it: its refresh token would be used up, and the next one lost.
 func TestRenewalOutlivesItsRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

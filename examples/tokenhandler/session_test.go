@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/oauth2"
 )
 
 // request is a request with what a response has set, and further cookies.
@@ -21,42 +23,66 @@ func request(answer *httptest.ResponseRecorder, more ...string) *http.Request {
 	return r
 }
 
-func TestMemory(t *testing.T) {
-	m := newMemory(time.Hour, 10, time.Now)
-	answer := httptest.NewRecorder()
+// kept are both ways of keeping sessions, with a clock that a test sets.
+func kept(t *testing.T, now func() time.Time) map[string]sessions {
+	t.Helper()
+	s, err := newSeal(newCookieKey(), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]sessions{"memory": newMemory(time.Hour, 10, now), "stateless": newStateless(s, time.Hour)}
+}
+
+// What is written to a session is judged by what has become of that session, not of the browser's cookie.
+func TestSessionsGoForward(t *testing.T) {
 	now := time.Now()
-	first := session{AccessToken: "first", Began: now, Expiry: now.Add(time.Minute)}
-	if err := m.begin(answer, httptest.NewRequest("GET", "/", nil), first); err != nil {
-		t.Fatal(err)
-	}
-	r := request(answer)
-	if _, err := m.find(request(answer, "planted")); !errors.Is(err, errNoSession) {
-		t.Errorf("with a second cookie of the name: %v", err)
-	}
-	newer, newest := first, first
-	newer.AccessToken, newer.Expiry = "newer", now.Add(2*time.Minute)
-	newest.AccessToken, newest.Expiry = "newest", now.Add(3*time.Minute)
-	for _, s := range []session{newer, newest, newer} { // the last is from a request that took its time
-		if err := m.keep(answer, r, s); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if s, err := m.find(r); err != nil || s.AccessToken != "newest" {
-		t.Errorf("%+v, %v", s, err)
-	}
-	endless := session{AccessToken: "endless", Began: now} // the server did not say this time how long
-	if err := m.keep(answer, r, endless); err != nil {
-		t.Fatal(err)
-	}
-	if s, err := m.find(r); err != nil || s.AccessToken != "endless" {
-		t.Errorf("%+v, %v", s, err)
-	}
-	m.end(httptest.NewRecorder(), r)
-	if err := m.keep(answer, r, newest); !errors.Is(err, errNoSession) {
-		t.Errorf("tokens for a session that ended meanwhile: %v", err)
-	}
-	if _, err := m.find(r); !errors.Is(err, errNoSession) {
-		t.Errorf("they bring it back: %v", err)
+	for name, all := range kept(t, func() time.Time { return now }) {
+		t.Run(name, func(t *testing.T) {
+			answer := httptest.NewRecorder()
+			first := newSession(&oauth2.Token{AccessToken: "first", ExpiresIn: 60}, now)
+			if err := all.begin(answer, first); err != nil {
+				t.Fatal(err)
+			}
+			second := first
+			second.take(&oauth2.Token{AccessToken: "second"}, now)
+			third := second
+			third.take(&oauth2.Token{AccessToken: "third", ExpiresIn: 60}, now)
+			for _, s := range []session{second, third, second} { // the last is from a request that took its time
+				if err := all.keep(answer, s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r := request(answer)
+			if _, err := all.find(request(answer, "planted")); !errors.Is(err, errNoSession) {
+				t.Errorf("with a second cookie of the name: %v", err)
+			}
+			if s, err := all.find(r); err != nil || s.AccessToken != "third" {
+				t.Errorf("%+v, %v", s, err)
+			}
+			if all.newest(second) || !all.newest(third) {
+				t.Error("older tokens count as the newest")
+			}
+			other := newSession(&oauth2.Token{AccessToken: "other"}, now)
+			if err := all.begin(httptest.NewRecorder(), other); err != nil {
+				t.Fatal(err)
+			}
+			if first, again := all.end(third), all.end(third); !first || again {
+				t.Errorf("it ends: %t, and once more: %t", first, again)
+			}
+			if err := all.keep(answer, third); !errors.Is(err, errNoSession) {
+				t.Errorf("tokens for a session that ended meanwhile: %v", err)
+			}
+			if _, err := all.find(r); !errors.Is(err, errNoSession) || all.newest(third) {
+				t.Errorf("they bring it back: %v", err)
+			}
+			if !all.newest(other) {
+				t.Error("another session ended as well")
+			}
+			now = now.Add(time.Hour)
+			if all.newest(other) {
+				t.Error("a session is written that has had its time")
+			}
+		})
 	}
 }
 
@@ -65,10 +91,10 @@ func TestCookiesHaveRoom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &stateless{s, time.Hour}
+	c := newStateless(s, time.Hour)
 	for size, fits := range map[int]bool{2000: true, 4000: false} {
 		answer := httptest.NewRecorder()
-		err := c.begin(answer, nil, session{AccessToken: strings.Repeat("x", size), Began: time.Now()})
+		err := c.begin(answer, session{AccessToken: strings.Repeat("x", size), Began: time.Now()})
 		if fits != (err == nil) || fits != (answer.Header().Get("Set-Cookie") != "") || !fits && !strings.Contains(err.Error(), "run without -stateless") {
 			t.Errorf("a token of %d octets: %v", size, err)
 		}

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -287,6 +290,91 @@ func TestLogoutDuringRequest(t *testing.T) {
 	})
 }
 
+// slowly sends a request from another tab of a browser, and returns what cookie the answer sets: nil for none.
+func slowly(w *world, b *client) *http.Cookie {
+	w.Helper()
+	slow := w.client()
+	slow.cookies[sessionCookie().Name] = b.session()
+	answer := slow.expect(200, "", "GET", "/api/slow", "")
+	for _, cookie := range answer.Cookies() {
+		return cookie
+	}
+	return nil
+}
+
+// A late answer, to a request with refreshed tokens, sets the cookie of its session, and undoes nothing that other
+// answers have done to the browser meanwhile.
+func TestLateAnswers(t *testing.T) {
+	for name, test := range map[string]struct {
+		meanwhile func(w *world, b, other *client)
+		sets      bool
+	}{
+		"nothing happened":             {func(*world, *client, *client) {}, true},
+		"another answer was faster":    {func(_ *world, b, _ *client) { b.expect(200, "", "GET", "/api/x", "") }, true},
+		"a logout with the old cookie": {func(_ *world, b, _ *client) { b.expect(204, "", "POST", "/logout", "") }, false},
+		"a logout with the new cookie": {func(_ *world, b, _ *client) {
+			b.expect(200, "", "GET", "/api/x", "")
+			b.expect(204, "", "POST", "/logout", "")
+		}, false},
+		"a logout long ago": {func(w *world, b, other *client) {
+			b.expect(204, "", "POST", "/logout", "")
+			w.later(2*early + longest - 2*time.Second)
+			other.expect(200, "", "GET", "/api/x", "")
+		}, false},
+		"the next user's login": {func(_ *world, b, _ *client) { b.login() }, false},
+		"newer tokens": {func(w *world, b, _ *client) {
+			b.expect(200, "", "GET", "/api/x", "")
+			w.later(3 * early)
+			b.expect(200, "", "GET", "/api/x", "")
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var w *world
+			var b, other *client
+			api := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/slow" {
+					test.meanwhile(w, b, other)
+				}
+			})
+			w = newWorld(t, variant{stateless: true, lifetime: 2 * early, api: api})
+			b, other = w.client(), w.client()
+			b.login()
+			other.login()
+			w.later(early + time.Second)
+			late := slowly(w, b)
+			if (late != nil) != test.sets {
+				t.Fatalf("the late answer sets %v", late)
+			}
+			if late == nil {
+				return
+			}
+			b.cookies[late.Name] = late.Value
+			b.expect(200, "", "GET", "/api/x", "")
+			if w.renewed() != 2 { // the first is the other's login
+				t.Errorf("%d refreshes", w.renewed()-1)
+			}
+		})
+	}
+}
+
+// Nor does a late refusal take the cookie of the next login away.
+func TestLateRefusal(t *testing.T) {
+	each(t, func(t *testing.T, v variant) {
+		v.lifetime = 2 * early
+		w := newWorld(t, v)
+		b, slow := w.client(), w.client()
+		b.login()
+		slow.cookies[sessionCookie().Name] = b.session()
+		w.later(2 * early)
+		next := func() { b.login() } // which takes the refresh token back
+		w.atToken.Store(&next)
+		if answer := slow.expect(401, "not logged in", "GET", "/api/accounts", ""); len(answer.Cookies()) != 0 {
+			t.Errorf("the late answer sets %v", answer.Cookies())
+		}
+		b.expect(200, `"until":`, "GET", "/me", "")
+	})
+}
+
 // A token does not become younger by a request that comes for it late, with a cookie from before the refresh.
 func TestLateRequestKnowsTheEndOfTheToken(t *testing.T) {
 	w := newWorld(t, variant{stateless: true, lifetime: 2 * early})
@@ -382,6 +470,7 @@ func TestForwarding(t *testing.T) {
 		for _, field := range []string{
 			"Set-Cookie: a=b", "DPoP-Nonce: n", "Access-Control-Allow-Origin: *", "Content-Security-Policy: script-src *",
 			"Cache-Control: public", "Clear-Site-Data: \"*\"", "X-Kept: yes", "WWW-Authenticate: DPoP",
+			"Refresh: 0; url=https://evil.example", "Accept-CH: Sec-CH-UA-Model", "Service-Worker-Allowed: /", "Set-Login: logged-out",
 			"Alt-Svc: h3=\":443\"", "NEL: {}", "Report-To: {}", "Reporting-Endpoints: a=\"https://a.example\"",
 		} {
 			name, value, _ := strings.Cut(field, ": ")
@@ -412,7 +501,7 @@ func TestForwarding(t *testing.T) {
 	}
 	for _, name := range []string{
 		"Set-Cookie", "DPoP-Nonce", "Access-Control-Allow-Origin", "Clear-Site-Data", "WWW-Authenticate", "Alt-Svc", "NEL",
-		"Report-To", "Reporting-Endpoints",
+		"Report-To", "Reporting-Endpoints", "Refresh", "Accept-CH", "Service-Worker-Allowed", "Set-Login",
 	} {
 		if answer.Header.Get(name) != "" {
 			t.Errorf("the browser got %s: %s", name, answer.Header.Get(name))
@@ -497,6 +586,61 @@ func TestUpgradesAreRefused(t *testing.T) {
 	}
 }
 
+// Methods by which a server repeats what it got, or leads elsewhere, do not reach the API.
+func TestMethodsThatAreNotForwarded(t *testing.T) {
+	w := newWorld(t, variant{api: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("the API got %s", r.Method) })})
+	b := w.client()
+	b.login()
+	host := strings.TrimPrefix(w.origin, "http://")
+	for _, method := range []string{"TRACE", "CONNECT", "trace", "TRACK", "PROPFIND"} {
+		conn, err := net.Dial("tcp", host)
+		w.check(err)
+		defer conn.Close()
+		fmt.Fprintf(conn, "%s /api/x HTTP/1.1\r\nHost: %s\r\nCookie: %s=%s\r\n\r\n", method, host, sessionCookie().Name, b.session())
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		w.check(err)
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusMethodNotAllowed {
+			t.Errorf("%s: %s", method, answer.Status)
+		}
+	}
+}
+
+// Fields behind the body would be the API's own.
+func TestTrailers(t *testing.T) {
+	api := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if len(r.Trailer) > 0 || r.Header.Get("TE") != "" {
+			t.Errorf("the API is told of the trailers %v, TE: %s", r.Trailer, r.Header.Get("TE"))
+		}
+		rw.Header().Set("Trailer", "Set-Cookie")
+		_, _ = io.WriteString(rw, "body")
+		rw.Header().Set("Set-Cookie", "__Host-session=planted; Path=/; Secure")
+		rw.Header().Set(http.TrailerPrefix+"DPoP-Nonce", "planted")
+	})
+	w := newWorld(t, variant{api: api})
+	b := w.client()
+	b.login()
+	r, err := http.NewRequestWithContext(t.Context(), "POST", w.origin+"/api/x", io.MultiReader(strings.NewReader("data")))
+	w.check(err)
+	r.Trailer = http.Header{"Authorization": {"planted"}}
+	r.Header.Set("TE", "trailers")
+	r.AddCookie(&http.Cookie{Name: sessionCookie().Name, Value: b.session()})
+	answer, err := http.DefaultTransport.RoundTrip(r)
+	w.check(err)
+	defer answer.Body.Close()
+	if body, err := io.ReadAll(answer.Body); string(body) != "body" || err != nil || len(answer.Trailer) > 0 || len(answer.Cookies()) > 0 {
+		t.Errorf("%q, %v, trailers %v, cookies %v", body, err, answer.Trailer, answer.Cookies())
+	}
+}
+
+// No connection and no request lasts longer than what is remembered of sessions.
+func TestServerTimes(t *testing.T) {
+	s := newServer(nil)
+	if min(s.ReadHeaderTimeout, s.ReadTimeout, s.WriteTimeout, s.IdleTimeout) <= 0 || max(s.ReadTimeout, s.WriteTimeout) > min(longest, remembered) {
+		t.Errorf("%+v", s)
+	}
+}
+
 // A body that can be sent only once arrives whole, once, though the API demands a nonce.
 func TestUpload(t *testing.T) {
 	w := newWorld(t, variant{})
@@ -515,6 +659,11 @@ func TestTheAPIDoesNotAnswer(t *testing.T) {
 	b.login()
 	b.expect(502, "the API does not answer", "GET", "/api/accounts", "")
 	b.expect(502, "the API does not answer", "POST", "/api/accounts", strings.Repeat("x", 1<<20))
+	endless := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("X-Long", strings.Repeat("x", 100<<10)) })
+	e := newWorld(t, variant{api: endless})
+	b2 := e.client()
+	b2.login()
+	b2.expect(502, "the API does not answer", "GET", "/api/accounts", "")
 	if !strings.Contains(w.log.String(), "the API does not answer") {
 		t.Errorf("the log: %s", w.log.String())
 	}
@@ -559,7 +708,7 @@ func TestWrongOptions(t *testing.T) {
 		"public in the clear":     {[]string{"-public", "http://app.example.com"}, "", "-public is \"http://app.example.com\": use https"},
 		"public is not an origin": {[]string{"-public", "https://app.example.com/path"}, "", "app.example.com/path"},
 		"API in the clear":        {[]string{"-issuer", "ISSUER", "-api", "http://api.example.com"}, "", "use https"},
-		"API is no address":       {[]string{"-issuer", "ISSUER", "-api", "api"}, "", `the API is "api"`},
+		"API is no address":       {[]string{"-issuer", "ISSUER", "-api", "api"}, "", `the API is "…"`},
 		"no authorization server": {[]string{"-issuer", "http://127.0.0.1:1", "-api", "https://api.example.com"}, "", "does not tell what it offers"},
 		"no such address":         {[]string{"-listen", "nowhere"}, "", "nowhere"},
 		"key in no folder":        {[]string{"-key", t.TempDir() + "/a/b"}, "", "no such file"},

@@ -28,7 +28,8 @@ type world struct {
 	log                 buffer                    // the token handler's
 	reached             atomic.Int32              // requests that reached the API
 	seen                atomic.Pointer[http.Request]
-	down                atomic.Bool // the authorization server answers nothing
+	down                atomic.Bool            // the authorization server answers nothing
+	atToken             atomic.Pointer[func()] // happens before its next answer at the token endpoint
 
 	mu     sync.Mutex
 	issued []string     // each token, and nothing of it may reach a browser
@@ -96,7 +97,7 @@ func newWorld(t *testing.T, v variant) *world {
 	}
 	s.sessions = newMemory(s.lifetime, v.most, clock)
 	if v.stateless {
-		s.sessions = &stateless{s.seal, s.lifetime}
+		s.sessions = newStateless(s.seal, s.lifetime)
 	}
 	e, err := newHandler(s)
 	w.check(err)
@@ -146,6 +147,11 @@ func (w *world) startIssuer(l net.Listener, lifetime time.Duration) {
 		if w.down.Load() {
 			rw.WriteHeader(http.StatusServiceUnavailable)
 			return
+		}
+		if r.URL.Path == "/token" {
+			if happens := w.atToken.Swap(nil); happens != nil {
+				(*happens)()
+			}
 		}
 		answer := httptest.NewRecorder()
 		as.ServeHTTP(answer, r)

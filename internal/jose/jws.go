@@ -1,6 +1,6 @@
 // Package jose reads compact JWS strictly, for proofs and access tokens alike: compact form, canonical
 // base64url, strict JSON, header members and the shape of public keys are checked here before any
-// cryptography runs; lestrrat-go/jwx verifies the signatures. It carries RFC 7515 §3 and §5.2, RFC 7517,
+// cryptography runs; Go's own crypto then verifies the signature. It carries RFC 7515 §3 and §5.2, RFC 7517,
 // RFC 7518 §3 and §6, RFC 7638, RFC 8037 and the advice of RFC 8725 §3. Claims and policy are not its business.
 package jose
 
@@ -90,14 +90,37 @@ func DecodeSmall(part string, v any) error {
 	if err != nil {
 		return err
 	}
-	parts := 0
-	for _, mark := range []string{",", "[", "{"} { // those within strings count as well, to keep this cheap
-		parts += bytes.Count(raw, []byte(mark))
-	}
-	if parts > maxParts {
-		return ErrJSON.With("at most "+strconv.Itoa(maxParts)+" members and elements", strconv.Itoa(parts))
+	if crowded(raw) {
+		return ErrJSON.With("at most "+strconv.Itoa(maxParts)+" members and elements", "more")
 	}
 	return Object(raw, v)
+}
+
+// crowded reports whether a JSON text has more than maxParts commas and opening brackets, those in strings not
+// counted.
+func crowded(raw []byte) bool {
+	parts := 0
+	for _, mark := range []string{",", "[", "{"} {
+		parts += bytes.Count(raw, []byte(mark)) // fast, and nearly always enough
+	}
+	if parts <= maxParts {
+		return false
+	}
+	parts = 0
+	quoted := false
+	for i := 0; i < len(raw) && parts <= maxParts; i++ {
+		switch raw[i] {
+		case '\\':
+			i++ // the escaped octet
+		case '"':
+			quoted = !quoted
+		case ',', '[', '{':
+			if !quoted {
+				parts++
+			}
+		}
+	}
+	return parts > maxParts
 }
 
 // Object reads a strict JSON object into v, as [DecodeObject] does for an encoded one.
@@ -113,31 +136,51 @@ func Object(raw []byte, v any) error {
 
 // Header holds the header members that a resource server judges.
 type Header struct {
-	Type      string         `json:"typ"`
-	Algorithm string         `json:"alg"`
-	KeyID     string         `json:"kid"`
-	JWK       jsontext.Value `json:"jwk"`
-	Critical  jsontext.Value `json:"crit"`
-	Base64    jsontext.Value `json:"b64"`
+	Type      string // typ; empty when there is none
+	Algorithm string // alg
+	KeyID     string // kid; empty when there is none
+	JWK       jsontext.Value
 }
 
 // ParseHeader decodes the header part and refuses what no verifier here may accept: crit in any form
-// (RFC 7515 §4.1.11) and an unencoded payload (RFC 7797 §7).
+// (RFC 7515 §4.1.11), an unencoded payload (RFC 7797 §7), and a typ, alg or kid that is there and says nothing.
 func ParseHeader(part string) (Header, error) {
-	var h Header
+	var h struct {
+		Type      word           `json:"typ"`
+		Algorithm word           `json:"alg"`
+		KeyID     word           `json:"kid"`
+		JWK       jsontext.Value `json:"jwk"`
+		Critical  jsontext.Value `json:"crit"`
+		Base64    jsontext.Value `json:"b64"`
+	}
 	if err := DecodeSmall(part, &h); err != nil {
 		return Header{}, err
 	}
-	if h.Critical != nil {
+	switch {
+	case h.Critical != nil:
 		return Header{}, ErrCritical.With("none", string(h.Critical))
-	}
-	if h.Base64 != nil && string(h.Base64) != "true" {
+	case h.Base64 != nil && string(h.Base64) != "true":
 		return Header{}, ErrHeader.With("no b64", string(h.Base64))
-	}
-	if h.Algorithm == "" {
+	case h.Algorithm.value == "":
 		return Header{}, ErrHeader.With("alg", "")
+	case h.Type.present && h.Type.value == "":
+		return Header{}, ErrType.With("typ with a value", "")
+	case h.KeyID.present && h.KeyID.value == "":
+		return Header{}, ErrHeader.With("kid with a value", "")
 	}
-	return h, nil
+	return Header{Type: h.Type.value, Algorithm: h.Algorithm.value, KeyID: h.KeyID.value, JWK: h.JWK}, nil
+}
+
+// word is a header member that is a string. Null is present and empty.
+type word struct {
+	value   string
+	present bool
+}
+
+// UnmarshalJSONFrom reads a string or null.
+func (w *word) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	w.present = true
+	return json.UnmarshalDecode(d, &w.value)
 }
 
 // farthest is the last second of the year 9999: beyond it a NumericDate is clamped, so that arithmetic with
@@ -160,6 +203,27 @@ func NumericDate(name string, v jsontext.Value) (time.Time, error) {
 	whole, fraction := math.Modf(f)
 	return time.Unix(int64(whole), int64(fraction*1e9)).UTC(), nil
 }
+
+// DescribeDate says in a refusal what a NumericDate that was read as t stands for: the time, or for a number beyond
+// the year 9999 the number itself and the unit in which it would be a time of our days. v is what [NumericDate] read.
+func DescribeDate(v jsontext.Value, t time.Time) string {
+	if t.Unix() < farthest {
+		return t.Format("2006-01-02T15:04:05.000Z")
+	}
+	f, _ := strconv.ParseFloat(string(v), 64) // too large a number is an infinity
+	for _, unit := range []struct {
+		name      string
+		perSecond float64
+	}{{"milliseconds", 1e3}, {"microseconds", 1e6}, {"nanoseconds", 1e9}} {
+		if seconds := f / unit.perSecond; seconds > firstOfDays && seconds < lastOfDays {
+			return string(v) + ", which are " + unit.name + ": seconds are wanted"
+		}
+	}
+	return string(v)
+}
+
+// What counts as a time of our days: the years 2000 to 2200.
+const firstOfDays, lastOfDays = 946684800, 7258118400
 
 // Strings is a claim that is a string or an array of strings (RFC 7519 §4.1.3).
 type Strings []string

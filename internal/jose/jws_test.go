@@ -181,7 +181,14 @@ func TestParseHeader(t *testing.T) {
 		{"RS-009 alg array", `{"alg":["ES256"]}`, jose.ErrJSON},
 		{"RS-008 typ array", `{"alg":"ES256","typ":["dpop+jwt"]}`, jose.ErrJSON},
 		{"RS-008 typ number", `{"alg":"ES256","typ":1}`, jose.ErrJSON},
+		{"RS-008 typ null", `{"alg":"ES256","typ":null}`, jose.ErrType},
+		{"RS-008 typ empty", `{"alg":"ES256","typ":""}`, jose.ErrType},
+		{"RS-008 typ empty array", `{"alg":"ES256","typ":[]}`, jose.ErrJSON},
+		{"alg empty array", `{"alg":[]}`, jose.ErrJSON},
 		{"kid number", `{"alg":"ES256","kid":1}`, jose.ErrJSON},
+		{"kid null", `{"alg":"ES256","kid":null}`, jose.ErrHeader},
+		{"kid empty", `{"alg":"ES256","kid":""}`, jose.ErrHeader},
+		{"kid empty array", `{"alg":"ES256","kid":[]}`, jose.ErrJSON},
 		{"RS-136 crit unknown", `{"alg":"ES256","crit":["x"],"x":1}`, jose.ErrCritical},
 		{"RS-136 crit empty", `{"alg":"ES256","crit":[]}`, jose.ErrCritical},
 		{"RS-136 crit null", `{"alg":"ES256","crit":null}`, jose.ErrCritical},
@@ -190,6 +197,8 @@ func TestParseHeader(t *testing.T) {
 		{"RS-145 b64 false, critical", `{"alg":"ES256","crit":["b64"],"b64":false}`, jose.ErrCritical},
 		{"RS-145 b64 false", `{"alg":"ES256","b64":false}`, jose.ErrHeader},
 		{"RS-145 b64 null", `{"alg":"ES256","b64":null}`, jose.ErrHeader},
+		{"RS-145 b64 empty", `{"alg":"ES256","b64":""}`, jose.ErrHeader},
+		{"RS-145 b64 empty array", `{"alg":"ES256","b64":[]}`, jose.ErrHeader},
 		{"RS-145 b64 string", `{"alg":"ES256","b64":"true"}`, jose.ErrHeader},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -220,6 +229,11 @@ func TestDecodeSmall(t *testing.T) {
 		{"nested arrays", `{"a":"x","b":` + strings.Repeat("[", 101) + strings.Repeat("]", 101) + `}`, jose.ErrJSON},
 		{"nested objects", `{"a":"x","b":` + strings.Repeat(`{"":`, 101) + "0" + strings.Repeat("}", 101) + `}`, jose.ErrJSON},
 		{"not an object", `[]`, jose.ErrJSON},
+		{"commas and brackets in a string", `{"a":"x","b":"` + strings.Repeat(",[{", 500) + `"}`, nil},
+		{"behind an escaped quotation mark", `{"a":"x","b":"\"` + strings.Repeat(",", 101) + `"}`, nil},
+		{"behind an escaped backslash", `{"a":"x","b":"\\"` + members(100) + `}`, jose.ErrJSON},
+		{"in a name", `{"a":"x","` + strings.Repeat(",", 101) + `":0}`, nil},
+		{"members beside a string of commas", `{"a":"x","b":"` + strings.Repeat(",", 101) + `"` + members(100) + `}`, jose.ErrJSON},
 	} {
 		v.A = ""
 		wantCause(t, jose.DecodeSmall(b64(c.raw), &v), c.cause)
@@ -276,6 +290,26 @@ func TestNumericDate(t *testing.T) {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
 		})
+	}
+}
+
+func TestDescribeDate(t *testing.T) {
+	for number, want := range map[string]string{
+		"1767225600":          "2026-01-01T00:00:00.000Z",
+		"1.7672256005e9":      "2026-01-01T00:00:00.500Z",
+		"-1":                  "1969-12-31T23:59:59.000Z",
+		"1767225600000":       "1767225600000, which are milliseconds: seconds are wanted",
+		"1.767225600123e12":   "1.767225600123e12, which are milliseconds: seconds are wanted",
+		"1767225600000000":    "1767225600000000, which are microseconds: seconds are wanted",
+		"1767225600000000000": "1767225600000000000, which are nanoseconds: seconds are wanted",
+		"253402300800":        "253402300800",
+		"1e999":               "1e999",
+	} {
+		at, err := jose.NumericDate("exp", jsontext.Value(number))
+		wantCause(t, err, nil)
+		if got := jose.DescribeDate(jsontext.Value(number), at); got != want {
+			t.Errorf("%s: got %q, want %q", number, got, want)
+		}
 	}
 }
 

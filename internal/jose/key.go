@@ -7,18 +7,17 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
-	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"math/big"
 	"slices"
 	"strconv"
+	"strings"
 
 	"filippo.io/edwards25519"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/lestrrat-go/jwx/v2/jwa"
-	"github.com/lestrrat-go/jwx/v2/jws"
 )
 
 // The bounds of RSA moduli, in bits (RFC 7518 §3.3).
@@ -40,44 +39,117 @@ type Key struct {
 // Thumbprint returns the base64url SHA-256 thumbprint (RFC 7638), the value of cnf.jkt.
 func (k *Key) Thumbprint() string { return k.thumbprint }
 
+// Algorithm returns the key's own alg member; empty permits every algorithm of its family.
+func (k *Key) Algorithm() string { return k.alg }
+
 // jwk lists every member that takes part in the decision; all others are ignored (RFC 7517 §4).
 type jwk struct {
-	Type   string         `json:"kty"`
-	Curve  string         `json:"crv"`
-	X      string         `json:"x"`
-	Y      string         `json:"y"`
-	N      string         `json:"n"`
-	E      string         `json:"e"`
-	Alg    string         `json:"alg"`
+	Type   Member         `json:"kty"`
+	Curve  Member         `json:"crv"`
+	X      Member         `json:"x"`
+	Y      Member         `json:"y"`
+	N      Member         `json:"n"`
+	E      Member         `json:"e"`
+	Alg    Member         `json:"alg"`
 	Use    jsontext.Value `json:"use"`
 	KeyOps jsontext.Value `json:"key_ops"`
 
-	D   jsontext.Value `json:"d"`
-	P   jsontext.Value `json:"p"`
-	Q   jsontext.Value `json:"q"`
-	DP  jsontext.Value `json:"dp"`
-	DQ  jsontext.Value `json:"dq"`
-	QI  jsontext.Value `json:"qi"`
-	Oth jsontext.Value `json:"oth"`
-	K   jsontext.Value `json:"k"`
+	D   secret `json:"d"`
+	P   secret `json:"p"`
+	Q   secret `json:"q"`
+	DP  secret `json:"dp"`
+	DQ  secret `json:"dq"`
+	QI  secret `json:"qi"`
+	Oth secret `json:"oth"`
+	K   secret `json:"k"`
+}
+
+// Member is a member of a JWK that is a string. Some serialisers write members that they do not have, as null or
+// an empty array; both say nothing and read as an empty string.
+type Member string
+
+// UnmarshalJSONFrom reads a string, or what says nothing.
+func (m *Member) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if d.PeekKind() != jsontext.KindBeginArray {
+		return json.UnmarshalDecode(d, (*string)(m))
+	}
+	v, err := d.ReadValue()
+	if err == nil && !saysNothing(v) {
+		err = ErrJSON.With("a string", "an array")
+	}
+	return err
+}
+
+// secret is a member that public keys do not have: whether it is there with a value.
+type secret bool
+
+// UnmarshalJSONFrom reads any value.
+func (s *secret) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	v, err := d.ReadValue()
+	*s = secret(!saysNothing(v))
+	return err
+}
+
+// saysNothing reports whether v is absent, null or an empty array.
+func saysNothing(v jsontext.Value) bool {
+	switch v.Kind() {
+	case jsontext.KindBeginArray:
+		return len(bytes.TrimSpace(v[1:len(v)-1])) == 0
+	case jsontext.KindNull:
+		return true
+	}
+	return len(v) == 0
 }
 
 // ParseKey reads a public JWK and checks its shape; nothing in it can make this dear, whatever its size
 // within the caller's cap. maxRSABits of zero means [DefaultRSABits]. It returns [ErrJSON], [ErrPrivate] or
 // [ErrKey] (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2).
 func ParseKey(raw []byte, maxRSABits int) (*Key, error) {
+	j, err := readJWK(raw)
+	if err != nil {
+		return nil, err
+	}
+	return j.key(maxRSABits)
+}
+
+// ParseIssuerKey is [ParseKey] for the key of an issuer that is trusted: the numbers of an RSA key may have leading
+// zeros and padding, as some issuers write them. In a proof they stay refused, where each spelling of one key
+// would have a thumbprint of its own.
+func ParseIssuerKey(raw []byte, maxRSABits int) (*Key, error) {
+	j, err := readJWK(raw)
+	if err != nil {
+		return nil, err
+	}
+	for _, number := range []*Member{&j.N, &j.E} {
+		if *number, err = canonical(*number); err != nil {
+			return nil, err
+		}
+	}
+	return j.key(maxRSABits)
+}
+
+// canonical spells a number as RFC 7518 §2 has it (Base64urlUInt), but for zero.
+func canonical(number Member) (Member, error) {
+	digits := string(number)
+	if len(digits)%4 == 0 { // padding fills up to it
+		digits = strings.TrimSuffix(strings.TrimSuffix(digits, "="), "=")
+	}
+	octets, err := Decode(digits)
+	return Member(base64.RawURLEncoding.EncodeToString(bytes.TrimLeft(octets, "\x00"))), err
+}
+
+func readJWK(raw []byte) (*jwk, error) {
 	var j jwk
 	if err := Object(raw, &j); err != nil {
 		return nil, err
 	}
-	for _, private := range []jsontext.Value{j.D, j.P, j.Q, j.DP, j.DQ, j.QI, j.Oth, j.K} {
-		if private != nil {
-			return nil, ErrPrivate
-		}
+	if j.D || j.P || j.Q || j.DP || j.DQ || j.QI || j.Oth || j.K {
+		return nil, ErrPrivate
 	}
-	if err := j.permitsVerifying(); err != nil {
-		return nil, err
-	}
+	return &j, j.permitsVerifying()
+}
+
+func (j *jwk) key(maxRSABits int) (*Key, error) {
 	switch j.Type {
 	case "EC":
 		return j.ec()
@@ -86,14 +158,14 @@ func ParseKey(raw []byte, maxRSABits int) (*Key, error) {
 	case "RSA":
 		return j.rsa(maxRSABits)
 	}
-	return nil, ErrKey.With("kty EC, OKP or RSA", j.Type)
+	return nil, ErrKey.With("kty EC, OKP or RSA", string(j.Type))
 }
 
 func (j *jwk) permitsVerifying() error {
-	if j.Use != nil && string(j.Use) != `"sig"` {
+	if !saysNothing(j.Use) && string(j.Use) != `"sig"` {
 		return ErrKey.With("use sig", string(j.Use))
 	}
-	if j.KeyOps == nil {
+	if saysNothing(j.KeyOps) {
 		return nil
 	}
 	var ops []string
@@ -109,9 +181,9 @@ func (j *jwk) permitsVerifying() error {
 var curves = map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}
 
 func (j *jwk) ec() (*Key, error) {
-	curve, ok := curves[j.Curve]
+	curve, ok := curves[string(j.Curve)]
 	if !ok {
-		return nil, ErrKey.With("crv P-256, P-384 or P-521", j.Curve)
+		return nil, ErrKey.With("crv P-256, P-384 or P-521", string(j.Curve))
 	}
 	size := (curve.Params().BitSize + 7) / 8
 	x, err := exactly("x", j.X, size)
@@ -124,32 +196,47 @@ func (j *jwk) ec() (*Key, error) {
 	}
 	public, err := ecdsa.ParseUncompressedPublicKey(curve, slices.Concat([]byte{4}, x, y))
 	if err != nil {
-		return nil, ErrKey.With("a point on "+j.Curve, "another point")
+		return nil, ErrKey.With("a point on "+string(j.Curve), "another point")
 	}
 	return &Key{
-		public: public, family: "EC", curve: j.Curve, alg: j.Alg, sigLen: 2 * size,
+		public: public, family: "EC", curve: string(j.Curve), alg: string(j.Alg), sigLen: 2 * size,
 		thumbprint: digest(`{"crv":"` + j.Curve + `","kty":"EC","x":"` + j.X + `","y":"` + j.Y + `"}`),
 	}, nil
 }
 
+// smallOrder are the points under which one signature verifies for many messages: the multiples of a point of order
+// eight (RFC 7748 §7), in canonical form.
+var smallOrder = func() map[[ed25519.PublicKeySize]byte]bool {
+	const eighth = "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"
+	octets, _ := hex.DecodeString(eighth)
+	step, err := new(edwards25519.Point).SetBytes(octets)
+	if err != nil {
+		panic(err) // a constant
+	}
+	points := map[[ed25519.PublicKeySize]byte]bool{}
+	for sum := edwards25519.NewIdentityPoint(); len(points) < 8; sum.Add(sum, step) {
+		points[[ed25519.PublicKeySize]byte(sum.Bytes())] = true
+	}
+	return points
+}()
+
 func (j *jwk) okp() (*Key, error) {
 	if j.Curve != "Ed25519" {
-		return nil, ErrKey.With("crv Ed25519", j.Curve)
+		return nil, ErrKey.With("crv Ed25519", string(j.Curve))
 	}
 	x, err := exactly("x", j.X, ed25519.PublicKeySize)
 	if err != nil {
 		return nil, err
 	}
-	// Under a key of small order one signature verifies for many messages.
+	if smallOrder[[ed25519.PublicKeySize]byte(x)] {
+		return nil, ErrKey.With("a point of large order", string(j.X))
+	}
 	point, err := new(edwards25519.Point).SetBytes(x)
 	if err != nil || !bytes.Equal(point.Bytes(), x) {
-		return nil, ErrKey.With("a canonical point on Ed25519", j.X)
-	}
-	if new(edwards25519.Point).MultByCofactor(point).Equal(edwards25519.NewIdentityPoint()) == 1 {
-		return nil, ErrKey.With("a point of large order", j.X)
+		return nil, ErrKey.With("a canonical point on Ed25519", string(j.X))
 	}
 	return &Key{
-		public: ed25519.PublicKey(x), family: "OKP", curve: j.Curve, alg: j.Alg, sigLen: ed25519.SignatureSize,
+		public: ed25519.PublicKey(x), family: "OKP", curve: string(j.Curve), alg: string(j.Alg), sigLen: ed25519.SignatureSize,
 		thumbprint: digest(`{"crv":"Ed25519","kty":"OKP","x":"` + j.X + `"}`),
 	}, nil
 }
@@ -165,13 +252,13 @@ func (j *jwk) rsa(maxBits int) (*Key, error) {
 		return nil, ErrKey.With(fmt.Sprintf("at most %d bits", maxBits), "a longer modulus")
 	}
 	if base64.RawURLEncoding.DecodedLen(len(j.E)) > 4 {
-		return nil, ErrKey.With(exponents, j.E)
+		return nil, ErrKey.With(exponents, string(j.E))
 	}
-	n, err := Decode(j.N)
+	n, err := Decode(string(j.N))
 	if err != nil {
 		return nil, err
 	}
-	e, err := Decode(j.E)
+	e, err := Decode(string(j.E))
 	if err != nil {
 		return nil, err
 	}
@@ -183,94 +270,25 @@ func (j *jwk) rsa(maxBits int) (*Key, error) {
 		return nil, ErrKey.With("an odd modulus without leading zeros", "another modulus")
 	}
 	if len(e) == 0 || e[0] == 0 || exponent.Bit(0) == 0 || exponent.BitLen() < 2 || exponent.BitLen() > 31 {
-		return nil, ErrKey.With(exponents, j.E)
+		return nil, ErrKey.With(exponents, string(j.E))
+	}
+	if roca(modulus) {
+		return nil, ErrKey.With("a modulus whose factors cannot be told from its form", "one of CVE-2017-15361")
 	}
 	return &Key{
-		public: &rsa.PublicKey{N: modulus, E: int(exponent.Int64())}, family: "RSA", alg: j.Alg, sigLen: len(n),
+		public: &rsa.PublicKey{N: modulus, E: int(exponent.Int64())}, family: "RSA", alg: string(j.Alg), sigLen: len(n),
 		thumbprint: digest(`{"e":"` + j.E + `","kty":"RSA","n":"` + j.N + `"}`),
 	}, nil
 }
 
-func exactly(name, value string, size int) ([]byte, error) {
+func exactly(name string, value Member, size int) ([]byte, error) {
 	if len(value) != base64.RawURLEncoding.EncodedLen(size) {
-		return nil, ErrKey.With(fmt.Sprintf("%s of %d octets", name, size), value)
+		return nil, ErrKey.With(fmt.Sprintf("%s of %d octets", name, size), string(value))
 	}
-	return Decode(value)
+	return Decode(string(value))
 }
 
-func digest(s string) string {
-	sum := SHA256(s)
+func digest(s Member) string {
+	sum := SHA256(string(s))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
-
-// SHA256 hashes a text, without a copy of it on the heap unless it is long.
-func SHA256(s string) [sha256.Size]byte {
-	return sha256.Sum256(append(make([]byte, 0, 1024), s...))
-}
-
-// algorithm ties a name to the only keys it may be used with (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2).
-type algorithm struct {
-	family, curve string
-	verifier      jws.Verifier
-}
-
-var algorithms = map[string]algorithm{
-	"ES256":   {"EC", "P-256", verifier(jwa.ES256)},
-	"ES384":   {"EC", "P-384", verifier(jwa.ES384)},
-	"ES512":   {"EC", "P-521", verifier(jwa.ES512)},
-	"PS256":   {"RSA", "", verifier(jwa.PS256)},
-	"PS384":   {"RSA", "", verifier(jwa.PS384)},
-	"PS512":   {"RSA", "", verifier(jwa.PS512)},
-	"RS256":   {"RSA", "", verifier(jwa.RS256)},
-	"RS384":   {"RSA", "", verifier(jwa.RS384)},
-	"RS512":   {"RSA", "", verifier(jwa.RS512)},
-	"EdDSA":   {"OKP", "Ed25519", verifier(jwa.EdDSA)},
-	"Ed25519": {"OKP", "Ed25519", verifier(jwa.EdDSA)},
-}
-
-func verifier(alg jwa.SignatureAlgorithm) jws.Verifier {
-	v, err := jws.NewVerifier(alg)
-	if err != nil {
-		panic(err) // a constant of jwx, known to it
-	}
-	return v
-}
-
-// Algorithms returns the asymmetric algorithms that exist here, in the order in which they are offered.
-func Algorithms() []string {
-	return []string{
-		"ES256", "ES384", "ES512", "PS256", "PS384", "PS512",
-		"RS256", "RS384", "RS512", "EdDSA", "Ed25519",
-	}
-}
-
-// Fits returns [ErrKeyAlg] unless alg may be used with the key: its family, its curve, and the key's own alg
-// member when it has one (RFC 8725 §3.1).
-func (k *Key) Fits(alg string) error {
-	a, known := algorithms[alg]
-	if !known || a.family != k.family || a.curve != k.curve {
-		return ErrKeyAlg.With("an algorithm for "+k.family+" "+k.curve, alg)
-	}
-	if k.alg != "" && k.alg != alg && (k.family != "OKP" || algorithms[k.alg].family != "OKP") {
-		return ErrKeyAlg.With(k.alg, alg)
-	}
-	return nil
-}
-
-// Verify checks the signature of c under the key. It returns [ErrKeyAlg], [ErrMalformed] or [ErrSignature].
-func (k *Key) Verify(alg string, c Compact) error {
-	if err := k.Fits(alg); err != nil {
-		return err
-	}
-	signature, err := Decode(c.Signature)
-	if err != nil {
-		return err
-	}
-	if len(signature) != k.sigLen {
-		return ErrSignature.With(strconv.Itoa(k.sigLen)+" octets", strconv.Itoa(len(signature)))
-	}
-	if err := algorithms[alg].verifier.Verify([]byte(c.Input), signature, k.public); err != nil {
-		return ErrSignature.Because(err)
-	}
-	return nil
 }

@@ -126,6 +126,12 @@ func TestRFCVectors(t *testing.T) {
 	}
 }
 
+// How some serialisers write the members that a key does not have.
+var (
+	null = json.RawMessage("null")
+	none = []string{}
+)
+
 func TestParseKey(t *testing.T) {
 	ec, ed, rsaKey := poptest.ClientKey(), poptest.Keyed("EdDSA", "a"), poptest.Keyed("RS256", "a")
 	for _, c := range []struct {
@@ -139,23 +145,29 @@ func TestParseKey(t *testing.T) {
 		{"RS-140 key_ops sign and verify", ec, map[string]any{"key_ops": []string{"sign", "verify"}}, nil},
 		{"RS-139 member in another case", ec, map[string]any{"D": "AA", "Use": "enc"}, nil},
 
+		{"use, key_ops and alg null", ec, map[string]any{"use": null, "key_ops": null, "alg": null}, nil},
+		{"use, key_ops, alg and x5c empty arrays", ec, map[string]any{"use": none, "key_ops": none, "alg": none, "x5c": none}, nil},
+		{"key_ops an empty array with a space", ec, map[string]any{"key_ops": json.RawMessage("[ ]")}, nil},
+		{"y of an RSA key null", rsaKey, map[string]any{"crv": null, "x": null, "y": none}, nil},
+
 		{"RS-140 use enc", ec, map[string]any{"use": "enc"}, jose.ErrKey},
 		{"RS-140 use in another case", ec, map[string]any{"use": "SIG"}, jose.ErrKey},
 		{"RS-140 use empty", ec, map[string]any{"use": ""}, jose.ErrKey},
-		{"RS-140 use null", ec, map[string]any{"use": json.RawMessage("null")}, jose.ErrKey},
 		{"RS-140 use array", ec, map[string]any{"use": []string{"sig"}}, jose.ErrKey},
 		{"RS-140 key_ops encrypt", ec, map[string]any{"key_ops": []string{"encrypt"}}, jose.ErrKey},
 		{"RS-140 key_ops sign", ec, map[string]any{"key_ops": []string{"sign"}}, jose.ErrKey},
 		{"RS-140 key_ops in another case", ec, map[string]any{"key_ops": []string{"Verify"}}, jose.ErrKey},
-		{"RS-140 key_ops empty", ec, map[string]any{"key_ops": []string{}}, jose.ErrKey},
-		{"RS-140 key_ops null", ec, map[string]any{"key_ops": json.RawMessage("null")}, jose.ErrKey},
+		{"RS-140 key_ops with an empty name", ec, map[string]any{"key_ops": []string{""}}, jose.ErrKey},
+		{"RS-140 key_ops object", ec, map[string]any{"key_ops": map[string]any{}}, jose.ErrJSON},
+		{"RS-140 key_ops array in array", ec, map[string]any{"key_ops": json.RawMessage("[[]]")}, jose.ErrJSON},
 		{"RS-140 key_ops string", ec, map[string]any{"key_ops": "verify"}, jose.ErrJSON},
 		{"RS-140 key_ops numbers", ec, map[string]any{"key_ops": []any{"verify", 1}}, jose.ErrJSON},
 		{"RS-140 good use, bad key_ops", ec, map[string]any{"use": "sig", "key_ops": []string{"deriveKey"}}, jose.ErrKey},
 
 		{"kty missing", ec, map[string]any{"kty": nil}, jose.ErrKey},
 		{"kty in another case", ec, map[string]any{"kty": "ec"}, jose.ErrKey},
-		{"kty null", ec, map[string]any{"kty": json.RawMessage("null")}, jose.ErrKey},
+		{"kty null", ec, map[string]any{"kty": null}, jose.ErrKey},
+		{"kty empty array", ec, map[string]any{"kty": none}, jose.ErrKey},
 		{"kty number", ec, map[string]any{"kty": 1}, jose.ErrJSON},
 		{"kty AKP", ec, map[string]any{"kty": "AKP"}, jose.ErrKey},
 		{"kty oct", ec, map[string]any{"kty": "oct"}, jose.ErrKey},
@@ -168,7 +180,9 @@ func TestParseKey(t *testing.T) {
 		{"RS-142 crv of another length", ec, map[string]any{"crv": "P-384"}, jose.ErrKey},
 		{"x missing", ec, map[string]any{"x": nil}, jose.ErrKey},
 		{"y missing", ec, map[string]any{"y": nil}, jose.ErrKey},
-		{"y null", ec, map[string]any{"y": json.RawMessage("null")}, jose.ErrKey},
+		{"y null", ec, map[string]any{"y": null}, jose.ErrKey},
+		{"y empty array", ec, map[string]any{"y": none}, jose.ErrKey},
+		{"alg array", ec, map[string]any{"alg": []string{"ES256"}}, jose.ErrJSON},
 		{"y array", ec, map[string]any{"y": []int{1}}, jose.ErrJSON},
 		{"RS-144 X25519", ed, map[string]any{"crv": "X25519"}, jose.ErrKey},
 		{"RS-144 Ed448", ed, map[string]any{"crv": "Ed448"}, jose.ErrKey},
@@ -195,13 +209,18 @@ func TestParseKey(t *testing.T) {
 	}
 }
 
-// RS-013: each private member alone, in each family, whatever its value.
+// RS-013: each private member alone, in each family, whatever its value. Null and an empty array are none (RFC 7517
+// has no member of either).
 func TestParseKeyPrivate(t *testing.T) {
 	for _, k := range []*poptest.Key{poptest.ClientKey(), poptest.Keyed("EdDSA", "a"), poptest.Keyed("RS256", "a")} {
 		for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
-			for _, value := range []string{`"AQAB"`, `""`, `null`, `[]`, `1`} {
+			for value, cause := range map[string]*reason.Error{
+				`"AQAB"`: jose.ErrPrivate, `""`: jose.ErrPrivate, `1`: jose.ErrPrivate, `0`: jose.ErrPrivate, `false`: jose.ErrPrivate,
+				`{}`: jose.ErrPrivate, `[null]`: jose.ErrPrivate, `[[]]`: jose.ErrPrivate, `[{"r":"AQAB"}]`: jose.ErrPrivate,
+				`null`: nil, `[]`: nil, `[ ]`: nil,
+			} {
 				_, err := jose.ParseKey(with(t, k, map[string]any{name: json.RawMessage(value)}), 0)
-				if wantCause(t, err, jose.ErrPrivate); t.Failed() {
+				if wantCause(t, err, cause); t.Failed() {
 					t.Fatalf("%s: %s", name, value)
 				}
 			}
@@ -376,6 +395,106 @@ func TestParseKeyRSA(t *testing.T) {
 	}
 }
 
+// RFC 7518 §6.3.1 has numbers without leading zeros and padding. Of an issuer they are taken, and are the key that
+// they stand for; in a proof one key has one spelling and one thumbprint.
+func TestParseIssuerKey(t *testing.T) {
+	k := poptest.Keyed("RS256", "a")
+	n, e := decoded(t, k.JWK()["n"]), []byte{1, 0, 1}
+	padded := base64.URLEncoding.EncodeToString
+	signed := compact(t, poptest.Compact(`{"alg":"RS256"}`, `{}`, k))
+	for _, c := range []struct {
+		name, n, e string
+		strict     *reason.Error // in a proof
+		issuer     *reason.Error
+	}{
+		{"as it should be", octets(n), octets(e), nil, nil},
+		{"a leading zero in n", octets(append([]byte{0}, n...)), octets(e), jose.ErrKey, nil},
+		{"many leading zeros in n", octets(append(make([]byte, 300), n...)), octets(e), jose.ErrKey, nil},
+		{"leading zeros in e", octets(n), octets(append([]byte{0, 0, 0, 0, 0}, e...)), jose.ErrKey, nil},
+		{"padding in n", padded(n), octets(e), jose.ErrMalformed, nil},
+		{"padding in e", octets(n), padded([]byte{0, 1, 0, 1}), jose.ErrKey, nil},
+		{"both in both", padded(append([]byte{0}, n...)), padded([]byte{0, 1, 0, 1}), jose.ErrKey, nil},
+
+		{"padding where none belongs", octets(n), "AQAB====", jose.ErrKey, jose.ErrMalformed},
+		{"too much padding", octets(n), "AQAB=", jose.ErrMalformed, jose.ErrMalformed},
+		{"padding in front", octets(n), "=AQAB", jose.ErrMalformed, jose.ErrMalformed},
+		{"stray bits", octets(n), "AAEAAR==", jose.ErrKey, jose.ErrMalformed},
+		{"standard alphabet", "+" + octets(n)[1:], octets(e), jose.ErrMalformed, jose.ErrMalformed},
+		{"a line break", octets(n) + "\n", octets(e), jose.ErrMalformed, jose.ErrMalformed},
+		{"a short modulus, made long", octets(append(make([]byte, 200), n[:128]...)), octets(e), jose.ErrKey, jose.ErrKey},
+		{"nothing but zeros", octets(make([]byte, 256)), octets(e), jose.ErrKey, jose.ErrKey},
+		{"exponent of nothing but zeros", octets(n), "AAAA", jose.ErrKey, jose.ErrKey},
+		{"exponent 1", octets(n), octets([]byte{0, 0, 1}), jose.ErrKey, jose.ErrKey},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			raw := with(t, k, map[string]any{"n": c.n, "e": c.e})
+			_, err := jose.ParseKey(raw, 0)
+			wantCause(t, err, c.strict)
+			key, err := jose.ParseIssuerKey(raw, 0)
+			wantCause(t, err, c.issuer)
+			if key == nil {
+				return
+			}
+			if key.Thumbprint() != k.Thumbprint() {
+				t.Errorf("thumbprint %s, want %s", key.Thumbprint(), k.Thumbprint())
+			}
+			wantCause(t, key.Verify("RS256", signed), nil)
+		})
+	}
+	// Only RSA has numbers that may be spelled so.
+	ec := poptest.ClientKey()
+	x := append([]byte{0}, decoded(t, ec.JWK()["x"])...)
+	_, err := jose.ParseIssuerKey(with(t, ec, map[string]any{"x": octets(x)}), 0)
+	wantCause(t, err, jose.ErrKey)
+	_, err = jose.ParseIssuerKey(with(t, ec, map[string]any{"d": "AQAB"}), 0)
+	wantCause(t, err, jose.ErrPrivate)
+	_, err = jose.ParseIssuerKey(with(t, ec, map[string]any{"use": "enc"}), 0)
+	wantCause(t, err, jose.ErrKey)
+	_, err = jose.ParseIssuerKey([]byte(`[]`), 0)
+	wantCause(t, err, jose.ErrJSON)
+}
+
+// CVE-2017-15361: primes of the form k·M + (65537^a mod M), with M the product of the first primes, 126 of them for
+// keys of 2048 bits and 225 for 4096.
+func TestParseKeyROCA(t *testing.T) {
+	product := func(count int) *big.Int {
+		m := big.NewInt(1)
+		for p := int64(2); count > 0; p++ {
+			if prime := big.NewInt(p); prime.ProbablyPrime(0) {
+				m.Mul(m, prime)
+				count--
+			}
+		}
+		return m
+	}
+	factor := func(m *big.Int, bits uint, a int64) *big.Int { // a prime is not needed: only its form is looked at
+		power := new(big.Int).Exp(big.NewInt(65537), big.NewInt(a), m)
+		k := new(big.Int).Div(new(big.Int).Lsh(big.NewInt(3), bits-2), m)
+		return k.Add(k.Mul(k, m), power)
+	}
+	for bits, count := range map[uint]int{2048: 126, 4096: 225} {
+		m := product(count)
+		for _, a := range []int64{0, 1, 4711, 1 << 40} {
+			n := new(big.Int).Mul(factor(m, bits/2, a), factor(m, bits/2, 3*a+1))
+			if n.BitLen() != int(bits) {
+				t.Fatalf("%d bits", n.BitLen())
+			}
+			raw := with(t, poptest.Keyed("RS256", "a"), map[string]any{"n": octets(n.Bytes())})
+			for _, parse := range []func([]byte, int) (*jose.Key, error){jose.ParseKey, jose.ParseIssuerKey} {
+				_, err := parse(raw, 0)
+				wantCause(t, err, jose.ErrKey)
+				if err == nil || !strings.Contains(err.Error(), "CVE-2017-15361") {
+					t.Errorf("%d bits: %v", bits, err)
+				}
+			}
+			// One step further it is a number like any other.
+			raw = with(t, poptest.Keyed("RS256", "a"), map[string]any{"n": octets(n.Add(n, big.NewInt(2)).Bytes())})
+			_, err := jose.ParseKey(raw, 0)
+			wantCause(t, err, nil)
+		}
+	}
+}
+
 func TestVerify(t *testing.T) {
 	for _, alg := range jose.Algorithms() {
 		t.Run(alg, func(t *testing.T) {
@@ -532,6 +651,28 @@ func TestVerifyECDSA(t *testing.T) {
 	}
 }
 
+// R and S are as long as the order also where they begin with zeros (RFC 7518 §3.4).
+func TestVerifyECDSAShort(t *testing.T) {
+	for _, alg := range []string{"ES256", "ES384", "ES512"} {
+		k := poptest.Keyed(alg, "a")
+		key := mustKey(t, k)
+		short := map[string]bool{}
+		for i := 0; len(short) < 2 && i < 1<<14; i++ {
+			c := compact(t, poptest.Compact(`{"alg":"`+alg+`"}`, fmt.Sprint(i), k))
+			raw := decoded(t, c.Signature)
+			for name, first := range map[string]byte{"r": raw[0], "s": raw[len(raw)/2]} {
+				if first == 0 && !short[name] {
+					short[name] = true
+					wantCause(t, key.Verify(alg, c), nil)
+				}
+			}
+		}
+		if len(short) < 2 {
+			t.Errorf("%s: no R and S that begin with zeros", alg)
+		}
+	}
+}
+
 // RSA: the padding of the other scheme, the other hash, and a signature above the modulus.
 func TestVerifyRSA(t *testing.T) {
 	k := poptest.Keyed("RS256", "a")
@@ -561,21 +702,63 @@ func TestVerifyRSA(t *testing.T) {
 	}
 }
 
-// RFC 7518 §3.5 has a salt as long as the hash. Older signers use other lengths; jwx takes them all, and no
-// length makes a signature easier to forge.
+// RFC 7518 §3.5: the salt is as long as the hash. Other lengths are what older signers make by default.
 func TestVerifyPSSSalt(t *testing.T) {
-	k := keyFor("PS256", "a")
-	key, input := mustKey(t, k), b64(`{"alg":"PS256"}`)+".e30"
-	sum := sha256.Sum256([]byte(input))
-	for _, length := range []int{rsa.PSSSaltLengthAuto, 1, 20, 32} { // the first one means the longest
-		signature, err := rsa.SignPSS(rand.Reader, k.Private.(*rsa.PrivateKey), crypto.SHA256, sum[:],
-			&rsa.PSSOptions{SaltLength: length})
-		if err != nil {
-			t.Fatal(err)
+	for alg, hash := range map[string]crypto.Hash{"PS256": crypto.SHA256, "PS384": crypto.SHA384, "PS512": crypto.SHA512} {
+		k := keyFor(alg, "a")
+		private := k.Private.(*rsa.PrivateKey)
+		key, input := mustKey(t, k), b64(`{"alg":"`+alg+`"}`)+".e30"
+		digest := hash.New()
+		digest.Write([]byte(input))
+		sum, size := digest.Sum(nil), hash.Size()
+		greatest := private.Size() - size - 2 // RFC 8017 §9.1.1
+		for _, c := range []struct {
+			salt  int
+			cause *reason.Error
+		}{
+			{size, nil}, {0, jose.ErrSignature}, {1, jose.ErrSignature}, {20, jose.ErrSignature},
+			{size - 1, jose.ErrSignature}, {size + 1, jose.ErrSignature}, {greatest, jose.ErrSignature},
+		} {
+			signature := pssWithSalt(private, hash, sum, c.salt)
+			// It is the salt that is refused: the signature itself is one.
+			if err := rsa.VerifyPSS(&private.PublicKey, hash, sum, signature, nil); err != nil {
+				t.Fatal(err)
+			}
+			err := key.Verify(alg, compact(t, input+"."+octets(signature)))
+			wantCause(t, err, c.cause)
+			if e, ok := errors.AsType[*reason.Error](err); ok && e.Expected != fmt.Sprintf("PSS with a salt of %d octets", size) {
+				t.Errorf("%s with a salt of %d octets: %v", alg, c.salt, err)
+			}
 		}
-		wantCause(t, key.Verify("PS256", compact(t, input+"."+octets(signature))), nil)
-		wantCause(t, key.Verify("PS384", compact(t, input+"."+octets(signature))), jose.ErrSignature)
 	}
+}
+
+// pssWithSalt signs a digest with a salt of so many octets (RFC 8017 §8.1.1). Crypto/rsa has no length of zero.
+func pssWithSalt(k *rsa.PrivateKey, hash crypto.Hash, digest []byte, length int) []byte {
+	salt := slices.Repeat([]byte{0x5a}, length)
+	h := hash.New()
+	h.Write(make([]byte, 8))
+	h.Write(digest)
+	h.Write(salt)
+	sum := h.Sum(nil)
+	bits := k.N.BitLen() - 1
+	size := (bits + 7) / 8
+	block := make([]byte, size-len(sum)-1)
+	block[len(block)-len(salt)-1] = 1
+	copy(block[len(block)-len(salt):], salt)
+	var mask []byte
+	for i := byte(0); len(mask) < len(block); i++ {
+		h.Reset()
+		h.Write(sum)
+		h.Write([]byte{0, 0, 0, i})
+		mask = h.Sum(mask)
+	}
+	for i := range block {
+		block[i] ^= mask[i]
+	}
+	block[0] &= 0xff >> (8*size - bits)
+	encoded := slices.Concat(block, sum, []byte{0xbc})
+	return new(big.Int).Exp(new(big.Int).SetBytes(encoded), k.D, k.N).FillBytes(make([]byte, k.Size()))
 }
 
 // Two names, one algorithm (RFC 9864 §2.2).
@@ -642,7 +825,7 @@ func FuzzParseKey(f *testing.F) {
 			t.Errorf("%q: thumbprint %s, want %s", raw, key.Thumbprint(), want)
 		}
 		for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
-			if _, ok := members[name]; ok {
+			if v, ok := members[name]; ok && v != nil && fmt.Sprint(v) != "[]" {
 				t.Errorf("%q: private member %s", raw, name)
 			}
 		}

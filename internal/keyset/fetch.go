@@ -1,16 +1,21 @@
 package keyset
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/dunglas/httpsfv"
+
 	"github.com/senderlock/senderlock/internal/jose"
+	"github.com/senderlock/senderlock/internal/setting"
 )
 
 // The bounds of one fetch. The time covers metadata, redirects and key set together.
@@ -54,6 +59,9 @@ func newSource(c Config) (*source, error) {
 		origin + "/.well-known/oauth-authorization-server" + path,
 		origin + path + "/.well-known/openid-configuration",
 	}
+	if c.OpenIDFirst {
+		slices.Reverse(s.metadata)
+	}
 	return s, nil
 }
 
@@ -88,7 +96,7 @@ func (s *source) limited(c *http.Client) *http.Client {
 }
 
 // fetch returns the key set as it is published now.
-func (s *source) fetch(ctx context.Context) ([]byte, error) {
+func (s *source) fetch(ctx context.Context) (*document, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	if s.own {
@@ -108,8 +116,8 @@ func (s *source) fetch(ctx context.Context) ([]byte, error) {
 // discover returns the jwks_uri of the first usable metadata document.
 func (s *source) discover(ctx context.Context) (string, error) {
 	var failures []error
-	for _, location := range s.metadata {
-		uri, err := s.readMetadata(ctx, location)
+	for i, location := range s.metadata {
+		uri, err := s.tryMetadata(ctx, location, len(s.metadata)-i)
 		if err == nil {
 			return uri, nil
 		}
@@ -118,33 +126,51 @@ func (s *source) discover(ctx context.Context) (string, error) {
 	return "", errors.Join(failures...)
 }
 
+// tryMetadata reads the first of so many places that are left. One that does not answer leaves the others their share
+// of the time.
+func (s *source) tryMetadata(ctx context.Context, location string, left int) (string, error) {
+	deadline, _ := ctx.Deadline()
+	ctx, cancel := context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
+	defer cancel()
+	return s.readMetadata(ctx, location)
+}
+
 func (s *source) readMetadata(ctx context.Context, location string) (string, error) {
-	body, err := s.get(ctx, location)
+	answer, err := s.get(ctx, location)
 	if err != nil {
 		return "", err
 	}
-	var document struct {
+	var metadata struct {
 		Issuer  string `json:"issuer"`
 		JWKSURI string `json:"jwks_uri"`
 	}
-	if err := jose.Object(body, &document); err != nil {
+	if err := jose.Object(answer.body, &metadata); err != nil {
 		return "", ErrMetadata.Because(err)
 	}
 	// RFC 8414 §3.3; without it one tenant of a host could speak for another.
-	if document.Issuer != s.name {
-		return "", ErrMetadata.With("issuer "+s.name, document.Issuer)
+	if metadata.Issuer != s.name {
+		return "", ErrMetadata.With("issuer "+s.name, metadata.Issuer)
 	}
-	u, err := parseURL(document.JWKSURI, s.allowHTTP)
+	u, err := parseURL(metadata.JWKSURI, s.allowHTTP)
 	if err == nil && u.Scheme != "https" && s.issuer.Scheme == "https" && !s.allowHTTP {
 		err = errors.New("http, named over https")
 	}
 	if err != nil {
-		return "", ErrMetadata.With("a permitted jwks_uri", document.JWKSURI).Because(err)
+		return "", ErrMetadata.With("a permitted jwks_uri", metadata.JWKSURI).Because(err)
 	}
-	return document.JWKSURI, nil
+	return metadata.JWKSURI, nil
 }
 
-func (s *source) get(ctx context.Context, location string) ([]byte, error) {
+// document is what an issuer publishes.
+type document struct {
+	body   []byte
+	header http.Header
+}
+
+// byteOrderMark is what some editors put before a text. RFC 8259 §8.1 lets a reader ignore it.
+var byteOrderMark = []byte("\ufeff")
+
+func (s *source) get(ctx context.Context, location string) (*document, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, location, nil)
 	if err != nil {
 		return nil, ErrFetch.Because(err)
@@ -155,18 +181,43 @@ func (s *source) get(ctx context.Context, location string) ([]byte, error) {
 		err = wrapped.Err // the wrapper quotes a redirect's Location, password and all
 	}
 	if err != nil {
-		return nil, ErrFetch.With("200 from "+location, "").Because(err)
+		return nil, ErrFetch.With("200 from "+setting.Address(location), "").Because(err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, ErrFetch.With("200 from "+location, response.Status)
+		return nil, ErrFetch.With("200 from "+setting.Address(location), response.Status)
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	if err != nil {
 		return nil, ErrFetch.Because(err)
 	}
 	if len(body) > maxAnswer {
-		return nil, ErrTooLarge.With(fmt.Sprintf("at most %d octets from %s", maxAnswer, location), "more")
+		return nil, ErrTooLarge.With(fmt.Sprintf("at most %d octets from %s", maxAnswer, setting.Address(location)), "more")
 	}
-	return body, nil
+	return &document{bytes.TrimPrefix(body, byteOrderMark), response.Header}, nil
 }
+
+// lifetime returns for how long the document may be used without asking again (RFC 9111 §5.2.2), and false when it
+// does not say.
+func (d *document) lifetime() (time.Duration, bool) {
+	// It is older than structured fields, but what issuers send is one, once in lower case.
+	field := strings.ToLower(strings.Join(d.header.Values("Cache-Control"), ","))
+	directives, err := httpsfv.UnmarshalDictionary([]string{field})
+	if err != nil {
+		return 0, false
+	}
+	for _, name := range []string{"no-store", "no-cache"} {
+		if _, ok := directives.Get(name); ok {
+			return 0, true
+		}
+	}
+	member, _ := directives.Get("max-age")
+	if item, ok := member.(httpsfv.Item); ok {
+		seconds, ok := item.Value.(int64)
+		return time.Duration(min(seconds, maxSeconds)) * time.Second, ok
+	}
+	return 0, false
+}
+
+// maxSeconds keeps a duration from overflowing; a year is more than anything here waits.
+const maxSeconds = 365 * 24 * 60 * 60

@@ -1,6 +1,7 @@
 package keyset_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,12 +9,16 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/senderlock/senderlock/internal/jose"
 	"github.com/senderlock/senderlock/internal/keyset"
 	"github.com/senderlock/senderlock/internal/poptest"
 )
@@ -371,6 +376,130 @@ func TestTimeout(t *testing.T) {
 					t.Fatalf("gave up after %v", took)
 				}
 			})
+		})
+	}
+}
+
+// A place that hangs leaves half of the five seconds to the next, in the order that is set.
+func TestDiscoveryHangs(t *testing.T) {
+	const issuer = "https://login.example.com"
+	const oauth, openID = "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"
+	for _, c := range []struct {
+		name        string
+		openIDFirst bool
+		hangs       string
+		body        bool // it is the body that hangs
+		asked       []string
+		took        time.Duration
+	}{
+		{"nobody", false, "", false, []string{oauth}, 0},
+		{"nobody, OpenID Connect first", true, "", false, []string{openID}, 0},
+		{"RFC 8414", false, oauth, false, []string{oauth, openID}, 2500 * time.Millisecond},
+		{"RFC 8414, in the body", false, oauth, true, []string{oauth, openID}, 2500 * time.Millisecond},
+		{"RFC 8414, OpenID Connect first", true, oauth, false, []string{openID}, 0},
+		{"OpenID Connect first", true, openID, false, []string{openID, oauth}, 2500 * time.Millisecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var asked []string
+				serve := transport(func(r *http.Request) (*http.Response, error) {
+					if r.URL.Path == poptest.JWKSPath {
+						return answer(http.StatusOK, jwks(t, jwk(poptest.IssuerKey(), nil))), nil
+					}
+					asked = append(asked, r.URL.Path)
+					a := answer(http.StatusOK, []byte(`{"issuer":"`+issuer+`","jwks_uri":"`+issuer+poptest.JWKSPath+`"}`))
+					if r.URL.Path == c.hangs && c.body {
+						a.Body = stuck{r.Context()}
+					} else if r.URL.Path == c.hangs {
+						<-r.Context().Done()
+						return nil, r.Context().Err()
+					}
+					return a, nil
+				})
+				s := open(t, keyset.Config{Issuer: issuer, OpenIDFirst: c.openIDFirst, HTTPClient: &http.Client{Transport: serve}})
+				start := time.Now()
+				found(t, s, "", "ES256", poptest.IssuerKey())
+				if took := time.Since(start); took != c.took || !slices.Equal(asked, c.asked) {
+					t.Errorf("asked %q, found after %v", asked, took)
+				}
+			})
+		})
+	}
+}
+
+// RFC 8259 §8.1: a byte order mark in front is skipped, one, in metadata and key set alike.
+func TestByteOrderMark(t *testing.T) {
+	const issuer, mark = "https://login.example.com", "\ufeff"
+	for marks, want := range map[string]error{"": nil, mark: nil, mark + mark: jose.ErrJSON, " " + mark: jose.ErrJSON} {
+		serve := transport(func(r *http.Request) (*http.Response, error) {
+			body := jwks(t, jwk(poptest.IssuerKey(), nil))
+			if r.URL.Path != poptest.JWKSPath {
+				body = []byte(`{"issuer":"` + issuer + `","jwks_uri":"` + issuer + poptest.JWKSPath + `"}`)
+			}
+			return answer(http.StatusOK, append([]byte(marks), body...)), nil
+		})
+		for _, c := range []keyset.Config{{Issuer: issuer}, {JWKSURL: issuer + poptest.JWKSPath}} {
+			c.HTTPClient = &http.Client{Transport: serve}
+			s := open(t, c)
+			if want != nil {
+				refused(t, s, "", "ES256", keyset.ErrUnavailable, want)
+				continue
+			}
+			found(t, s, "", "ES256", poptest.IssuerKey())
+		}
+	}
+}
+
+// A hostile issuer takes neither memory nor time: what never ends is given up, with our own client too.
+func TestNeverEnding(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		head  string // what is sent first
+		again string // and then for ever
+		cause error
+		text  string
+	}{
+		{"head", "HTTP/1.1 200 OK\r\n", "X-More: " + strings.Repeat("x", 1000) + "\r\n", keyset.ErrFetch, "exceeded 65536 bytes"},
+		{"line of a head", "HTTP/1.1 200 OK\r\nX-More: ", strings.Repeat("x", 1000), keyset.ErrFetch, "exceeded 65536 bytes"},
+		{"status line", "HTTP/1.1 200 ", strings.Repeat("x", 1000), keyset.ErrFetch, "exceeded 65536 bytes"},
+		{"interim answers", "", "HTTP/1.1 103 Early Hints\r\nLink: " + strings.Repeat("x", 1000) + "\r\n\r\n", keyset.ErrFetch, "exceeded 65536 bytes"},
+		{"body", "HTTP/1.1 200 OK\r\n\r\n", strings.Repeat(" ", 1000), keyset.ErrTooLarge, "1048576"},
+		{"chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "3e8\r\n" + strings.Repeat(" ", 1000) + "\r\n", keyset.ErrTooLarge, "1048576"},
+		{"extension of a chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4;", strings.Repeat("x", 1000), keyset.ErrFetch, "header line too long"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var sent atomic.Int64
+			var serving sync.WaitGroup
+			serving.Go(func() {
+				for {
+					conn, err := listener.Accept()
+					if err != nil {
+						return
+					}
+					if _, err = http.ReadRequest(bufio.NewReader(conn)); err == nil {
+						_, err = conn.Write([]byte(c.head))
+					}
+					for err == nil {
+						var n int
+						n, err = conn.Write([]byte(c.again))
+						sent.Add(int64(n))
+					}
+					conn.Close()
+				}
+			})
+			t.Cleanup(func() { listener.Close(); serving.Wait() })
+			s := open(t, keyset.Config{JWKSURL: "http://" + listener.Addr().String() + "/keys"})
+			refused(t, s, "", "ES256", keyset.ErrUnavailable, c.cause)
+			if _, err := s.Keys(t.Context(), "", "ES256"); !strings.Contains(err.Error(), c.text) {
+				t.Errorf("got %v", err)
+			}
+			if n := sent.Load(); n > 16<<20 { // what the sockets hold included
+				t.Errorf("%d octets were taken", n)
+			}
 		})
 	}
 }

@@ -2,10 +2,6 @@
 // discovery, a JWKS URL) or that they are fixed, which of them may verify a given token, and which are still
 // current. It carries RFC 8414 §3 and RFC 7517 §5 and follows RFC 8725 §3.10. It knows nothing of tokens or
 // claims; the shape of a single key is judged by package jose.
-//
-// The cache of lestrrat-go/jwx (jwk.Cache) is not used, because it serves one fixed URL and keeps parsed keys: it
-// has no place for discovery, for bounds on an answer's size and time, for a cooldown or for turning down a set
-// without usable keys, and package jose judges the JSON of a key.
 package keyset
 
 import (
@@ -53,7 +49,7 @@ type Config struct {
 	// Issuer is the issuer identifier ("https://login.example.com"). Without JWKSURL and JWKS, its metadata
 	// names the key set: /.well-known/oauth-authorization-server is inserted between host and path (RFC 8414
 	// §3.1), and if nothing usable is there, /.well-known/openid-configuration appended. The metadata's issuer
-	// must equal Issuer exactly. Metadata is read anew with every fetch, so a jwks_uri that moves is followed.
+	// must equal Issuer exactly. The first place has half of the time at the most. Metadata is read anew with every fetch, so a jwks_uri that moves is followed.
 	// With JWKSURL or JWKS, Issuer only names the set in logs.
 	Issuer string
 	// JWKSURL is the address of the key set. Empty means discovery.
@@ -65,10 +61,12 @@ type Config struct {
 	// means a client of our own, which honours the proxy environment. Either way one fetch, metadata included,
 	// ends after five seconds.
 	HTTPClient *http.Client
-	// Refresh is the time between two fetches in the background. Up to a tenth is added at random each time,
-	// so that instances started together do not stay together. As long as the issuer answers, no key is used
-	// for longer than that after the issuer removed it. After a failure the next tries come sooner, beginning
-	// with Cooldown. Zero means [DefaultRefresh].
+	// OpenIDFirst asks /.well-known/openid-configuration first, for an issuer that is slow or wrong at the other place.
+	OpenIDFirst bool
+	// Refresh is the longest time between two fetches in the background: as long as the issuer answers, no key is
+	// used for longer than that after the issuer removed it. The Cache-Control of the key set can make it shorter,
+	// down to a minute. Up to a tenth is taken off at random each time, so that instances started together do not stay
+	// together. After a failure the next tries come sooner, beginning with Cooldown. Zero means [DefaultRefresh].
 	Refresh time.Duration
 	// Cooldown is the least time between two fetches, whatever asks for them. Zero means [DefaultCooldown]. It
 	// must not be longer than Refresh.
@@ -149,13 +147,25 @@ func (s *Set) Keys(ctx context.Context, kid, alg string) ([]*Key, error) {
 	if s.source == nil || !errors.Is(err, ErrUnknownKey) {
 		return keys, err
 	}
-	failure := s.refetch(ctx)
+	failure := s.refetch(ctx).err
 	// The set may have been replaced for another caller, whatever came of this fetch.
 	keys, err = s.current.Load().find(kid, alg)
 	if failure != nil && errors.Is(err, ErrUnknownKey) {
 		return nil, ErrUnavailable.Because(failure)
 	}
 	return keys, err
+}
+
+// Verify checks the signature of a JWS under the issuer's keys and returns the one that it verifies under. The errors
+// are those of [Set.Keys], and those of jose.Key.Verify.
+func (s *Set) Verify(ctx context.Context, header jose.Header, compact jose.Compact) (*Key, error) {
+	keys, err := s.Keys(ctx, header.KeyID, header.Algorithm)
+	for _, key := range keys {
+		if err = key.Verify(header.Algorithm, compact); err == nil {
+			return key, nil
+		}
+	}
+	return nil, err
 }
 
 // Has reports whether k, by kid and thumbprint, is in the set as last fetched. It takes no lock and never waits,

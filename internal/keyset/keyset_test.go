@@ -3,6 +3,7 @@ package keyset_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -201,6 +202,14 @@ func TestKeysByHeader(t *testing.T) {
 		}
 		return jwks(t, keys...)
 	}
+	twice := set(jwk(rsa, map[string]any{"kid": "k", "alg": "RS256"}), jwk(rsa, map[string]any{"kid": "k", "alg": "PS256"}))
+	zeroed := func(k *poptest.Key) string {
+		n, err := base64.RawURLEncoding.DecodeString(k.JWK()["n"].(string))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return base64.URLEncoding.EncodeToString(append([]byte{0}, n...))
+	}
 	four := []*poptest.Key{
 		poptest.Keyed("ES256", "keyset-a"), poptest.Keyed("ES256", "keyset-b"),
 		poptest.Keyed("ES256", "keyset-c"), poptest.Keyed("ES256", "keyset-d"),
@@ -231,6 +240,17 @@ func TestKeysByHeader(t *testing.T) {
 		{"four keys without kid", many(4, ""), "", "ES256", four, nil},
 		{"four keys of one kid", many(4, "k"), "k", "ES256", four, nil},
 
+		{"one key under one kid for two algorithms, the first", twice, "k", "RS256", []*poptest.Key{rsa}, nil},
+		{"one key under one kid for two algorithms, the second", twice, "k", "PS256", []*poptest.Key{rsa}, nil},
+		{"one key for two algorithms, without a kid", twice, "", "PS256", []*poptest.Key{rsa}, nil},
+		{"one key for one algorithm and for all", set(jwk(rsa, map[string]any{"kid": "k", "alg": "RS256"}), jwk(rsa, map[string]any{"kid": "k"})),
+			"k", "RS256", []*poptest.Key{rsa}, nil},
+		{"kid null in the set", set(jwk(ec, map[string]any{"kid": json.RawMessage("null")})), "", "ES256", []*poptest.Key{ec}, nil},
+		{"kid an empty array in the set", set(jwk(ec, map[string]any{"kid": []string{}})), "", "ES256", []*poptest.Key{ec}, nil},
+		{"RSA key with a zero in front and padding", set(jwk(rsa, map[string]any{"kid": "k", "n": zeroed(rsa), "e": "AAEAAQ=="})),
+			"k", "RS256", []*poptest.Key{rsa}, nil},
+
+		{"one key for two algorithms, a third", twice, "k", "RS512", nil, jose.ErrKeyAlg},
 		{"unknown kid", poptest.JWKS(names), "k9", "ES256", nil, keyset.ErrUnknownKey},
 		{"kid in another case", poptest.JWKS(names), "es256", "ES256", nil, keyset.ErrUnknownKey},
 		{"kid in the header, none in the set", set(jwk(ec, nil)), "k", "ES256", nil, keyset.ErrUnknownKey},
@@ -254,20 +274,42 @@ func TestKeysByHeader(t *testing.T) {
 	}
 }
 
-// A key of the set verifies what the issuer signed with it.
-func TestKeyVerifies(t *testing.T) {
-	k := poptest.IssuerKey()
-	s := open(t, keyset.Config{JWKS: poptest.JWKS(map[string]*poptest.Key{poptest.KeyID: k})})
-	c, err := jose.Split(poptest.Token{}.String())
+// A JWS verifies under each key that its header permits, and under no other.
+func TestVerify(t *testing.T) {
+	k, other, third := poptest.IssuerKey(), poptest.Keyed("ES256", "other"), poptest.Keyed("ES384", "third")
+	s := open(t, keyset.Config{JWKS: jwks(t,
+		jwk(other, map[string]any{"kid": "other"}), jwk(k, map[string]any{"kid": "issuer"}), jwk(third, map[string]any{"kid": "third"}))})
+	c, err := jose.Split(poptest.Compact(`{"alg":"ES256"}`, `{}`, k))
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := found(t, s, poptest.KeyID, "ES256", k)[0]
-	if err := key.Verify("ES256", c); err != nil {
-		t.Fatal(err)
-	}
-	if key.ID != poptest.KeyID {
-		t.Fatalf("ID %q", key.ID)
+	forged := c
+	forged.Input += "0"
+	for _, test := range []struct {
+		name     string
+		kid, alg string
+		compact  jose.Compact
+		want     error
+	}{
+		{"by its kid", "issuer", "ES256", c, nil},
+		{"without a kid, the second of two", "", "ES256", c, nil},
+		{"kid of another key", "other", "ES256", c, jose.ErrSignature},
+		{"alg of another key", "issuer", "ES384", c, jose.ErrKeyAlg},
+		{"altered", "issuer", "ES256", forged, jose.ErrSignature},
+		{"altered, without a kid", "", "ES256", forged, jose.ErrSignature},
+		{"kid of nobody", "nobody", "ES256", c, keyset.ErrUnknownKey},
+		{"alg none", "issuer", "none", c, jose.ErrKeyAlg},
+		{"alg none, without a kid", "", "none", c, keyset.ErrUnknownKey},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			key, err := s.Verify(t.Context(), jose.Header{KeyID: test.kid, Algorithm: test.alg}, test.compact)
+			if !errors.Is(err, test.want) {
+				t.Errorf("got %v, want %v", err, test.want)
+			}
+			if (err == nil) != (key != nil) || key != nil && (key.Thumbprint() != k.Thumbprint() || key.ID != "issuer") {
+				t.Errorf("verified under %v", key)
+			}
+		})
 	}
 }
 
@@ -409,6 +451,7 @@ func TestStaticFetchesNothing(t *testing.T) {
 
 // A key is the same key by kid and thumbprint, not by address.
 func TestHas(t *testing.T) {
+	rsaKey := poptest.Keyed("RS256", "keyset")
 	a, b := poptest.Keyed("ES256", "a"), poptest.Keyed("ES256", "b")
 	set := func(kid string, k *poptest.Key) *keyset.Set {
 		return open(t, keyset.Config{JWKS: jwks(t, jwk(k, map[string]any{"kid": kid}))})
@@ -430,6 +473,15 @@ func TestHas(t *testing.T) {
 				t.Fatalf("Has is %v", got)
 			}
 		})
+	}
+	// Of one key for two algorithms, one may be removed alone.
+	both := open(t, keyset.Config{JWKS: jwks(t,
+		jwk(rsaKey, map[string]any{"kid": "k", "alg": "RS256"}), jwk(rsaKey, map[string]any{"kid": "k", "alg": "PS256"}))})
+	left := open(t, keyset.Config{JWKS: jwks(t, jwk(rsaKey, map[string]any{"kid": "k", "alg": "PS256"}))})
+	for alg, want := range map[string]bool{"RS256": false, "PS256": true} {
+		if got := left.Has(found(t, both, "k", alg, rsaKey)[0]); got != want {
+			t.Errorf("%s: Has is %v", alg, got)
+		}
 	}
 	if set("k1", a).Has(nil) {
 		t.Fatal("no key is in the set")

@@ -20,10 +20,11 @@ import (
 // the order in which the issuer lists its keys. An issuer in rotation has two or three of a kind.
 const maxCandidates = 4
 
-// identity is what makes two keys the same across refreshes.
-type identity struct{ kid, thumbprint string }
+// identity is what makes two keys the same across refreshes. Some issuers list one key under one kid for each of its
+// algorithms, so that alg belongs to it.
+type identity struct{ kid, thumbprint, alg string }
 
-func (k *Key) identity() identity { return identity{k.ID, k.Thumbprint()} }
+func (k *Key) identity() identity { return identity{k.ID, k.Thumbprint(), k.Algorithm()} }
 
 type header struct{ kid, alg string }
 
@@ -48,13 +49,23 @@ func newSnapshot(keys []*Key) *snapshot {
 			if k.Fits(alg) != nil {
 				continue
 			}
-			s.candidates[header{"", alg}] = append(s.candidates[header{"", alg}], k)
+			s.add(header{"", alg}, k)
 			if k.ID != "" {
-				s.candidates[header{k.ID, alg}] = append(s.candidates[header{k.ID, alg}], k)
+				s.add(header{k.ID, alg}, k)
 			}
 		}
 	}
 	return s
+}
+
+// add makes k a candidate, unless the same key already is one under this kid.
+func (s *snapshot) add(h header, k *Key) {
+	for _, other := range s.candidates[h] {
+		if other.Thumbprint() == k.Thumbprint() && other.ID == k.ID {
+			return
+		}
+	}
+	s.candidates[h] = append(s.candidates[h], k)
 }
 
 func (s *snapshot) has(k *Key) bool {
@@ -114,13 +125,13 @@ func parse(raw []byte, maxRSABits int) ([]*Key, []skip, error) {
 // parseKey reads one key; next to an error, only ID means anything.
 func parseKey(value jsontext.Value, maxRSABits int) (*Key, error) {
 	var named struct {
-		KeyID string `json:"kid"`
+		KeyID jose.Member `json:"kid"`
 	}
 	if err := jose.Object(value, &named); err != nil {
 		return &Key{}, err
 	}
-	key, err := jose.ParseKey(value, maxRSABits)
-	return &Key{Key: key, ID: named.KeyID}, err
+	key, err := jose.ParseIssuerKey(value, maxRSABits)
+	return &Key{Key: key, ID: string(named.KeyID)}, err
 }
 
 // split returns the elements of the keys array. The set's own members must differ in name; what is doubled

@@ -7,51 +7,60 @@ import (
 	"time"
 )
 
+// leastLifetime is how soon an issuer can have its keys fetched again by Cache-Control.
+const leastLifetime = time.Minute
+
 // outcome is what came of the last fetch; while the cooldown lasts it answers for the next.
 type outcome struct {
-	at  time.Time
-	err error
+	at       time.Time
+	lifetime time.Duration // when to fetch again, if there is no error
+	err      error
 }
 
 // refetch makes the set as new as the cooldown allows and returns what came of the last fetch.
-func (s *Set) refetch(ctx context.Context) error {
+func (s *Set) refetch(ctx context.Context) outcome {
 	s.start.Do(func() { s.background.Go(s.keepFresh) })
 	select {
 	case result := <-s.flight.DoChan("", s.attempt):
-		return result.Err
+		return result.Val.(outcome)
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return outcome{err: context.Cause(ctx)}
 	}
 }
 
-// attempt fetches, unless it is too early. It runs in flight only, one at a time.
+// attempt fetches, unless it is too early, and returns an outcome. It runs in flight only, one at a time.
 func (s *Set) attempt() (any, error) {
 	// A negative age means that the clock was set back; waiting for it to catch up could take for ever.
 	if age := s.now().Sub(s.last.at); age >= 0 && age < s.cooldown {
-		return nil, s.last.err
+		return s.last, nil
 	}
 	if err := s.alive.Err(); err != nil {
-		return nil, err
+		return outcome{err: err}, nil
 	}
 	began := s.now()
-	err := s.renew()
-	s.last = outcome{s.now(), err}
+	lifetime, err := s.renew()
+	s.last = outcome{s.now(), lifetime, err}
 	s.fetched(began, s.last.at.Sub(began), err)
-	return nil, err
+	return s.last, nil
 }
 
-// renew fetches the set and adopts it. A panic of HTTPClient is an error, since it happens where nobody would catch it.
-func (s *Set) renew() (err error) {
+// renew fetches the set, adopts it and returns for how long it is good. A panic of HTTPClient is an error, since it
+// happens where nobody would catch it.
+func (s *Set) renew() (lifetime time.Duration, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = ErrFetch.Because(fmt.Errorf("panic: %v", p))
 		}
 	}()
-	raw, err := s.source.fetch(s.alive)
+	d, err := s.source.fetch(s.alive)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return s.adopt(raw)
+	lifetime = s.refresh
+	if said, ok := d.lifetime(); ok {
+		lifetime = min(s.refresh, max(said, leastLifetime))
+	}
+	return lifetime, s.adopt(d.body)
 }
 
 // adopt puts a key set in the place of the current one, unless it is not usable.
@@ -64,24 +73,26 @@ func (s *Set) adopt(raw []byte) error {
 	return err
 }
 
-// keepFresh refreshes the set until Close, also for a process in which nobody asks for keys any more.
+// keepFresh refreshes the set until Close, also for a process in which nobody asks for keys any more. It begins with
+// what came of the fetch that started it.
 func (s *Set) keepFresh() {
-	wait, retry := s.refresh, s.cooldown
+	retry := s.cooldown
 	for {
-		select {
-		case <-time.After(wait + rand.N(wait/10+1)):
-		case <-s.alive.Done():
-			return
-		}
-		err := s.refetch(s.alive)
+		last := s.refetch(s.alive)
+		wait := last.lifetime
 		switch {
 		case s.alive.Err() != nil:
 			return
-		case err == nil:
-			wait, retry = s.refresh, s.cooldown
+		case last.err == nil:
+			retry = s.cooldown
 		default:
 			wait, retry = retry, min(2*retry, s.refresh)
-			s.log.Warn("key set not refreshed, the last good one stays in use", "error", err, "retry_in", wait)
+			s.log.Warn("key set not refreshed, the last good one stays in use", "error", last.err, "retry_in", wait)
+		}
+		select {
+		case <-time.After(max(wait-rand.N(wait/10+1), s.cooldown)):
+		case <-s.alive.Done():
+			return
 		}
 	}
 }

@@ -20,6 +20,7 @@ import (
 // rotating is an issuer inside the process, for synctest.
 type rotating struct {
 	set     atomic.Pointer[[]byte]
+	control []string // Cache-Control
 	down    atomic.Bool
 	fetches atomic.Int32
 }
@@ -37,7 +38,9 @@ func (r *rotating) RoundTrip(*http.Request) (*http.Response, error) {
 	if r.down.Load() {
 		return nil, errors.New("connection refused")
 	}
-	return answer(http.StatusOK, *r.set.Load()), nil
+	a := answer(http.StatusOK, *r.set.Load())
+	a.Header["Cache-Control"] = r.control
+	return a, nil
 }
 
 func (r *rotating) config() keyset.Config {
@@ -57,8 +60,8 @@ func only(kid string, k *poptest.Key) []byte {
 	return poptest.JWKS(map[string]*poptest.Key{kid: k})
 }
 
-// longest is more than any wait for the background refresh.
-const longest = keyset.DefaultRefresh + keyset.DefaultRefresh/10 + time.Second
+// longest is more than any wait for the background refresh, and less than any two.
+const longest = keyset.DefaultRefresh + time.Second
 
 func TestUnknownKid(t *testing.T) {
 	i, clock := poptest.NewIssuerServer(t), poptest.NewClock()
@@ -259,7 +262,7 @@ func TestBackgroundRefresh(t *testing.T) {
 	})
 }
 
-// The waits are at least Refresh, at most a tenth more, and not all the same.
+// The waits are at most Refresh, at most a tenth less, and not all the same.
 func TestJitter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRotating(only("k1", oldKey))
@@ -276,7 +279,7 @@ func TestJitter(t *testing.T) {
 		waits := map[time.Duration]bool{}
 		for n := range len(at) - 1 {
 			wait := at[n+1].Sub(at[n])
-			if wait < keyset.DefaultRefresh || wait > keyset.DefaultRefresh*11/10+1 {
+			if wait > keyset.DefaultRefresh || wait < keyset.DefaultRefresh*9/10-1 {
 				t.Errorf("waited %v", wait)
 			}
 			waits[wait] = true
@@ -285,6 +288,52 @@ func TestJitter(t *testing.T) {
 			t.Fatalf("%d different waits", len(waits))
 		}
 	})
+}
+
+// RFC 9111 §5.2.2: the issuer says for how long its key set is good, within a minute and Refresh.
+func TestCacheControl(t *testing.T) {
+	const minute = time.Minute
+	for _, c := range []struct {
+		name              string
+		control           []string
+		refresh, cooldown time.Duration
+		want              time.Duration
+	}{
+		{"nothing", nil, 0, 0, keyset.DefaultRefresh},
+		{"Refresh", nil, 3 * minute, 0, 3 * minute},
+		{"max-age", []string{"max-age=300"}, 0, 0, 5 * minute},
+		{"max-age among others", []string{`public, max-age=300, must-revalidate, stale-while-revalidate=86400, private="x"`}, 0, 0, 5 * minute},
+		{"max-age in a second field", []string{"public", "max-age=300"}, 0, 0, 5 * minute},
+		{"Max-Age", []string{"Max-Age=300"}, 0, 0, 5 * minute},
+		{"max-age of a day", []string{"max-age=86400"}, 0, 0, keyset.DefaultRefresh},
+		{"max-age of a day, Refresh of two", []string{"max-age=86400"}, 48 * time.Hour, 0, 24 * time.Hour},
+		{"max-age of all time", []string{"max-age=9223372037"}, 0, 0, keyset.DefaultRefresh},
+		{"max-age of a second", []string{"max-age=1"}, 0, 0, minute},
+		{"max-age of nothing", []string{"max-age=0"}, 0, 0, minute},
+		{"max-age below nothing", []string{"max-age=-1"}, 0, 0, minute},
+		{"no-cache", []string{"no-cache, max-age=300"}, 0, 0, minute},
+		{"no-store", []string{"no-store"}, 0, 0, minute},
+		{"a Refresh that is shorter than a minute", []string{"no-store"}, 30 * time.Second, 0, 30 * time.Second},
+		{"a Cooldown that is longer than a minute", []string{"no-store"}, 0, 2 * minute, 2 * minute},
+		{"max-age of another kind", []string{"max-age=soon"}, 0, 0, keyset.DefaultRefresh},
+		{"for shared caches", []string{"s-maxage=300"}, 0, 0, keyset.DefaultRefresh},
+		{"not understood", []string{"max-age=300,,"}, 0, 0, keyset.DefaultRefresh},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRotating(only("k1", oldKey))
+				r.control = c.control
+				settings := r.config()
+				settings.Refresh, settings.Cooldown = c.refresh, c.cooldown
+				s := open(t, settings)
+				found(t, s, "k1", "ES256", oldKey)
+				time.Sleep(max(c.want*9/10, c.cooldown) - time.Second)
+				r.fetched(t, 1) // the first wait is by the first answer
+				time.Sleep(c.want - max(c.want*9/10, c.cooldown) + 2*time.Second)
+				r.fetched(t, 2)
+			})
+		})
+	}
 }
 
 func TestBackgroundFailure(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/fips140"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
@@ -102,7 +103,9 @@ func (k *Key) Sign(signingInput string) []byte {
 		mac.Write([]byte(signingInput))
 		return mac.Sum(nil)
 	}
-	sig, err := k.sign(h, []byte(signingInput))
+	var sig []byte
+	var err error
+	fips140.WithoutEnforcement(func() { sig, err = k.sign(h, []byte(signingInput)) }) // attackers keep no such rules
 	if err != nil {
 		panic("mint: " + err.Error())
 	}

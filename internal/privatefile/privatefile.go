@@ -1,4 +1,5 @@
-// Package privatefile keeps secrets in files that only their owner can read, written whole or not at all.
+// Package privatefile keeps secrets in files that only their owner can read, written whole or not at all, and judges
+// files that others must not change. On Windows access is not judged: it depends on more than a file's mode.
 package privatefile
 
 import (
@@ -7,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 )
 
 // The causes for which a file is not read.
@@ -17,7 +17,7 @@ var (
 )
 
 // Read returns the content of a file, of at most limit octets. A file that group or others have any access to is an
-// [ErrExposed]. On Windows access is not checked: it depends on more than the file's mode.
+// [ErrExposed], and so is one that [Guarded] refuses.
 func Read(path string, limit int64) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -29,15 +29,44 @@ func Read(path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
-		return nil, fmt.Errorf("%w: its mode is %#o: replace the secret if someone may have read it, else run chmod 600",
-			ErrExposed, mode)
+	if err := errors.Join(readable(info), Guarded(file)); err != nil {
+		return nil, err
 	}
 	content, err := io.ReadAll(io.LimitReader(file, limit+1))
 	if err == nil && int64(len(content)) > limit {
 		err = fmt.Errorf("%w: larger than %d octets", ErrTooLarge, limit)
 	}
 	return content, err
+}
+
+// Guarded refuses a file that somebody else than this process's user and root may write, or may put another in place
+// of: because the file, or the folder of its name, is theirs or open to them. The error is an [ErrExposed].
+func Guarded(file *os.File) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if err := changeable(info); err != nil {
+		return err
+	}
+	if err := guardedFolder(filepath.Dir(file.Name())); err != nil {
+		return err
+	}
+	if target, err := filepath.EvalSymlinks(file.Name()); err == nil { // else it is no file that has a name
+		return guardedFolder(filepath.Dir(target))
+	}
+	return nil
+}
+
+func guardedFolder(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if err := changeable(info); err != nil {
+		return fmt.Errorf("its folder %s: %w", path, err)
+	}
+	return nil
 }
 
 // Create writes a file that must not exist yet: otherwise the error is an [io/fs.ErrExist], also if another process
@@ -50,6 +79,9 @@ func Replace(path string, content []byte) error { return write(path, content, os
 // write leaves the whole content under path or nothing of it, whenever the machine stops.
 func write(path string, content []byte, place func(from, to string) error) error {
 	folder := filepath.Dir(path)
+	if err := guardedFolder(folder); err != nil { // Read would not take the file
+		return err
+	}
 	temp, err := os.CreateTemp(folder, ".private-*") // mode 0600
 	if err != nil {
 		return err
@@ -62,16 +94,5 @@ func write(path string, content []byte, place func(from, to string) error) error
 	if err := place(temp.Name(), path); err != nil {
 		return err
 	}
-	return syncFolder(folder)
-}
-
-func syncFolder(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil // folders cannot be synced there
-	}
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
+	return SyncFolder(folder)
 }

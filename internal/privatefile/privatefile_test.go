@@ -48,15 +48,4 @@ func TestReadRefuses(t *testing.T) {
 	if got, err := privatefile.Read(path, 5); !errors.Is(err, privatefile.ErrTooLarge) {
 		t.Errorf("one octet more than allowed: %q, %v", got, err)
 	}
-	if runtime.GOOS == "windows" {
-		t.Skip("access is not checked on Windows")
-	}
-	for _, mode := range []os.FileMode{0o640, 0o604, 0o620, 0o602, 0o610, 0o601} {
-		if err := os.Chmod(path, mode); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := privatefile.Read(path, 100); !errors.Is(err, privatefile.ErrExposed) {
-			t.Errorf("mode %#o: %v", mode, err)
-		}
-	}
 }

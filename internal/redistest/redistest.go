@@ -129,8 +129,8 @@ func (s *Server) Kill() {
 }
 
 // Stop halts the process with all its connections open; Continue lets it go on.
-func (s *Server) Stop()     { s.signal(syscall.SIGSTOP) }
-func (s *Server) Continue() { s.signal(syscall.SIGCONT) }
+func (s *Server) Stop()     { s.signal(stop) }
+func (s *Server) Continue() { s.signal(cont) }
 
 func (s *Server) signal(sig syscall.Signal) {
 	s.mu.Lock()

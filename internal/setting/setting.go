@@ -5,6 +5,7 @@ package setting
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -51,4 +52,23 @@ func Chosen(field string, names, all []string) ([]string, error) {
 func Loopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()
+}
+
+// Address quotes a URL for an error, with scheme and host alone: anywhere else, a password may stand in it or a key,
+// and where there is an @ in what is taken for the host as well.
+func Address(address string) string {
+	u, err := url.Parse(address)
+	switch {
+	case address == "":
+		return `""`
+	case err != nil || u.Host == "":
+		return `"…"`
+	case strings.Contains(address, "@"):
+		return fmt.Sprintf("%q", u.Scheme+"://…")
+	}
+	known := u.Scheme + "://" + u.Host
+	if len(address) > len(known) {
+		known += "/…"
+	}
+	return fmt.Sprintf("%q", known)
 }

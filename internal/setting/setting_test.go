@@ -79,3 +79,25 @@ func TestLoopback(t *testing.T) {
 		}
 	}
 }
+
+func TestAddress(t *testing.T) {
+	for address, want := range map[string]string{
+		"":                                 `""`,
+		"https://login.example.com":        `"https://login.example.com"`,
+		"HTTPS://login.example.com:8443":   `"https://login.example.com:8443"`,
+		"https://login.example.com/secret": `"https://login.example.com/…"`,
+		"https://login.example.com?secret": `"https://login.example.com/…"`,
+		"https://login.example.com#secret": `"https://login.example.com/…"`,
+		"https://secret@login.example.com": `"https://…"`,
+		"https://api:1/secret@example.com": `"https://…"`, // the host is api:1
+		"https://api:secret@example.com":   `"https://…"`,
+		"https://api:secret/@example.com":  `"…"`,
+		"secret":                           `"…"`,
+		"secret:secret@example.com":        `"…"`,
+		"https://secret\x7f":               `"…"`,
+	} {
+		if got := setting.Address(address); got != want {
+			t.Errorf("%q: %s, want %s", address, got, want)
+		}
+	}
+}

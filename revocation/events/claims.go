@@ -38,18 +38,18 @@ func (c *claims) lives(now time.Time, leeway time.Duration) (err error) {
 	if c.issued.Unix() <= 0 { // it would revoke nothing
 		return ErrClaim.With("iat as a time after 1970", string(c.IssuedAt))
 	}
-	begin := c.issued
+	begin, said := c.issued, c.IssuedAt
 	if c.NotBefore != nil {
 		nbf, err := jose.NumericDate("nbf", c.NotBefore)
 		if err != nil {
 			return err
 		}
 		if nbf.After(begin) {
-			begin = nbf
+			begin, said = nbf, c.NotBefore
 		}
 	}
 	if early := begin.Sub(now.Add(leeway)); early > 0 {
-		return ErrEarly.With("use from "+when(begin), when(now)).Off(early)
+		return ErrEarly.With("use from "+jose.DescribeDate(said, begin), when(now)).Off(early)
 	}
 	if c.Expiry == nil {
 		return nil

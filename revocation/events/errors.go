@@ -30,7 +30,7 @@ var (
 // ErrUnavailable means that the provider's keys, the application's accounts or the revocation store could not be
 // asked. It is our own trouble, answered with 503 so that the provider tries again; nothing, or not everything, was
 // revoked.
-var ErrUnavailable = reason.New("event_unavailable", "the event could not be acted on")
+var ErrUnavailable = reason.NewTrouble("event_unavailable", "the event could not be acted on")
 
 // named gives the causes of strict JWTs the name under which they are known here.
 func named(err error) error {
@@ -52,6 +52,9 @@ func isKey(err error) bool {
 
 // describe is what the provider is told: a sentence of ours, and nothing that was received.
 func describe(err error) string {
+	if errors.Is(err, ErrUnavailable) {
+		return ErrUnavailable.Text
+	}
 	if cause, ok := errors.AsType[*reason.Error](err); ok {
 		return cause.Text
 	}

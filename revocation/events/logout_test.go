@@ -158,6 +158,13 @@ func TestLogoutRefusals(t *testing.T) {
 			t.Errorf("the operator is told %v", err)
 		}
 	})
+	t.Run("iat in milliseconds", func(t *testing.T) {
+		s := newSetup(t)
+		err := s.logout.Receive(t.Context(), logoutToken(members{"iat": poptest.Now.UnixMilli()}))
+		if !errors.Is(err, events.ErrEarly) || !strings.Contains(err.Error(), "milliseconds") {
+			t.Errorf("the operator is told %v", err)
+		}
+	})
 	t.Run("an ID token, and typ JWT is accepted", func(t *testing.T) {
 		s := newSetup(t, acceptJWT)
 		header := with(members{"typ": "JWT"})
@@ -370,7 +377,7 @@ func TestLogoutSettings(t *testing.T) {
 		"ClientIDs is [\"\"]": func(b *events.BackChannelLogout) { b.ClientIDs = []string{""} },
 		"MaxAge":              func(b *events.BackChannelLogout) { b.MaxAge = 2 * time.Hour },
 		"Provider: URL":       func(b *events.BackChannelLogout) { b.Provider.URL = "" },
-		"URL is \"https://a?b\"": func(b *events.BackChannelLogout) {
+		"URL is \"https://a/…\"": func(b *events.BackChannelLogout) {
 			b.Provider.URL = "https://a?b"
 		},
 		"Algorithms is empty":   func(b *events.BackChannelLogout) { b.Provider.Algorithms = []string{} },

@@ -357,8 +357,8 @@ func TestSignalSettings(t *testing.T) {
 		"Authorization is shorter": func(s *events.SharedSignals) {
 			s.Authorization = "Bearer x"
 		},
-		"spaces around":            func(s *events.SharedSignals) { s.Authorization = "Bearer 0123456789abcdef " },
-		"Provider: URL is \"http:": func(s *events.SharedSignals) { s.Provider.URL = "http:" },
+		"spaces around":          func(s *events.SharedSignals) { s.Authorization = "Bearer 0123456789abcdef " },
+		"Provider: URL is \"…\"": func(s *events.SharedSignals) { s.Provider.URL = "http:" },
 	} {
 		clock := poptest.NewClock()
 		s := &events.SharedSignals{Provider: provider(clock), Audiences: []string{receiver}, Store: newStore(t, clock)}

@@ -63,7 +63,8 @@ func Discover(ctx context.Context, config Config) (*Client, error) {
 	if config.ID == "" {
 		return nil, errors.New("the client's name is empty: give the client_id that is registered at the authorization server")
 	}
-	c := &Client{config: config, plain: &http.Client{Timeout: patience, CheckRedirect: noRedirect}}
+	base := Bounded()
+	c := &Client{config: config, plain: &http.Client{Timeout: patience, CheckRedirect: noRedirect, Transport: base}}
 	var err error
 	if c.server, err = discover(ctx, c.plain, config.Issuer); err != nil {
 		return nil, err
@@ -75,7 +76,7 @@ func Discover(ctx context.Context, config Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	proofs := &dpop.Transport{Signer: config.Signer, Origins: []string{token.Scheme + "://" + token.Host}}
+	proofs := &dpop.Transport{Signer: config.Signer, Origins: []string{token.Scheme + "://" + token.Host}, Base: base}
 	if err := proofs.Validate(); err != nil {
 		return nil, err
 	}
@@ -85,6 +86,16 @@ func Discover(ctx context.Context, config Config) (*Client, error) {
 		Endpoint: oauth2.Endpoint{AuthURL: c.server.Authorization, TokenURL: c.server.Token, AuthStyle: c.authStyle()},
 	}
 	return c, nil
+}
+
+// maxHead bounds the head of an answer, in octets.
+const maxHead = 64 << 10
+
+// Bounded is [http.DefaultTransport] for servers that may be hostile: the head of an answer ends, and comes in time.
+func Bounded() *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxResponseHeaderBytes, t.ResponseHeaderTimeout = maxHead, time.Minute
+	return t
 }
 
 // noRedirect keeps codes, secrets and tokens from going where the metadata does not say.

@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -42,6 +44,7 @@ type stub struct {
 	token    map[string]any
 	status   int
 	asked    *http.Request // the last request to the token or revocation endpoint
+	hostile  func(http.ResponseWriter, *http.Request) (answered bool)
 }
 
 func newStub(t *testing.T) *stub {
@@ -53,6 +56,9 @@ func newStub(t *testing.T) *stub {
 }
 
 func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.hostile != nil && s.hostile(w, r) {
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	switch r.URL.Path {
 	case s.path:
@@ -144,20 +150,21 @@ func TestDiscovery(t *testing.T) {
 		metadata map[string]any
 		refused  string
 	}{
-		"OAuth":             {"/.well-known/oauth-authorization-server", "", nil, ""},
-		"OAuth, tenant":     {"/.well-known/oauth-authorization-server/t1", "/t1", nil, ""},
-		"OpenID":            {"/.well-known/openid-configuration", "", nil, ""},
-		"OpenID, tenant":    {"/t1/.well-known/openid-configuration", "/t1", nil, ""},
-		"nothing there":     {"/elsewhere", "", nil, "does not tell what it offers"},
-		"another issuer":    {"/.well-known/oauth-authorization-server", "/t1", map[string]any{"issuer": "https://evil.example"}, "does not tell what it offers"},
-		"another's":         {"/.well-known/oauth-authorization-server", "", map[string]any{"issuer": "https://evil.example"}, `that of the issuer "https://evil.example"`},
-		"endpoint in clear": {"/.well-known/oauth-authorization-server", "", map[string]any{"token_endpoint": "http://login.example.com/token"}, "token_endpoint: \"http://login.example.com/token\": use https"},
-		"script":            {"/.well-known/oauth-authorization-server", "", map[string]any{"authorization_endpoint": "javascript:alert(1)"}, "authorization_endpoint"},
-		"no endpoint":       {"/.well-known/oauth-authorization-server", "", map[string]any{"token_endpoint": nil}, "token_endpoint: \"\" is not an address"},
-		"no revocation":     {"/.well-known/oauth-authorization-server", "", map[string]any{"revocation_endpoint": nil}, ""},
-		"plain PKCE":        {"/.well-known/oauth-authorization-server", "", map[string]any{"code_challenge_methods_supported": []string{"plain"}}, "PKCE with S256"},
-		"other algorithms":  {"/.well-known/oauth-authorization-server", "", map[string]any{"dpop_signing_alg_values_supported": []string{"RS256"}}, `takes no ES256: use a key for one of ["RS256"]`},
-		"our algorithm":     {"/.well-known/oauth-authorization-server", "", map[string]any{"dpop_signing_alg_values_supported": []string{"RS256", "ES256"}}, ""},
+		"OAuth":               {"/.well-known/oauth-authorization-server", "", nil, ""},
+		"OAuth, tenant":       {"/.well-known/oauth-authorization-server/t1", "/t1", nil, ""},
+		"OpenID":              {"/.well-known/openid-configuration", "", nil, ""},
+		"OpenID, tenant":      {"/t1/.well-known/openid-configuration", "/t1", nil, ""},
+		"nothing there":       {"/elsewhere", "", nil, "does not tell what it offers"},
+		"another issuer":      {"/.well-known/oauth-authorization-server", "/t1", map[string]any{"issuer": "https://evil.example"}, "does not tell what it offers"},
+		"another's":           {"/.well-known/oauth-authorization-server", "", map[string]any{"issuer": "https://evil.example"}, `that of the issuer "https://evil.example"`},
+		"endpoint in clear":   {"/.well-known/oauth-authorization-server", "", map[string]any{"token_endpoint": "http://login.example.com/token"}, "token_endpoint: \"http://login.example.com/…\": use https"},
+		"revocation in clear": {"/.well-known/oauth-authorization-server", "", map[string]any{"revocation_endpoint": "http://login.example.com/revoke"}, "revocation_endpoint: \"http://login.example.com/…\": use https"},
+		"script":              {"/.well-known/oauth-authorization-server", "", map[string]any{"authorization_endpoint": "javascript:alert(1)"}, "authorization_endpoint"},
+		"no endpoint":         {"/.well-known/oauth-authorization-server", "", map[string]any{"token_endpoint": nil}, "token_endpoint: \"\" is not an address"},
+		"no revocation":       {"/.well-known/oauth-authorization-server", "", map[string]any{"revocation_endpoint": nil}, ""},
+		"plain PKCE":          {"/.well-known/oauth-authorization-server", "", map[string]any{"code_challenge_methods_supported": []string{"plain"}}, "PKCE with S256"},
+		"other algorithms":    {"/.well-known/oauth-authorization-server", "", map[string]any{"dpop_signing_alg_values_supported": []string{"RS256"}}, `takes no ES256: use a key for one of ["RS256"]`},
+		"our algorithm":       {"/.well-known/oauth-authorization-server", "", map[string]any{"dpop_signing_alg_values_supported": []string{"RS256", "ES256"}}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStub(t)
@@ -359,5 +366,60 @@ func TestNoRedirect(t *testing.T) {
 	}
 	if err := c.Revoke(t.Context(), "rt"); err == nil {
 		t.Error("a redirect passes for a revocation")
+	}
+}
+
+// endless is the JSON of a value that goes on for ever.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
+}
+
+// A server that never stops sending fails the login, and no more than that.
+func TestEndlessAnswers(t *testing.T) {
+	head := func(w http.ResponseWriter) {
+		for i := range 100 {
+			w.Header().Set(fmt.Sprint("X-", i), strings.Repeat("x", 1<<10))
+		}
+	}
+	body := func(w http.ResponseWriter) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.Copy(w, io.MultiReader(strings.NewReader(`{"issuer":"`), endless{})) // until the client has enough
+	}
+	for name, test := range map[string]struct {
+		path string
+		send func(http.ResponseWriter)
+		want string
+	}{
+		"head of the metadata": {"/.well-known/", head, "server response headers exceeded"},
+		"body of the metadata": {"/.well-known/", body, "is not a metadata document"},
+		"head of the tokens":   {"/token", head, "server response headers exceeded"},
+		"body of the tokens":   {"/token", body, "gave no token"},
+		"head of a revocation": {"/revoke", head, "server response headers exceeded"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStub(t)
+			s.hostile = func(w http.ResponseWriter, r *http.Request) bool {
+				if !strings.HasPrefix(r.URL.Path, test.path) {
+					return false
+				}
+				test.send(w)
+				return true
+			}
+			c, err := s.discover(t, codeflow.Config{})
+			switch test.path {
+			case "/token":
+				_, err = c.Refresh(t.Context(), "rt")
+			case "/revoke":
+				err = c.Revoke(t.Context(), "rt")
+			}
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/senderlock/senderlock/internal/setting"
 )
 
 // maxMetadata bounds a metadata document, in octets.
@@ -31,8 +33,8 @@ type metadata struct {
 // discover finds the metadata of an issuer where OAuth puts it, or else where OpenID Connect does.
 func discover(ctx context.Context, client *http.Client, issuer string) (*metadata, error) {
 	u, err := url.Parse(issuer)
-	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("the issuer is %q: give an address such as https://login.example.com", issuer)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("the issuer is %s: give an address such as https://login.example.com", setting.Address(issuer))
 	}
 	if err := Confidential(issuer); err != nil {
 		return nil, err
@@ -92,11 +94,11 @@ func (m *metadata) check(issuer string) error {
 func Confidential(address string) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
-		return fmt.Errorf("%q is not an address", address)
+		return fmt.Errorf("%s is not an address", setting.Address(address))
 	}
 	ip, _ := netip.ParseAddr(u.Hostname())
 	if u.Scheme == "https" || u.Scheme == "http" && (ip.IsLoopback() || u.Hostname() == "localhost") {
 		return nil
 	}
-	return fmt.Errorf("%q: use https (http is for this machine alone)", address)
+	return fmt.Errorf("%s: use https (http is for this machine alone)", setting.Address(address))
 }

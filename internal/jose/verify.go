@@ -1,0 +1,145 @@
+package jose
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/sha512"
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// algorithm ties a name to the only keys it may be used with (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2).
+type algorithm struct {
+	family, curve string
+	hash          crypto.Hash // zero: the message itself is signed
+	pss           bool        // of the two schemes of RSA, the one with a salt
+}
+
+var algorithms = map[string]algorithm{
+	"ES256":   {family: "EC", curve: "P-256", hash: crypto.SHA256},
+	"ES384":   {family: "EC", curve: "P-384", hash: crypto.SHA384},
+	"ES512":   {family: "EC", curve: "P-521", hash: crypto.SHA512},
+	"PS256":   {family: "RSA", hash: crypto.SHA256, pss: true},
+	"PS384":   {family: "RSA", hash: crypto.SHA384, pss: true},
+	"PS512":   {family: "RSA", hash: crypto.SHA512, pss: true},
+	"RS256":   {family: "RSA", hash: crypto.SHA256},
+	"RS384":   {family: "RSA", hash: crypto.SHA384},
+	"RS512":   {family: "RSA", hash: crypto.SHA512},
+	"EdDSA":   {family: "OKP", curve: "Ed25519"},
+	"Ed25519": {family: "OKP", curve: "Ed25519"},
+}
+
+// Algorithms returns the asymmetric algorithms that exist here, in the order in which they are offered.
+func Algorithms() []string {
+	return []string{
+		"ES256", "ES384", "ES512", "PS256", "PS384", "PS512",
+		"RS256", "RS384", "RS512", "EdDSA", "Ed25519",
+	}
+}
+
+// Fits returns [ErrKeyAlg] unless alg may be used with the key: its family, its curve, and the key's own alg
+// member when it has one (RFC 8725 §3.1).
+func (k *Key) Fits(alg string) error {
+	a, known := algorithms[alg]
+	if !known || a.family != k.family || a.curve != k.curve {
+		return ErrKeyAlg.With("an algorithm for "+k.family+" "+k.curve, alg)
+	}
+	if k.alg != "" && k.alg != alg && (k.family != "OKP" || algorithms[k.alg].family != "OKP") {
+		return ErrKeyAlg.With(k.alg, alg)
+	}
+	return nil
+}
+
+// Verify checks the signature of c under the key. It returns [ErrKeyAlg], [ErrMalformed] or [ErrSignature].
+func (k *Key) Verify(alg string, c Compact) error {
+	if err := k.Fits(alg); err != nil {
+		return err
+	}
+	signature, err := Decode(c.Signature)
+	if err != nil {
+		return err
+	}
+	if len(signature) != k.sigLen {
+		return ErrSignature.With(strconv.Itoa(k.sigLen)+" octets", strconv.Itoa(len(signature)))
+	}
+	a := algorithms[alg]
+	switch public := k.public.(type) {
+	case *ecdsa.PublicKey:
+		return a.ecdsa(public, c.Input, signature)
+	case *rsa.PublicKey:
+		return a.rsa(public, c.Input, signature)
+	case ed25519.PublicKey:
+		if ed25519.Verify(public, []byte(c.Input), signature) {
+			return nil
+		}
+	}
+	return ErrSignature
+}
+
+// ecdsa checks R and S, each as long as the curve's order (RFC 7518 §3.4).
+func (a algorithm) ecdsa(public *ecdsa.PublicKey, input string, signature []byte) error {
+	if !ecdsa.VerifyASN1(public, a.digest(input), inASN1(signature)) {
+		return ErrSignature
+	}
+	return nil
+}
+
+// rsa checks PKCS #1 v1.5 or PSS, the latter with a salt of the length that RFC 7518 §3.5 demands and no other.
+func (a algorithm) rsa(public *rsa.PublicKey, input string, signature []byte) error {
+	if !a.pss {
+		if err := rsa.VerifyPKCS1v15(public, a.hash, a.digest(input), signature); err != nil {
+			return ErrSignature.Because(err)
+		}
+		return nil
+	}
+	salted := rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
+	if err := rsa.VerifyPSS(public, a.hash, a.digest(input), signature, &salted); err != nil {
+		return ErrSignature.With(fmt.Sprintf("PSS with a salt of %d octets", a.hash.Size()), "another signature").Because(err)
+	}
+	return nil
+}
+
+func (a algorithm) digest(input string) []byte {
+	switch a.hash {
+	case crypto.SHA384:
+		sum := sha512.Sum384([]byte(input))
+		return sum[:]
+	case crypto.SHA512:
+		sum := sha512.Sum512([]byte(input))
+		return sum[:]
+	}
+	sum := SHA256(input)
+	return sum[:]
+}
+
+// SHA256 hashes a text, without a copy of it on the heap unless it is long.
+func SHA256(s string) [sha256.Size]byte {
+	return sha256.Sum256(append(make([]byte, 0, 1024), s...))
+}
+
+// inASN1 puts R and S, one after the other, into the form that crypto/ecdsa reads: a SEQUENCE of two INTEGERs.
+func inASN1(signature []byte) []byte {
+	const integer, sequence, long = 0x02, 0x30, 0x81
+	out := make([]byte, 3, 3+6+len(signature))
+	for number := range slices.Chunk(signature, len(signature)/2) {
+		number = bytes.TrimLeft(number, "\x00")
+		out = append(out, integer, byte(len(number)))
+		if len(number) == 0 || number[0] >= 0x80 { // nothing left of zero, or what would read as negative
+			out[len(out)-1]++
+			out = append(out, 0)
+		}
+		out = append(out, number...)
+	}
+	length := len(out) - 3
+	if length < 0x80 {
+		out[1], out[2] = sequence, byte(length)
+		return out[1:]
+	}
+	out[0], out[1], out[2] = sequence, long, byte(length) // P-521
+	return out
+}
