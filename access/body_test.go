@@ -30,6 +30,7 @@ func dial(t *testing.T, server *httptest.Server) *wireClient {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(time.Minute)) // rather than wait for a server that never closes
 	return &wireClient{c, bufio.NewReader(c)}
 }
 
@@ -223,13 +224,10 @@ func TestRefusalToldToAnAdapter(t *testing.T) {
 	}
 	var now []bool
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = route.Serve(access.Passage{
-			Writer: w, RefusalWriter: w, Request: r,
-			Refuse: func(e *access.Error, written bool) error {
-				now = append(now, written)
-				w.WriteHeader(e.Status)
-				return nil
-			},
+		_ = route.Serve(access.Passage{Writer: w, RefusalWriter: w, Request: r}, nil, func(e *access.Error, written bool) error {
+			now = append(now, written)
+			w.WriteHeader(e.Status)
+			return nil
 		})
 	}))
 	for _, text := range []string{another, post("Content-Length: 5") + "hello", post("Content-Length: 5") + "hel"} {

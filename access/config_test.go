@@ -8,18 +8,20 @@ import (
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/revocation"
 )
 
 // What cannot be meant is refused when a Guard is made. The error names the field and what to put there.
 func TestConfigErrors(t *testing.T) {
+	store := newShared(t, poptest.NewClock())
 	for name, test := range map[string]struct {
 		change func(*access.Config)
 		want   string
 	}{
 		"no origins":         {func(c *access.Config) { c.Origins = nil }, "Origins is empty"},
 		"origin and Host":    {func(c *access.Config) { c.InsecureTrustHost = true }, "Origins and InsecureTrustHost"},
-		"an origin's scheme": {func(c *access.Config) { c.Origins = []string{"api.example.com"} }, `"api.example.com"`},
-		"an origin's query":  {func(c *access.Config) { c.Origins = []string{"https://api.example.com?a"} }, "https://api.example.com?a"},
+		"an origin's scheme": {func(c *access.Config) { c.Origins = []string{"api.example.com"} }, "Origins[0] is"},
+		"an origin's query":  {func(c *access.Config) { c.Origins = []string{poptest.Audience, "https://api.example.com?a"} }, "Origins[1] is"},
 		"a proxy":            {func(c *access.Config) { c.ForwardedBy.Addresses = []string{"10.0.0"} }, `ForwardedBy.Addresses[0] is "10.0.0"`},
 		"everybody a proxy":  {func(c *access.Config) { c.ForwardedBy.Addresses = []string{"0.0.0.0/0"} }, `ForwardedBy.Addresses[0] is "0.0.0.0/0"`},
 		"a mapped proxy": {func(c *access.Config) { c.ForwardedBy.Addresses = []string{"10.0.0.0/8", "::ffff:10.0.0.0/104"} },
@@ -38,6 +40,18 @@ func TestConfigErrors(t *testing.T) {
 		"a resource":         {func(c *access.Config) { c.Resource = &access.Resource{} }, `Resource.URL is ""`},
 		"another's resource": {func(c *access.Config) { c.Resource = &access.Resource{URL: "https://b.example.com"} }, "which is under none of the Origins"},
 		"no register":        {func(c *access.Config) { c.OnlyRegistered = true }, "Register is nil"},
+		"MaxAge too long":    {func(c *access.Config) { c.MaxAge = 11 * time.Minute }, "MaxAge is 11m0s"},
+		"no unit":            {func(c *access.Config) { c.Leeway = 15 }, "Leeway is 15ns"},
+		"lifetime of years":  {func(c *access.Config) { c.MaxTokenLifetime = 20000 * time.Hour }, "MaxTokenLifetime is 20000h0m0s"},
+		"MaxTokenSize":       {func(c *access.Config) { c.MaxTokenSize = 10 }, "MaxTokenSize is 10"},
+		"RefusalWait":        {func(c *access.Config) { c.RefusalWait = 100 }, "RefusalWait is 100ns"},
+		"a minute of it":     {func(c *access.Config) { c.RefusalWait = time.Minute }, "RefusalWait is 1m0s"},
+		"no way of binding":  {func(c *access.Config) { c.WithoutDPoP = true }, "WithoutDPoP is set and Certificates is nil"},
+		"never opened":       {func(c *access.Config) { c.Revocation = (*revocation.File)(nil) }, "Revocation holds a nil *revocation.File"},
+		"Register":           {func(c *access.Config) { c.Register = (*revocation.Memory)(nil) }, "Register holds a nil *revocation.Memory"},
+		"Shared never made":  {func(c *access.Config) { c.Shared = (*shared)(nil) }, "Shared holds a nil"},
+		"Shared and Replay":  {func(c *access.Config) { c.Shared, c.Replay = store, store }, "Shared is set beside Replay or Revocation"},
+		"Shared and another": {func(c *access.Config) { c.Shared, c.Revocation = store, store }, "Shared is set beside Replay or Revocation"},
 		"a policy":           {func(c *access.Config) { c.Policies = []access.Policy{nil} }, "Policies[0] is nil"},
 	} {
 		t.Run(name, func(t *testing.T) {

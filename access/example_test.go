@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"time"
@@ -64,6 +65,7 @@ func ExampleGuard_Handler() {
 			return token, nil
 		}),
 		InsecureForgetAtStart: true, // so that the example need not wait
+		Log:                   slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -116,6 +118,7 @@ func ExampleGuard_Check() {
 			})
 		}),
 		InsecureForgetAtStart: true, // so that the example need not wait
+		Log:                   slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		log.Fatal(err)

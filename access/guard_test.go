@@ -14,7 +14,6 @@ import (
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
-	"github.com/senderlock/senderlock/revocation"
 )
 
 func TestOwnerIsAccepted(t *testing.T) {
@@ -422,49 +421,6 @@ func TestKnownTokenIsJudgedAgain(t *testing.T) {
 	revoked = false
 	s.clock.Advance(5*time.Minute + 10*time.Second)
 	expect(t, call(), refusal{401, "invalid_token", "token_expired"})
-}
-
-// What cannot be meant is refused when a Guard is made, by the name of the field.
-func TestGuardSettings(t *testing.T) {
-	clock := poptest.NewClock()
-	for want, change := range map[string]func(*access.Config){
-		"Origins is empty":                   func(c *access.Config) { c.Origins = nil },
-		`Origins[0] is "api.example.com"`:    func(c *access.Config) { c.Origins = []string{"api.example.com"} },
-		"ForwardedBy.Addresses[0] is":        func(c *access.Config) { c.ForwardedBy.Addresses = []string{"0.0.0.0/0"} },
-		"Issuers is empty":                   func(c *access.Config) { c.Issuers = nil },
-		"Tokens holds a nil *access.Introsp": func(c *access.Config) { c.Tokens = (*access.Introspection)(nil) },
-		"Revocation holds a nil *revocation": func(c *access.Config) { c.Revocation = (*revocation.File)(nil) },
-		"Register holds a nil *revocation.M": func(c *access.Config) { c.Register = (*revocation.Memory)(nil) },
-		"Shared holds a nil *access_test.sh": func(c *access.Config) { c.Shared = (*shared)(nil) },
-		"Shared is set beside Replay or Rev": func(c *access.Config) { c.Shared, c.Replay = newShared(t, clock), newShared(t, clock) },
-		"Shared is set beside Replay":        func(c *access.Config) { c.Shared, c.Revocation = newShared(t, clock), newShared(t, clock) },
-		"WithoutDPoP is set and Certificate": func(c *access.Config) { c.WithoutDPoP = true },
-		`Algorithms has "HS256"`:             func(c *access.Config) { c.Algorithms = []string{"HS256"} },
-		"MaxAge is -1ns":                     func(c *access.Config) { c.MaxAge = -1 },
-		"MaxAge is 11m0s":                    func(c *access.Config) { c.MaxAge = 11 * time.Minute },
-		"Skew is 15ns":                       func(c *access.Config) { c.Skew = 15 },
-		"Nonces":                             func(c *access.Config) { c.Nonces.Secrets = [][]byte{[]byte("short")} },
-		"Policies[0] is nil":                 func(c *access.Config) { c.Policies = []access.Policy{nil} },
-		"OnlyRegistered is set and Register": func(c *access.Config) { c.OnlyRegistered = true },
-		"MaxTokenLifetime is -1ns":           func(c *access.Config) { c.MaxTokenLifetime = -1 },
-		"MaxTokenLifetime is 20000h0m0s":     func(c *access.Config) { c.MaxTokenLifetime = 20000 * time.Hour },
-		"MaxTokenSize is 10":                 func(c *access.Config) { c.MaxTokenSize = 10 },
-		"Leeway is 15ns":                     func(c *access.Config) { c.Leeway = 15 },
-		"Leeway is 1h0m0s":                   func(c *access.Config) { c.Leeway = time.Hour },
-		"RefusalWait is 100ns":               func(c *access.Config) { c.RefusalWait = 100 },
-		"RefusalWait is 1m0s":                func(c *access.Config) { c.RefusalWait = time.Minute },
-		"Resource.URL is":                    func(c *access.Config) { c.Resource = &access.Resource{} },
-		"which is under none of the Origins": func(c *access.Config) { c.Resource = &access.Resource{URL: "https://other.example.com"} },
-	} {
-		t.Run(want, func(t *testing.T) {
-			config := access.Config{Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer()}, Now: clock.Now}
-			change(&config)
-			guard, err := access.New(config)
-			if guard != nil || err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "access.Config: ") {
-				t.Fatalf("got %v, want %q in it", err, want)
-			}
-		})
-	}
 }
 
 // A Guard that was closed lets nothing through.

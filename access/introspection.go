@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -21,6 +22,7 @@ import (
 	"github.com/senderlock/senderlock/internal/jose"
 	"github.com/senderlock/senderlock/internal/keyset"
 	"github.com/senderlock/senderlock/internal/setting"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // DefaultIntrospectionTimeout is the default of [IntrospectionConfig.Timeout].
@@ -31,7 +33,15 @@ const (
 	maxIntrospectionAnswer    = 256 << 10
 	introspectionCacheEntries = 20_000
 	introspectionConnections  = 256
+
+	// maxQuestions is how many questions are open at once: about tokens that were good a while ago, and about others.
+	maxQuestions = 256
+	// inactiveFor is for how long it is remembered that the server does not know a token.
+	inactiveFor = 10 * time.Second
 )
+
+// errBusy means that as many questions are open as may be.
+var errBusy = reason.NewTrouble("introspection_busy", "access: too many questions to the authorization server are open")
 
 // IntrospectionConfig holds the settings of an [Introspection].
 type IntrospectionConfig struct {
@@ -97,12 +107,20 @@ type IntrospectionConfig struct {
 // A token's cnf is honoured as that of a JWT, whatever token_type the answer gives: a token that is bound and called
 // Bearer is still held to its binding. No proof is sent to the server; the Guard judges it. The answer has to carry
 // exp; see TokenLifetime for iat.
+//
+// Whoever sends a token makes it ask. So the open questions are bounded, and beyond that a request is answered with 503
+// at once; a token that the server does not know is not asked about again for ten seconds; and tokens that were good a
+// while ago have a bound of their own, so that a flood of others does not touch them.
 type Introspection struct {
-	config  IntrospectionConfig // complete
-	client  http.Client
-	keys    *keyset.Set
-	answers *cache.Cache[answer]
-	flight  singleflight.Group
+	config IntrospectionConfig // complete
+	client http.Client
+	// asking counts the open questions: about strangers, and about tokens that were good before.
+	asking   [2]atomic.Int64
+	inactive *cache.Cache[time.Time] // until when a token is known to be inactive
+	good     *cache.Cache[struct{}]  // tokens that were active when last asked about
+	keys     *keyset.Set
+	answers  *cache.Cache[answer]
+	flight   singleflight.Group
 }
 
 // answer is what the server said of an active token.
@@ -161,6 +179,12 @@ func (i *Introspection) settle() (err error) {
 	}
 	// Another address would get the token, and our credentials with it.
 	i.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	if i.inactive, err = cache.New[time.Time](introspectionCacheEntries); err != nil {
+		return err
+	}
+	if i.good, err = cache.New[struct{}](introspectionCacheEntries); err != nil {
+		return err
+	}
 	if i.config.CacheFor > 0 {
 		if i.answers, err = cache.New[answer](introspectionCacheEntries); err != nil {
 			return err
@@ -199,6 +223,12 @@ func (i *Introspection) settleClient() error {
 
 // Close releases what NewIntrospection made. It may be called more than once.
 func (i *Introspection) Close() error {
+	if i.inactive != nil {
+		i.inactive.Close()
+	}
+	if i.good != nil {
+		i.good.Close()
+	}
 	if i.answers != nil {
 		i.answers.Close()
 	}
@@ -228,6 +258,9 @@ func (i *Introspection) ValidateToken(ctx context.Context, token string) (*Token
 			return a.token, nil
 		}
 	}
+	if until, ok := i.inactive.Get(key); ok && i.config.Now().Before(until) {
+		return nil, ErrTokenInactive
+	}
 	// Not in the context of this request: others wait for the answer too.
 	question := i.flight.DoChan(key, func() (any, error) {
 		alone, cancel := context.WithTimeout(context.WithoutCancel(ctx), i.config.Timeout)
@@ -237,6 +270,7 @@ func (i *Introspection) ValidateToken(ctx context.Context, token string) (*Token
 			t, err = i.ask(alone, key, token)
 			return err
 		})
+		i.learn(key, err)
 		return t, err
 	})
 	select {
@@ -248,11 +282,31 @@ func (i *Introspection) ValidateToken(ctx context.Context, token string) (*Token
 	}
 }
 
+// learn remembers which tokens the server knows.
+func (i *Introspection) learn(key string, err error) {
+	switch {
+	case err == nil:
+		i.good.Add(key, struct{}{})
+	case errors.Is(err, ErrTokenInactive):
+		i.inactive.Add(key, i.config.Now().Add(inactiveFor))
+	}
+}
+
 // ask asks, judges the answer and keeps it.
 func (i *Introspection) ask(ctx context.Context, key, token string) (t *Token, err error) {
+	_, known := i.good.Get(key)
+	open := &i.asking[map[bool]int{false: 0, true: 1}[known]]
+	if open.Add(1) > maxQuestions {
+		open.Add(-1)
+		return nil, errBusy
+	}
+	defer open.Add(-1)
 	body, err := i.post(ctx, token)
 	if err == nil && i.config.SignedAnswers {
 		body, err = i.open(ctx, body)
+	}
+	if errors.Is(err, ErrTokenInactive) {
+		return nil, err
 	}
 	if err != nil {
 		return nil, ErrUnavailable.Because(fmt.Errorf("introspection: %w", err))
@@ -287,7 +341,7 @@ func (i *Introspection) judge(body jsontext.Value) (*Token, error) {
 	}
 	var claims claimSet
 	if err := jose.Object(body, &claims); err != nil {
-		return nil, ErrUnavailable.Because(fmt.Errorf("introspection: %w", err))
+		return nil, tokenCause(err)
 	}
 	switch {
 	case claims.Issuer != "" && claims.Issuer != i.config.Issuer:
@@ -297,10 +351,7 @@ func (i *Introspection) judge(body jsontext.Value) (*Token, error) {
 		return nil, ErrTokenAudience.With(i.config.Audience, strings.Join(claims.Audience, " "))
 	}
 	t, err := claims.token(body)
-	switch {
-	case errors.Is(err, jose.ErrJSON): // of the answer, which says nothing against the token
-		return nil, ErrUnavailable.Because(fmt.Errorf("introspection: %w", err))
-	case err != nil:
+	if err != nil {
 		return nil, tokenCause(err)
 	}
 	// A token that is bound, but to we know not what, must not pass as one that is not bound at all.
@@ -346,6 +397,9 @@ func (i *Introspection) post(ctx context.Context, token string) ([]byte, error) 
 	if response.StatusCode == http.StatusUnauthorized {
 		return nil, fmt.Errorf("%s refuses our credentials, those of client %q", setting.Address(i.config.Endpoint), i.config.ClientID)
 	}
+	if response.StatusCode == http.StatusBadRequest && notAToken(response.Body) {
+		return nil, ErrTokenInactive.With("a token that the authorization server issues", "another form")
+	}
 	if got, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type")); response.StatusCode != http.StatusOK || got != want {
 		return nil, fmt.Errorf("%s answers %s with %q, want 200 with %q", setting.Address(i.config.Endpoint), response.Status, got, want)
 	}
@@ -354,4 +408,17 @@ func (i *Introspection) post(ctx context.Context, token string) ([]byte, error) 
 		err = fmt.Errorf("%s answers with more than %d octets", setting.Address(i.config.Endpoint), maxIntrospectionAnswer)
 	}
 	return body, err
+}
+
+// notAToken reports whether a 400 of the server says that the token, and nothing else, is at fault: some servers answer
+// so for what is no token of theirs (RFC 7009 §2.2.1). Every other 400 is about our question.
+func notAToken(body io.Reader) bool {
+	text, err := io.ReadAll(io.LimitReader(body, maxIntrospectionAnswer))
+	if err != nil {
+		return false
+	}
+	var said struct {
+		Error string `json:"error"`
+	}
+	return jose.Object(text, &said) == nil && (said.Error == "unsupported_token_type" || said.Error == "invalid_token")
 }

@@ -452,6 +452,7 @@ func TestIntrospectionMergesQuestions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer i.Close()
 		impatient, cancel := context.WithCancel(t.Context())
 		gaveUp := make(chan error, 1)
 		go func() {

@@ -39,6 +39,12 @@ type Issuer struct {
 
 	// JWKSURL is the address of its keys. Empty finds it by discovery: RFC 8414, then OpenID Connect.
 	JWKSURL string
+	// OpenIDFirst looks for metadata where OpenID Connect has it first, and then where RFC 8414 does.
+	OpenIDFirst bool
+	// KeyRefresh is the longest time between two fetches of its keys: for how long at most a key that it has withdrawn
+	// is still good here. Its Cache-Control shortens that, down to a minute. Zero means 15 minutes; a minute is the
+	// least, a day the most.
+	KeyRefresh time.Duration
 	// JWKS is its key set as JSON, if it never changes; nothing is fetched then.
 	JWKS []byte
 
@@ -92,10 +98,6 @@ func (g *Guard) settleValidators() (err error) {
 	if g.proofs != nil {
 		g.algs = strings.Join(g.proofs.Algorithms(), " ")
 	}
-	if len(c.Issuers) == 0 {
-		g.tokens = c.Tokens
-		return nil
-	}
 	j := &jwts{issuers: make(map[string]*issuer, len(c.Issuers)), maxSize: c.MaxTokenSize, leeway: c.Leeway, now: c.Now}
 	if j.now == nil {
 		j.now = time.Now
@@ -132,8 +134,12 @@ func (j *jwts) add(settings Issuer, c *Config) error {
 			return fmt.Errorf("%s has no claim, or one without a name: give the names of claims, or leave it nil", field)
 		}
 	}
+	if err := setting.Between(".KeyRefresh", &settings.KeyRefresh, keyset.DefaultRefresh, time.Minute, 24*time.Hour); err != nil {
+		return err
+	}
 	keys, err := keyset.New(keyset.Config{
-		Issuer: settings.URL, JWKSURL: settings.JWKSURL, JWKS: settings.JWKS, Fetched: c.Observer.fetches(settings.URL, c.Log),
+		Issuer: settings.URL, JWKSURL: settings.JWKSURL, JWKS: settings.JWKS, OpenIDFirst: settings.OpenIDFirst,
+		Refresh: settings.KeyRefresh, Fetched: c.Observer.fetches(settings.URL, c.Log),
 		HTTPClient: c.HTTPClient, InsecureAllowHTTP: c.InsecureAllowHTTP, Now: j.now, Log: c.Log,
 	})
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 // or by taking the connection over. It is not safe for concurrent use, like every response writer.
 type response struct {
 	http.ResponseWriter
-	began func(http.Header) error // called once, before the first octet; nil: nothing to do
-	begun bool
-	dead  bool // the answer was replaced by one of ours
+	exchange *exchange // hears once, before the first octet, that an answer begins; nil: nobody does
+	begun    bool
+	dead     bool // the answer was replaced by one of ours
 }
 
 var errDead = errors.New("access: the request was refused when its answer began")
@@ -28,10 +28,10 @@ func (w *response) begin() bool {
 		return !w.dead
 	}
 	w.begun = true
-	if w.began == nil {
+	if w.exchange == nil {
 		return true
 	}
-	if err := w.began(w.Header()); err != nil {
+	if err := w.exchange.begin(w.Header()); err != nil {
 		w.fail(err)
 	}
 	return !w.dead

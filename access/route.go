@@ -35,17 +35,15 @@ func must(route *Route, err error) *Route {
 
 func (g *Guard) handler(next http.Handler, route *Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = route.Serve(Passage{
-			Writer: w, RefusalWriter: w, Request: r,
-			Next: func(w http.ResponseWriter, r *http.Request) error {
+		_ = route.Serve(Passage{Writer: w, RefusalWriter: w, Request: r},
+			func(w http.ResponseWriter, r *http.Request) error {
 				next.ServeHTTP(w, r)
 				return nil
 			},
-			Refuse: func(refusal *Error, _ bool) error {
+			func(refusal *Error, _ bool) error {
 				refusal.write(w)
 				return nil
-			},
-		})
+			})
 	})
 }
 
@@ -90,17 +88,16 @@ type Passage struct {
 	Request               *http.Request
 	// Pattern is what the router matched. Empty asks [Config.Route].
 	Pattern string
-	// Next is the next handler, with the writer and the request to go on with.
-	Next func(http.ResponseWriter, *http.Request) error
-	// Refuse writes a refusal, whose headers are set; with now set it has to be written before Refuse returns, because
-	// the connection is closed behind it. It is not called where [Config.Deny] has written an answer.
-	Refuse func(refusal *Error, now bool) error
 }
 
 // Serve is what every adapter does with a request: it judges it, unless an outer Route of the Guard has, compares it
-// with the demands of the route, tells the decision once it is complete, and calls either Next or Refuse, whose error it
+// with the demands of the route, tells the decision once it is complete, and calls either next or refuse, whose error it
 // returns.
-func (t *Route) Serve(p Passage) error {
+//
+// next is the next handler, with the writer and the request to go on with. refuse writes a refusal, whose headers are
+// set; with now set it has to be written before refuse returns, because the connection is closed behind it. It is not
+// called where [Config.Deny] has written an answer.
+func (t *Route) Serve(p Passage, next func(http.ResponseWriter, *http.Request) error, refuse func(e *Error, now bool) error) error {
 	g := t.guard
 	if g.servesMetadata(p.RefusalWriter, p.Request) {
 		return nil
@@ -110,16 +107,16 @@ func (t *Route) Serve(p Passage) error {
 		refusal = g.compare(x.grant, t.demands[i])
 	}
 	if refusal != nil {
-		return x.refuse(p, refusal)
+		return x.refuse(p, refusal, refuse)
 	}
 	w, r, outermost := x.proceed(p)
 	if outermost {
 		defer x.end()
 	}
 	if t.stream == nil {
-		return p.Next(w, r)
+		return next(w, r)
 	}
-	return x.watch(p, w, r, *t.stream)
+	return x.watch(p, w, r, *t.stream, next, refuse)
 }
 
 // exchange is one request on its way through the Routes of one Guard, and the context of the request behind the first of
@@ -197,7 +194,7 @@ func (x *exchange) proceed(p Passage) (w http.ResponseWriter, r *http.Request, o
 	}
 	x.request = p.Request.WithContext(x)
 	x.grant.SetHeaders(p.Writer.Header())
-	x.response = response{ResponseWriter: p.Writer, began: x.begin}
+	x.response = response{ResponseWriter: p.Writer, exchange: x}
 	return &x.response, x.request, true
 }
 
@@ -227,10 +224,10 @@ func (x *exchange) accept() error {
 }
 
 // refuse answers a refusal. Whatever happens in here, the handler does not run.
-func (x *exchange) refuse(p Passage, e *Error) error {
+func (x *exchange) refuse(p Passage, e *Error, render func(*Error, bool) error) error {
 	x.told.Store(true)
 	e = x.guard.decided(p.Request, p.Pattern, x.grant, e)
-	return x.guard.respond(p.RefusalWriter, p.Request, e, p.Refuse)
+	return x.guard.respond(p.RefusalWriter, p.Request, e, render)
 }
 
 // respond renders a refusal, by Deny if that writes anything.
@@ -266,20 +263,21 @@ func (g *Guard) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // watch looks after a response that goes on for long, and at how it comes to its end.
-func (x *exchange) watch(p Passage, w http.ResponseWriter, r *http.Request, s Stream) error {
+func (x *exchange) watch(p Passage, w http.ResponseWriter, r *http.Request, s Stream,
+	next func(http.ResponseWriter, *http.Request) error, refuse func(*Error, bool) error) error {
 	ctx, cancel := x.guard.Watch(r, x.grant, s)
 	defer cancel()
 	watched := r.WithContext(ctx)
 	x.mu.Lock()
 	x.request = watched
 	x.mu.Unlock()
-	err := p.Next(w, watched)
+	err := next(w, watched)
 	e, cut := errors.AsType[*Error](context.Cause(ctx))
 	switch {
 	case !cut:
 		return err
 	case !x.response.begun && (err == nil || errors.Is(err, ctx.Err())):
-		return x.refuse(p, e)
+		return x.refuse(p, e, refuse)
 	}
 	d := newDecision(r, x.guard.route(watched, p.Pattern), x.grant, e)
 	d.abandoned = false // it was cut before the client went; a connection that was taken over is gone by now

@@ -120,9 +120,12 @@ func (t *Token) lives(now time.Time, leeway time.Duration) error {
 	if end := t.Expiry.Add(leeway); !now.Before(end) {
 		return ErrTokenExpired.With("use before "+when(t.Expiry), when(now)).Off(now.Sub(end))
 	}
-	for _, begin := range []time.Time{t.NotBefore, t.IssuedAt} {
-		if early := begin.Sub(now.Add(leeway)); early > 0 {
-			return ErrTokenEarly.With("use from "+when(begin), when(now)).Off(early)
+	for _, begin := range []struct {
+		name string
+		time time.Time
+	}{{"nbf", t.NotBefore}, {"iat", t.IssuedAt}} {
+		if early := begin.time.Sub(now.Add(leeway)); early > 0 {
+			return ErrTokenEarly.With("use from "+t.describe(begin.name, begin.time), when(now)).Off(early)
 		}
 	}
 	return nil
@@ -138,9 +141,18 @@ func (t *Token) within(limit time.Duration) error {
 		return ErrTokenClaim.With("iat, to know for how long the token lives", "")
 	}
 	if lifetime := t.Expiry.Sub(begin); lifetime > limit {
-		return ErrTokenLifetime.With("at most "+limit.String(), lifetime.String()).Off(lifetime - limit)
+		return ErrTokenLifetime.With("at most "+limit.String(), lifetime.String()+", until "+t.describe("exp", t.Expiry)).Off(lifetime - limit)
 	}
 	return nil
+}
+
+// describe says what a time of the token is, for a refusal: some issuers write milliseconds.
+func (t *Token) describe(claim string, at time.Time) string {
+	var claims map[string]jsontext.Value
+	if t.claims == nil || json.Unmarshal(t.claims, &claims) != nil {
+		return when(at)
+	}
+	return jose.DescribeDate(claims[claim], at)
 }
 
 // claimSet are the claims that are judged, of a JWT or of an introspection response; others are ignored.
@@ -157,7 +169,7 @@ type claimSet struct {
 	IssuedAt        jsontext.Value `json:"iat"`
 	NotBefore       jsontext.Value `json:"nbf"`
 	AuthTime        jsontext.Value `json:"auth_time"`
-	ACR             string         `json:"acr"`
+	ACR             jsontext.Value `json:"acr"`
 	Confirmation    jsontext.Value `json:"cnf"`
 }
 
@@ -165,7 +177,7 @@ type claimSet struct {
 func (c *claimSet) token(raw jsontext.Value) (*Token, error) {
 	t := &Token{
 		Issuer: c.Issuer, Subject: c.Subject, ClientID: c.ClientID, ID: c.ID, Session: c.Session,
-		Audience: c.Audience, Scopes: c.Scope, ACR: c.ACR, claims: raw,
+		Audience: c.Audience, Scopes: c.Scope, claims: raw,
 	}
 	if t.ClientID == "" {
 		t.ClientID = c.AuthorizedParty
@@ -175,16 +187,22 @@ func (c *claimSet) token(raw jsontext.Value) (*Token, error) {
 		claim jsontext.Value
 		time  *time.Time
 	}{
-		{"exp", c.Expiry, &t.Expiry}, {"iat", c.IssuedAt, &t.IssuedAt},
-		{"nbf", c.NotBefore, &t.NotBefore}, {"auth_time", c.AuthTime, &t.AuthTime},
+		{"exp", c.Expiry, &t.Expiry}, {"iat", c.IssuedAt, &t.IssuedAt}, {"nbf", c.NotBefore, &t.NotBefore},
 	} {
-		if date.claim == nil {
+		if date.claim == nil || date.claim.Kind() == jsontext.KindNull && date.name != "exp" {
 			continue
 		}
 		var err error
 		if *date.time, err = jose.NumericDate(date.name, date.claim); err != nil {
 			return nil, err
 		}
+	}
+	// How and when the user logged in is a merit: said in another type, it is not granted, and no fault of the token.
+	if c.AuthTime != nil {
+		t.AuthTime, _ = jose.NumericDate("auth_time", c.AuthTime)
+	}
+	if c.ACR.Kind() == jsontext.KindString {
+		_ = json.Unmarshal(c.ACR, &t.ACR)
 	}
 	var err error
 	t.Confirmation, err = parseConfirmation(c.Confirmation)
@@ -230,16 +248,37 @@ func sized(token string, most int) error {
 	return nil
 }
 
-// words is a claim whose strings are lists separated by spaces: scope as RFC 8693 §4.2 writes it, or as an array.
+// words is a claim that holds scopes: one string, in which spaces separate them (RFC 8693 §4.2), or an array with one in
+// each element. What is of another type grants nothing, and so does an element with a space in it.
 type words []string
 
-// UnmarshalJSONFrom reads one string or an array of them and takes them apart at spaces, and at nothing else.
+// UnmarshalJSONFrom takes a string apart at spaces, and at nothing else.
 func (w *words) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	var l jose.Strings
-	if err := l.UnmarshalJSONFrom(d); err != nil {
+	kind := d.PeekKind()
+	raw, err := d.ReadValue()
+	if err != nil {
 		return err
 	}
-	*w = strings.FieldsFunc(strings.Join(l, " "), func(r rune) bool { return r == ' ' })
+	*w = nil
+	switch kind {
+	case jsontext.KindString:
+		var all string
+		if err := json.Unmarshal(raw, &all); err != nil {
+			return err
+		}
+		*w = strings.FieldsFunc(all, func(r rune) bool { return r == ' ' })
+	case jsontext.KindBeginArray:
+		var list []jsontext.Value
+		if err := json.Unmarshal(raw, &list); err != nil {
+			return err
+		}
+		for _, element := range list {
+			var scope string
+			if element.Kind() == jsontext.KindString && json.Unmarshal(element, &scope) == nil && quotable(scope) {
+				*w = append(*w, scope)
+			}
+		}
+	}
 	return nil
 }
 

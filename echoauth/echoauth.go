@@ -108,18 +108,16 @@ func (a *Auth) serve(route *access.Route, err error) echo.MiddlewareFunc {
 		return func(c echo.Context) error {
 			return route.Serve(access.Passage{
 				Writer: c.Response().Writer, RefusalWriter: c.Response(), Request: c.Request(), Pattern: c.Path(),
-				Next: func(w http.ResponseWriter, r *http.Request) error {
-					c.SetRequest(r)
-					c.Response().Writer = w
-					return next(c)
-				},
-				Refuse: func(e *access.Error, now bool) error {
-					err := refusal(c, e)
-					if now {
-						c.Error(err)
-					}
-					return err
-				},
+			}, func(w http.ResponseWriter, r *http.Request) error {
+				c.SetRequest(r)
+				c.Response().Writer = w
+				return next(c)
+			}, func(e *access.Error, now bool) error {
+				err := refusal(c, e)
+				if now {
+					c.Error(err)
+				}
+				return err
 			})
 		}
 	}

@@ -72,12 +72,12 @@ func Example_logout() {
 	}
 	defer guard.Close()
 
-	logout := &events.BackChannelLogout{
+	logout, err := events.NewBackChannelLogout(events.BackChannelLogoutConfig{
 		Provider:  events.Provider{URL: "https://login.example.com"},
 		ClientIDs: []string{"client-1"},
 		Store:     store,
-	}
-	if err := logout.Validate(); err != nil {
+	})
+	if err != nil {
 		log.Fatal(err)
 	}
 	defer logout.Close()

@@ -111,18 +111,16 @@ func (a *Auth) serve(route *access.Route, err error) echo.MiddlewareFunc {
 			}
 			return route.Serve(access.Passage{
 				Writer: response.ResponseWriter, RefusalWriter: c.Response(), Request: c.Request(), Pattern: c.Path(),
-				Next: func(w http.ResponseWriter, r *http.Request) error {
-					c.SetRequest(r)
-					response.ResponseWriter = w
-					return next(c)
-				},
-				Refuse: func(e *access.Error, now bool) error {
-					err := echo.NewHTTPError(e.Status, e.Description).Wrap(untold{e})
-					if now {
-						c.Echo().HTTPErrorHandler(c, err)
-					}
-					return err
-				},
+			}, func(w http.ResponseWriter, r *http.Request) error {
+				c.SetRequest(r)
+				response.ResponseWriter = w
+				return next(c)
+			}, func(e *access.Error, now bool) error {
+				err := echo.NewHTTPError(e.Status, e.Description).Wrap(untold{e})
+				if now {
+					c.Echo().HTTPErrorHandler(c, err)
+				}
+				return err
 			})
 		}
 	}

@@ -12,13 +12,13 @@ import (
 // logout receives the provider's logout tokens (OpenID Connect Back-Channel Logout 1.0).
 func (a *app) logout(store revocation.Store) (echo.HandlerFunc, error) {
 	s := a.settings
-	receiver := &events.BackChannelLogout{
+	receiver, err := events.NewBackChannelLogout(events.BackChannelLogoutConfig{
 		Provider: events.Provider{
 			URL: s.issuer.URL, JWKSURL: s.issuer.JWKSURL, HTTPClient: s.client(), Log: a.log,
 		},
 		Store: store, ClientIDs: s.logoutClients, AcceptTypeJWT: s.issuer.AcceptTypeJWT,
-	}
-	if err := receiver.Validate(); err != nil {
+	})
+	if err != nil {
 		return nil, fmt.Errorf("logout tokens: %w", err)
 	}
 	a.onClose(receiver.Close)

@@ -46,7 +46,7 @@ func (s *SharedSignals) entries(ctx context.Context, c *claims, uri string) ([]r
 		return nil, err
 	}
 	if e == nil {
-		s.Provider.Log.InfoContext(ctx, "security event ignored", "issuer", c.Issuer, "jti", c.ID, "event", uri)
+		s.provider.Log.InfoContext(ctx, "security event ignored", "issuer", c.Issuer, "jti", c.ID, "event", uri)
 		return nil, nil
 	}
 	at, err := e.at(c.issued)
@@ -111,15 +111,15 @@ func (e *event) at(reported time.Time) (time.Time, error) {
 // session ends the session that is named, or else all sessions of the user.
 func (s *SharedSignals) session(ctx context.Context, who subject, at time.Time) ([]revocation.Entry, error) {
 	sid := ""
-	if who.session != nil && who.session.Format == "opaque" && !s.Provider.NoSessions {
+	if who.session != nil && who.session.Format == "opaque" && !s.provider.NoSessions {
 		sid = who.session.ID
 	}
 	if sid == "" {
 		return s.user(ctx, who.user, at)
 	}
-	entries := []revocation.Entry{s.Provider.session(sid)}
+	entries := []revocation.Entry{s.provider.session(sid)}
 	if who.session == who.user {
-		entries = append(entries, s.Provider.subject(sid, at))
+		entries = append(entries, s.provider.subject(sid, at))
 	}
 	return entries, nil
 }
@@ -130,5 +130,5 @@ func (s *SharedSignals) user(ctx context.Context, id *identifier, at time.Time) 
 	if err != nil || sub == "" {
 		return nil, err
 	}
-	return []revocation.Entry{s.Provider.subject(sub, at)}, nil
+	return []revocation.Entry{s.provider.subject(sub, at)}, nil
 }

@@ -53,7 +53,10 @@ type setup struct {
 	store   *revocation.Memory
 	logout  *events.BackChannelLogout
 	signals *events.SharedSignals
-	log     *reasons
+
+	forLogout  events.BackChannelLogoutConfig
+	forSignals events.SharedSignalsConfig
+	log        *reasons
 }
 
 func newSetup(t testing.TB, changes ...func(*setup)) *setup {
@@ -62,17 +65,19 @@ func newSetup(t testing.TB, changes ...func(*setup)) *setup {
 	s.store = newStore(t, s.clock)
 	p := provider(s.clock)
 	p.Log = slog.New(s.log)
-	s.logout = &events.BackChannelLogout{Provider: p, ClientIDs: []string{clientID}, Store: s.store}
-	s.signals = &events.SharedSignals{Provider: p, Audiences: []string{receiver}, Store: s.store}
+	s.forLogout = events.BackChannelLogoutConfig{Provider: p, ClientIDs: []string{clientID}, Store: s.store}
+	s.forSignals = events.SharedSignalsConfig{Provider: p, Audiences: []string{receiver}, Store: s.store}
 	for _, change := range changes {
 		if change != nil {
 			change(s)
 		}
 	}
-	for _, err := range []error{s.logout.Validate(), s.signals.Validate()} {
-		if err != nil {
-			t.Fatal(err)
-		}
+	var err error
+	if s.logout, err = events.NewBackChannelLogout(s.forLogout); err != nil {
+		t.Fatal(err)
+	}
+	if s.signals, err = events.NewSharedSignals(s.forSignals); err != nil {
+		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		if err := errors.Join(s.logout.Close(), s.signals.Close()); err != nil {

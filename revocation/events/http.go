@@ -41,7 +41,7 @@ func tooLarge(limit int) error {
 }
 
 // answer tells the provider what came of its request and the operator why.
-func answer(w http.ResponseWriter, r *http.Request, p *Provider, success int, err error, document func(error) any) {
+func answer(w http.ResponseWriter, r *http.Request, p *provider, success int, err error, document func(error) any) {
 	if errors.Is(err, ErrUnavailable) {
 		unavailable(w, r, p, err)
 		return
@@ -71,7 +71,7 @@ func answer(w http.ResponseWriter, r *http.Request, p *Provider, success int, er
 }
 
 // unavailable answers our own trouble, so that the provider tries again.
-func unavailable(w http.ResponseWriter, r *http.Request, p *Provider, err error) {
+func unavailable(w http.ResponseWriter, r *http.Request, p *provider, err error) {
 	tell(r, p, slog.LevelError, "report of the identity provider not acted on", http.StatusServiceUnavailable, err)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Retry-After", retryAfter)
@@ -79,11 +79,7 @@ func unavailable(w http.ResponseWriter, r *http.Request, p *Provider, err error)
 }
 
 // tell logs why a report came to nothing, with the attributes that refusals of package access have.
-func tell(r *http.Request, p *Provider, level slog.Level, text string, status int, err error) {
-	log := p.Log
-	if log == nil { // settings that were refused
-		log = slog.Default()
-	}
+func tell(r *http.Request, p *provider, level slog.Level, text string, status int, err error) {
 	attrs := []slog.Attr{slog.String("issuer", p.URL), slog.Int("status", status), slog.String("reason", reason.Of(err))}
-	log.LogAttrs(r.Context(), level, text, append(attrs, reason.Attrs(err)...)...)
+	p.Log.LogAttrs(r.Context(), level, text, append(attrs, reason.Attrs(err)...)...)
 }

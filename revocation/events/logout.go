@@ -2,11 +2,9 @@ package events
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -15,7 +13,7 @@ import (
 	"github.com/senderlock/senderlock/revocation"
 )
 
-// DefaultMaxAge is how old a logout token may be for a zero [BackChannelLogout].
+// DefaultMaxAge is how old a logout token may be for a zero [BackChannelLogoutConfig].
 const DefaultMaxAge = 5 * time.Minute
 
 // logoutEvent is the member of events that makes a JWT a logout token.
@@ -26,10 +24,16 @@ const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 // session, also if it names its user (sub) beside it; one that names the user alone ends all of the user's sessions,
 // that is, what was issued up to the token's iat.
 //
-// Fill in the fields, call [BackChannelLogout.Validate] once, and change nothing afterwards; without that call the
-// first request validates the settings, and a wrong one refuses every request. It must not be copied; its methods
-// are safe for concurrent use. Close it when done.
+// Make one with [NewBackChannelLogout]; its methods are safe for concurrent use. It is an [http.Handler] of a POST route
+// outside of what is protected: the logout token is all that the provider sends. Close it when done.
 type BackChannelLogout struct {
+	config   BackChannelLogoutConfig
+	provider *provider
+	profile  profile
+}
+
+// BackChannelLogoutConfig holds the settings of a [BackChannelLogout].
+type BackChannelLogoutConfig struct {
 	// Provider is the OpenID provider that sends logout tokens.
 	Provider Provider
 	// ClientIDs are those of the application at the provider, one of which the claim aud contains; at least one.
@@ -41,66 +45,58 @@ type BackChannelLogout struct {
 	AcceptTypeJWT bool
 	// MaxAge is for how long after its iat a logout token is accepted. Zero means five minutes; an hour is the most.
 	MaxAge time.Duration
-
-	once    sync.Once
-	err     error
-	profile profile
 }
 
-// Validate checks the settings. Its error names the field and what to put there. It asks nothing of the network. It
-// may be called more than once.
-func (b *BackChannelLogout) Validate() error {
-	b.once.Do(func() {
-		if b.err = b.settle(); b.err != nil {
-			b.err = fmt.Errorf("events.BackChannelLogout: %w", b.err)
-		}
-	})
-	return b.err
+// NewBackChannelLogout checks the settings. Its error names the field and what to put there. It asks nothing of the
+// network.
+func NewBackChannelLogout(config BackChannelLogoutConfig) (*BackChannelLogout, error) {
+	b := &BackChannelLogout{config: config}
+	if err := b.settle(); err != nil {
+		return nil, fmt.Errorf("events.BackChannelLogoutConfig: %w", err)
+	}
+	if !b.provider.NoSessions {
+		b.provider.Log.Info("a logout ends access tokens by their session: without sid in them it ends none, unless NoSessions is set",
+			"issuer", b.provider.TokenIssuer)
+	}
+	return b, nil
 }
 
-func (b *BackChannelLogout) settle() error {
-	if err := given(b.Store); err != nil {
+func (b *BackChannelLogout) settle() (err error) {
+	if err := given(b.config.Store); err != nil {
 		return err
 	}
-	if len(b.ClientIDs) == 0 || slices.Contains(b.ClientIDs, "") {
-		return fmt.Errorf("ClientIDs is %q: give the client_id under which the provider knows the application", b.ClientIDs)
+	if len(b.config.ClientIDs) == 0 || slices.Contains(b.config.ClientIDs, "") {
+		return fmt.Errorf("ClientIDs is %q: give the client_id under which the provider knows the application", b.config.ClientIDs)
 	}
-	if err := setting.Between("MaxAge", &b.MaxAge, DefaultMaxAge, time.Second, time.Hour); err != nil {
+	if err := setting.Between("MaxAge", &b.config.MaxAge, DefaultMaxAge, time.Second, time.Hour); err != nil {
 		return err
 	}
-	b.profile = profile{types: []string{"logout+jwt"}, audiences: slices.Clone(b.ClientIDs), judge: b.judge}
-	if b.AcceptTypeJWT {
+	b.profile = profile{types: []string{"logout+jwt"}, audiences: slices.Clone(b.config.ClientIDs), judge: b.judge}
+	if b.config.AcceptTypeJWT {
 		b.profile.types = append(b.profile.types, "jwt", "")
 	}
-	if err := b.Provider.settle(); err != nil {
-		return fmt.Errorf("Provider: %w", err)
-	}
-	return nil
+	b.provider, err = newProvider(b.config.Provider)
+	return err
 }
 
 // Close ends the fetching of keys. It may be called more than once.
 func (b *BackChannelLogout) Close() error {
-	b.once.Do(func() { b.err = errors.New("events.BackChannelLogout: closed before use") })
-	return b.Provider.close()
+	return b.provider.close()
 }
 
 // ServeHTTP answers a logout request (§2.5 and §2.8): 200 when the revocation is in force, 400 for a token that is
 // refused, with invalid_request and a description of ours. Our own trouble is 503 with Retry-After, where the
 // specification knows only 400 for a logout that failed: a provider that tries again is what is wanted.
 func (b *BackChannelLogout) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if err := b.Validate(); err != nil {
-		unavailable(w, r, &b.Provider, err)
-		return
-	}
 	var token string
-	err := post(w, r, b.Provider.MaxSize)
+	err := post(w, r, b.provider.MaxSize)
 	if err == nil {
 		token, err = logoutToken(r)
 	}
 	if err == nil {
 		err = b.Receive(r.Context(), token)
 	}
-	answer(w, r, &b.Provider, http.StatusOK, err, func(err error) any {
+	answer(w, r, b.provider, http.StatusOK, err, func(err error) any {
 		return oauthError{Code: "invalid_request", Description: describe(err)}
 	})
 }
@@ -126,33 +122,30 @@ func logoutToken(r *http.Request) (string, error) {
 // Receive verifies a logout token (§2.6) and revokes what it names. When it returns nil, the revocation is in force.
 // The errors are the causes of this package, and [ErrUnavailable]; after any of them, to try again is safe.
 func (b *BackChannelLogout) Receive(ctx context.Context, token string) error {
-	if err := b.Validate(); err != nil {
-		return ErrUnavailable.Because(err)
-	}
-	c, err := b.Provider.read(ctx, token, b.profile)
+	c, err := b.provider.read(ctx, token, b.profile)
 	if err != nil {
 		return named(err)
 	}
 	entry := b.entry(c)
-	if err := revoke(ctx, b.Store, []revocation.Entry{entry}); err != nil {
+	if err := revoke(ctx, b.config.Store, []revocation.Entry{entry}); err != nil {
 		return err
 	}
-	b.Provider.Log.InfoContext(ctx, "logout received", "issuer", c.Issuer, "jti", c.ID,
+	b.provider.Log.InfoContext(ctx, "logout received", "issuer", c.Issuer, "jti", c.ID,
 		"revoked_by", entry.By.String(), "value", entry.Value)
 	return nil
 }
 
 func (b *BackChannelLogout) entry(c *claims) revocation.Entry {
-	if c.Session != "" && !b.Provider.NoSessions {
-		return b.Provider.session(c.Session)
+	if c.Session != "" && !b.provider.NoSessions {
+		return b.provider.session(c.Session)
 	}
-	return b.Provider.subject(c.Subject, c.issued)
+	return b.provider.subject(c.Subject, c.issued)
 }
 
 // judge checks the claims of a logout token (§2.4).
 func (b *BackChannelLogout) judge(c *claims) error {
-	if age := b.Provider.Now().Sub(c.issued); age > b.MaxAge+b.Provider.Leeway {
-		return ErrExpired.With("iat at most "+b.MaxAge.String()+" ago", when(c.issued)).Off(age - b.MaxAge)
+	if age := b.provider.Now().Sub(c.issued); age > b.config.MaxAge+b.provider.Leeway {
+		return ErrExpired.With("iat at most "+b.config.MaxAge.String()+" ago", when(c.issued)).Off(age - b.config.MaxAge)
 	}
 	event, ok := c.Events[logoutEvent]
 	switch {
@@ -166,7 +159,7 @@ func (b *BackChannelLogout) judge(c *claims) error {
 		return ErrEvent.With(logoutEvent+" as an object", string(event))
 	case c.Subject == "" && c.Session == "":
 		return ErrClaim.With("sub or sid", "")
-	case c.Subject == "" && b.Provider.NoSessions:
+	case c.Subject == "" && b.provider.NoSessions:
 		return ErrSubject.With("sub, as access tokens carry no sid", "sid "+c.Session)
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -17,8 +16,10 @@ import (
 	"github.com/senderlock/senderlock/revocation/events"
 )
 
-func acceptJWT(s *setup)  { s.logout.AcceptTypeJWT = true }
-func noSessions(s *setup) { s.logout.Provider.NoSessions, s.signals.Provider.NoSessions = true, true }
+func acceptJWT(s *setup) { s.forLogout.AcceptTypeJWT = true }
+func noSessions(s *setup) {
+	s.forLogout.Provider.NoSessions, s.forSignals.Provider.NoSessions = true, true
+}
 
 // What a logout token takes back: a session if it names one, everything of the user until now if not.
 func TestLogout(t *testing.T) {
@@ -171,7 +172,7 @@ func TestLogoutRefusals(t *testing.T) {
 		s.refused(t, s.postLogout(compact(header, logoutClaims(members{"events": nil}))), 400, "error", "invalid_request", "event_claim_wrong")
 	})
 	t.Run("an algorithm that is not listed", func(t *testing.T) {
-		s := newSetup(t, func(s *setup) { s.logout.Provider.Algorithms = []string{"PS256"} })
+		s := newSetup(t, func(s *setup) { s.forLogout.Provider.Algorithms = []string{"PS256"} })
 		s.refused(t, s.postLogout(logoutToken()), 400, "error", "invalid_request", "event_alg_not_allowed")
 	})
 }
@@ -276,7 +277,7 @@ func TestOwnTrouble(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				s.store, s.logout.Store, s.signals.Store = small, small, small
+				s.store, s.forLogout.Store, s.forSignals.Store = small, small, small
 			})
 			s.failed(t, send(s))
 		})
@@ -285,7 +286,7 @@ func TestOwnTrouble(t *testing.T) {
 		t.Run(kind+", keys unavailable", func(t *testing.T) {
 			server := poptest.NewIssuerServer(t)
 			s := newSetup(t, func(s *setup) {
-				for _, p := range []*events.Provider{&s.logout.Provider, &s.signals.Provider} {
+				for _, p := range []*events.Provider{&s.forLogout.Provider, &s.forSignals.Provider} {
 					p.URL, p.JWKS, p.HTTPClient = server.URL(), nil, server.Client()
 				}
 			})
@@ -308,17 +309,6 @@ func TestOwnTrouble(t *testing.T) {
 			}
 		})
 	}
-	t.Run("wrong settings", func(t *testing.T) {
-		silent := events.Provider{Log: slog.New(slog.DiscardHandler)}
-		for _, h := range []http.Handler{&events.BackChannelLogout{Provider: silent}, &events.SharedSignals{Provider: silent}} {
-			if w := serve(h, request(form, "")); w.Code != 503 {
-				t.Errorf("%T: got %d", h, w.Code)
-			}
-		}
-		if err := new(events.SharedSignals).Receive(t.Context(), set()); !errors.Is(err, events.ErrUnavailable) {
-			t.Errorf("got %v", err)
-		}
-	})
 }
 
 // No token that was issued before the event escapes, and a new login ends none the sooner for a replay.
@@ -370,41 +360,35 @@ func TestReplayAfterNewLogin(t *testing.T) {
 }
 
 func TestLogoutSettings(t *testing.T) {
-	for field, change := range map[string]func(*events.BackChannelLogout){
-		"Store":               func(b *events.BackChannelLogout) { b.Store = nil },
-		"Store holds a nil":   func(b *events.BackChannelLogout) { b.Store = (*revocation.File)(nil) },
-		"ClientIDs":           func(b *events.BackChannelLogout) { b.ClientIDs = nil },
-		"ClientIDs is [\"\"]": func(b *events.BackChannelLogout) { b.ClientIDs = []string{""} },
-		"MaxAge":              func(b *events.BackChannelLogout) { b.MaxAge = 2 * time.Hour },
-		"Provider: URL":       func(b *events.BackChannelLogout) { b.Provider.URL = "" },
-		"URL is \"https://a/…\"": func(b *events.BackChannelLogout) {
+	for field, change := range map[string]func(*events.BackChannelLogoutConfig){
+		"Store":               func(b *events.BackChannelLogoutConfig) { b.Store = nil },
+		"Store holds a nil":   func(b *events.BackChannelLogoutConfig) { b.Store = (*revocation.File)(nil) },
+		"ClientIDs":           func(b *events.BackChannelLogoutConfig) { b.ClientIDs = nil },
+		"ClientIDs is [\"\"]": func(b *events.BackChannelLogoutConfig) { b.ClientIDs = []string{""} },
+		"MaxAge":              func(b *events.BackChannelLogoutConfig) { b.MaxAge = 2 * time.Hour },
+		"Provider: URL":       func(b *events.BackChannelLogoutConfig) { b.Provider.URL = "" },
+		"URL is \"https://a/…\"": func(b *events.BackChannelLogoutConfig) {
 			b.Provider.URL = "https://a?b"
 		},
-		"Algorithms is empty":   func(b *events.BackChannelLogout) { b.Provider.Algorithms = []string{} },
-		"Algorithms has \"none": func(b *events.BackChannelLogout) { b.Provider.Algorithms = []string{"none"} },
-		"Leeway":                func(b *events.BackChannelLogout) { b.Provider.Leeway = time.Hour },
-		"Skew":                  func(b *events.BackChannelLogout) { b.Provider.Skew = -1 },
-		"MaxSize":               func(b *events.BackChannelLogout) { b.Provider.MaxSize = 1 },
-		"JWKS: ":                func(b *events.BackChannelLogout) { b.Provider.JWKS = []byte("{}") },
-		"JWKSURL": func(b *events.BackChannelLogout) {
+		"Algorithms is empty":   func(b *events.BackChannelLogoutConfig) { b.Provider.Algorithms = []string{} },
+		"Algorithms has \"none": func(b *events.BackChannelLogoutConfig) { b.Provider.Algorithms = []string{"none"} },
+		"Leeway":                func(b *events.BackChannelLogoutConfig) { b.Provider.Leeway = time.Hour },
+		"Skew":                  func(b *events.BackChannelLogoutConfig) { b.Provider.Skew = -1 },
+		"MaxSize":               func(b *events.BackChannelLogoutConfig) { b.Provider.MaxSize = 1 },
+		"JWKS: ":                func(b *events.BackChannelLogoutConfig) { b.Provider.JWKS = []byte("{}") },
+		"JWKSURL": func(b *events.BackChannelLogoutConfig) {
 			b.Provider.JWKS, b.Provider.JWKSURL = nil, "http://login.example.com/jwks"
 		},
-		"Provider: issuer identifier: http": func(b *events.BackChannelLogout) {
+		"Provider: issuer identifier: http": func(b *events.BackChannelLogoutConfig) {
 			b.Provider.JWKS, b.Provider.URL = nil, "http://login.example.com"
 		},
 	} {
 		clock := poptest.NewClock()
-		b := &events.BackChannelLogout{Provider: provider(clock), ClientIDs: []string{clientID}, Store: newStore(t, clock)}
-		change(b)
-		if err := b.Validate(); err == nil || !strings.Contains(err.Error(), field) || !strings.Contains(err.Error(), "events.BackChannelLogout: ") {
+		config := events.BackChannelLogoutConfig{Provider: provider(clock), ClientIDs: []string{clientID}, Store: newStore(t, clock)}
+		change(&config)
+		b, err := events.NewBackChannelLogout(config)
+		if b != nil || err == nil || !strings.Contains(err.Error(), field) || !strings.HasPrefix(err.Error(), "events.BackChannelLogoutConfig: ") {
 			t.Errorf("%s: got %v", field, err)
 		}
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-	closed := &events.BackChannelLogout{}
-	if err := closed.Close(); err != nil || closed.Validate() == nil {
-		t.Error("closed before use, and valid")
 	}
 }

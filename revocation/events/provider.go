@@ -62,7 +62,11 @@ type Provider struct {
 	Log *slog.Logger
 	// Now is the clock. Nil means [time.Now].
 	Now func() time.Time
+}
 
+// provider is a Provider whose settings are complete, with its keys.
+type provider struct {
+	Provider
 	keys *keyset.Set
 }
 
@@ -74,8 +78,16 @@ func given(s revocation.Store) error {
 	return setting.Made("Store", s)
 }
 
-// settle fills in zero fields and refuses settings that cannot work.
-func (p *Provider) settle() error {
+// newProvider fills in zero fields and refuses settings that cannot work.
+func newProvider(settings Provider) (*provider, error) {
+	p := &provider{Provider: settings}
+	if err := p.settle(); err != nil {
+		return nil, fmt.Errorf("Provider: %w", err)
+	}
+	return p, nil
+}
+
+func (p *provider) settle() error {
 	u, err := url.Parse(p.URL)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return fmt.Errorf("URL is %s: give the issuer identifier, such as %q", setting.Address(p.URL), "https://login.example.com")
@@ -106,22 +118,17 @@ func (p *Provider) settle() error {
 	return err
 }
 
-func (p *Provider) close() error {
-	if p.keys == nil {
-		return nil
-	}
-	return p.keys.Close()
-}
+func (p *provider) close() error { return p.keys.Close() }
 
 // subject denies what was issued to sub up to an event.
-func (p *Provider) subject(sub string, at time.Time) revocation.Entry {
+func (p *provider) subject(sub string, at time.Time) revocation.Entry {
 	return revocation.Entry{
 		Issuer: p.TokenIssuer, By: revocation.BySubject, Value: sub, Before: at.Add(p.Skew),
 	}
 }
 
 // session denies what carries sid, whenever issued: a session that has ended does not come back.
-func (p *Provider) session(sid string) revocation.Entry {
+func (p *provider) session(sid string) revocation.Entry {
 	return revocation.Entry{Issuer: p.TokenIssuer, By: revocation.BySession, Value: sid}
 }
 
@@ -147,7 +154,7 @@ type profile struct {
 
 // read verifies a report: form, type, issuer, audience, times and claims first, then the signature, for which keys
 // may have to be fetched (RFC 8725 §3, OpenID Connect Back-Channel Logout 1.0 §2.6, RFC 8935 §2).
-func (p *Provider) read(ctx context.Context, token string, want profile) (*claims, error) {
+func (p *provider) read(ctx context.Context, token string, want profile) (*claims, error) {
 	if len(token) > p.MaxSize {
 		return nil, ErrTooLarge.With("at most "+strconv.Itoa(p.MaxSize)+" octets", strconv.Itoa(len(token)))
 	}
@@ -185,7 +192,7 @@ func (p *Provider) read(ctx context.Context, token string, want profile) (*claim
 }
 
 // verify checks the signature under the provider's keys, with the algorithm that is on the list and fits the key.
-func (p *Provider) verify(ctx context.Context, header jose.Header, compact jose.Compact) error {
+func (p *provider) verify(ctx context.Context, header jose.Header, compact jose.Compact) error {
 	_, err := p.keys.Verify(ctx, header, compact)
 	switch {
 	case errors.Is(err, keyset.ErrUnavailable):

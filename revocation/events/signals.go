@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -28,10 +27,16 @@ import (
 // one that was. Other members of a complex subject, such as device or tenant, narrow it to a part of the user's
 // sessions that access tokens do not tell apart, so all of them are ended.
 //
-// Fill in the fields, call [SharedSignals.Validate] once, and change nothing afterwards; without that call the
-// first request validates the settings, and a wrong one refuses every request. It must not be copied; its methods
-// are safe for concurrent use. Close it when done.
+// Make one with [NewSharedSignals]; its methods are safe for concurrent use. It is an [http.Handler] of a POST route
+// outside of what is protected. Close it when done.
 type SharedSignals struct {
+	config   SharedSignalsConfig
+	provider *provider
+	profile  profile
+}
+
+// SharedSignalsConfig holds the settings of a [SharedSignals].
+type SharedSignalsConfig struct {
 	// Provider is the transmitter of the stream.
 	Provider Provider
 	// Audiences are the names of this receiver, one of which the claim aud contains; at least one.
@@ -46,59 +51,46 @@ type SharedSignals struct {
 	SubjectOfEmail func(ctx context.Context, email string) (subject string, err error)
 	// Store gets the revocations: the one that requests are checked against. Required.
 	Store revocation.Store
-
-	once    sync.Once
-	err     error
-	profile profile
 }
 
-// Validate checks the settings. Its error names the field and what to put there. It asks nothing of the network. It
-// may be called more than once.
-func (s *SharedSignals) Validate() error {
-	s.once.Do(func() {
-		if s.err = s.settle(); s.err != nil {
-			s.err = fmt.Errorf("events.SharedSignals: %w", s.err)
-		}
-	})
-	return s.err
+// NewSharedSignals checks the settings. Its error names the field and what to put there. It asks nothing of the network.
+func NewSharedSignals(config SharedSignalsConfig) (*SharedSignals, error) {
+	s := &SharedSignals{config: config}
+	if err := s.settle(); err != nil {
+		return nil, fmt.Errorf("events.SharedSignalsConfig: %w", err)
+	}
+	return s, nil
 }
 
-func (s *SharedSignals) settle() error {
-	if err := given(s.Store); err != nil {
+func (s *SharedSignals) settle() (err error) {
+	if err := given(s.config.Store); err != nil {
 		return err
 	}
-	if len(s.Audiences) == 0 || slices.Contains(s.Audiences, "") {
-		return fmt.Errorf("Audiences is %q: give the aud that the transmitter puts into tokens for this receiver", s.Audiences)
+	if len(s.config.Audiences) == 0 || slices.Contains(s.config.Audiences, "") {
+		return fmt.Errorf("Audiences is %q: give the aud that the transmitter puts into tokens for this receiver", s.config.Audiences)
 	}
-	if a := s.Authorization; a != "" && (len(a) < 20 || strings.TrimSpace(a) != a) {
+	if a := s.config.Authorization; a != "" && (len(a) < 20 || strings.TrimSpace(a) != a) {
 		return errors.New("Authorization is shorter than 20 characters or has spaces around it: " +
 			"give the whole value of the field, such as \"Bearer \" and a random secret, or leave it empty")
 	}
-	s.profile = profile{types: []string{"secevent+jwt"}, audiences: slices.Clone(s.Audiences), judge: judgeEvents}
-	if err := s.Provider.settle(); err != nil {
-		return fmt.Errorf("Provider: %w", err)
-	}
-	return nil
+	s.profile = profile{types: []string{"secevent+jwt"}, audiences: slices.Clone(s.config.Audiences), judge: judgeEvents}
+	s.provider, err = newProvider(s.config.Provider)
+	return err
 }
 
 // Close ends the fetching of keys. It may be called more than once.
 func (s *SharedSignals) Close() error {
-	s.once.Do(func() { s.err = errors.New("events.SharedSignals: closed before use") })
-	return s.Provider.close()
+	return s.provider.close()
 }
 
 // ServeHTTP answers the delivery of one token (RFC 8935 §2): 202 when its revocations are in force, 400 with an error
 // code and a description of ours for one that is refused. Our own trouble is 503 with Retry-After.
 func (s *SharedSignals) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if err := s.Validate(); err != nil {
-		unavailable(w, r, &s.Provider, err)
-		return
-	}
 	token, err := s.pushed(w, r)
 	if err == nil {
 		err = s.Receive(r.Context(), token)
 	}
-	answer(w, r, &s.Provider, http.StatusAccepted, err, func(err error) any {
+	answer(w, r, s.provider, http.StatusAccepted, err, func(err error) any {
 		return deliveryError{Code: deliveryCode(err), Description: describe(err)}
 	})
 }
@@ -128,7 +120,7 @@ func deliveryCode(err error) string {
 
 // pushed takes the token from a request whose sender may send it.
 func (s *SharedSignals) pushed(w http.ResponseWriter, r *http.Request) (string, error) {
-	if err := post(w, r, s.Provider.MaxSize); err != nil {
+	if err := post(w, r, s.provider.MaxSize); err != nil {
 		return "", err
 	}
 	if !s.authorized(r.Header.Values("Authorization")) {
@@ -147,10 +139,10 @@ func (s *SharedSignals) pushed(w http.ResponseWriter, r *http.Request) (string, 
 
 // authorized compares digests, so that the time it takes says nothing of the secret, its length included.
 func (s *SharedSignals) authorized(sent []string) bool {
-	if s.Authorization == "" {
+	if s.config.Authorization == "" {
 		return true
 	}
-	want, got := sha256.Sum256([]byte(s.Authorization)), sha256.Sum256([]byte(strings.Join(sent, ",")))
+	want, got := sha256.Sum256([]byte(s.config.Authorization)), sha256.Sum256([]byte(strings.Join(sent, ",")))
 	return subtle.ConstantTimeCompare(want[:], got[:]) == 1 && len(sent) == 1
 }
 
@@ -158,10 +150,7 @@ func (s *SharedSignals) authorized(sent []string) bool {
 // in force. One event that is refused refuses the token: nothing is revoked then. The errors are the causes of this
 // package, and [ErrUnavailable]; after any of them, to try again is safe.
 func (s *SharedSignals) Receive(ctx context.Context, token string) error {
-	if err := s.Validate(); err != nil {
-		return ErrUnavailable.Because(err)
-	}
-	c, err := s.Provider.read(ctx, token, s.profile)
+	c, err := s.provider.read(ctx, token, s.profile)
 	if err != nil {
 		return named(err)
 	}
@@ -173,11 +162,11 @@ func (s *SharedSignals) Receive(ctx context.Context, token string) error {
 		}
 		entries = append(entries, of...)
 	}
-	if err := revoke(ctx, s.Store, entries); err != nil {
+	if err := revoke(ctx, s.config.Store, entries); err != nil {
 		return err
 	}
 	for _, e := range entries {
-		s.Provider.Log.InfoContext(ctx, "security event received", "issuer", c.Issuer, "jti", c.ID,
+		s.provider.Log.InfoContext(ctx, "security event received", "issuer", c.Issuer, "jti", c.ID,
 			"revoked_by", e.By.String(), "value", e.Value)
 	}
 	return nil

@@ -19,7 +19,7 @@ const verification = "https://schemas.openid.net/secevent/ssf/event-type/verific
 var errBroken = errors.New("no answer")
 
 func emails(s *setup) {
-	s.signals.SubjectOfEmail = func(_ context.Context, email string) (string, error) {
+	s.forSignals.SubjectOfEmail = func(_ context.Context, email string) (string, error) {
 		switch email {
 		case "user-1@example.com":
 			return "user-1", nil
@@ -131,7 +131,7 @@ func TestIgnoredEventsAreLogged(t *testing.T) {
 // A transmitter that is not the issuer of access tokens speaks for that one issuer only.
 func TestTransmitterOfAnotherIssuer(t *testing.T) {
 	s := newSetup(t, func(s *setup) {
-		s.signals.Provider.URL, s.signals.Provider.TokenIssuer = "https://events.example.com", poptest.Issuer
+		s.forSignals.Provider.URL, s.forSignals.Provider.TokenIssuer = "https://events.example.com", poptest.Issuer
 	})
 	from := members{"iss": "https://events.example.com"}
 	for name, iss := range map[string]string{"the issuer's": poptest.Issuer, "its own": "https://events.example.com"} {
@@ -236,7 +236,7 @@ func TestSignalRefusals(t *testing.T) {
 		for _, kid := range []string{"a", "b", "c", "d", "e"} {
 			keys[kid] = poptest.Keyed("ES256", kid)
 		}
-		s := newSetup(t, func(s *setup) { s.signals.Provider.JWKS = poptest.JWKS(keys) })
+		s := newSetup(t, func(s *setup) { s.forSignals.Provider.JWKS = poptest.JWKS(keys) })
 		s.refused(t, s.push(compact(with(members{"kid": nil}), setClaims())), 400, "err", "invalid_key", "event_key_ambiguous")
 	})
 	t.Run("the application cannot tell whose address it is", func(t *testing.T) {
@@ -247,7 +247,7 @@ func TestSignalRefusals(t *testing.T) {
 
 func TestSignalRequests(t *testing.T) {
 	const secret = "Bearer 0123456789abcdef"
-	secured := func(s *setup) { s.signals.Authorization = secret }
+	secured := func(s *setup) { s.forSignals.Authorization = secret }
 	authorized := func(values ...string) *setup {
 		s := newSetup(t, secured)
 		r := request(jwtType, set())
@@ -276,7 +276,7 @@ func TestSignalRequests(t *testing.T) {
 	authorized(strings.ToLower(secret))
 
 	t.Run("a secret with a comma does not match two fields", func(t *testing.T) {
-		s := newSetup(t, func(s *setup) { s.signals.Authorization = "Bearer 01234,56789abcdef" })
+		s := newSetup(t, func(s *setup) { s.forSignals.Authorization = "Bearer 01234,56789abcdef" })
 		r := request(jwtType, set())
 		r.Header["Authorization"] = []string{"Bearer 01234", "56789abcdef"}
 		s.refused(t, serve(s.signals, r), 400, "err", "authentication_failed", "event_sender_unknown")
@@ -338,7 +338,7 @@ func (f *failing) Revoke(ctx context.Context, e revocation.Entry) error {
 
 // Of several revocations one fails; the second delivery does the rest.
 func TestPartialFailure(t *testing.T) {
-	s := newSetup(t, func(s *setup) { s.signals.Store = &failing{Store: s.store} })
+	s := newSetup(t, func(s *setup) { s.forSignals.Store = &failing{Store: s.store} })
 	event := set(one(events.SessionRevoked, nil), members{"sub_id": opaque("user-1")})
 	s.failed(t, s.push(event))
 	if got := s.by(t, token(0)); got != "" {
@@ -350,28 +350,25 @@ func TestPartialFailure(t *testing.T) {
 }
 
 func TestSignalSettings(t *testing.T) {
-	for field, change := range map[string]func(*events.SharedSignals){
-		"Store":             func(s *events.SharedSignals) { s.Store = nil },
-		"Store holds a nil": func(s *events.SharedSignals) { s.Store = (*revocation.File)(nil) },
-		"Audiences":         func(s *events.SharedSignals) { s.Audiences = nil },
-		"Authorization is shorter": func(s *events.SharedSignals) {
+	for field, change := range map[string]func(*events.SharedSignalsConfig){
+		"Store":             func(s *events.SharedSignalsConfig) { s.Store = nil },
+		"Store holds a nil": func(s *events.SharedSignalsConfig) { s.Store = (*revocation.File)(nil) },
+		"Audiences":         func(s *events.SharedSignalsConfig) { s.Audiences = nil },
+		"Authorization is shorter": func(s *events.SharedSignalsConfig) {
 			s.Authorization = "Bearer x"
 		},
-		"spaces around":          func(s *events.SharedSignals) { s.Authorization = "Bearer 0123456789abcdef " },
-		"Provider: URL is \"…\"": func(s *events.SharedSignals) { s.Provider.URL = "http:" },
+		"spaces around":          func(s *events.SharedSignalsConfig) { s.Authorization = "Bearer 0123456789abcdef " },
+		"Provider: URL is \"…\"": func(s *events.SharedSignalsConfig) { s.Provider.URL = "http:" },
 	} {
 		clock := poptest.NewClock()
-		s := &events.SharedSignals{Provider: provider(clock), Audiences: []string{receiver}, Store: newStore(t, clock)}
-		change(s)
-		if err := s.Validate(); err == nil || !strings.Contains(err.Error(), field) || !strings.Contains(err.Error(), "events.SharedSignals: ") {
+		config := events.SharedSignalsConfig{Provider: provider(clock), Audiences: []string{receiver}, Store: newStore(t, clock)}
+		change(&config)
+		s, err := events.NewSharedSignals(config)
+		if s != nil || err == nil || !strings.Contains(err.Error(), field) || !strings.HasPrefix(err.Error(), "events.SharedSignalsConfig: ") {
 			t.Errorf("%s: got %v", field, err)
 		}
-		if strings.Contains(s.Validate().Error(), "0123456789") {
+		if strings.Contains(err.Error(), "0123456789") {
 			t.Error("the secret is in the error")
 		}
-	}
-	closed := &events.SharedSignals{}
-	if err := closed.Close(); err != nil || closed.Validate() == nil {
-		t.Error("closed before use, and valid")
 	}
 }

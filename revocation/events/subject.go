@@ -74,13 +74,13 @@ func (s *SharedSignals) subject(ctx context.Context, id *identifier) (string, er
 	}
 	name := ""
 	switch {
-	case id.Format == "iss_sub" && id.Issuer != s.Provider.URL && id.Issuer != s.Provider.TokenIssuer:
-		return "", ErrForeign.With(s.Provider.TokenIssuer, id.Issuer)
+	case id.Format == "iss_sub" && id.Issuer != s.provider.URL && id.Issuer != s.provider.TokenIssuer:
+		return "", ErrForeign.With(s.provider.TokenIssuer, id.Issuer)
 	case id.Format == "iss_sub":
 		name = id.Subject
 	case id.Format == "opaque":
 		name = id.ID
-	case id.Format == "email" && id.Email != "" && s.SubjectOfEmail != nil:
+	case id.Format == "email" && id.Email != "" && s.config.SubjectOfEmail != nil:
 		return s.ofEmail(ctx, id.Email)
 	default:
 		return "", ErrSubject.With("a user as iss_sub or opaque, or as email if the application maps addresses", id.Format)
@@ -92,12 +92,12 @@ func (s *SharedSignals) subject(ctx context.Context, id *identifier) (string, er
 }
 
 func (s *SharedSignals) ofEmail(ctx context.Context, email string) (string, error) {
-	sub, err := s.SubjectOfEmail(ctx, email)
+	sub, err := s.config.SubjectOfEmail(ctx, email)
 	if err != nil {
 		return "", ErrUnavailable.Because(err)
 	}
 	if sub == "" {
-		s.Provider.Log.InfoContext(ctx, "security event about nobody here", "issuer", s.Provider.URL)
+		s.provider.Log.InfoContext(ctx, "security event about nobody here", "issuer", s.provider.URL)
 	}
 	return sub, nil
 }

@@ -44,7 +44,8 @@ func BenchmarkRequest(b *testing.B, server func(*access.Guard) http.Handler) {
 		b.Run(name, func(b *testing.B) {
 			h := server(NewGuard(b))
 			request := func() *http.Request {
-				r := get(poptest.URL)
+				r := get("/accounts") // as it comes over the wire
+				r.Host = "api.example.com"
 				if authorization, proof := test.make(); authorization != "" {
 					r.Header["Authorization"], r.Header["Dpop"] = []string{authorization}, []string{proof}
 				}

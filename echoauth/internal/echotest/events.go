@@ -43,8 +43,18 @@ func (f suite) newReceiving(t *testing.T) *receiving {
 	})
 	r.api = f.newAPI(auth)
 	provider := events.Provider{URL: r.server.URL(), HTTPClient: r.server.Client(), Now: clock.Now, Log: slog.New(slog.DiscardHandler)}
-	logout := &events.BackChannelLogout{Provider: provider, ClientIDs: []string{clientID}, Store: r.store}
-	signals := &events.SharedSignals{Provider: provider, Audiences: []string{stream}, Store: r.store}
+	logout, err := events.NewBackChannelLogout(events.BackChannelLogoutConfig{
+		Provider: provider, ClientIDs: []string{clientID}, Store: r.store,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	signals, err := events.NewSharedSignals(events.SharedSignalsConfig{
+		Provider: provider, Audiences: []string{stream}, Store: r.store,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { _, _ = logout.Close(), signals.Close() })
 	r.Mount("POST", "/logout", logout)
 	r.Mount("POST", "/events", signals)
