@@ -28,5 +28,8 @@ func (g *Guard) Revoked(ctx context.Context, token *Token) error { return g.revo
 // WaitForCache returns when every answer that was offered to the cache can be found in it.
 func (i *Introspection) WaitForCache() { i.answers.Wait() }
 
+// WaitForCaches returns when every token that was found good or inactive can be found so.
+func (i *Introspection) WaitForCaches() { i.good.Wait(); i.inactive.Wait() }
+
 // Judge is for the fuzz target.
 func (i *Introspection) Judge(body []byte) (*Token, error) { return i.judge(body) }

@@ -53,7 +53,8 @@ func staticIssuer() access.Issuer {
 type setup struct {
 	*access.Guard
 	access.Config
-	clock *poptest.Clock
+	clock         *poptest.Clock
+	introspection *access.Introspection
 }
 
 // newGuard returns a guard of poptest's issuer and audience, under a clock that shows poptest.Now.
@@ -125,3 +126,6 @@ func challenges(e *access.Error) []string {
 
 // algs is the parameter that stands on each DPoP challenge of a guard with default settings.
 var algs = `algs="` + strings.Join(dpop.Algorithms(), " ") + `"`
+
+// WaitForIntrospection returns when everything that the introspection has learned can be found.
+func (s *setup) WaitForIntrospection() { s.introspection.WaitForCaches() }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -89,7 +88,7 @@ func introspecting(t testing.TB, e *endpoint, changes ...func(*access.Introspect
 				t.Error(err)
 			}
 		})
-		s.Issuers, s.Tokens, s.Certificates = nil, i, mtls.FromTLS
+		s.Issuers, s.Tokens, s.Certificates, s.introspection = nil, i, mtls.FromTLS, i
 	})
 }
 
@@ -265,13 +264,6 @@ func TestIntrospectionTrouble(t *testing.T) {
 			_, _ = io.WriteString(w, body)
 		}
 	}
-	text := func(changes map[string]any) string {
-		body, err := json.Marshal(answerClaims(changes))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(body)
-	}
 	for name, test := range map[string]struct {
 		reply func(http.ResponseWriter, *http.Request)
 		want  string
@@ -284,10 +276,11 @@ func TestIntrospectionTrouble(t *testing.T) {
 		"active null":               {answer(200, "application/json", `{"active":null}`), "unavailable"},
 		"active as text":            {answer(200, "application/json", `{"active":"true"}`), "json_invalid"},
 		"active twice":              {answer(200, "application/json", `{"active":false,"active":true}`), "json_invalid"},
-		"iss as number":             {answer(200, "application/json", `{"active":true,"iss":1}`), "json_invalid"},
-		"exp as text":               {answer(200, "application/json", text(map[string]any{"exp": "4102444800"})), "json_invalid"},
-		"iat as object":             {answer(200, "application/json", text(map[string]any{"iat": map[string]any{}})), "json_invalid"},
-		"auth_time as text":         {answer(200, "application/json", text(map[string]any{"auth_time": "1"})), "json_invalid"},
+		"a 400 about our question":  {answer(400, "application/json", `{"error":"invalid_request"}`), "unavailable"},
+		"a 400 about our client":    {answer(400, "application/json", `{"error":"unauthorized_client"}`), "unavailable"},
+		"a 400 without a word":      {answer(400, "application/json", ``), "unavailable"},
+		"a 400 in HTML":             {answer(400, "text/html", `<p>unsupported_token_type`), "unavailable"},
+		"a 403 that speaks of it":   {answer(403, "application/json", `{"error":"invalid_token"}`), "unavailable"},
 		"too long":                  {answer(200, "application/json", `{"active":false,"x":"`+strings.Repeat("x", 300_000)+`"}`), "unavailable"},
 		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
@@ -388,41 +381,104 @@ func TestIntrospectionSize(t *testing.T) {
 	}
 }
 
-// A flood of tokens, each of which is asked about, does not become a flood of connections; all are answered in turn.
-func TestIntrospectionConnections(t *testing.T) {
-	const most, questions = 256, 300
+// A flood of tokens does not become a flood of questions, over however many connections they go: beyond the bound a
+// request is refused at once and waits for nobody. Tokens that were good before have a bound of their own.
+func TestIntrospectionFlood(t *testing.T) {
+	const most, flood = 256, 600
 	e := newEndpoint(t, nil)
-	answer, all := e.answer, make(chan struct{})
-	var waiting, connections, accepted atomic.Int32
-	watched := httptest.NewUnstartedServer(e.Config.Handler)
-	watched.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			connections.Add(1)
+	e.Server.Close()
+	answer, release := e.answer, make(chan struct{})
+	var asked, open, greatest atomic.Int32
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	protocols.SetHTTP1(true)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		now := open.Add(1)
+		defer open.Add(-1)
+		for seen := greatest.Load(); now > seen && !greatest.CompareAndSwap(seen, now); seen = greatest.Load() {
 		}
-	}
-	watched.Start()
-	defer watched.Close()
-	e.answer = func(w http.ResponseWriter, r *http.Request) {
-		if waiting.Add(1) == most {
-			close(all)
+		if strings.HasPrefix(r.FormValue("token"), "stranger") {
+			<-release
 		}
-		<-all
 		answer(w, r)
+	}))
+	server.Config.Protocols = protocols
+	server.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 10_000}
+	server.Start()
+	t.Cleanup(server.Close)
+	// Over one connection, whose streams nothing else bounds.
+	one := &http.Transport{Protocols: new(http.Protocols)}
+	one.Protocols.SetUnencryptedHTTP2(true)
+	t.Cleanup(one.CloseIdleConnections)
+	s := introspecting(t, e, func(i *access.IntrospectionConfig) {
+		i.Endpoint, i.Timeout, i.HTTPClient = server.URL, time.Minute, &http.Client{Transport: one}
+	})
+	if _, err := s.Check(owner("regular")); err != nil {
+		t.Fatal(err)
 	}
-	s := introspecting(t, e, func(i *access.IntrospectionConfig) { i.Endpoint, i.Timeout = watched.URL, time.Minute })
 	var group sync.WaitGroup
-	for n := range questions {
+	results := make(chan error, flood)
+	for n := range flood {
 		group.Go(func() {
-			if _, err := s.Check(owner(fmt.Sprint("opaque-", n))); err != nil {
-				t.Error(err)
-				return
-			}
-			accepted.Add(1)
+			_, err := s.Check(owner(fmt.Sprint("stranger-", n)))
+			results <- err
 		})
 	}
+	for range flood - most { // those beyond the bound come back while the others wait
+		expect(t, <-results, refusal{503, "", "introspection_busy"})
+	}
+	s.WaitForIntrospection()
+	if _, err := s.Check(owner("regular")); err != nil {
+		t.Errorf("a token that was good before: %v", err)
+	}
+	close(release)
 	group.Wait()
-	if connections.Load() > most || accepted.Load() != questions {
-		t.Errorf("%d connections, %d accepted", connections.Load(), accepted.Load())
+	for range most {
+		if err := <-results; err != nil {
+			t.Errorf("within the bound: %v", err)
+		}
+	}
+	if greatest.Load() > most+1 || asked.Load() != most+2 {
+		t.Errorf("%d questions at once, %d in all", greatest.Load(), asked.Load())
+	}
+}
+
+// A token that the server does not know is not asked about again for a while.
+func TestInactiveIsRemembered(t *testing.T) {
+	for name, reply := range map[string]func(http.ResponseWriter){
+		"inactive": func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"active":false}`) },
+		"RFC 7009 §2.2.1 unsupported_token_type": func(w http.ResponseWriter) {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, `{"error":"unsupported_token_type"}`)
+		},
+		"invalid_token": func(w http.ResponseWriter) {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, `{"error":"invalid_token"}`)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEndpoint(t, nil)
+			good := e.answer
+			e.answer = func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				reply(w)
+			}
+			s := introspecting(t, e)
+			for range 3 {
+				_, err := s.Check(owner("unknown"))
+				expect(t, err, refusal{401, "invalid_token", "token_inactive"})
+				s.WaitForIntrospection()
+			}
+			if n := e.asked.Load(); n != 1 {
+				t.Errorf("asked %d times", n)
+			}
+			e.answer = good
+			s.clock.Advance(10 * time.Second)
+			if _, err := s.Check(owner("unknown")); err != nil {
+				t.Errorf("later it is known: %v", err)
+			}
+		})
 	}
 }
 

@@ -75,6 +75,7 @@ func read(get func(string) string) (*settings, error) {
 			URL:      e.required("ISSUER", "set the issuer identifier of the authorization server, such as https://login.example.com"),
 			Audience: e.required("AUDIENCE", "set the identifier of this API that tokens carry in aud, such as "+exampleOrigin),
 			JWKSURL:  e.url("JWKS_URI"), AcceptTypeJWT: e.choice("ACCEPT_TYPE_JWT", "off", "on") == "on",
+			KeyRefresh: e.seconds("KEY_REFRESH", 15*time.Minute, time.Minute, 24*time.Hour),
 		},
 		issuerCAs:      e.pool("CA_FILE"),
 		proxies:        e.peers("TRUSTED_PROXIES"),

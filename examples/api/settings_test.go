@@ -79,6 +79,7 @@ func TestWrongVariables(t *testing.T) {
 		"ADMIN_TOKEN, short":               {env{"ADMIN_TOKEN": "secret"}, `ADMIN_TOKEN is not usable: set at least 32`},
 		"ADMIN_TOKEN without port":         {env{"ADMIN_TOKEN": strings.Repeat("a", 32), "ADMIN_PORT": ""}, `ADMIN_TOKEN is set without ADMIN_PORT`},
 		"MAX_TOKEN_LIFETIME":               {env{"MAX_TOKEN_LIFETIME": "for ever"}, `MAX_TOKEN_LIFETIME is "for ever": set a number of seconds from 1 to 86400`},
+		"KEY_REFRESH":                      {env{"KEY_REFRESH": "10"}, `KEY_REFRESH is "10": set a number of seconds from 60 to 86400`},
 		"MAX_TOKEN_LIFETIME, a year":       {env{"MAX_TOKEN_LIFETIME": "8760h"}, `MAX_TOKEN_LIFETIME is "8760h": set a number of seconds`},
 		"ACCEPT_TYPE_JWT":                  {env{"ACCEPT_TYPE_JWT": "1"}, `ACCEPT_TYPE_JWT is "1": set one of off, on`},
 		"LOG_LEVEL":                        {env{"LOG_LEVEL": "loud"}, `LOG_LEVEL is "loud": set one of info, debug, warn, error`},
