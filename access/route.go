@@ -35,16 +35,24 @@ func must(route *Route, err error) *Route {
 
 func (g *Guard) handler(next http.Handler, route *Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = route.Serve(Passage{Writer: w, RefusalWriter: w, Request: r},
-			func(w http.ResponseWriter, r *http.Request) error {
-				next.ServeHTTP(w, r)
-				return nil
-			},
-			func(refusal *Error, _ bool) error {
-				refusal.write(w)
-				return nil
-			})
+		_ = route.Serve(Passage{Writer: w, RefusalWriter: w, Request: r}, serving(next), writing(w))
 	})
+}
+
+// serving is a handler as what comes next.
+func serving(next http.Handler) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		next.ServeHTTP(w, r)
+		return nil
+	}
+}
+
+// writing writes refusals as they are written without a framework.
+func writing(w http.ResponseWriter) func(*Error, bool) error {
+	return func(refusal *Error, _ bool) error {
+		refusal.write(w)
+		return nil
+	}
 }
 
 // Route is what an adapter serves one route with, or one group of them. It is immutable and safe for concurrent use.
@@ -103,8 +111,16 @@ func (t *Route) Serve(p Passage, next func(http.ResponseWriter, *http.Request) e
 		return nil
 	}
 	x, refusal := g.enter(p.Request)
+	return t.pass(p, x, refusal, next, refuse)
+}
+
+// pass goes on with a request that was judged.
+func (t *Route) pass(
+	p Passage, x *exchange, refusal *Error,
+	next func(http.ResponseWriter, *http.Request) error, refuse func(e *Error, now bool) error,
+) error {
 	for i := 0; refusal == nil && i < len(t.demands); i++ {
-		refusal = g.compare(x.grant, t.demands[i])
+		refusal = t.guard.compare(x.grant, t.demands[i])
 	}
 	if refusal != nil {
 		return x.refuse(p, refusal, refuse)
