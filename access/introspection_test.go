@@ -286,6 +286,17 @@ func TestIntrospectionTrouble(t *testing.T) {
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
 		}, "unavailable"},
 		"no answer": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "unavailable"},
+		"a head that never ends": {func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			_, err = io.WriteString(conn, "HTTP/1.1 200 OK\r\n")
+			for err == nil { // until the client has had enough
+				_, err = io.WriteString(conn, "X-More: "+strings.Repeat("x", 1000)+"\r\n")
+			}
+		}, "unavailable"},
 		"cut off": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.Header().Set("Content-Length", "100")
