@@ -227,6 +227,9 @@ func (s *Store) aside(ctx context.Context, command rueidis.Completed) (answer ru
 		}
 		return r.RedisResult, r.err
 	}
+	if s.config.Cluster { // there are as many of them as buckets, which go together
+		return s.client.Do(ctx, command), nil
+	}
 	err = s.client.Dedicated(func(c rueidis.DedicatedClient) error {
 		answer = c.Do(ctx, command)
 		return nil

@@ -262,11 +262,9 @@ func TestSinceIsOnesOwnStart(t *testing.T) {
 		return !strings.Contains(server.Do("INFO", "server"), "uptime_in_seconds:0")
 	})
 	verifier := func(replay dpop.ReplayStore) *dpop.Verifier {
-		origins, err := dpop.NewOrigins([]string{"https://api.example.com"}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		v, err := dpop.New(dpop.Config{Origins: origins, Replay: replay, InsecureForgetAtStart: replay == nil})
+		v, err := dpop.New(dpop.Config{
+			Origins: []string{"https://api.example.com"}, Replay: replay, InsecureForgetAtStart: replay == nil,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

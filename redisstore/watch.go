@@ -29,7 +29,7 @@ func (s *Store) watch(ctx context.Context) {
 		case <-s.wake:
 		case <-time.After(pause):
 		}
-		_ = s.renew(ctx) // what stands against it is said by the calls
+		_ = s.renew(ctx, s.config.Timeout) // what stands against it is said by the calls
 		if s.down.Load() {
 			ctx, cancel := s.within(ctx)
 			s.down.Store(s.try(ctx) != nil)
@@ -39,8 +39,8 @@ func (s *Store) watch(ctx context.Context) {
 }
 
 // renew renews the lease of every bucket, and returns what stands against the first that has none.
-func (s *Store) renew(ctx context.Context) error {
-	ctx, cancel := s.within(ctx)
+func (s *Store) renew(ctx context.Context, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	errs := make([]error, len(s.buckets))
 	var all sync.WaitGroup
@@ -57,7 +57,8 @@ func (s *Store) renew(ctx context.Context) error {
 // that, or nobody does any more.
 func (s *Store) arrive(ctx context.Context) error {
 	for deadline := s.config.elapsed() + 2*aloneAfter; ; {
-		if err := s.renew(ctx); err != nil {
+		// More has to be done than in one call.
+		if err := s.renew(ctx, max(s.config.Timeout, leaseFor)); err != nil {
 			return err
 		}
 		settled := true
