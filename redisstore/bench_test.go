@@ -19,16 +19,18 @@ import (
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/internal/redistest"
+	"github.com/senderlock/senderlock/redisstore"
 	"github.com/senderlock/senderlock/revocation"
 )
 
-// redisBenchmark returns how many of the same claims a second redis-benchmark reaches at the same server, with as many
-// in flight on some connections.
-func redisBenchmark(b *testing.B, server *redistest.Server, clients, connections int) float64 {
+// redisBenchmark returns how long redis-benchmark takes for n of the same claims at the same server, with some
+// connections (-c) and as many claims in flight on each (-P).
+func redisBenchmark(b *testing.B, server *redistest.Server, s *redisstore.Store, n, connections, pipelined int) time.Duration {
 	_, port, _ := net.SplitHostPort(server.Addr)
-	out, err := exec.Command("redis-benchmark", "-p", port, "-c", fmt.Sprint(connections), "-P", fmt.Sprint(clients/connections),
-		"-n", "60000", "-r", "1000000000000", "--csv",
-		"SET", "senderlock:p:benchmark-as-long-as-ours-is__rand_int__", "", "NX", "PX", "75000").Output()
+	args := []string{"-p", port, "-c", fmt.Sprint(connections), "-P", fmt.Sprint(pipelined), "-n", fmt.Sprint(n),
+		"-r", "1000000000000", "--csv"}
+	key := "senderlock:p:benchmark-as-long-as-ours-is__rand_int__"
+	out, err := exec.Command(redistest.Benchmark, append(args, redisstore.ClaimCommand(s, key, redisstore.DefaultWindow)...)...).Output()
 	if err != nil {
 		b.Skip("redis-benchmark is not installed")
 	}
@@ -38,48 +40,64 @@ func redisBenchmark(b *testing.B, server *redistest.Server, clients, connections
 	if err != nil {
 		b.Fatal(err, string(out))
 	}
-	return rate
+	return time.Duration(float64(n) / rate * float64(time.Second))
 }
 
-// BenchmarkClaim is claims alone, at some numbers of clients, beside redis-benchmark in the same run.
+// claims makes n claims by some clients at once.
+func claims(b *testing.B, s *redisstore.Store, number *atomic.Int64, n, clients int) (latencies []time.Duration) {
+	all := make([][]time.Duration, clients)
+	var left atomic.Int64
+	left.Store(int64(n))
+	var wg sync.WaitGroup
+	for i := range clients {
+		wg.Go(func() {
+			for left.Add(-1) >= 0 {
+				began := time.Now()
+				var key dpop.ReplayKey
+				copy(key[:], fmt.Sprint(number.Add(1)))
+				if ok, err := s.Claim(context.Background(), key, began.Add(70*time.Second)); !ok || err != nil {
+					b.Errorf("Claim = %t, %v", ok, err)
+				}
+				all[i] = append(all[i], time.Since(began))
+			}
+		})
+	}
+	wg.Wait()
+	return slices.Concat(all...)
+}
+
+// BenchmarkClaim is claims alone, at some numbers of clients, beside redis-benchmark with the same command at the same
+// server in the same run, by turns, because no machine is equally busy all the time: of-P1 is with as many connections
+// as clients and one claim in flight on each (-c clients -P 1), of-deep with four connections that are always full
+// (-c 4 -P clients/4).
 func BenchmarkClaim(b *testing.B) {
 	server := redistest.Start(b)
 	s := openOn(b, server)
 	var number atomic.Int64
 	for _, clients := range []int{1, 8, 64} {
 		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
-			latencies := make([][]time.Duration, clients)
-			var left atomic.Int64
-			left.Store(int64(b.N))
-			var wg sync.WaitGroup
-			b.ResetTimer()
-			for i := range clients {
-				wg.Go(func() {
-					for left.Add(-1) >= 0 {
-						began := time.Now()
-						var key dpop.ReplayKey
-						copy(key[:], fmt.Sprint(number.Add(1)))
-						if ok, err := s.Claim(context.Background(), key, began.Add(70*time.Second)); !ok || err != nil {
-							b.Errorf("Claim = %t, %v", ok, err)
-						}
-						latencies[i] = append(latencies[i], time.Since(began))
-					}
-				})
+			const turns = 10
+			n := max(b.N/turns, 1)
+			var ours, single, deep time.Duration
+			var latencies []time.Duration
+			b.ReportAllocs()
+			for range turns {
+				began := time.Now()
+				latencies = append(latencies, claims(b, s, &number, n, clients)...)
+				ours += time.Since(began)
+				b.StopTimer()
+				if b.N > 1 {
+					single += redisBenchmark(b, server, s, n, clients, 1)
+					deep += redisBenchmark(b, server, s, n, min(4, clients), max(1, clients/4))
+				}
+				b.StartTimer()
 			}
-			wg.Wait()
-			b.StopTimer()
-			rate := float64(b.N) / b.Elapsed().Seconds()
-			all := slices.Concat(latencies...)
-			slices.Sort(all)
-			b.ReportMetric(rate, "claims/s")
-			b.ReportMetric(float64(all[len(all)/2].Microseconds()), "p50-µs")
-			b.ReportMetric(float64(all[len(all)*99/100].Microseconds()), "p99-µs")
-			if b.N > 1 {
-				// As many clients, each with one claim in flight; and four connections that are always full, as those
-				// of a store can be at best.
-				b.ReportMetric(rate/redisBenchmark(b, server, clients, clients), "of-redis-benchmark")
-				b.ReportMetric(rate/redisBenchmark(b, server, clients, min(clients, 4)), "of-redis-benchmark-P")
-			}
+			slices.Sort(latencies)
+			b.ReportMetric(float64(n*turns)/ours.Seconds(), "claims/s")
+			b.ReportMetric(float64(latencies[len(latencies)/2].Microseconds()), "p50-µs")
+			b.ReportMetric(float64(latencies[len(latencies)*99/100].Microseconds()), "p99-µs")
+			b.ReportMetric(single.Seconds()/ours.Seconds(), "of-P1")
+			b.ReportMetric(deep.Seconds()/ours.Seconds(), "of-deep")
 		})
 	}
 }

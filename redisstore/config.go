@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/revocation"
 )
 
@@ -20,6 +21,9 @@ const (
 	DefaultNamespace = "senderlock"
 	DefaultTimeout   = 500 * time.Millisecond
 	DefaultMaxSkew   = 5 * time.Second
+	// DefaultWindow covers what a dpop.Verifier accepts without other settings: proofs with a nonce for two periods of a
+	// minute, and its Skew.
+	DefaultWindow = 2*time.Minute + dpop.DefaultSkew
 )
 
 // Fallback says what an instance does while it cannot reach Redis.
@@ -61,11 +65,17 @@ type Config struct {
 	Namespace string
 	// Timeout bounds each call, a new connection included. Zero means 500 ms; 5 ms to 30 s are allowed.
 	Timeout time.Duration
-	// MaxSkew is how far the clocks of any two instances may differ. What is remembered is kept that much longer. Zero
-	// means 5 s; ten minutes are the most.
+	// MaxSkew is how far any two clocks of instances and servers may differ. An instance whose clock differs from the
+	// server's by more refuses with [ErrClock]. What is remembered is kept longer for it. Zero means 5 s; a millisecond
+	// is the least, ten minutes are the most.
 	MaxSkew time.Duration
-	// Wait is how many replicas must have a claim or a revocation before it counts; with fewer the call fails. Zero
-	// does not wait. See the package comment for what it is good for.
+	// Window is for how long each claim lives at least, whatever a proof or a clock says. A dpop.Verifier must not
+	// accept proofs for longer. To accept them for longer, raise Window at all instances, wait for one old Window, and
+	// then raise what the verifiers accept. Zero means 130 s; a second is the least, two hours are the most.
+	Window time.Duration
+	// Wait is how many replicas must have a claim or a revocation before it counts, and must still follow the master
+	// when it has answered a look-up; with fewer the call fails. Zero does not wait. It makes things exact if it is the
+	// number of all replicas that may be promoted: see the package comment.
 	Wait int
 	// Fallback says what happens while Redis cannot be reached. Empty refuses.
 	Fallback Fallback
@@ -74,10 +84,17 @@ type Config struct {
 	Retention revocation.Retention
 	// Now is the clock. Nil means [time.Now].
 	Now func() time.Time
+
+	// What tests set: by how much Now is ahead of the server's clock, the clock that runs during suspend, how long a
+	// renewal is good, and who is told of the changes of epochs.
+	offset  func() time.Duration
+	elapsed func() time.Duration
+	lease   time.Duration
+	trace   func(step)
 }
 
 // ParseURL reads settings from a URL: redis://user:password@host:6379/0, or rediss:// for TLS. Further addresses are
-// added by ?addr=host:port, and other settings by master, cluster, namespace, timeout, max_skew, wait and fallback:
+// added by ?addr=host:port, and other settings by master, cluster, namespace, timeout, max_skew, window, wait and fallback:
 //
 //	rediss://api:secret@10.0.0.1:26379/0?addr=10.0.0.2:26379&master=main&wait=1
 //
@@ -130,13 +147,15 @@ func (c *Config) set(name, value string) (err error) {
 		c.Timeout, err = time.ParseDuration(value)
 	case "max_skew":
 		c.MaxSkew, err = time.ParseDuration(value)
+	case "window":
+		c.Window, err = time.ParseDuration(value)
 	case "wait":
 		c.Wait, err = strconv.Atoi(value)
 	case "fallback":
 		c.Fallback = Fallback(value)
 	default:
 		return errors.New("the URL has a setting that is unknown: it takes addr, master, cluster, namespace, timeout, " +
-			"max_skew, wait and fallback; a password stands before the host")
+			"max_skew, window, wait and fallback; a password stands before the host")
 	}
 	if err != nil {
 		return fmt.Errorf("the URL's setting %s has no value of its kind: see redisstore.ParseURL", name)
@@ -184,6 +203,9 @@ func (c *Config) settle() (err error) {
 	if c.MaxSkew, err = between("MaxSkew", c.MaxSkew, DefaultMaxSkew, time.Millisecond, 10*time.Minute); err != nil {
 		return err
 	}
+	if c.Window, err = between("Window", c.Window, DefaultWindow, time.Second, 2*time.Hour); err != nil {
+		return err
+	}
 	if c.Retention.Lifetime == 0 {
 		c.Retention.Lifetime = time.Hour
 	}
@@ -192,6 +214,15 @@ func (c *Config) settle() (err error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.offset == nil {
+		c.offset = func() time.Duration { return 0 }
+	}
+	if c.elapsed == nil {
+		c.elapsed = elapsed
+	}
+	if c.lease == 0 {
+		c.lease = leaseFor
 	}
 	return nil
 }
@@ -231,14 +262,12 @@ func (c *Config) options() rueidis.ClientOption {
 		DisableRetry:        true,
 		DisableCache:        true,
 		Sentinel: rueidis.SentinelOption{
-			MasterSet: c.Master,
-			TLSConfig: c.TLS,
-			Username:  c.SentinelUsername,
-			Password:  c.SentinelPassword,
-			Dialer:    net.Dialer{Timeout: c.Timeout, FallbackDelay: sentinelMark},
+			MasterSet:               c.Master,
+			TopologyRefreshInterval: renewEvery, // a failover that the Sentinels did not announce
+			TLSConfig:               c.TLS,
+			Username:                c.SentinelUsername,
+			Password:                c.SentinelPassword,
+			Dialer:                  net.Dialer{Timeout: c.Timeout},
 		},
 	}
 }
-
-// sentinelMark tells a connection to a Sentinel from one to a server, in the one place where both are made.
-const sentinelMark = 299 * time.Millisecond

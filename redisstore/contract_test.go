@@ -28,7 +28,8 @@ func TestReplayStore(t *testing.T) {
 	onEach(t, func(t *testing.T, c redisstore.Config) {
 		storecontract.TestReplayStore(t, func(t *testing.T) storecontract.Replay {
 			clock := poptest.NewClock()
-			c.Now, c.Namespace = clock.Now, fresh()
+			redisstore.AtClock(&c, clock.Now)
+			c.Namespace = fresh()
 			return storecontract.Replay{
 				Store: open(t, c), Others: []dpop.ReplayStore{open(t, c)}, Now: clock.Now, Set: clock.Set,
 			}
@@ -41,7 +42,8 @@ func TestRevocationStore(t *testing.T) {
 	onEach(t, func(t *testing.T, c redisstore.Config) {
 		storecontract.TestRevocationStore(t, func(t *testing.T) storecontract.Revocation {
 			clock := poptest.NewClock()
-			c.Now, c.Namespace = clock.Now, fresh()
+			redisstore.AtClock(&c, clock.Now)
+			c.Namespace = fresh()
 			c.Retention = revocation.Retention{Lifetime: 10 * time.Minute}
 			return storecontract.Revocation{Store: open(t, c), Now: clock.Now, Advance: clock.Advance}
 		})
@@ -53,7 +55,8 @@ func TestRegister(t *testing.T) {
 	onEach(t, func(t *testing.T, c redisstore.Config) {
 		storecontract.TestRegister(t, func(t *testing.T) storecontract.Register {
 			clock := poptest.NewClock()
-			c.Now, c.Namespace = clock.Now, fresh()
+			redisstore.AtClock(&c, clock.Now)
+			c.Namespace = fresh()
 			s := open(t, c)
 			return storecontract.Register{Register: s, Store: s, Now: clock.Now, Advance: clock.Advance}
 		})

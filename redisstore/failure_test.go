@@ -5,11 +5,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -45,7 +42,7 @@ func TestFailures(t *testing.T) {
 			c.harm(server)
 			for range 3 {
 				began := time.Now()
-				a := socket.send(t, client, client.proof(time.Now()))
+				a, _ := socket.call(t, client, time.Now())
 				if a.status != http.StatusServiceUnavailable || a.retryAfter == "" {
 					t.Errorf("got %s, want 503 with Retry-After", a)
 				}
@@ -64,78 +61,6 @@ func TestFailures(t *testing.T) {
 
 func do(command ...string) func(*redistest.Server) {
 	return func(s *redistest.Server) { s.Do(command...) }
-}
-
-// relay stands between a store and its server. It can swallow what is sent, with the connections left open, and hold
-// back what is answered.
-type relay struct {
-	addr  string
-	mu    sync.Mutex
-	up    bool // what the store sends gets through
-	down  bool // what the server answers gets through
-	conns []net.Conn
-}
-
-func newRelay(t *testing.T, to string) *relay {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	r := &relay{addr: l.Addr().String(), up: true, down: true}
-	go func() {
-		for {
-			near, err := l.Accept()
-			if err != nil {
-				return
-			}
-			far, err := net.Dial("tcp", to)
-			if err != nil {
-				_ = near.Close()
-				continue
-			}
-			r.mu.Lock()
-			r.conns = append(r.conns, near)
-			r.mu.Unlock()
-			go r.pass(far, near, &r.up)
-			go r.pass(near, far, &r.down)
-		}
-	}()
-	return r
-}
-
-func (r *relay) pass(to, from net.Conn, open *bool) {
-	defer to.Close()
-	for b := make([]byte, 64<<10); ; {
-		n, err := from.Read(b)
-		if err != nil {
-			return
-		}
-		r.mu.Lock()
-		through := *open
-		r.mu.Unlock()
-		if through {
-			if _, err := to.Write(b[:n]); err != nil && !errors.Is(err, io.EOF) {
-				return
-			}
-		}
-	}
-}
-
-func (r *relay) set(up, down bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.up, r.down = up, down
-}
-
-// cut closes all connections.
-func (r *relay) cut() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, c := range r.conns {
-		_ = c.Close()
-	}
-	r.conns = nil
 }
 
 // warm uses every connection of a store.
@@ -228,29 +153,6 @@ func TestClosedConnections(t *testing.T) {
 	if ok, err := claim(s, "lost"); ok || err != nil {
 		t.Errorf("again: %t, %v", ok, err)
 	}
-}
-
-// A clock that is set back, to when a token could be accepted whose entries may be gone.
-func TestRevocationClockBack(t *testing.T) {
-	clock := poptest.NewClock()
-	s := openOn(t, redistest.Start(t), func(c *redisstore.Config) { c.Now = clock.Now })
-	tok := tokenOf("alice")
-	tok.IssuedAt, tok.Expiry = clock.Now(), clock.Now().Add(5*time.Minute)
-	look := func(want error) {
-		t.Helper()
-		if e, err := s.Revoked(t.Context(), tok); e != nil || !errors.Is(err, want) {
-			t.Errorf("Revoked = %v, %v, want %v", e, err, want)
-		}
-	}
-	look(nil)
-	clock.Advance(5 * time.Minute)
-	look(nil)
-	clock.Advance(-4 * time.Minute)
-	look(nil) // its entries are kept for the leeway of a minute
-	clock.Advance(6 * time.Minute)
-	look(nil)
-	clock.Advance(-4 * time.Minute)
-	look(revocation.ErrClock)
 }
 
 // A caller who has gone does not start an outage.

@@ -18,6 +18,9 @@ func open(t testing.TB, c redisstore.Config) *redisstore.Store {
 	if c.Timeout == 0 {
 		c.Timeout = patient
 	}
+	if !redisstore.Leased(&c) {
+		redisstore.WithLease(&c, time.Minute)
+	}
 	s, err := redisstore.Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)

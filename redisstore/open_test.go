@@ -55,6 +55,7 @@ func TestSettings(t *testing.T) {
 		"short time-out":   {redisstore.Config{Addresses: at, Timeout: time.Millisecond}, "Timeout is 1ms: give a value from 5ms to 30s"},
 		"long time-out":    {redisstore.Config{Addresses: at, Timeout: time.Minute}, "Timeout is 1m0s"},
 		"negative skew":    {redisstore.Config{Addresses: at, MaxSkew: -1}, "MaxSkew is -1ns"},
+		"short Window":     {redisstore.Config{Addresses: at, Window: time.Millisecond}, "Window is 1ms: give a value from 1s to 2h0m0s, or zero for 2m10s"},
 		"negative Wait":    {redisstore.Config{Addresses: at, Wait: -1}, "Wait is -1"},
 		"unknown Fallback": {redisstore.Config{Addresses: at, Fallback: "open"}, `Fallback is "open": give "nonce"`},
 		"Retention":        {redisstore.Config{Addresses: at, Retention: revocation.Retention{Leeway: -1}}, "Retention is"},
@@ -76,14 +77,14 @@ func TestTLSToAPlainPort(t *testing.T) {
 }
 
 func TestParseURL(t *testing.T) {
-	c, err := redisstore.ParseURL("rediss://api:s%20cret@a.example:7000/3?addr=b.example:7001&wait=2&timeout=1s&max_skew=2s" +
+	c, err := redisstore.ParseURL("rediss://api:s%20cret@a.example:7000/3?addr=b.example:7001&wait=2&timeout=1s&max_skew=2s&window=5m" +
 		"&namespace=shop&fallback=nonce&master=main&cluster=false")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(c.Addresses) != 2 || c.Addresses[0] != "a.example:7000" || c.Addresses[1] != "b.example:7001" || c.TLS == nil ||
 		c.Username != "api" || c.Password != "s cret" || c.DB != 3 || c.Wait != 2 || c.Timeout != time.Second ||
-		c.MaxSkew != 2*time.Second || c.Namespace != "shop" || c.Fallback != redisstore.FallbackNonce || c.Master != "main" || c.Cluster {
+		c.MaxSkew != 2*time.Second || c.Window != 5*time.Minute || c.Namespace != "shop" || c.Fallback != redisstore.FallbackNonce || c.Master != "main" || c.Cluster {
 		t.Errorf("got %+v", c)
 	}
 	if c, err = redisstore.ParseURL("redis://localhost"); err != nil || c.Addresses[0] != "localhost:6379" || c.TLS != nil {
@@ -218,8 +219,8 @@ func tokenOf(subject string) revocation.Token {
 }
 
 // minimal are the rights that the doc comment of Store names.
-const minimal = "+info +set +get +mget +watch +unwatch +multi +exec +select +wait +cluster|slots +cluster|shards +asking " +
-	"+del +zadd +zrem +zrange +pexpire"
+const minimal = "+info +eval +evalsha +time +get +set +mget +select +wait +cluster|slots +cluster|shards +cluster|info " +
+	"+asking +del +zadd +zrem +zrange +pexpire"
 
 // allow makes the user api, with those rights on the keys of shop.
 func allow(s *redistest.Server) {

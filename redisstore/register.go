@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -28,7 +29,7 @@ func (s *Store) useKeys(issuer, subject, id string) useKeys {
 	return useKeys{list: list, token: token, seen: token + ":seen"}
 }
 
-// Record implements [revocation.Register]. It needs Redis 7 or Valkey, and the rights +pexpire +zadd +zrem +zrange +del.
+// Record implements [revocation.Register].
 func (s *Store) Record(ctx context.Context, t revocation.Token, address string) error {
 	if err := s.recordable(&t, address); err != nil {
 		return err
@@ -43,14 +44,39 @@ func (s *Store) Record(ctx context.Context, t revocation.Token, address string) 
 		FirstSeen: now, Expiry: t.Expiry.Add(time.Second - 1).Truncate(time.Second),
 	}
 	k, life, b := s.useKeys(t.Issuer, t.Subject, t.ID), s.lifetime(until, now), s.client.B()
-	_, err := s.all(ctx,
+	answers, err := s.all(ctx,
 		b.Set().Key(k.token).Value(encodeUse(&use)).Nx().Px(life).Build(),
 		b.Zadd().Key(k.list).ScoreMember().ScoreMember(float64(until.Unix()), t.ID).Build(),
 		b.Pexpire().Key(k.list).Milliseconds(life.Milliseconds()).Nx().Build(),
 		b.Pexpire().Key(k.list).Milliseconds(life.Milliseconds()).Gt().Build(),
 		b.Set().Key(k.seen).Value(encodeSeen(now, address)).Px(life).Build(),
+		b.Zrange().Key(k.list).Min("-inf").Max(s.over(now)).Byscore().Limit(0, trimmed).Build(),
 	)
+	if err != nil {
+		return err
+	}
+	over, err := answers[len(answers)-1].AsStrSlice()
+	if err != nil || len(over) == 0 {
+		return err
+	}
+	_, err = s.all(ctx, b.Zrem().Key(k.list).Member(over...).Build())
 	return err
+}
+
+// trimmed is how many tokens that are over are taken off a list when one is put on it: more than come, and not so many
+// that anybody waits for it.
+const trimmed = 32
+
+// over is the latest end, in seconds, of a token that is over for every instance.
+func (s *Store) over(now time.Time) string {
+	return strconv.FormatInt(now.Add(-s.slack()).Unix(), 10)
+}
+
+// lifetime is for how long a key must live that matters until an instant.
+func (s *Store) lifetime(until, now time.Time) time.Duration {
+	const farthest = 100 * 365 * 24 * time.Hour
+	left := min(until.Sub(now), farthest) + s.slack()
+	return (left + time.Millisecond - 1).Truncate(time.Millisecond)
 }
 
 // Seen implements [revocation.Register].
@@ -76,27 +102,58 @@ func (s *Store) InUse(ctx context.Context, issuer, subject string) ([]revocation
 		return nil, revocation.ErrInvalid.With("issuer and subject", "none")
 	}
 	list := s.useKeys(issuer, subject, "").list
-	answers, err := s.all(ctx, s.client.B().Zrange().Key(list).Min("0").Max("-1").Build())
-	if err != nil {
-		return nil, err
+	// Those that are over are passed by, however many there are, and the others come in pages.
+	from := "(" + s.over(s.now())
+	var values []string
+	for first := int64(0); ; first += page {
+		get := s.client.B().Zrange().Key(list).Min(from).Max("+inf").Byscore().Limit(first, page).Build()
+		answers, err := s.all(ctx, get)
+		if err != nil {
+			return nil, err
+		}
+		ids, err := answers[0].AsStrSlice()
+		if err != nil {
+			return nil, err
+		}
+		some, err := s.valuesOf(ctx, issuer, subject, ids)
+		if err != nil {
+			return nil, err
+		}
+		if values = append(values, some...); len(ids) < page {
+			return s.uses(values)
+		}
 	}
-	ids, err := answers[0].AsStrSlice()
-	if err != nil || len(ids) == 0 {
-		return nil, err
+}
+
+// page is how many tokens are read at once, so that nobody waits long for it.
+const page = 500
+
+// valuesOf returns what is known of tokens, two values for each, which are empty if it is no longer on record.
+func (s *Store) valuesOf(ctx context.Context, issuer, subject string, ids []string) (values []string, err error) {
+	if len(ids) == 0 {
+		return nil, nil
 	}
-	var keys []string
+	keys := make([]string, 0, 2*len(ids))
 	for _, id := range ids {
 		k := s.useKeys(issuer, subject, id)
 		keys = append(keys, k.token, k.seen)
 	}
-	if answers, err = s.all(ctx, s.client.B().Mget().Key(keys...).Build()); err != nil {
+	answers, err := s.all(ctx, s.client.B().Mget().Key(keys...).Build())
+	if err != nil {
 		return nil, err
 	}
-	values, err := valuesOf(answers)
-	if err != nil || len(values) != len(keys) {
+	list, err := answers[0].ToArray()
+	if err != nil || len(list) != len(keys) {
 		return nil, cmp.Or(err, ErrDamaged)
 	}
-	return s.uses(values)
+	for _, m := range list {
+		value, err := m.ToString()
+		if err != nil && !rueidis.IsRedisNil(err) {
+			return nil, fmt.Errorf("redisstore: register: %w", err)
+		}
+		values = append(values, value)
+	}
+	return values, nil
 }
 
 // uses returns the tokens on record, the last used first. Their values come in pairs.
@@ -134,13 +191,30 @@ func (s *Store) Forget(ctx context.Context, u revocation.Use) error {
 func (s *Store) all(ctx context.Context, commands ...rueidis.Completed) ([]rueidis.RedisResult, error) {
 	ctx, cancel := s.within(ctx)
 	defer cancel()
-	answers := s.client.DoMulti(ctx, commands...)
+	answers, err := s.confirmedAll(ctx, commands)
+	if err != nil {
+		return nil, fmt.Errorf("register: %w", s.trouble(err))
+	}
 	for _, a := range answers {
 		if err := a.Error(); err != nil && !rueidis.IsRedisNil(err) {
-			return nil, fmt.Errorf("redisstore: register: %w", err)
+			return nil, fmt.Errorf("register: %w", s.trouble(err))
 		}
 	}
 	return answers, nil
+}
+
+// confirmedAll sends commands in one round trip. With Wait, what they wrote is with the replicas.
+func (s *Store) confirmedAll(ctx context.Context, commands []rueidis.Completed) (answers []rueidis.RedisResult, err error) {
+	if s.config.Wait == 0 {
+		return s.client.DoMulti(ctx, commands...), nil
+	}
+	err = s.client.Dedicated(func(c rueidis.DedicatedClient) error {
+		answers = c.DoMulti(ctx, append(commands, s.waitCommand(c.B()))...)
+		last := len(answers) - 1
+		answers, err = answers[:last], s.waited(answers[last])
+		return err
+	})
+	return answers, err
 }
 
 // useUntil is when a token that expires at an instant can no longer be valid.
@@ -160,7 +234,7 @@ func (s *Store) usable(values ...string) error {
 			return revocation.ErrInvalid.With("strings of at most 4096 octets", v)
 		}
 	}
-	return s.fit()
+	return nil
 }
 
 func (s *Store) recordable(t *revocation.Token, address string) error {

@@ -1,10 +1,14 @@
 package redisstore
 
 import (
+	"bufio"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,7 +19,7 @@ import (
 	"github.com/senderlock/senderlock/revocation"
 )
 
-// The ways in which a server is unfit. A call that fails with one of them decided nothing.
+// The ways in which a server is unfit, or this instance is. A call that fails with one of them decided nothing.
 var (
 	// ErrEviction means that the server may drop live keys to make room.
 	ErrEviction = errors.New("redisstore: the server evicts keys when its memory is full: set maxmemory-policy to noeviction")
@@ -23,22 +27,24 @@ var (
 	ErrReplicas = errors.New("redisstore: too few replicas have it")
 	// ErrDamaged means that a key of ours holds what no Store wrote.
 	ErrDamaged = errors.New("redisstore: a key holds something else than expected")
+	// ErrClock means that the clock of this instance and the server's differ by more than MaxSkew. The error says by
+	// how much. It ends when the clock is right.
+	ErrClock = errors.New("redisstore: the clock of this instance is not the server's")
 )
 
-// Store is a [dpop.ReplayStore], a [revocation.Store] and a [revocation.Register] on Redis or Valkey, for any number of
-// instances. Its methods are safe for concurrent use. Make one with [Open], and close it when the server has stopped.
-// Give the same one as both memories, and the two questions of a request cost one round trip.
+// Store is a [dpop.ReplayStore], a [revocation.Store] and a [revocation.Register] on Redis 7 or later, or Valkey, for any
+// number of instances. Its methods are safe for concurrent use. Make one with [Open], and close it when the server has
+// stopped. As access.Config.Shared it answers the two questions of a request on one round trip.
 //
-// An ACL user needs the commands +info +set +get +mget +watch +unwatch +multi +exec, further +select for another DB than
-// 0, +wait for Wait, +cluster|slots +cluster|shards +asking for a Cluster, and +del +zadd +zrem +zrange +pexpire for the
-// Register. HELLO, AUTH and PING are open to all.
+// An ACL user needs the commands +info +get +set +mget +time +eval +evalsha, further +select for another DB than 0, +wait
+// for Wait, +cluster|slots +cluster|shards +cluster|info +asking for a Cluster, and +del +zadd +zrem +zrange
+// +pexpire for the Register. HELLO, AUTH and PING are open to all.
 type Store struct {
-	config Config
-	client rueidis.Client
-	memory memory
-	local  *dpop.Memory // nil without Fallback
-	latest atomic.Int64 // the newest instant that the clock has shown, in nanoseconds of Unix time
-	unfit  atomic.Pointer[error]
+	config  Config
+	client  rueidis.Client
+	conns   connections
+	buckets []*bucket
+	local   *dpop.Memory // nil without Fallback
 
 	down   atomic.Bool
 	wake   chan struct{}
@@ -64,17 +70,29 @@ func OpenURL(ctx context.Context, url string) (*Store, error) {
 // Open connects to the servers and checks that they are fit: reachable, masters, and not evicting keys. Its error
 // names the setting, or the fault of the server, and what to do. The servers must show their state by INFO, as managed
 // ones do; CONFIG is not used.
+//
+// It takes up to a second where other instances are at work, because it watches whether they are, and some three seconds
+// where others have been: see [Store.Since].
 func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := c.settle(); err != nil {
 		return nil, fmt.Errorf("redisstore.Config: %w", err)
 	}
 	s := &Store{config: c, wake: make(chan struct{}, 1)}
-	s.memory.known, s.memory.below = map[string]bool{}, map[string]bool{}
+	if c.Cluster {
+		for i := range clusterBuckets {
+			s.buckets = append(s.buckets, s.newBucket(fmt.Sprintf("{%d}:", i)))
+		}
+	} else {
+		s.buckets = []*bucket{s.newBucket("")}
+	}
 	if err := s.open(ctx); err != nil {
 		return nil, fmt.Errorf("redisstore: %w", err)
 	}
 	return s, nil
 }
+
+// clusterBuckets is how many parts the keys have in a Cluster. Their numbers as hash tags lie evenly among the slots.
+const clusterBuckets = 64
 
 func (s *Store) open(ctx context.Context) (err error) {
 	if s.config.Fallback == FallbackNonce {
@@ -82,9 +100,8 @@ func (s *Store) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	s.now()
 	options := s.config.options()
-	options.DialCtxFn = s.dial
+	options.DialCtxFn = s.conns.dial
 	if s.client, err = rueidis.NewClient(options); err == nil {
 		err = s.check(ctx)
 	}
@@ -105,12 +122,61 @@ func (s *Store) check(ctx context.Context) error {
 	if err := s.inspect(ctx); err != nil {
 		return err
 	}
-	if !s.memory.begin() {
-		return errors.New("no master answers: give the address of a master, or of Sentinels with the name of theirs in Master")
+	if err := s.arrive(ctx); err != nil {
+		return err
 	}
 	ctx, cancel := s.within(ctx)
 	defer cancel()
 	return s.try(ctx)
+}
+
+// inspect asks all servers whether they are such as can be used.
+func (s *Store) inspect(ctx context.Context) (err error) {
+	masters := 0
+	for addr, node := range s.client.Nodes() {
+		role, e := s.ask(ctx, node)
+		if e != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", addr, e))
+		} else if role == "master" {
+			masters++
+		}
+	}
+	if err == nil && masters == 0 {
+		err = errors.New("no master answers: give the address of a master, or of Sentinels with the name of theirs in Master")
+	}
+	return err
+}
+
+func (s *Store) ask(ctx context.Context, client rueidis.Client) (role string, err error) {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
+	text, err := client.Do(ctx, client.B().Info().Build()).ToString()
+	if err != nil {
+		return "", err
+	}
+	info := parseInfo(text)
+	mode := cmp.Or(info["redis_mode"], info["server_mode"]) // Valkey 8 calls it so
+	major, _, _ := strings.Cut(info["redis_version"], ".")
+	version, _ := strconv.Atoi(major)
+	switch {
+	case mode == "sentinel":
+		return "", errors.New("this is a Sentinel: set Master to the name of the master it watches")
+	case (mode == "cluster") != s.config.Cluster:
+		return "", fmt.Errorf("the server's mode is %q: set Cluster for those of a Cluster, and only for them", mode)
+	case version < 7:
+		return "", fmt.Errorf("the server is of version %q: use Redis 7 or later, or Valkey", info["redis_version"])
+	}
+	return info["role"], nil
+}
+
+func parseInfo(text string) map[string]string {
+	info := map[string]string{}
+	for lines := bufio.NewScanner(strings.NewReader(text)); lines.Scan(); {
+		if name, value, ok := strings.Cut(lines.Text(), ":"); ok {
+			info[name] = value
+		}
+	}
+	return info
 }
 
 // Close ends the connections. Later calls fail. It returns nil, and may be called more than once.
@@ -136,39 +202,19 @@ func (s *Store) within(ctx context.Context) (context.Context, context.CancelFunc
 	return context.WithTimeout(ctx, s.config.Timeout)
 }
 
-// now reads the clock and notes how far it has come.
-func (s *Store) now() time.Time {
-	now := s.config.Now().Round(0) // without the monotonic reading: expiries are wall clock time
-	for n := now.UnixNano(); ; {
-		old := s.latest.Load()
-		if old >= n || s.latest.CompareAndSwap(old, n) {
-			return now
-		}
-	}
-}
+// now reads the clock.
+func (s *Store) now() time.Time { return s.config.Now().Round(0) } // wall clock time, as expiries are
 
-// shown is the newest instant that the clock has shown.
-func (s *Store) shown() time.Time { return time.Unix(0, s.latest.Load()) }
+// slack is how much longer than for one clock something is kept, so that it is there for all of them: an instance may be
+// as far ahead of the server as another is behind it, and a call takes its time.
+func (s *Store) slack() time.Duration { return 2*s.config.MaxSkew + s.config.Timeout }
 
-// fit returns why no call can be answered, or nil.
-func (s *Store) fit() error {
-	if err := s.unfit.Load(); err != nil {
-		return *err
-	}
-	return nil
-}
-
-// lifetime is for how long a key must live that matters until an instant. It counts from when the server executes the
-// command, so the server's clock does not matter.
-func (s *Store) lifetime(until, now time.Time) time.Duration {
-	const farthest = 100 * 365 * 24 * time.Hour
-	left := min(until.Sub(now), farthest) + s.config.MaxSkew
-	return (left + time.Millisecond - 1).Truncate(time.Millisecond)
-}
-
-// key names a key: for what use, and which.
-func (s *Store) key(use string, hash dpop.ReplayKey) string {
-	return s.config.Namespace + ":" + use + ":" + encodeHash(hash)
+// bucketOf returns the bucket of a key, and its name there: for what use, and which.
+func (s *Store) bucketOf(use string, hash dpop.ReplayKey) (*bucket, string) {
+	b := s.buckets[int(hash[0])%len(s.buckets)]
+	var encoded [43]byte
+	base64.RawURLEncoding.Encode(encoded[:], hash[:])
+	return b, s.config.Namespace + ":" + use + ":" + b.tag + string(encoded[:])
 }
 
 func encodeHash(hash dpop.ReplayKey) string { return base64.RawURLEncoding.EncodeToString(hash[:]) }

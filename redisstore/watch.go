@@ -1,24 +1,25 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
-	"errors"
+	"sync"
 	"time"
 
 	"github.com/senderlock/senderlock/dpop"
 )
 
-// How often the servers are looked at, and how often one that is down is tried.
+// How often a new instance looks whether others are at work, and how often a server that is down is tried.
 const (
-	lookEvery = time.Second
-	tryEvery  = 100 * time.Millisecond
+	arriveEvery = 200 * time.Millisecond
+	tryEvery    = 100 * time.Millisecond
 )
 
-// watch looks at the servers until ctx ends.
+// watch renews what this instance holds until ctx ends.
 func (s *Store) watch(ctx context.Context) {
 	for {
-		pause := lookEvery
+		pause := renewEvery
 		if s.down.Load() {
 			pause = tryEvery
 		}
@@ -28,29 +29,63 @@ func (s *Store) watch(ctx context.Context) {
 		case <-s.wake:
 		case <-time.After(pause):
 		}
-		s.look(ctx)
+		_ = s.renew(ctx, s.config.Timeout) // what stands against it is said by the calls
+		if s.down.Load() {
+			ctx, cancel := s.within(ctx)
+			s.down.Store(s.try(ctx) != nil)
+			cancel()
+		}
 	}
 }
 
-func (s *Store) look(ctx context.Context) {
-	err := s.inspect(ctx)
-	if errors.Is(err, ErrEviction) {
-		s.unfit.Store(&err)
-	} else {
-		s.unfit.Store(nil) // one that does not answer takes no claims either
+// renew renews the lease of every bucket, and returns what stands against the first that has none.
+func (s *Store) renew(ctx context.Context, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	errs := make([]error, len(s.buckets))
+	var all sync.WaitGroup
+	for i, b := range s.buckets {
+		all.Go(func() {
+			errs[i] = b.renew(ctx)
+		})
 	}
-	if s.down.Load() {
-		ctx, cancel := s.within(ctx)
-		defer cancel()
-		s.down.Store(s.try(ctx) != nil || s.fit() != nil)
+	all.Wait()
+	return cmp.Or(errs...)
+}
+
+// arrive enters every bucket, and watches until it is known since when it is remembered what was used: others vouch for
+// that, or nobody does any more.
+func (s *Store) arrive(ctx context.Context) error {
+	for deadline := s.config.elapsed() + 2*aloneAfter; ; {
+		// More has to be done than in one call.
+		if err := s.renew(ctx, max(s.config.Timeout, leaseFor)); err != nil {
+			return err
+		}
+		settled := true
+		for _, b := range s.buckets {
+			settled = settled && b.settled()
+		}
+		if settled || s.config.elapsed() > deadline {
+			return nil // as it is, the memory begins now
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(arriveEvery):
+		}
 	}
 }
 
 // try makes a claim of nobody's, to see whether claims can be made.
 func (s *Store) try(ctx context.Context) error {
-	now := s.now()
-	_, err := s.set(ctx, s.key("t", dpop.NewReplayKey("", "", rand.Text())), now, now)
-	return err
+	c := s.fence(s.buckets[0])
+	return s.carryOut(ctx, c)
+}
+
+// fence is a write that nobody reads.
+func (s *Store) fence(b *bucket) *call {
+	key := s.config.Namespace + ":t:" + b.tag + rand.Text()
+	return &call{bucket: b, op: "call", keys: []string{key}, args: []string{"1000"}}
 }
 
 // failed notes that a call was not answered, unless it is the caller who did not wait.

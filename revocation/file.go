@@ -167,7 +167,7 @@ func (f *File) write(tx *bolt.Tx, c changes) error {
 			return err
 		}
 	}
-	return f.writeHorizon(tx)
+	return f.writeTimes(tx)
 }
 
 // put writes or deletes one record. The bucket's sequence counts the records, so that a damaged page which hides
@@ -202,7 +202,7 @@ const tidyStep = 1000
 
 // tidy drops what has expired, and writes what is pending.
 func (f *File) tidy() error {
-	now := floor(f.mem.now())
+	now := f.mem.clock.over()
 	for {
 		c := f.takePending()
 		c.entries = append(c.entries, f.mem.table.purge(now, tidyStep)...)

@@ -465,7 +465,8 @@ func TestExpiredLeavesFile(t *testing.T) {
 	})
 }
 
-// What expired while the file was closed leaves it at Open, and ErrClock holds across the restart.
+// What expired while the file was closed leaves it once the clock has run on for as long as anything is needed, and
+// ErrClock holds across the restart.
 func TestExpiredAtOpen(t *testing.T) {
 	clock := poptest.NewClock()
 	path := filepathOf(t)
@@ -477,14 +478,45 @@ func TestExpiredAtOpen(t *testing.T) {
 	}
 	clock.Advance(2 * time.Hour)
 	f = openFile(t, path, options)
-	expectKeys(t, path, 0, 0)
+	expectKeys(t, path, 1, 0) // the clock may be wrong
+	clock.Advance(time.Hour + 3*time.Minute)
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	clock.Advance(-2 * time.Hour)
+	expectKeys(t, path, 0, 0)
+	clock.Advance(-3*time.Hour - 3*time.Minute)
 	f = openFile(t, path, options)
 	if _, err := f.Revoked(context.Background(), tokenOf("alice")); !errors.Is(err, revocation.ErrClock) {
 		t.Fatalf("Revoked = %v, want ErrClock", err)
+	}
+}
+
+// A clock that is ahead at a start and set right later has made the store forget nothing, across the next start too:
+// tokens that were not revoked are accepted at once, the others are denied.
+func TestClockAheadAtOpen(t *testing.T) {
+	clock := poptest.NewClock()
+	path := filepathOf(t)
+	options := revocation.Options{Now: clock.Now}
+	f := openFile(t, path, options)
+	mustRevoke(t, f, before("alice", clock.Now()))
+	mustRevoke(t, f, revocation.Entry{
+		Issuer: issuer, By: revocation.BySubject, Value: "old", Expiry: clock.Now().Add(10 * time.Minute),
+	})
+	for _, ahead := range []time.Duration{40 * time.Minute, 3 * time.Hour} {
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		clock.Advance(ahead)
+		f = openFile(t, path, options)
+		mustRevoke(t, f, subject("carol")) // drops what it may
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		clock.Advance(-ahead)
+		f = openFile(t, path, options)
+		expect(t, f, tokenOf("alice"), true)
+		expect(t, f, tokenOf("old"), true)
+		expect(t, f, tokenOf("bob"), false)
 	}
 }
 

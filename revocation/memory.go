@@ -60,10 +60,12 @@ func (o Options) withDefaults() (Options, error) {
 
 // Memory is a [Store] and [Register] in this process. It forgets everything when the process ends, so tokens
 // revoked before a restart are accepted again after it: keep Memory for tests, or for lifetimes so short that
-// this does not matter. Expired entries make room as new ones come. It is safe for concurrent use.
+// this does not matter. Expired entries make room as new ones come, but not where the clock has jumped ahead, as far as
+// the monotonic clock can tell: it may be set right. It is safe for concurrent use.
 type Memory struct {
 	retention Retention
 	now       func() time.Time
+	clock     *clock // for what is dropped
 	table     *table
 	uses      *uses
 	closed    atomic.Bool
@@ -87,6 +89,7 @@ func newMemory(o Options) *Memory {
 	return &Memory{
 		retention: o.Retention,
 		now:       o.Now,
+		clock:     newClock(o.Now, o.Retention.seconds()),
 		table:     newTable(o.Retention, o.Capacity),
 		uses:      newUses(o.Retention, o.UseCapacity),
 	}
@@ -110,7 +113,7 @@ func (m *Memory) revoke(e *Entry) ([]key, error) {
 		return nil, err
 	}
 	now := m.now()
-	changed := m.table.purge(floor(now), lazyPurge)
+	changed := m.table.purge(m.clock.over(), lazyPurge)
 	k := key{e.Issuer, e.Value, e.By}
 	if !m.table.add(k, e, e.expiry(m.retention, now)) {
 		return changed, ErrFull
@@ -153,7 +156,7 @@ func (m *Memory) record(t *Token, address string) (sight, []useKey, error) {
 		return sight{}, nil, err
 	}
 	now := floor(m.now())
-	dropped := m.uses.purge(now, lazyPurge)
+	dropped := m.uses.purge(m.clock.over(), lazyPurge)
 	seen := m.uses.add(t, address, now)
 	if !seen.onRecord {
 		return seen, dropped, ErrFull

@@ -332,3 +332,54 @@ func fullToken() revocation.Token {
 		IssuedAt:       poptest.Now, Expiry: poptest.Now.Add(5 * time.Minute),
 	}
 }
+
+// A clock that jumps ahead while the store works, and is set right: nothing was dropped, so no token has to be refused
+// for want of knowledge.
+func TestClockJumps(t *testing.T) {
+	bothStores(t, func(t *testing.T, open func(revocation.Options) store) {
+		clock := poptest.NewClock()
+		s := open(revocation.Options{Now: clock.Now, Capacity: 2, Retention: revocation.Retention{Lifetime: 10 * time.Minute}})
+		var run time.Duration
+		revocation.SetMonotonic(s, func() time.Duration { return run })
+		pass := func(d time.Duration) {
+			run += d
+			clock.Advance(d)
+		}
+		ctx := context.Background()
+		mustRevoke(t, s, before("alice", clock.Now()))
+		pass(9 * time.Minute)
+		clock.Advance(time.Hour) // a mistake
+		for _, name := range []string{"bob", "carol"} {
+			err := s.Revoke(ctx, subject(name))
+			if want := name == "carol"; errors.Is(err, revocation.ErrFull) != want || !want && err != nil {
+				t.Fatalf("Revoke(%s) = %v: room was made by a clock that is ahead", name, err)
+			}
+		}
+		clock.Advance(-time.Hour)
+		tok := tokenOf("alice")
+		tok.IssuedAt, tok.Expiry = clock.Now().Add(-9*time.Minute), clock.Now().Add(time.Minute)
+		expect(t, s, tok, true)
+		tok.Subject = "dave"
+		expect(t, s, tok, false)
+	})
+}
+
+// A clock that stays ahead was behind before. It is believed when all is over that mattered then.
+func TestClockIsSetRight(t *testing.T) {
+	bothStores(t, func(t *testing.T, open func(revocation.Options) store) {
+		clock := poptest.NewClock()
+		s := open(revocation.Options{Now: clock.Now, Capacity: 1, Retention: revocation.Retention{Lifetime: 10 * time.Minute}})
+		var run time.Duration
+		revocation.SetMonotonic(s, func() time.Duration { return run })
+		mustRevoke(t, s, revocation.Entry{
+			Issuer: issuer, By: revocation.BySubject, Value: "alice", Expiry: clock.Now().Add(40 * time.Minute),
+		})
+		clock.Advance(time.Hour)
+		if err := s.Revoke(context.Background(), subject("bob")); !errors.Is(err, revocation.ErrFull) {
+			t.Fatalf("Revoke = %v: the clock was believed at once", err)
+		}
+		run += 13 * time.Minute
+		clock.Advance(13 * time.Minute)
+		mustRevoke(t, s, subject("bob"))
+	})
+}

@@ -18,13 +18,14 @@ import (
 	"github.com/senderlock/senderlock/internal/privatefile"
 )
 
-// What the file holds: its format and the newest end of a dropped entry in meta, and the records.
+// What the file holds: in meta its format, the newest end of a dropped entry and when it was last written, and the records.
 var (
 	bucketMeta    = []byte("senderlock.revocation")
 	bucketEntries = []byte("entries")
 	bucketUses    = []byte("uses")
 	keyFormat     = []byte("format")
 	keyHorizon    = []byte("horizon")
+	keyClock      = []byte("clock")
 	format        = []byte("1")
 )
 
@@ -128,7 +129,7 @@ func (f *File) load() error {
 		return nil
 	}
 	return f.db.View(func(tx *bolt.Tx) error {
-		return errors.Join(f.loadHorizon(tx), f.loadEntries(tx), f.loadUses(tx))
+		return errors.Join(f.loadTimes(tx), f.loadEntries(tx), f.loadUses(tx))
 	})
 }
 
@@ -203,28 +204,47 @@ func load(b *bolt.Bucket, restore func(name, value []byte) (ok bool)) error {
 	return err
 }
 
-func (f *File) loadHorizon(tx *bolt.Tx) error {
-	value := tx.Bucket(bucketMeta).Get(keyHorizon)
-	if value == nil {
-		return nil
+func (f *File) loadTimes(tx *bolt.Tx) error {
+	horizon, known, err := loadTime(tx, keyHorizon)
+	if err == nil && known {
+		raise(&f.mem.table.horizon, horizon)
 	}
-	r := unseal(keyHorizon, value)
-	horizon := r.int()
-	if r.failed {
-		return ErrFile.With("an intact horizon", string(value))
+	last, known, err2 := loadTime(tx, keyClock)
+	if err2 == nil && known {
+		f.mem.clock.resume(last)
 	}
-	raise(&f.mem.table.horizon, horizon)
-	return nil
+	return errors.Join(err, err2)
 }
 
-// writeHorizon saves the newest end of a dropped entry, so that [ErrClock] holds across a restart.
-func (f *File) writeHorizon(tx *bolt.Tx) error {
-	value := seal(keyHorizon, binary.AppendVarint(nil, f.mem.table.horizon.Load()))
+func loadTime(tx *bolt.Tx, key []byte) (second int64, known bool, err error) {
+	value := tx.Bucket(bucketMeta).Get(key)
+	if value == nil {
+		return 0, false, nil
+	}
+	r := unseal(key, value)
+	second = r.int()
+	if r.failed {
+		return 0, false, ErrFile.With("an intact "+string(key), string(value))
+	}
+	return second, true, nil
+}
+
+// writeTimes saves the newest end of a dropped entry, so that [ErrClock] holds across a restart, and what time it is, so
+// that a clock that is ahead after a restart drops nothing.
+func (f *File) writeTimes(tx *bolt.Tx) error {
+	return errors.Join(
+		writeTime(tx, keyHorizon, f.mem.table.horizon.Load()),
+		writeTime(tx, keyClock, f.mem.clock.over()),
+	)
+}
+
+func writeTime(tx *bolt.Tx, key []byte, second int64) error {
+	value := seal(key, binary.AppendVarint(nil, second))
 	meta := tx.Bucket(bucketMeta)
-	if string(meta.Get(keyHorizon)) == string(value) {
+	if string(meta.Get(key)) == string(value) {
 		return nil
 	}
-	return meta.Put(keyHorizon, value)
+	return meta.Put(key, value)
 }
 
 // syncFolder makes the file's name as durable as its contents.

@@ -110,6 +110,9 @@ func (a *app) shared() (*redisstore.Store, error) {
 		return nil, fmt.Errorf(want, err)
 	}
 	c.Retention = a.settings.retention()
+	if c.Window == 0 { // as long as nonces count
+		c.Window = max(redisstore.DefaultWindow, 2*a.settings.nonces.Period+dpop.DefaultSkew)
+	}
 	store, err := redisstore.Open(context.Background(), c)
 	if err != nil {
 		return nil, fmt.Errorf(want, err)

@@ -92,6 +92,10 @@ func read(get func(string) string) (*settings, error) {
 	if s.corsOrigin != "" && !origin(s.corsOrigin) {
 		e.wrong("CORS_ORIGIN", "set the one origin whose pages may use the API, such as https://app.example.com, without a path")
 	}
+	if single := e.choice("SINGLE_INSTANCE", "off", "on") == "on"; !single && s.redisURL != "" && s.revocationFile != "" {
+		e.wrong("REVOCATION_FILE", "leave it empty, so that revocations are in the Redis of REPLAY_REDIS_URL and hold in every "+
+			"instance, or set SINGLE_INSTANCE=on if there is but one")
+	}
 	s.readTLS(e)
 	s.readOpaque(e)
 	s.readOrigins(e)

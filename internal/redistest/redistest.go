@@ -1,10 +1,11 @@
 // Package redistest runs real Redis servers for tests: single ones, a master with replicas and Sentinels, and
 // Clusters, each on free ports with a folder of its own. A test is skipped where redis-server is not installed, and
-// fails under CI=true.
+// fails under CI=true. With SENDERLOCK_REDIS=valkey they are servers of Valkey.
 package redistest
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -35,16 +36,26 @@ type Server struct {
 	cli     []string // how redis-cli reaches it
 }
 
-// Need skips or fails the test if redis-server is not there.
+// The programs, which are named alike.
+var (
+	server    = kind() + "-server"
+	cli       = kind() + "-cli"
+	Benchmark = kind() + "-benchmark"
+)
+
+func kind() string { return cmp.Or(os.Getenv("SENDERLOCK_REDIS"), "redis") }
+
+// Need skips or fails the test if the server is not there.
 func Need(t testing.TB) {
 	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err == nil {
+	if _, err := exec.LookPath(server); err == nil {
 		return
 	}
+	missing := fmt.Sprintf("%s is not installed: apt-get install %[1]s %s-tools", server, kind())
 	if os.Getenv("CI") == "true" {
-		t.Fatal("redis-server is not installed: apt-get install redis-server redis-tools")
+		t.Fatal(missing)
 	}
-	t.Skip("SKIPPED, NOTHING WAS CHECKED: redis-server is not installed (apt-get install redis-server redis-tools)")
+	t.Skip("SKIPPED, NOTHING WAS CHECKED: " + missing)
 }
 
 // Start starts a server that keeps nothing on disk, with further arguments as on the command line. It ends with the
@@ -104,7 +115,7 @@ func (s *Server) Restart() {
 	s.t.Helper()
 	s.mu.Lock()
 	if s.process == nil {
-		s.process = exec.Command("redis-server", s.args...)
+		s.process = exec.Command(server, s.args...)
 		s.process.Stdout = &s.output
 		if err := s.process.Start(); err != nil {
 			s.t.Error(err)
@@ -140,9 +151,17 @@ func (s *Server) signal(sig syscall.Signal) {
 	}
 }
 
+// Cut leaves a replica where it is: nothing that its master does from now on reaches it, not even what lies in a buffer
+// of the connection between them. Continue lets it go on, as one that has lost its master if that is gone.
+func (s *Server) Cut(master *Server) {
+	s.t.Helper()
+	s.Stop()
+	master.Do("CLIENT", "KILL", "TYPE", "replica")
+}
+
 // Do runs one command with redis-cli and returns what it prints, errors too.
 func (s *Server) Do(command ...string) string {
-	out, _ := exec.Command("redis-cli", slices.Concat(s.cli, command)...).CombinedOutput()
+	out, _ := exec.Command(cli, slices.Concat(s.cli, command)...).CombinedOutput()
 	return strings.TrimSpace(string(out))
 }
 
@@ -216,7 +235,7 @@ func Cluster(t testing.TB, n int, args ...string) (nodes []*Server, addresses []
 		s := Start(t, append(slices.Clone(member), args...)...)
 		nodes, addresses = append(nodes, s), append(addresses, s.Addr)
 	}
-	out, err := exec.Command("redis-cli", append(slices.Concat(create, addresses), "--cluster-yes")...).CombinedOutput()
+	out, err := exec.Command(cli, append(slices.Concat(create, addresses), "--cluster-yes")...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -234,7 +253,7 @@ func Cluster(t testing.TB, n int, args ...string) (nodes []*Server, addresses []
 func ClusterReplica(t testing.TB, nodes []*Server, master *Server) *Server {
 	t.Helper()
 	r := Start(t, append(slices.Clone(member), "--cluster-replica-validity-factor", "0")...)
-	out, err := exec.Command("redis-cli", "--cluster", "add-node", r.Addr, master.Addr, "--cluster-slave",
+	out, err := exec.Command(cli, "--cluster", "add-node", r.Addr, master.Addr, "--cluster-slave",
 		"--cluster-master-id", master.Do("CLUSTER", "MYID")).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -1,0 +1,43 @@
+package redisstore
+
+import (
+	"strconv"
+	"time"
+)
+
+// AtClock gives a store a clock of the test's. The servers then seem to show the same time.
+func AtClock(c *Config, now func() time.Time) {
+	c.Now = now
+	c.offset = func() time.Duration { return time.Until(now()) }
+}
+
+// WithElapsed gives a store a clock that runs during suspend.
+func WithElapsed(c *Config, f func() time.Duration) { c.elapsed = f }
+
+// WithLease makes a renewal good for some time. The default is for servers that fail, not for machines that are busy.
+func WithLease(c *Config, d time.Duration) { c.lease = d }
+
+// Leased reports whether a lease was given.
+func Leased(c *Config) bool { return c.lease != 0 }
+
+// Step is a step that an instance took by a rule of the protocol. DONE is a claim that was fresh, NOT DONE one that was
+// used, or a look-up; OTHER and LATE are calls of which nothing is believed.
+type Step = step
+
+// WithTrace tells of each step.
+func WithTrace(c *Config, f func(Step)) { c.trace = f }
+
+// ClaimCommand is the command with which a store makes a claim, of the key and with the time to live that are given.
+func ClaimCommand(s *Store, key string, life time.Duration) []string {
+	b := s.buckets[0]
+	e := b.epoch.Load()
+	return []string{
+		"EVALSHA", e.script, "2", b.key, key, "call", e.marker.name, e.marker.count, strconv.FormatInt(life.Milliseconds(), 10),
+	}
+}
+
+// Elapsed is the clock that runs during suspend.
+func Elapsed() time.Duration { return elapsed() }
+
+// LeaseFor is the lease without WithLease.
+const LeaseFor = leaseFor

@@ -1,0 +1,58 @@
+package redisstore_test
+
+import (
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/internal/redistest"
+	"github.com/senderlock/senderlock/redisstore"
+	"github.com/senderlock/senderlock/revocation"
+)
+
+// A master from which the replica was taken says of nothing that it has not been used, nor that it has not been revoked:
+// neither of a request with a proof, nor of one without, nor of a token in use.
+func TestWaitGuardsLookUps(t *testing.T) {
+	t.Parallel()
+	a := redistest.Start(t)
+	b := redistest.Replica(t, a)
+	c := redisstore.Config{Addresses: []string{a.Addr}, Wait: 1, Timeout: 2 * time.Second}
+	redistest.Wait(t, "the replica confirms", func() bool {
+		s, err := redisstore.Open(t.Context(), c)
+		return err == nil && s.Close() == nil
+	})
+	s := open(t, c)
+	if err := s.Record(t.Context(), tokenOf("alice"), ""); err != nil {
+		t.Fatal(err)
+	}
+	b.Must("REPLICAOF", "NO", "ONE")
+	other := open(t, redisstore.Config{Addresses: []string{b.Addr}})
+	if err := other.Revoke(t.Context(), revocation.Entry{
+		Issuer: poptest.Issuer, By: revocation.BySubject, Value: "alice",
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := s.Revoked(t.Context(), tokenOf("alice")); e != nil || !errors.Is(err, redisstore.ErrReplicas) {
+		t.Errorf("without a proof: Revoked = %v, %v, want ErrReplicas", e, err)
+	}
+	key := dpop.NewReplayKey("", "", "travels")
+	fresh, e, err := s.ClaimUnlessRevoked(t.Context(), key, time.Now().Add(time.Minute), tokenOf("alice"))
+	if fresh || e != nil || !errors.Is(err, redisstore.ErrReplicas) {
+		t.Errorf("with a proof: ClaimUnlessRevoked = %t, %v, %v, want ErrReplicas", fresh, e, err)
+	}
+	if ok, err := s.Seen(t.Context(), tokenOf("alice"), ""); ok || !errors.Is(err, redisstore.ErrReplicas) {
+		t.Errorf("Seen = %t, %v, want ErrReplicas", ok, err)
+	}
+	if ok, err := claim(s, "any"); ok || !errors.Is(err, redisstore.ErrReplicas) {
+		t.Errorf("Claim = %t, %v, want ErrReplicas", ok, err)
+	}
+	host, port, _ := net.SplitHostPort(a.Addr)
+	b.Must("REPLICAOF", host, port)
+	redistest.Wait(t, "look-ups count again", func() bool {
+		e, err := s.Revoked(t.Context(), tokenOf("alice"))
+		return e == nil && err == nil
+	})
+}
