@@ -46,7 +46,7 @@ func (f suite) TestOpaqueTokens(t *testing.T) {
 		t.Errorf("taken back at the server: %d %v", w.Code, w.Header())
 	}
 	server.Close()
-	if w := call("opaque"); w.Code != 503 || w.Header().Get("Retry-After") == "" || a.ran() != 0 {
+	if w := call("unasked"); w.Code != 503 || w.Header().Get("Retry-After") == "" || a.ran() != 0 {
 		t.Errorf("server down: %d %v", w.Code, w.Header())
 	}
 }
