@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -21,6 +22,7 @@ type api struct {
 	*echo.Echo
 	guard *access.Guard
 	calls atomic.Int64 // that reached the handler
+	opens atomic.Int64 // of the events
 }
 
 func newAPI(at origins, decisions *decisions, log io.Writer) (*api, error) {
@@ -44,14 +46,32 @@ func protect(at origins, decisions *decisions, config access.Config) (*api, erro
 	a := &api{Echo: echo.New(), guard: guard}
 	a.Use(middleware.CORSWithConfig(middleware.CORSConfig{
 		AllowOrigins:  []string{at.page}, // never "*": only this page is to read the answers
-		AllowMethods:  []string{http.MethodGet},
+		AllowMethods:  []string{http.MethodGet, http.MethodPost},
 		AllowHeaders:  []string{"Authorization", "DPoP"},
 		ExposeHeaders: []string{"WWW-Authenticate", "DPoP-Nonce", requestIDField},
 		MaxAge:        int((10 * time.Minute).Seconds()),
 	}))
 	a.Use(decisions.number) // for the demo alone
 	a.GET("/accounts", a.accounts, auth.Authenticate(), auth.RequireScope(scope))
+
+	// An EventSource can set neither Authorization nor DPoP, so the page asks for a ticket first.
+	tickets, err := guard.Tickets(access.TicketsConfig{})
+	if err != nil {
+		return nil, err
+	}
+	need := access.Requirement{Scopes: []string{scope}}
+	a.POST("/tickets", echo.WrapHandler(tickets.Issue(need)))
+	a.GET("/events", echo.WrapHandler(tickets.Stream(http.HandlerFunc(a.events), access.Stream{}, need)))
 	return a, nil
+}
+
+// events sends the balance, and then waits for as long as its client may have more.
+func (a *api) events(w http.ResponseWriter, r *http.Request) {
+	a.opens.Add(1)
+	w.Header().Set("Content-Type", "text/event-stream")
+	fmt.Fprintf(w, "data: the balance of %s is 100\n\n", access.GrantFrom(r.Context()).Subject)
+	_ = http.NewResponseController(w).Flush()
+	<-r.Context().Done() // your events would come here
 }
 
 func (a *api) accounts(c echo.Context) error {

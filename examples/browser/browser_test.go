@@ -60,6 +60,7 @@ func testButtons(t *testing.T, b *browsertest.Browser) {
 		{"otherKey", "Use it with another key", nonceFirst + "401 invalid_token key_mismatch: Refused, as it should be."},
 		{"bearer", "Use it as a bearer token", "401 invalid_token bound_token_as_bearer: Refused, as it should be."},
 		{"takeKey", "Take the key away", ": Refused by the browser, as it should be (InvalidAccessError)."},
+		{"watch", "Watch the account", "200 accepted: Accepted, as it should be."},
 		{"renew", "Renew the token", "200: Accepted, as it should be."},
 		{"call", "Call the API", ownerAccepted},
 	} {
@@ -80,6 +81,9 @@ func testButtons(t *testing.T, b *browsertest.Browser) {
 		}
 	}
 	v.Screenshot("all-pressed")
+	if opens := v.api.opens.Load(); opens != 1 {
+		t.Errorf("the events were opened %d times, want once: the ticket is good once", opens)
+	}
 	if ran := v.api.calls.Load(); ran != accepted || ran != 4 {
 		t.Errorf("the handler ran %d times for %d accepted calls, want 4", ran, accepted)
 	}

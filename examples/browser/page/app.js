@@ -16,6 +16,7 @@ const actions = {
   otherKey: { expected: refused("invalid_token", "key_mismatch"), run: (seen) => otherKey(client, seen) },
   bearer: { expected: refused("invalid_token", "bound_token_as_bearer"), run: (seen) => bearer(client, seen) },
   takeKey: { expected: { error: "InvalidAccessError" }, run: () => takeKey(client) },
+  watch: { expected: accepted(), run: (seen) => client.watch(seen) },
   renew: { expected: accepted(), run: (seen) => client.renew(seen) },
   logOut: { expected: {}, run: () => client.logOut() },
 };

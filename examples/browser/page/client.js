@@ -12,6 +12,8 @@ export class Client {
   constructor({ issuer, api, clientID, scope }) {
     this.issuer = issuer;
     this.accounts = `${api}/accounts`;
+    this.tickets = `${api}/tickets`;
+    this.events = `${api}/events`;
     this.clientID = clientID;
     this.scope = scope;
     this.redirectURI = `${location.origin}/`;
@@ -43,6 +45,18 @@ export class Client {
     return sender.send(this.accounts, { token, seen });
   }
 
+  /** The first event. An EventSource can send no proof, so a ticket is asked for with one, and is good once. */
+  async watch(seen) {
+    const { sender, token } = this.session;
+    const response = await sender.send(this.tickets, { method: "POST", token, seen });
+    const { ticket } = await response.json();
+    const url = `${this.events}?${new URLSearchParams({ ticket })}`;
+    const data = await firstEvent(url);
+    const again = await firstEvent(url).then(() => "opened again", () => "refused");
+    if (again !== "refused") throw new Error("a ticket was good twice.");
+    return data;
+  }
+
   /** Without the key no copy of a token is of use. */
   async logOut() {
     this.session = null;
@@ -60,4 +74,17 @@ export class Client {
     const expires = new Date(Date.now() + answer.expires_in * 1000);
     this.session = { sender, token: answer.access_token, refresh: answer.refresh_token, expires };
   }
+}
+
+/** What the first event of a stream says. */
+function firstEvent(url) {
+  return new Promise((resolve, reject) => {
+    const source = new EventSource(url);
+    const end = (then) => (event) => {
+      source.close();
+      then(event.data);
+    };
+    source.onmessage = end(resolve);
+    source.onerror = end(() => reject(new Error("the stream was refused, or ended.")));
+  });
 }
