@@ -176,8 +176,11 @@ func (g *Guard) compare(grant *Grant, q Requirement) *Error {
 		if grant.AuthTime.IsZero() {
 			return g.insufficient(grant, CodeStepUp, q, tooOld)
 		}
-		if age := g.config.Now().Sub(grant.AuthTime); age > q.MaxAuthAge+g.config.Leeway {
+		switch age := g.config.Now().Sub(grant.AuthTime); {
+		case age > q.MaxAuthAge+g.config.Leeway:
 			return g.insufficient(grant, CodeStepUp, q, tooOld.With(tooOld.Expected, when(grant.AuthTime)).Off(age-q.MaxAuthAge))
+		case age < -g.config.Leeway: // a login that has not been yet would stay fresh for too long
+			return g.insufficient(grant, CodeStepUp, q, tooOld.With(tooOld.Expected, when(grant.AuthTime)).Off(age))
 		}
 	}
 	if len(q.ACRValues) > 0 && !slices.Contains(q.ACRValues, grant.ACR) {

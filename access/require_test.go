@@ -12,6 +12,7 @@ import (
 func TestAllow(t *testing.T) {
 	login := poptest.Now.Unix() - 300
 	token := bound(claim("scope", "read write"), claim("auth_time", login), claim("acr", "silver"))
+	ahead := func(seconds int64) string { return bound(claim("auth_time", poptest.Now.Unix()+seconds)) }
 	bare := bound()
 	const stepUp = "insufficient_user_authentication"
 	for name, test := range map[string]struct {
@@ -27,6 +28,8 @@ func TestAllow(t *testing.T) {
 		"a login young enough":               {token, access.Requirement{MaxAuthAge: 5 * time.Minute}, refusal{}, ""},
 		"young enough with the leeway":       {token, access.Requirement{MaxAuthAge: 290 * time.Second}, refusal{}, ""},
 		"RS-146 RS-147 a login too old":      {token, access.Requirement{MaxAuthAge: 289 * time.Second}, refusal{401, stepUp, "login_too_old"}, `max_age="289"`},
+		"a login ahead within the leeway":    {ahead(10), access.Requirement{MaxAuthAge: time.Hour}, refusal{}, ""},
+		"RS-146 a login further ahead":       {ahead(11), access.Requirement{MaxAuthAge: time.Hour}, refusal{401, stepUp, "login_too_old"}, `max_age="3600"`},
 		"RS-146 a token without auth_time":   {bare, access.Requirement{MaxAuthAge: time.Hour}, refusal{401, stepUp, "login_too_old"}, `max_age="3600"`},
 		"an accepted acr":                    {token, access.Requirement{ACRValues: []string{"gold", "silver"}}, refusal{}, ""},
 		"RS-146 RS-147 another acr":          {token, access.Requirement{ACRValues: []string{"gold", "platinum"}}, refusal{401, stepUp, "login_too_weak"}, `acr_values="gold platinum"`},
