@@ -74,15 +74,24 @@ func FuzzParseChallenges(f *testing.F) {
 // What is shown of a request gives nothing away that could be used.
 func TestCut(t *testing.T) {
 	jws := "eyJhbGciOiJFUzI1NiJ9.eyJhIjoxfQ.c2lnbmF0dXJlc2lnbmF0dXJl"
-	for name, test := range map[string]struct{ text, token, want string }{
-		"a signature":     {"DPoP " + jws, jws, "DPoP eyJhbGciOiJFUzI1NiJ9.eyJhIjoxfQ.c2lnbm…"},
-		"two":             {jws + " " + jws, jws, strings.Repeat("eyJhbGciOiJFUzI1NiJ9.eyJhIjoxfQ.c2lnbm… ", 2)},
-		"an opaque token": {"?access_token=opaque-secret", "opaque-secret", "?access_token=opaq…"},
-		"a short token":   {"DPoP ab", "ab", "DPoP ab…"},
-		"a long line":     {strings.Repeat("x", 2000), "", strings.Repeat("x", 375) + "… (2000 octets)"},
-		"other octets":    {"\xff", "", "\ufffd"},
+	for name, test := range map[string]struct {
+		text    string
+		secrets []string
+		want    string
+	}{
+		"a signature of nobody we know": {"DPoP " + jws, nil, "DPoP eyJhbGciOiJFUzI1NiJ9.eyJhIjoxfQ.c2lnbm…"},
+		"two":                           {jws + " " + jws, nil, strings.Repeat("eyJhbGciOiJFUzI1NiJ9.eyJhIjoxfQ.c2lnbm… ", 2)},
+		"one of ours in another form": {`{"signature":"c2lnbmF0dXJlc2lnbmF0dXJl"}`, []string{"c2lnbmF0dXJlc2lnbmF0dXJl"},
+			`{"signature":"c2lnbm…"}`},
+		"an opaque token":        {"?access_token=opaque-secret", []string{"opaque-secret"}, "?access_token=opaque…"},
+		"a short text is none":   {"DPoP ab", []string{"ab"}, "DPoP ab"},
+		"a long line":            {strings.Repeat("x", 2000), nil, strings.Repeat("x", 375) + "… (2000 octets)"},
+		"other octets":           {"\xff", nil, "\ufffd"},
+		"what a terminal obeys":  {"a\x1b[2Jb\x07\x9b", nil, `a\x1b[2Jb\x07` + "\ufffd"},
+		"what turns letters":     {"a\u202eb\u009b", nil, `a\u{202e}b\x9b`},
+		"lines stay, and others": {"a\r\nb\nc\rd", nil, "a\nb\nc" + `\x0d` + "d"},
 	} {
-		if got := cut(test.text, test.token); strings.TrimSpace(got) != strings.TrimSpace(test.want) {
+		if got := cut(test.text, test.secrets); strings.TrimSpace(got) != strings.TrimSpace(test.want) {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -20,8 +21,11 @@ var checks = map[string]func(*runner, *response, *recipe.Sent) error{
 	"challenge": func(_ *runner, p *response, _ *recipe.Sent) error {
 		return want(len(p.challenges) > 0 && p.malformed == nil, "there is no well-formed WWW-Authenticate")
 	},
-	"dpop-challenge": func(_ *runner, p *response, _ *recipe.Sent) error {
-		return want(p.challenge("DPoP") != nil, "there is no DPoP challenge")
+	"dpop-challenge": func(_ *runner, p *response, _ *recipe.Sent) error { // which 401 has to have, and others may
+		return want(p.challenge("DPoP") != nil || p.status != http.StatusUnauthorized, "there is no DPoP challenge")
+	},
+	"not-the-resource": func(r *runner, p *response, _ *recipe.Sent) error {
+		return want(p.status/100 != 2 || r.good == "" || p.body != r.good, "the answer is that of a good request")
 	},
 	"dpop-first": func(_ *runner, p *response, _ *recipe.Sent) error {
 		return want(len(p.challenges) > 0 && strings.EqualFold(p.challenges[0].scheme, "DPoP"),
@@ -120,6 +124,21 @@ var checks = map[string]func(*runner, *response, *recipe.Sent) error{
 		}
 		return nil
 	},
+	"not-broken-out": func(_ *runner, p *response, _ *recipe.Sent) error {
+		for name := range p.header {
+			if strings.Contains(strings.ToLower(name), marker) {
+				return fmt.Errorf("what was received has become the field %s", name)
+			}
+		}
+		for _, c := range p.challenges {
+			for _, q := range c.params {
+				if q.name != "error_description" && strings.Contains(q.value, marker) {
+					return fmt.Errorf("what was received has become the parameter %s", q.name)
+				}
+			}
+		}
+		return nil
+	},
 	"token-not-reflected": func(_ *runner, p *response, s *recipe.Sent) error {
 		return want(!strings.Contains(p.body, s.Token), "the body repeats the access token")
 	},
@@ -146,13 +165,13 @@ var checks = map[string]func(*runner, *response, *recipe.Sent) error{
 		if err != nil {
 			return err
 		}
-		return want(m.Resource == r.world.Origin || m.Resource == r.world.Origin+"/", "resource is %q, want %q",
-			m.Resource, r.world.Origin)
+		path := strings.TrimPrefix(r.world.Metadata, wellKnown) // what stands behind it (RFC 9728 §3.1)
+		return want(strings.TrimSuffix(m.Resource, "/") == strings.TrimSuffix(r.world.Origin+path, "/"),
+			"resource is %q, want %q", m.Resource, r.world.Origin+path)
 	},
 	"resource-metadata": func(r *runner, p *response, _ *recipe.Sent) error {
 		for _, c := range p.challenges {
-			if u := c.get("resource_metadata"); u != "" && !strings.HasPrefix(u,
-				r.world.Origin+"/.well-known/oauth-protected-resource") {
+			if u := c.get("resource_metadata"); u != "" && !strings.HasPrefix(u, r.world.Origin+wellKnown) {
 				return fmt.Errorf("resource_metadata is %q, which is not below the well-known path of %s", u,
 					r.world.Origin)
 			}
@@ -174,7 +193,7 @@ var checks = map[string]func(*runner, *response, *recipe.Sent) error{
 			return err
 		}
 		want, got := slices.Sorted(slices.Values(r.algorithms)), slices.Sorted(slices.Values(m.Algorithms))
-		if m.Algorithms != nil && !slices.Equal(want, got) {
+		if m.Algorithms != nil && r.algorithms != nil && !slices.Equal(want, got) {
 			return fmt.Errorf("dpop_signing_alg_values_supported is %v, the challenge says %v", got, want)
 		}
 		return nil

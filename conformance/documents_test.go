@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/senderlock/senderlock/conformance/vectors"
+	"github.com/senderlock/senderlock/conformance/internal/cases"
 )
 
 var update = flag.Bool("update", false, "write the tables anew")
@@ -42,30 +42,33 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
-// accepts reports whether a case is a form that must be accepted.
-func accepts(c *vectors.Case) bool {
-	return c.Level != vectors.INFO && c.Steps[len(c.Steps)-1].Strict.Accept
+// isForm reports whether a case is a form that must be accepted.
+func isForm(c *cases.Case) bool {
+	return c.Level != cases.INFO && c.Steps[len(c.Steps)-1].Strict.Accept
 }
 
 func counts() string {
 	var b strings.Builder
 	var groups []string
+	warm := 0
 	all, forms, levels := map[string]int{}, map[string]int{}, map[string]int{}
-	for _, c := range vectors.Cases() {
+	for _, c := range cases.All() {
 		if all[c.Group] == 0 {
 			groups = append(groups, c.Group)
 		}
 		all[c.Group]++
 		levels[c.Level]++
-		if accepts(&c) {
+		if c.Warm {
+			warm++
+		}
+		if isForm(&c) {
 			forms[c.Group]++
 			forms[""]++
 		}
 	}
-	fmt.Fprintf(&b, "%d cases: %d MUST, %d SHOULD, %d INFO. %d of them are forms that must be accepted. %d static proofs.\n"+
-		"%d planted defects.\n\n", len(vectors.Cases()), levels[vectors.MUST], levels[vectors.SHOULD],
-		levels[vectors.INFO],
-		forms[""], len(vectors.Statics()), len(mutants)+len(wired))
+	fmt.Fprintf(&b, "%d cases: %d MUST, %d SHOULD, %d INFO, each with its RFC and section. %d of them are forms that must "+
+		"be accepted.\n%d refusals are also asked warm. %d static proofs. %d planted defects.\n\n", len(cases.All()),
+		levels[cases.MUST], levels[cases.SHOULD], levels[cases.INFO], forms[""], warm, len(cases.Statics()), len(mutants)+len(wired)+len(carelessness))
 	b.WriteString("| group | cases | must be accepted |\n| --- | ---: | ---: |\n")
 	for _, g := range groups {
 		fmt.Fprintf(&b, "| %s | %d | %d |\n", g, all[g], forms[g])
@@ -79,20 +82,23 @@ func casesTable() string {
 	var b strings.Builder
 	b.WriteString("# Cases\n\nMade from the vectors by `go test ./conformance -run TestDocuments -update`.\n")
 	group := ""
-	for _, c := range vectors.Cases() {
+	for _, c := range cases.All() {
 		if c.Group != group {
 			group = c.Group
-			fmt.Fprintf(&b, "\n## %s\n\n| case | requirement | level | what is sent | answer |\n| --- | --- | --- | --- | --- |\n", group)
+			fmt.Fprintf(&b, "\n## %s\n\n| case | source | level | what is sent | answer |\n| --- | --- | --- | --- | --- |\n", group)
 		}
 		answer := "refused"
-		if last := c.Steps[len(c.Steps)-1].Strict; last.Accept && last.Exact == 0 {
+		last := c.Steps[len(c.Steps)-1].Strict
+		if last.Any {
+			answer = "not the resource"
+		} else if last := c.Steps[len(c.Steps)-1].Strict; last.Accept && last.Exact == 0 {
 			answer = "accepted"
 		} else if last.Exact > 0 {
 			answer = fmt.Sprintf("%d accepted", last.Exact)
 		} else if len(last.Error) > 0 {
 			answer = fmt.Sprintf("%d `%s`", last.Status[0], last.Error[0])
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", c.ID, c.Requirement, c.Level, cell.Replace(c.Title), answer)
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", c.ID, c.Requirement+", "+c.RFC, c.Level, cell.Replace(c.Title), answer)
 	}
 	return b.String()
 }
@@ -104,7 +110,7 @@ func mutantsTable() string {
 	for _, table := range []struct {
 		title string
 		list  []planted
-	}{{"In the sources", mutants}, {"In the wiring", wired}} {
+	}{{"In the sources", mutants}, {"In the wiring", wired}, {"Careless servers", carelessness}} {
 		fmt.Fprintf(&b, "\n## %s\n\n| defect | found by |\n| --- | --- |\n", table.title)
 		for _, m := range table.list {
 			fmt.Fprintf(&b, "| %s | `%s` |\n", cell.Replace(m.name), m.finds)

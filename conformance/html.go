@@ -21,6 +21,7 @@ var pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
 	"all": func(r *Report, o string) string {
 		return fmt.Sprintf("%.2f%%", 100*float64(r.Count[Outcome(o)])/float64(max(1, len(r.Results))))
 	},
+	"only":  func(r *Report, o string) []Result { return r.with(Outcome(o)) },
 	"list":  func() []Outcome { return []Outcome{Pass, Fail, Warn, Note, Skip} },
 	"join":  strings.Join,
 	"round": func(d time.Duration) string { return d.Round(time.Millisecond).String() },

@@ -3,9 +3,12 @@ package conformance
 import (
 	"cmp"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/url"
@@ -20,42 +23,77 @@ import (
 // Issuer is the authorization server that the server under test is configured to trust. It serves metadata
 // (RFC 8414 and OpenID Connect discovery), a key set, and introspection (RFC 7662) for any client that
 // authenticates. Its keys are random and end with it, so that trust in it is worth nothing to anybody later; still,
-// take it out of the configuration after the test. Below URL()+"/down" is a second issuer whose keys cannot be had.
+// take it out of the configuration after the test. Below it are two more issuers: URL()+"/down", whose keys cannot be had,
+// and URL()+"/rotating", which changes its key.
 type Issuer struct {
-	url      string
-	server   *http.Server
-	listener net.Listener
-	key      *mint.Key
-	keyID    string
-	rogue    *mint.Key
+	url    string
+	server *http.Server
+	key    *mint.Key
+	keyID  string
+	rogue  *mint.Key
 
-	mu     sync.Mutex
+	mu              sync.Mutex
+	current, former recipe.Issuer // of the issuer "rotating"
+
 	opaque map[string]string
 	proofs int // DPoP fields that came to introspection
 	asked  int
 	outage string
 }
 
-// NewIssuer starts an issuer at an address such as "127.0.0.1:9700"; port 0 takes a free one. identifier is the URL
-// under which the server under test reaches it; empty means http at the address. Close it when done.
-func NewIssuer(address, identifier string) (*Issuer, error) {
-	u, err := url.Parse(identifier)
-	if err != nil || identifier != "" && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-		return nil, fmt.Errorf("conformance: the issuer's identifier is %q: give an http or https URL, or nothing", identifier)
+// IssuerConfig says where an [Issuer] listens.
+type IssuerConfig struct {
+	// Address is where it listens, such as "127.0.0.1:9700"; port 0 takes a free one.
+	Address string
+	// URL is the identifier, under which the server under test reaches it. Empty means http, or https with a
+	// Certificate, at the address.
+	URL string
+	// Certificate serves it over TLS; see [NewCertificate]. Nil serves it without.
+	Certificate *tls.Certificate
+}
+
+// NewIssuer starts an issuer. Close it when done.
+func NewIssuer(c IssuerConfig) (*Issuer, error) {
+	u, err := url.Parse(c.URL)
+	if err != nil || c.URL != "" && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		return nil, fmt.Errorf("conformance.IssuerConfig: URL is %q: give an http or https URL, or nothing", c.URL)
 	}
-	listener, err := net.Listen("tcp", address)
+	listener, err := net.Listen("tcp", c.Address)
 	if err != nil {
-		return nil, fmt.Errorf("conformance: the issuer cannot listen, give it another address: %w", err)
+		return nil, fmt.Errorf("conformance.IssuerConfig: Address is %q, where it cannot listen, give it another: %w",
+			c.Address, err)
+	}
+	scheme := "http://"
+	if c.Certificate != nil {
+		scheme = "https://"
 	}
 	i := &Issuer{
-		url: cmp.Or(identifier, "http://"+listener.Addr().String()), listener: listener, keyID: "k" + rand.Text(),
+		url: cmp.Or(c.URL, scheme+listener.Addr().String()), keyID: "k" + rand.Text(),
 		key: mint.New("ES256"), rogue: mint.New("ES256"), opaque: map[string]string{},
 	}
+	i.rotate()
+	i.rotate()
+	i.server = &http.Server{Handler: i.handler(), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: maxHead,
+		ErrorLog: log.New(io.Discard, "", 0)} // of handshakes with who does not trust it
+	if c.Certificate != nil {
+		listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{*c.Certificate},
+			MinVersion: tls.VersionTLS12})
+	}
+	go func() { _ = i.server.Serve(listener) }() // ends with Close
+	return i, nil
+}
+
+// handler serves the issuer and those below it.
+func (i *Issuer) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/jwks", i.serveKeys)
 	mux.HandleFunc("/introspect", i.serveIntrospection)
-	mux.HandleFunc("/.well-known/oauth-authorization-server", i.serveMetadata)
-	mux.HandleFunc("/.well-known/openid-configuration", i.serveMetadata)
+	for _, name := range []string{"oauth-authorization-server", "openid-configuration"} {
+		mux.HandleFunc("/.well-known/"+name, i.serveMetadata)
+		mux.HandleFunc("/.well-known/"+name+"/rotating", i.serveMetadata)
+		mux.HandleFunc("/rotating/.well-known/"+name, i.serveMetadata)
+	}
+	mux.HandleFunc("/rotating/jwks", i.serveRotating)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "/down") {
 			http.Error(w, "down on purpose", http.StatusServiceUnavailable)
@@ -63,9 +101,7 @@ func NewIssuer(address, identifier string) (*Issuer, error) {
 		}
 		http.NotFound(w, r)
 	})
-	i.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = i.server.Serve(listener) }() // ends with Close
-	return i, nil
+	return mux
 }
 
 // URL is the issuer identifier, the claim iss of its tokens.
@@ -80,11 +116,22 @@ func (i *Issuer) Close() error {
 }
 
 func (i *Issuer) issuers() map[string]recipe.Issuer {
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	return map[string]recipe.Issuer{
-		"":      {URL: i.url, Key: i.key, KeyID: i.keyID},
-		"down":  {URL: i.url + "/down", Key: i.rogue, KeyID: "down"},
-		"rogue": {URL: "https://rogue.example.net", Key: i.rogue, KeyID: "rogue"},
+		"":         {URL: i.url, Key: i.key, KeyID: i.keyID},
+		"down":     {URL: i.url + "/down", Key: i.rogue, KeyID: "down"},
+		"rogue":    {URL: "https://rogue.example.net", Key: i.rogue, KeyID: "rogue"},
+		"rotating": i.current, "rotated": i.former,
 	}
+}
+
+// rotate takes a new key for the issuer "rotating", which forgets its old one.
+func (i *Issuer) rotate() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.former = i.current
+	i.current = recipe.Issuer{URL: i.url + "/rotating", Key: mint.New("ES256"), KeyID: "r" + rand.Text()}
 }
 
 // register makes a token of which introspection says these claims.
@@ -110,9 +157,13 @@ func (i *Issuer) fail(outage string) {
 	i.outage = outage
 }
 
-func (i *Issuer) serveMetadata(w http.ResponseWriter, _ *http.Request) {
+func (i *Issuer) serveMetadata(w http.ResponseWriter, r *http.Request) {
+	own := i.url
+	if strings.Contains(r.URL.Path, "/rotating") {
+		own += "/rotating"
+	}
 	writeJSON(w, map[string]any{
-		"issuer": i.url, "jwks_uri": i.url + "/jwks", "introspection_endpoint": i.url + "/introspect",
+		"issuer": own, "jwks_uri": own + "/jwks", "introspection_endpoint": i.url + "/introspect",
 		"authorization_endpoint": i.url + "/authorize", "token_endpoint": i.url + "/token",
 		"response_types_supported": []string{"code"}, "subject_types_supported": []string{"public"},
 		"id_token_signing_alg_values_supported": []string{"ES256"},
@@ -123,9 +174,18 @@ func (i *Issuer) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-func (i *Issuer) serveKeys(w http.ResponseWriter, _ *http.Request) {
-	own := i.key.JWK()
-	own["kid"], own["alg"], own["use"] = i.keyID, "ES256", "sig"
+func (i *Issuer) serveKeys(w http.ResponseWriter, _ *http.Request) { writeKey(w, i.key, i.keyID) }
+
+func (i *Issuer) serveRotating(w http.ResponseWriter, _ *http.Request) {
+	i.mu.Lock()
+	current := i.current
+	i.mu.Unlock()
+	writeKey(w, current.Key, current.KeyID)
+}
+
+func writeKey(w http.ResponseWriter, key *mint.Key, id string) {
+	own := key.JWK()
+	own["kid"], own["alg"], own["use"] = id, "ES256", "sig"
 	writeJSON(w, map[string]any{"keys": []any{own}})
 }
 

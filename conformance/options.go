@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/senderlock/senderlock/conformance/vectors"
 )
 
 // Profile says how exact an answer must be.
@@ -65,6 +63,14 @@ type Options struct {
 	RootCAs *x509.CertPool
 	// InsecureTLS accepts any certificate of the server. For servers under test only.
 	InsecureTLS bool
+	// HTTP2 sends everything over HTTP/2, by ALPN over TLS and with prior knowledge without. What HTTP/2 cannot carry is
+	// listed as skipped.
+	HTTP2 bool
+	// Shuffle is the seed of another order of the cases. Zero means the order of CASES.md.
+	Shuffle uint64
+	// Flood is how many good requests stand between a proof and its replay, in the cases that ask what a memory forgets
+	// by number. Zero means 2000; negative leaves these cases out.
+	Flood int
 	// Timeout bounds one request. Zero means ten seconds.
 	Timeout time.Duration
 	// Quick is what counts as a quick answer, for the cases that ask for one. Zero means two seconds.
@@ -110,6 +116,7 @@ func (o *Options) settle(inProcess bool) error {
 	}
 	o.Profile = cmp.Or(o.Profile, Base)
 	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
+	o.Flood = cmp.Or(o.Flood, 2000)
 	o.Quick = cmp.Or(o.Quick, 2*time.Second)
 	o.WarmUp = cmp.Or(o.WarmUp, 15*time.Second)
 	if o.Now == nil {
@@ -120,12 +127,12 @@ func (o *Options) settle(inProcess bool) error {
 
 // knownNames refuses names that no case has: a misspelt one would ask nothing, or skip nothing.
 func (o *Options) knownNames() error {
-	groups, ids, needs := map[string]bool{}, map[string]bool{}, map[string]bool{}
-	for _, c := range vectors.Cases() {
+	groups, ids, claims := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, c := range questions() {
 		groups[c.Group], ids[c.ID] = true, true
-		for _, need := range c.Needs {
-			needs[need] = true
-		}
+	}
+	for _, name := range Claims() {
+		claims[name] = true
 	}
 	for _, names := range []struct {
 		field  string
@@ -135,7 +142,7 @@ func (o *Options) knownNames() error {
 	}{
 		{"Groups", o.Groups, groups, "the groups are " + sorted(groups)},
 		{"Only", o.Only, ids, "CASES.md lists the IDs of the cases, and so does --list"},
-		{"Lacks", o.Lacks, needs, "the names are " + sorted(needs)},
+		{"Lacks", o.Lacks, claims, "the names are " + sorted(claims)},
 	} {
 		for _, name := range names.given {
 			if !names.known[name] {

@@ -40,7 +40,7 @@ type defects struct {
 
 func newIssuer(t testing.TB) *conformance.Issuer {
 	t.Helper()
-	issuer, err := conformance.NewIssuer("127.0.0.1:0", "")
+	issuer, err := conformance.NewIssuer(conformance.IssuerConfig{Address: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,6 +59,7 @@ func newSubject(t testing.TB, issuer *conformance.Issuer, d defects) *subject {
 		Origins: []string{origin},
 		Issuers: []access.Issuer{
 			{URL: issuer.URL(), Audience: origin}, {URL: issuer.URL() + "/down", Audience: origin},
+			{URL: issuer.URL() + "/rotating", Audience: origin},
 		},
 		InsecureForgetAtStart: true,
 		Log:                   slog.New(slog.DiscardHandler),
@@ -148,18 +149,48 @@ func (s *subject) options() conformance.Options {
 		},
 		Now: s.clock.Now, Advance: s.clock.Advance, Effects: s.runs.Load, WarmUp: -1,
 		Quick: 30 * time.Second, // this machine may be busy
+		Flood: 100,
 	}
 }
 
 // Our middleware passes every case in the strict profile.
 func TestMiddlewareStrict(t *testing.T) {
 	s := newSubject(t, newIssuer(t), defects{})
-	report := conformance.Run(t, s, s.options())
-	t.Logf("%s, %v", report.Score(), report.Count)
+	report := run(t, s, s.options())
 	readme, err := os.ReadFile("README.md")
 	if err != nil || !strings.Contains(string(readme), "passes **"+report.Score()+"**") {
 		t.Errorf("README.md does not say that our middleware passes **%s** (%v)", report.Score(), err)
 	}
+}
+
+// It passes as well over HTTP/2, in whatever order the cases come.
+func TestMiddlewareOverHTTP2(t *testing.T) {
+	s := newSubject(t, newIssuer(t), defects{})
+	o := s.options()
+	o.HTTP2, o.Shuffle = true, 20
+	report := run(t, s, o)
+	if report.Count[conformance.Pass] < 1600 {
+		t.Errorf("only %d cases were asked", report.Count[conformance.Pass])
+	}
+	for _, skip := range report.Skips() {
+		if strings.Contains(skip.Why, "is not accepted") {
+			t.Errorf("not asked: %s", skip.Why)
+		}
+	}
+}
+
+// run asks a subject; what fails is an error of the test.
+func run(t *testing.T, s *subject, o conformance.Options) *conformance.Report {
+	t.Helper()
+	report, err := conformance.Run(t.Context(), s, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, failure := range report.Failures() {
+		t.Error(failure)
+	}
+	t.Log(report.Verdict())
+	return report
 }
 
 func algorithms(names ...string) func(*access.Config) {

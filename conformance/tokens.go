@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -34,10 +35,10 @@ func (k ProofKey) Proof(method, target, nonce string) string {
 func (k ProofKey) Thumbprint() string { return k.key.Thumbprint() }
 
 // ClientCredentials gets tokens from a real authorization server: grant type client_credentials, the client's
-// secret by HTTP Basic, a DPoP proof, and the nonce if the server asks for one. Client nil means
-// [http.DefaultClient].
+// secret by HTTP Basic, a DPoP proof, and the nonce if the server asks for one. The secret goes to the token endpoint
+// alone: over https (RFC 6749 §3.2), and after no redirect. Client nil means [http.DefaultClient].
 type ClientCredentials struct {
-	TokenEndpoint      string
+	TokenEndpoint      string // an https URL
 	ClientID, Secret   string
 	Scope, Resource    string
 	Client             *http.Client
@@ -57,8 +58,8 @@ func (c ClientCredentials) Token(ctx context.Context, key ProofKey) (string, tim
 		case answer.Error == "use_dpop_nonce" && try == 0:
 			nonce = header.Get("DPoP-Nonce")
 		default:
-			return "", 0, fmt.Errorf("%w: the token endpoint answers %d, error %q, token_type %q", errNoTokens,
-				status, answer.Error, answer.Type)
+			return "", 0, fmt.Errorf("the token endpoint answers %d, error %q, token_type %q", status,
+				visible(answer.Error), visible(answer.Type))
 		}
 	}
 }
@@ -81,6 +82,10 @@ func (c ClientCredentials) ask(ctx context.Context, key ProofKey, nonce string) 
 	for name, values := range c.AdditionalFormData {
 		form[name] = values
 	}
+	if endpoint, err := url.Parse(c.TokenEndpoint); err != nil || endpoint.Scheme != "https" || endpoint.Host == "" {
+		return a, 0, nil, errors.New("conformance.ClientCredentials: TokenEndpoint is no https URL, and the secret goes over " +
+			"https alone")
+	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.TokenEndpoint, strings.NewReader(form.Encode()))
 	if err != nil {
 		return a, 0, nil, err
@@ -88,10 +93,11 @@ func (c ClientCredentials) ask(ctx context.Context, key ProofKey, nonce string) 
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("DPoP", key.Proof(http.MethodPost, c.TokenEndpoint, nonce))
 	r.SetBasicAuth(url.QueryEscape(c.ClientID), url.QueryEscape(c.Secret))
-	client := c.Client
-	if client == nil {
-		client = http.DefaultClient
+	client := *http.DefaultClient
+	if c.Client != nil {
+		client = *c.Client
 	}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	answer, err := client.Do(r)
 	if err != nil {
 		return a, 0, nil, err

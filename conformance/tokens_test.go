@@ -18,7 +18,7 @@ import (
 // tokenEndpoint is a real authorization server's as the suite sees it: it wants a client, a proof and a nonce.
 func tokenEndpoint(t *testing.T, audience func() string) *httptest.Server {
 	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		refuse := func(code string) {
 			w.Header().Set("DPoP-Nonce", "as-nonce")
@@ -42,6 +42,10 @@ func tokenEndpoint(t *testing.T, audience func() string) *httptest.Server {
 		}
 		if claims.Nonce != "as-nonce" || claims.HTM != "POST" || !strings.HasSuffix(claims.HTU, "/token") {
 			refuse("use_dpop_nonce")
+			return
+		}
+		if n, _ := header.JWK["n"]; len(n) == 171 { // 1024 bits
+			refuse("invalid_request")
 			return
 		}
 		token := poptest.Token{Audience: audience(), JKT: poptest.Thumbprint(header.JWK), IssuedAt: time.Now()}
@@ -72,6 +76,12 @@ func TestRealTokens(t *testing.T) {
 	}
 	if report.Failed() || report.Count[conformance.Pass] < 500 {
 		t.Errorf("%s passed, %v\n%s", report.Score(), report.Count, failures(report))
+	}
+	for _, result := range report.Results {
+		if result.ID == "key-rsa-1024" && (result.Outcome != conformance.Skip || !strings.Contains(result.Why,
+			`the authorization server gives no token for it: conformance: no tokens: the token endpoint answers 400, error "invalid_request"`)) {
+			t.Errorf("what the authorization server refuses: %s, %s", result.Outcome, result.Why)
+		}
 	}
 	client.Secret = "wrong"
 	o.Tokens = client.Token

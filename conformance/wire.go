@@ -4,12 +4,12 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -20,20 +20,27 @@ import (
 // response is an answer as it came.
 type response struct {
 	status     int
+	proto      string
 	header     http.Header
 	body       string
 	took       time.Duration
 	challenges []challenge
 	malformed  error // of WWW-Authenticate
 	asked      bool  // the server asked for a client certificate
+	last       bool  // the server closes the connection
 	err        error // no answer came
 }
 
-// maxBody is how much of a body is read, in octets.
-const maxBody = 64 << 10
+// What is read of an answer, in octets. A server under test may send without end.
+const (
+	maxHead = 256 << 10
+	maxBody = 64 << 10
+)
 
-// bytesOf writes a request by hand: a client library would correct what is meant to be wrong.
-func bytesOf(s *recipe.Sent) string {
+var errFlood = errors.New("a good request among many was not accepted")
+
+// head writes the lines of a request before its body.
+func head(s *recipe.Sent) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", s.Method, s.Target, s.Host)
 	for _, h := range s.Headers {
@@ -42,9 +49,11 @@ func bytesOf(s *recipe.Sent) string {
 	if s.Body != "" {
 		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(s.Body))
 	}
-	b.WriteString("Connection: close\r\n\r\n" + s.Body)
 	return b.String()
 }
+
+// bytesOf writes a request by hand: a client library would correct what is meant to be wrong.
+func bytesOf(s *recipe.Sent) string { return head(s) + "Connection: close\r\n\r\n" + s.Body }
 
 // dial opens a connection to the server of an endpoint.
 func (r *runner) dial(ctx context.Context, target *url.URL, s *recipe.Sent) (conn net.Conn, asked bool, err error) {
@@ -52,6 +61,8 @@ func (r *runner) dial(ctx context.Context, target *url.URL, s *recipe.Sent) (con
 	if target.Port() == "" {
 		address = net.JoinHostPort(target.Hostname(), map[string]string{"http": "80", "https": "443"}[target.Scheme])
 	}
+	ctx, cancel := context.WithTimeout(ctx, r.options.Timeout)
+	defer cancel()
 	if target.Scheme != "https" {
 		conn, err = new(net.Dialer).DialContext(ctx, "tcp", address)
 		return conn, false, err
@@ -68,6 +79,9 @@ func (r *runner) dial(ctx context.Context, target *url.URL, s *recipe.Sent) (con
 	if s.TLS != "" {
 		config.MinVersion, config.MaxVersion = tls.VersionTLS10, versions[s.TLS]
 	}
+	if r.options.HTTP2 {
+		config.NextProtos = []string{"h2"}
+	}
 	conn, err = (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", address)
 	return conn, asked, err
 }
@@ -75,30 +89,32 @@ func (r *runner) dial(ctx context.Context, target *url.URL, s *recipe.Sent) (con
 var versions = map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12,
 	"1.3": tls.VersionTLS13}
 
-// exchange sends the request on as many connections as there are copies, all at the same instant, and reads the
-// answers.
-func (r *runner) exchange(ctx context.Context, target *url.URL, s *recipe.Sent, copies int) []*response {
+// exchange sends as many copies of a request as are wanted, all at the same instant, and reads the answers. The error
+// says why it cannot be sent at all.
+func (r *runner) exchange(ctx context.Context, target *url.URL, s *recipe.Sent, copies int) ([]*response, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.options.Timeout)
 	defer cancel()
+	if r.options.HTTP2 {
+		return r.streams(ctx, target, s, copies)
+	}
 	answers := make([]*response, copies)
-	text := bytesOf(s)
 	ready, release := sync.WaitGroup{}, make(chan struct{})
 	ready.Add(copies)
 	var done sync.WaitGroup
 	for i := range copies {
 		done.Go(func() {
-			answers[i] = r.one(ctx, target, s, text, ready.Done, release)
+			answers[i] = r.one(ctx, target, s, ready.Done, release)
 		})
 	}
 	ready.Wait()
 	close(release)
 	done.Wait()
-	return answers
+	return answers, nil
 }
 
 // one sends all but the last octet, waits for the others, and sends it.
 func (r *runner) one(
-	ctx context.Context, target *url.URL, s *recipe.Sent, text string, ready func(), release <-chan struct{},
+	ctx context.Context, target *url.URL, s *recipe.Sent, ready func(), release <-chan struct{},
 ) *response {
 	conn, asked, err := r.dial(ctx, target, s)
 	if err != nil {
@@ -108,6 +124,7 @@ func (r *runner) one(
 	defer func() { _ = conn.Close() }()
 	deadline, _ := ctx.Deadline()
 	_ = conn.SetDeadline(deadline)
+	text := bytesOf(s)
 	_, err = io.WriteString(conn, text[:len(text)-1])
 	ready()
 	<-release
@@ -115,52 +132,52 @@ func (r *runner) one(
 	if err == nil {
 		_, err = io.WriteString(conn, text[len(text)-1:])
 	}
-	// A server may answer before it has read everything, and a write that fails then says nothing.
-	answer, readErr := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: s.Method})
-	if readErr != nil {
-		if err == nil {
-			err = readErr
-		}
-		return &response{err: fmt.Errorf("no answer: %w", err)}
+	answer := read(bufio.NewReader(io.LimitReader(conn, maxHead+maxBody)), s.Method)
+	if answer.err != nil && err != nil {
+		answer.err = fmt.Errorf("no answer: %w", err) // a server may answer before it has read everything
 	}
-	body, _ := io.ReadAll(io.LimitReader(answer.Body, maxBody))
-	_ = answer.Body.Close()
-	out := &response{status: answer.StatusCode, header: answer.Header, body: string(body), took: time.Since(begin),
-		asked: asked}
-	out.challenges, out.malformed = parseChallenges(answer.Header["Www-Authenticate"])
-	return out
+	answer.took, answer.asked = time.Since(begin), asked
+	return answer
 }
 
-var signed = regexp.MustCompile(`(eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.)([A-Za-z0-9_-]{6})[A-Za-z0-9_-]+`)
-
-// maxLine is how much of a line is shown, in octets.
-const maxLine = 1500
-
-// cut takes the secrets out of a text that is shown: signatures without which a token or proof is worth nothing,
-// and tokens that are not signed.
-func cut(text, token string) string {
-	text = signed.ReplaceAllString(text, "$1$2…")
-	if token != "" && !strings.HasPrefix(token, "eyJ") {
-		text = strings.ReplaceAll(text, token, token[:min(4, len(token))]+"…")
-	}
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		if len(line) > maxLine {
-			lines[i] = fmt.Sprintf("%s… (%d octets)", line[:maxLine/4], len(line))
-		}
-	}
-	text = strings.Join(lines, "\n")
-	return strings.ToValidUTF8(text, "\ufffd")
+// kept is a connection over which one request follows the other.
+type kept struct {
+	net.Conn
+	limit *io.LimitedReader
+	from  *bufio.Reader
 }
 
-// show writes an answer as it is shown.
-func (p *response) show(token string) string {
-	if p.err != nil {
-		return p.err.Error()
+func keep(conn net.Conn) *kept {
+	limit := &io.LimitedReader{R: conn}
+	return &kept{conn, limit, bufio.NewReader(limit)}
+}
+
+func (k *kept) send(s *recipe.Sent, within time.Duration) *response {
+	_ = k.SetDeadline(time.Now().Add(within))
+	if _, err := io.WriteString(k, head(s)+"\r\n"+s.Body); err != nil {
+		return &response{err: err}
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "HTTP/1.1 %d %s\n", p.status, http.StatusText(p.status))
-	_ = p.header.Write(&b)
-	b.WriteString("\n" + p.body[:min(len(p.body), 1000)])
-	return cut(strings.ReplaceAll(b.String(), "\r", ""), token)
+	k.limit.N = maxHead + maxBody
+	return read(k.from, s.Method)
+}
+
+// read reads an answer, behind those that only announce it (RFC 9110 §15.2).
+func read(from *bufio.Reader, method string) *response {
+	for {
+		answer, err := http.ReadResponse(from, &http.Request{Method: method})
+		if err != nil {
+			return &response{err: fmt.Errorf("no answer: %w", err)}
+		}
+		if answer.StatusCode/100 == 1 && answer.StatusCode != http.StatusSwitchingProtocols {
+			continue
+		}
+		body, err := io.ReadAll(io.LimitReader(answer.Body, maxBody))
+		if err != nil {
+			return &response{err: fmt.Errorf("the answer ends in its middle: %w", err)}
+		}
+		out := &response{status: answer.StatusCode, proto: "HTTP/1.1", header: answer.Header, body: string(body),
+			last: answer.Close || len(body) == maxBody}
+		out.challenges, out.malformed = parseChallenges(answer.Header["Www-Authenticate"])
+		return out
+	}
 }

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -110,7 +112,7 @@ func TestReports(t *testing.T) {
 	o.Groups, o.Profile = []string{"challenge", "ath", "introspection"}, conformance.Base
 	var progress bytes.Buffer
 	o.Progress = &progress
-	report, err := conformance.RunHandler(t.Context(), s, o)
+	report, err := conformance.Run(t.Context(), s, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,6 +147,11 @@ func TestReports(t *testing.T) {
 			}
 		}
 	}
+	inOrder(t, "table", out["table"], "Not asked\n", "the server lacks introspection: without it in --lacks it is asked",
+		"Notes: ", "Warnings\n", "Failures\n", "challenge-dpop: no credentials", "a good request", "cases passed in profile base, ")
+	inOrder(t, "html", out["html"], " of ", `id="failures"`, `id="fail-challenge"`, `id="case-challenge-dpop"`,
+		`<span class="mark">≠</span>`, `id="warnings"`, "By topic", `href="#fail-challenge"`, "Not asked",
+		"the server lacks introspection", "Passed", "refused, as wanted · RFC 9449")
 	var again conformance.Report
 	if err := json.Unmarshal([]byte(out["json"]), &again); err != nil || len(again.Results) != len(report.Results) {
 		t.Errorf("JSON: %v", err)
@@ -152,6 +159,7 @@ func TestReports(t *testing.T) {
 	var junit struct {
 		Failures int `xml:"failures,attr"`
 		Suites   []struct {
+			Time  string `xml:"time,attr"`
 			Cases []struct {
 				Failure *struct{} `xml:"failure"`
 			} `xml:"testcase"`
@@ -161,10 +169,28 @@ func TestReports(t *testing.T) {
 		junit.Failures != report.Count[conformance.Fail] {
 		t.Errorf("JUnit: %v, %d failures", err, junit.Failures)
 	}
+	for _, suite := range junit.Suites {
+		if _, err := strconv.ParseFloat(suite.Time, 64); err != nil {
+			t.Errorf("JUnit: a suite without its time: %v", err)
+		}
+	}
 	if file := os.Getenv("SENDERLOCK_REPORT"); file != "" {
 		if err := os.WriteFile(file, []byte(out["html"]), 0o600); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// inOrder wants the texts one behind the other.
+func inOrder(t *testing.T, where, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		_, rest, ok := strings.Cut(text, part)
+		if !ok {
+			t.Errorf("%s: %q is missing or stands too early", where, part)
+			return
+		}
+		text = rest
 	}
 }
 
@@ -228,12 +254,27 @@ func TestUnknownNamesAreRefused(t *testing.T) {
 	}
 }
 
-// README.md says what --lacks may name.
-func TestNamesOfTheReadmeAreKnown(t *testing.T) {
+// README.md says what each name means that --lacks may hold, and no other.
+func TestClaimsAreDocumented(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(readme), "| `--lacks` |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	var documented []string
+	for line := range strings.Lines(table) {
+		if name, ok := strings.CutPrefix(line, "| `"); ok {
+			name, _, _ = strings.Cut(name, "`")
+			documented = append(documented, name)
+		}
+	}
+	slices.Sort(documented)
+	if !slices.Equal(documented, conformance.Claims()) {
+		t.Errorf("README.md has %q, the cases need %q", documented, conformance.Claims())
+	}
 	_, o := onTheWire(t)
-	o.Groups = []string{"ath"}
-	o.Lacks = []string{"replay", "paths", "methods", "scopeless", "origin", "stepup", "cors", "introspection", "metadata",
-		"absolute-form", "strict-typ", "down", "nonce", "scope", "fresh", "strong", "bearer", "mtls", "proxied", "certproxy"}
+	o.Groups, o.Lacks = []string{"ath"}, documented
 	if _, err := conformance.RunURL(t.Context(), o); err != nil {
 		t.Error(err)
 	}

@@ -77,7 +77,7 @@ func (k *Key) Thumbprint() string { return Thumbprint(k.members()) }
 // do not count are left out.
 func Thumbprint(jwk map[string]string) string {
 	required := map[string][]string{
-		"EC": {"crv", "kty", "x", "y"}, "RSA": {"e", "kty", "n"}, "OKP": {"crv", "kty", "x"},
+		"EC": {"crv", "kty", "x", "y"}, "RSA": {"e", "kty", "n"}, "OKP": {"crv", "kty", "x"}, "oct": {"k", "kty"},
 	}[jwk["kty"]]
 	if required == nil {
 		panic("mint: no thumbprint for key type " + strconv.Quote(jwk["kty"]))

@@ -8,19 +8,21 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"net"
+	"net/url"
 	"os"
 	"os/signal"
 	"strings"
 	"time"
 
 	"github.com/senderlock/senderlock/conformance"
-	"github.com/senderlock/senderlock/conformance/vectors"
 )
 
 func main() {
@@ -33,6 +35,10 @@ func main() {
 type settings struct {
 	issuerURL         string
 	issuer, ca        string
+	issuerCert        string
+	issuerKey         string
+	issuerCA          string
+	explain           string
 	junit, json, html string
 	list, wait, quiet bool
 	offset            time.Duration
@@ -64,8 +70,13 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		return unable
 	}
 	if s.list {
-		for _, c := range vectors.Cases() {
-			_, _ = fmt.Fprintf(out, "%s  %-6s  %-14s  %s: %s\n", c.Requirement, c.Level, c.Group, c.ID, c.Title)
+		conformance.List(out)
+		return ok
+	}
+	if s.explain != "" {
+		if err := conformance.Explain(out, s.explain); err != nil {
+			_, _ = fmt.Fprintln(errs, err)
+			return unable
 		}
 		return ok
 	}
@@ -104,14 +115,18 @@ func define(o *conformance.Options, s *settings, errs io.Writer) *flag.FlagSet {
 	}
 	f.StringVar(&s.issuer, "issuer", "127.0.0.1:9700", "the `address` at which the suite's own issuer listens")
 	f.StringVar(&s.issuerURL, "issuer-url", "",
-		"the `URL` under which the server reaches the issuer, if not http at its address")
+		"the `URL` under which the server reaches the issuer, if not its address")
+	f.StringVar(&s.issuerCert, "issuer-cert", "", "the `file` with the issuer's certificate, PEM: it is then served over https")
+	f.StringVar(&s.issuerKey, "issuer-key", "", "the `file` with its key, PEM, if not in that of --issuer-cert")
+	f.StringVar(&s.issuerCA, "issuer-ca", "",
+		"serve the issuer over https with a certificate made now, and write the authority that the server has to trust to this `file`")
 	f.StringVar(&o.Origin, "origin", "", "the public origin that the server knows itself by, if not that of --url")
 	f.StringVar(&o.Audience, "audience", "", "what aud holds in tokens, if not the origin")
 	f.Func("claims", "further claims of every token, a JSON `object`, such as {\"scope\":\"read\"}", func(text string) error {
 		return json.Unmarshal([]byte(text), &o.Claims)
 	})
 	f.StringVar(&s.client.TokenEndpoint, "token-endpoint", "",
-		"take tokens from this `URL` by client credentials, and not from the suite's issuer")
+		"take tokens from this https `URL` by client credentials, and not from the suite's issuer")
 	f.StringVar(&s.client.ClientID, "client-id", "", "the client for --token-endpoint")
 	f.StringVar(&s.secretFile, "client-secret-file", "",
 		"the `file` with the client's secret; or the variable CLIENT_SECRET")
@@ -121,10 +136,13 @@ func define(o *conformance.Options, s *settings, errs io.Writer) *flag.FlagSet {
 	f.StringVar(&s.groups, "group", "", "only the cases of the groups `a,b`")
 	f.StringVar(&s.only, "only", "", "only the cases `a,b`")
 	f.StringVar(&s.lacks, "lacks", "",
-		"the server does not claim `a,b`: replay, cors, paths, introspection, metadata, …")
+		"the server does not claim `a,b`: "+strings.Join(conformance.Claims(), ", "))
 	f.StringVar(&s.algorithms, "algs", "",
 		"the server accepts proofs with `a,b`, if its challenge does not say")
 	f.BoolVar(&o.Slow, "slow", false, "also run the cases that wait for the clock, up to 20 minutes each")
+	f.BoolVar(&o.HTTP2, "http2", false, "send everything over HTTP/2")
+	f.Uint64Var(&o.Shuffle, "shuffle", 0, "ask in another order, that of this `number`")
+	f.IntVar(&o.Flood, "flood", 0, "how `many` good requests stand between a proof and its replay: 0 is 2000, -1 asks none")
 	f.BoolVar(&o.InsecureTLS, "insecure", false, "accept any certificate of the server")
 	f.StringVar(&s.ca, "ca", "", "the `file` with the authorities of the server's certificate, PEM")
 	f.DurationVar(&o.Timeout, "timeout", 10*time.Second, "for one request")
@@ -134,7 +152,8 @@ func define(o *conformance.Options, s *settings, errs io.Writer) *flag.FlagSet {
 	f.StringVar(&s.junit, "junit", "", "write JUnit XML to this `file`")
 	f.StringVar(&s.json, "json", "", "write JSON to this `file`")
 	f.StringVar(&s.html, "html", "", "write a page to this `file`")
-	f.BoolVar(&s.list, "list", false, "list the cases and ask nobody")
+	f.BoolVar(&s.list, "list", false, "list the cases by group and RFC, and ask nobody")
+	f.StringVar(&s.explain, "explain", "", "tell what one `case` asks and why, and ask nobody")
 	f.BoolVar(&s.quiet, "quiet", false, "no progress")
 	return f
 }
@@ -173,7 +192,7 @@ func ask(ctx context.Context, o *conformance.Options, s *settings, out, errs io.
 		o.Tokens = s.client.Token
 		return conformance.RunURL(ctx, *o)
 	}
-	issuer, err := conformance.NewIssuer(s.issuer, s.issuerURL)
+	issuer, err := s.newIssuer()
 	if err != nil {
 		return nil, err
 	}
@@ -186,6 +205,47 @@ func ask(ctx context.Context, o *conformance.Options, s *settings, out, errs io.
 		_, _ = fmt.Fscanln(os.Stdin)
 	}
 	return conformance.RunURL(ctx, *o)
+}
+
+// newIssuer starts the suite's issuer, over https if there is a certificate for it.
+func (s *settings) newIssuer() (*conformance.Issuer, error) {
+	c := conformance.IssuerConfig{Address: s.issuer, URL: s.issuerURL}
+	switch {
+	case s.issuerCert != "" && s.issuerCA != "":
+		return nil, errors.New("--issuer-cert and --issuer-ca exclude each other: give a certificate, or have one made")
+	case s.issuerCert != "":
+		key := s.issuerKey
+		if key == "" {
+			key = s.issuerCert
+		}
+		pair, err := tls.LoadX509KeyPair(s.issuerCert, key)
+		if err != nil {
+			return nil, fmt.Errorf("--issuer-cert %s: %w", s.issuerCert, err)
+		}
+		c.Certificate = &pair
+	case s.issuerCA != "":
+		made, ca, err := conformance.NewCertificate(s.issuerHosts()...)
+		if err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(s.issuerCA, ca, 0o644); err != nil { //nolint:gosec // everybody may trust it
+			return nil, err
+		}
+		c.Certificate = made
+	}
+	return conformance.NewIssuer(c)
+}
+
+// issuerHosts are the names under which the issuer may be reached.
+func (s *settings) issuerHosts() []string {
+	hosts := []string{"localhost", "127.0.0.1", "::1"}
+	if u, err := url.Parse(s.issuerURL); err == nil && u.Hostname() != "" {
+		hosts = append(hosts, u.Hostname())
+	}
+	if host, _, err := net.SplitHostPort(s.issuer); err == nil && host != "" {
+		hosts = append(hosts, host)
+	}
+	return hosts
 }
 
 func split(s string) []string {

@@ -2,6 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"log/slog"
 	"net"
 	"net/http"
@@ -14,6 +18,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/conformance"
 	"github.com/senderlock/senderlock/echoauth"
 )
 
@@ -84,13 +89,13 @@ func TestCommandFails(t *testing.T) {
 	address := free(t)
 	url := server(t, "http://"+address, func(c *access.Config) { c.InsecureAllowBearer = true })
 	var out, errs bytes.Buffer
-	code := run(t.Context(), []string{"--url", url, "--issuer", address, "--only", "auth-bearer-unbound,good"}, &out,
-		&errs)
+	code := run(t.Context(), []string{"--url", url, "--issuer", address, "--profile", "strict", "--only",
+		"auth-bearer-unbound,good"}, &out, &errs)
 	if code != failed {
 		t.Errorf("status %d", code)
 	}
 	for _, text := range []string{"auth-bearer-unbound", "accepted, although it must be refused",
-		"> Authorization: Bearer eyJ", "< HTTP/1.1 204 No Content"} {
+		"DPoP (the token below)", "Bearer (the token below)", "< HTTP/1.1 204 No Content", "RFC 9449 §7.2"} {
 		if !strings.Contains(out.String(), text) {
 			t.Errorf("the table does not hold %q:\n%s", text, &out)
 		}
@@ -106,12 +111,18 @@ func TestCommandCannotAsk(t *testing.T) {
 		"unknown flag": {[]string{"--x"}, "not defined"},
 		"no flag":      {[]string{"--url", "http://127.0.0.1:1/", "--group", "ath,", "field"}, `"field" is no flag`},
 		"no issuer URL": {[]string{"--url", "http://127.0.0.1:1/", "--issuer", "127.0.0.1:0", "--issuer-url", "suite"},
-			`identifier is "suite": give`},
-		"no address":   {[]string{"--url", "http://127.0.0.1:1/", "--issuer", "9700"}, "give it another address"},
-		"no authority": {[]string{"--url", "https://127.0.0.1:1/", "--ca", "main.go"}, "holds no certificate"},
-		"nobody there": {[]string{"--url", "http://127.0.0.1:1/", "--issuer", "127.0.0.1:0"}, "does not answer"},
-		"no tokens": {[]string{"--url", "http://127.0.0.1:1/", "--token-endpoint", "http://127.0.0.1:1/token"},
+			`URL is "suite": give`},
+		"no address": {[]string{"--url", "http://127.0.0.1:1/", "--issuer", "9700"}, "give it another"},
+		"no case":    {[]string{"--explain", "nothing"}, `there is no case "nothing"`},
+		"two issuers": {[]string{"--url", "http://127.0.0.1:1/", "--issuer-cert", "x", "--issuer-ca", "y"},
+			"--issuer-cert and --issuer-ca exclude each other"},
+		"no certificate": {[]string{"--url", "http://127.0.0.1:1/", "--issuer-cert", "main.go"}, "--issuer-cert main.go: tls"},
+		"no authority":   {[]string{"--url", "https://127.0.0.1:1/", "--ca", "main.go"}, "holds no certificate"},
+		"nobody there":   {[]string{"--url", "http://127.0.0.1:1/", "--issuer", "127.0.0.1:0"}, "does not answer"},
+		"no tokens": {[]string{"--url", "http://127.0.0.1:1/", "--token-endpoint", "https://127.0.0.1:1/token"},
 			"refused"},
+		"no TLS for the secret": {[]string{"--url", "http://127.0.0.1:1/", "--token-endpoint", "http://127.0.0.1:1/token"},
+			"TokenEndpoint is no https URL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errs bytes.Buffer
@@ -121,9 +132,63 @@ func TestCommandCannotAsk(t *testing.T) {
 			}
 		})
 	}
-	var out bytes.Buffer
-	if code := run(t.Context(), []string{"--list"}, &out, &out); code != ok || !strings.Contains(out.String(),
-		"binding-other-key") {
-		t.Errorf("--list: status %d", code)
+}
+
+// What is asked can be read without asking anybody.
+func TestCommandTells(t *testing.T) {
+	for flags, says := range map[string][]string{
+		"--list": {"\nbinding\n", "RFC 9449 §4.3 item 12, §6", "binding-other-key: a good proof", "(+@warm)"},
+		"--explain htu-port": {"htu-port: htu: another port", "MUST RS-015, RFC 9449 §4.3 item 9", `"htu"`,
+			"strict  401 with invalid_dpop_proof", "base    400 or 401", "Look at where htu is compared"},
+		"--explain token-expired":          {"A server may do otherwise and be right: a leeway of a few minutes is permitted"},
+		"--explain binding-other-key@warm": {"First a request in order, with the same token and key"},
+		"--explain replay-race":            {"50 times at the same instant", "1 accepted, each other one refused: 401"},
+		"--help":                           {"issuer-ca", "absolute-form, bearer, certproxy", "shuffle"},
+	} {
+		var out bytes.Buffer
+		if code := run(t.Context(), strings.Fields(flags), &out, &out); code != ok {
+			t.Errorf("%s: status %d", flags, code)
+		}
+		for _, text := range says {
+			if !strings.Contains(out.String(), text) {
+				t.Errorf("%s does not say %q:\n%s", flags, text, out.String()[:min(1500, out.Len())])
+			}
+		}
+	}
+}
+
+// A server that accepts an issuer over https alone is asked with a certificate made for it, or with one of its own.
+func TestIssuerOverHTTPS(t *testing.T) {
+	address, folder := free(t), t.TempDir()
+	ca, pair := filepath.Join(folder, "ca.pem"), filepath.Join(folder, "pair.pem")
+	certificate, authority, err := conformance.NewCertificate("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...)
+	if err := os.WriteFile(pair, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for flag, trusted := range map[string]func() []byte{
+		"--issuer-ca": func() []byte { made, _ := os.ReadFile(ca); return made }, "--issuer-cert": func() []byte { return authority },
+	} {
+		file := map[string]string{"--issuer-ca": ca, "--issuer-cert": pair}[flag]
+		url := server(t, "https://"+address, func(c *access.Config) {
+			c.HTTPClient = &http.Client{Transport: &http.Transport{DialTLSContext: func(ctx context.Context, network, to string) (net.Conn, error) {
+				pool := x509.NewCertPool()
+				pool.AppendCertsFromPEM(trusted()) // which is there once the suite runs
+				return (&tls.Dialer{Config: &tls.Config{RootCAs: pool}}).DialContext(ctx, network, to)
+			}}}
+		})
+		var out, errs bytes.Buffer
+		code := run(t.Context(), []string{"--url", url, "--issuer", address, flag, file, "--group", "ath"}, &out, &errs)
+		if code != ok || !strings.Contains(errs.String(), "issuer https://"+address) {
+			t.Errorf("%s: status %d\n%s\n%s", flag, code, &out, &errs)
+		}
 	}
 }

@@ -3,10 +3,10 @@ package main
 import (
 	"strings"
 
-	"github.com/senderlock/senderlock/conformance/vectors"
+	"github.com/senderlock/senderlock/conformance/internal/cases"
 )
 
-func allCases() []vectors.Case {
+func allCases() []cases.Case {
 	s := &suite{}
 	proofField(s)
 	proofHeader(s)
@@ -26,22 +26,22 @@ const marker = "conformance-marker"
 
 func proofField(s *suite) {
 	s.in("field")
-	s.accept("RS-162", "good", "a good request is accepted", vectors.Proof{})
-	s.send("RS-001", "field-lower", "the field name in lower case", accepted, vectors.Request{ProofField: "dpop"})
-	s.send("RS-001", "field-upper", "the field name in upper case", accepted, vectors.Request{ProofField: "DPOP"})
-	s.send("RS-001", "field-mixed", "the field name in mixed case", accepted, vectors.Request{ProofField: "dPoP"})
+	s.accept("RS-162", "good", "a good request is accepted", cases.Proof{})
+	s.send("RS-001", "field-lower", "the field name in lower case", accepted, cases.Request{ProofField: "dpop"})
+	s.send("RS-001", "field-upper", "the field name in upper case", accepted, cases.Request{ProofField: "DPOP"})
+	s.send("RS-001", "field-mixed", "the field name in mixed case", accepted, cases.Request{ProofField: "dPoP"})
 	s.send("RS-001", "field-spaces", "white space around the field value is no part of it", accepted,
-		vectors.Request{Proofs: []string{"  ${proof} \t"}})
+		cases.Request{Proofs: []string{"  ${proof} \t"}})
 	s.refuse("RS-002", "field-letter-case", "one letter of the payload part in upper case", "signature_invalid",
 		edit("upper-payload"), because("*"))
 	s.send("RS-003", "field-twice-equal", "two equal DPoP fields", badProof,
-		vectors.Request{Proofs: []string{"${proof}", "${proof}"}}, because("proof_multiple"))
+		cases.Request{Proofs: []string{"${proof}", "${proof}"}}, because("proof_multiple"))
 	s.send("RS-003", "field-twice-good-first", "a good DPoP field and an empty one", badProof,
-		vectors.Request{Proofs: []string{"${proof}", "x"}}, because("proof_multiple"))
+		cases.Request{Proofs: []string{"${proof}", "x"}}, because("proof_multiple"))
 	s.send("RS-003", "field-twice-good-last", "a bad DPoP field and a good one behind it", badProof,
-		vectors.Request{Proofs: []string{"x", "${proof}"}}, because("proof_multiple"))
+		cases.Request{Proofs: []string{"x", "${proof}"}}, because("proof_multiple"))
 	s.send("RS-003", "field-list", "two proofs in one field, with a comma", badProof,
-		vectors.Request{Proofs: []string{"${proof}, ${proof2}"}}, because("jws_malformed"))
+		cases.Request{Proofs: []string{"${proof}, ${proof2}"}}, because("jws_malformed"))
 	for _, c := range []struct{ id, title, value string }{
 		{"field-empty", "an empty field", ""},
 		{"field-word", "a word in place of a proof", "x"},
@@ -54,7 +54,7 @@ func proofField(s *suite) {
 		if c.id == "field-token" {
 			rs, reason = "RS-079", "typ_wrong"
 		}
-		s.send(rs, c.id, c.title, noProof, vectors.Request{Proofs: []string{c.value}}, because(reason))
+		s.send(rs, c.id, c.title, noProof, cases.Request{Proofs: []string{c.value}}, because(reason))
 	}
 	for _, c := range []struct{ id, title, edit string }{
 		{"parts-one", "the header alone", "one-part"}, {"parts-two", "no signature part", "two-parts"},
@@ -69,7 +69,7 @@ func proofField(s *suite) {
 	}
 	s.refuse("RS-126", "form-nested", "a proof within a signed JWT", "json_invalid", edit("nested"))
 	s.send("RS-039", "proof-missing", "a token under DPoP without a proof", noProof,
-		vectors.Request{Without: []string{"proof"}}, because("proof_missing"))
+		cases.Request{Without: []string{"proof"}}, because("proof_missing"))
 	for _, c := range []struct{ id, title, reason string }{
 		{"header:pad", "padding behind the header", "jws_malformed"},
 		{"payload:pad", "padding behind the payload", "jws_malformed"},
@@ -102,9 +102,9 @@ func proofField(s *suite) {
 	s.accept("RS-025", "json-white-space", "white space between the JSON tokens", edit("header:white-space",
 		"payload:white-space"))
 	s.refuse("RS-182", "proof-huge", "a proof of 60,000 octets", "proof_too_large", claims("x", strings.Repeat("x",
-		45000)), func(c *vectors.Case) {
+		45000)), func(c *cases.Case) {
 		c.Steps[0].Strict, c.Steps[0].Base = badProof.or(413, 431, 400).strict, badProof.or(413, 431, 400).base
-		c.Level = vectors.SHOULD
+		c.Level = cases.SHOULD
 		c.Reason = ""
 	})
 }
@@ -125,18 +125,18 @@ func proofHeader(s *suite) {
 	} {
 		s.refuse("RS-008", "typ-"+c[0], "typ is \""+c[1]+"\"", "typ_wrong", header("typ", c[1]))
 	}
-	s.add("RS-008", "typ-upper", vectors.INFO, "typ in upper case", once(accepted,
-		vectors.Request{Proof: ptr(header("typ", "DPOP+JWT"))}))
-	s.add("RS-008", "typ-application", vectors.INFO, "typ with application/ before it", once(accepted,
-		vectors.Request{Proof: ptr(header("typ", "application/dpop+jwt"))}))
+	s.add("RS-008", "typ-upper", cases.INFO, "typ in upper case", once(accepted,
+		cases.Request{Proof: ptr(header("typ", "DPOP+JWT"))}))
+	s.add("RS-008", "typ-application", cases.INFO, "typ with application/ before it", once(accepted,
+		cases.Request{Proof: ptr(header("typ", "application/dpop+jwt"))}))
 	for _, alg := range []string{"none", "None", "NONE", "nOnE"} {
 		p := header("alg", alg)
 		s.refuse("RS-010", "alg-"+alg+"-signed", "alg "+alg+" with a signature", "alg_not_allowed", p)
-		s.refuse("RS-010", "alg-"+alg, "alg "+alg+" without a signature", "jws_malformed", vectors.Proof{Alg: alg})
+		s.refuse("RS-010", "alg-"+alg, "alg "+alg+" without a signature", "jws_malformed", cases.Proof{Alg: alg})
 	}
 	for _, alg := range []string{"HS256", "HS384", "HS512"} {
 		s.refuse("RS-009", "alg-"+alg, "alg "+alg+", keyed with the public key", "alg_not_allowed",
-			vectors.Proof{Alg: alg})
+			cases.Proof{Alg: alg})
 	}
 	for _, alg := range []string{"dir", "A256KW", "ECDH-ES", "RSA-OAEP", "XX256", "es256", "ES256 ", ""} {
 		reason := "alg_not_allowed"
@@ -146,18 +146,29 @@ func proofHeader(s *suite) {
 		s.refuse("RS-009", "alg-name-"+strings.ReplaceAll(alg, " ", "-space"), "alg \""+alg+"\"", reason,
 			header("alg", alg))
 	}
-	s.refuse("RS-080", "alg-RS1", "alg RS1, with SHA-1", "alg_not_allowed", vectors.Proof{Key: "rsa",
+	s.refuse("RS-080", "alg-RS1", "alg RS1, with SHA-1", "alg_not_allowed", cases.Proof{Key: "rsa",
 		Header: members("alg", "RS1")}, bound("rsa"))
-	s.refuse("RS-009", "alg-oct", "an HMAC key in jwk", "alg_not_allowed", vectors.Proof{Alg: "HS256",
+	for _, c := range [][3]string{
+		{"der", "client", "its DER"}, {"jwk", "client", "its JWK"}, {"point", "client", "its octets"},
+		{"pem", "rsa", "the PEM of an RSA key"}, {"modulus", "rsa", "the modulus of an RSA key"},
+	} {
+		s.refuse("RS-009", "alg-HS256-"+c[0], "alg HS256, keyed with "+c[2], "alg_not_allowed", cases.Proof{Key: c[1],
+			Alg: "HS256", Edit: []string{"signature:mac-" + c[0]}}, bound(c[1]))
+	}
+	s.refuse("RS-009", "alg-oct-bound", "an HMAC key in jwk, to which the token is bound", "alg_not_allowed", cases.Proof{
+		Alg: "HS256", RawJWK: `{"kty":"oct","k":"c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I"}`,
+		Edit: []string{"signature:mac-k"},
+	}, bound("="))
+	s.refuse("RS-009", "alg-oct", "an HMAC key in jwk", "alg_not_allowed", cases.Proof{Alg: "HS256",
 		RawJWK: `{"kty":"oct","k":"c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I"}`})
 	for _, c := range [][2]string{
 		{"ES256", "client"}, {"ES384", "es384"}, {"ES512", "es512"}, {"EdDSA", "ed25519"}, {"Ed25519", "ed25519"},
 		{"RS256", "rsa"}, {"RS384", "rsa"}, {"RS512", "rsa"}, {"PS256", "rsa"}, {"PS384", "rsa"}, {"PS512", "rsa"},
 	} {
-		s.accept("RS-011", "alg-"+c[0], "a proof with "+c[0]+", which the server offers", vectors.Proof{Key: c[1],
+		s.accept("RS-011", "alg-"+c[0], "a proof with "+c[0]+", which the server offers", cases.Proof{Key: c[1],
 			Alg: c[0]}, bound(c[1]), needs("alg:"+c[0]))
 		s.refuse("RS-011", "alg-"+c[0]+"-not-offered", "a proof with "+c[0]+", which the server does not offer", "",
-			vectors.Proof{Key: c[1], Alg: c[0]},
+			cases.Proof{Key: c[1], Alg: c[0]},
 			bound(c[1]), needs("not-alg:"+c[0]))
 	}
 	for _, c := range [][3]string{
@@ -166,13 +177,13 @@ func proofHeader(s *suite) {
 		{"PS256", "client", "P-256"}, {"EdDSA", "client", "P-256"}, {"ES256", "ed25519", "Ed25519"},
 		{"RS256", "ed25519", "Ed25519"},
 	} {
-		s.refuse("RS-124", "alg-"+c[0]+"-with-"+c[1], c[0]+" with a key of "+c[2], "*", vectors.Proof{Key: c[1],
+		s.refuse("RS-124", "alg-"+c[0]+"-with-"+c[1], c[0]+" with a key of "+c[2], "*", cases.Proof{Key: c[1],
 			Alg: c[0]}, bound(c[1]))
 	}
 	s.refuse("RS-124", "alg-RS-as-PS", "a PKCS #1 v1.5 signature under the name PS256", "signature_invalid",
-		vectors.Proof{Key: "rsa", Header: members("alg", "PS256")}, bound("rsa"))
+		cases.Proof{Key: "rsa", Header: members("alg", "PS256")}, bound("rsa"))
 	s.refuse("RS-124", "alg-RS512-as-RS256", "an RS512 signature under the name RS256", "signature_invalid",
-		vectors.Proof{Key: "rsa", Alg: "RS512", Header: members("alg", "RS256")}, bound("rsa"))
+		cases.Proof{Key: "rsa", Alg: "RS512", Header: members("alg", "RS256")}, bound("rsa"))
 	for _, c := range []struct {
 		id, title string
 		value     any
@@ -187,7 +198,7 @@ func proofHeader(s *suite) {
 		}
 		s.refuse("RS-136", "crit-"+c.id, c.title, "crit_present", p)
 	}
-	s.refuse("RS-145", "b64-false", "b64 is false", "header_invalid", header("b64", false), level(vectors.SHOULD))
+	s.refuse("RS-145", "b64-false", "b64 is false", "header_invalid", header("b64", false))
 	good := `"typ":"dpop+jwt","alg":"ES256","jwk":${jwk}`
 	for _, c := range [][4]string{
 		{"typ-last", `{"typ":"JWT",` + good + `}`, "typ twice, the good one last", ""},
@@ -195,11 +206,11 @@ func proofHeader(s *suite) {
 		{"alg", `{` + good + `,"alg":"none"}`, "alg twice", ""},
 		{"jwk", `{` + good + `,"jwk":{}}`, "jwk twice", ""},
 	} {
-		l := vectors.MUST
+		l := cases.MUST
 		if c[0] == "typ-last" {
-			l = vectors.SHOULD // RFC 7515 lets a parser take the last
+			l = cases.SHOULD // RFC 7515 lets a parser take the last
 		}
-		s.refuse("RS-137", "duplicate-"+c[0], c[2], "json_invalid", vectors.Proof{RawHeader: c[1]}, level(l))
+		s.refuse("RS-137", "duplicate-"+c[0], c[2], "json_invalid", cases.Proof{RawHeader: c[1]}, level(l))
 	}
 	for _, c := range [][2]string{{"typ", "TYP"}, {"alg", "Alg"}, {"jwk", "JWK"}} {
 		value := map[string]string{"typ": `"dpop+jwt"`, "alg": `"ES256"`, "jwk": `${jwk}`}
@@ -213,11 +224,11 @@ func proofHeader(s *suite) {
 		}
 		reason := map[string]string{"typ": "typ_wrong", "alg": "header_invalid", "jwk": "header_invalid"}[c[0]]
 		s.refuse("RS-139", "header-case-"+c[0], c[1]+" in place of "+c[0], reason,
-			vectors.Proof{RawHeader: strings.TrimSuffix(text, ",") + `}`})
+			cases.Proof{RawHeader: strings.TrimSuffix(text, ",") + `}`})
 	}
 	for _, c := range []struct {
 		id, title string
-		value     vectors.Proof
+		value     cases.Proof
 	}{
 		{"kid", "a kid beside the jwk", header("kid", "k1")},
 		{"unknown", "an unknown member", header("x-app", map[string]any{"a": []int{1, 2}})},
@@ -228,16 +239,16 @@ func proofHeader(s *suite) {
 		{"b64-true", "b64 is true", header("b64", true)},
 		{"x5t", "an x5t#S256", header("x5t#S256", "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2")},
 	} {
-		l := vectors.MUST
+		l := cases.MUST
 		if c.id == "b64-true" {
-			l = vectors.SHOULD
+			l = cases.SHOULD
 		}
 		s.accept("RS-025", "header-extra-"+c.id, c.title+" is ignored", c.value, level(l))
 	}
 	s.accept("RS-025", "header-order", "the header members in another order",
-		vectors.Proof{RawHeader: `{"jwk":${jwk},"alg":"ES256","typ":"dpop+jwt"}`})
+		cases.Proof{RawHeader: `{"jwk":${jwk},"alg":"ES256","typ":"dpop+jwt"}`})
 	s.accept("RS-025", "header-escapes", "a member name with a JSON escape",
-		vectors.Proof{RawHeader: `{"\u0074yp":"dpop\u002bjwt","alg":"ES256","jwk":${jwk}}`})
+		cases.Proof{RawHeader: `{"\u0074yp":"dpop\u002bjwt","alg":"ES256","jwk":${jwk}}`})
 	s.refuse("RS-133", "jku-only", "jku in place of jwk", "header_invalid", header("jwk", nil, "jku",
 		"https://example.com/keys"))
 	s.refuse("RS-133", "x5c-only", "x5c in place of jwk", "header_invalid", header("jwk", nil, "x5c",
@@ -245,37 +256,38 @@ func proofHeader(s *suite) {
 	s.refuse("RS-133", "kid-only", "kid in place of jwk", "header_invalid", header("jwk", nil, "kid", "k1"))
 	s.accept("RS-012", "jku-beside", "a jku beside the jwk is ignored", header("jku", "http://127.0.0.1:9/keys"))
 	s.refuse("RS-129", "zip", "a compressed payload is not inflated", "json_invalid",
-		vectors.Proof{Header: members("zip", "DEF"), RawPayload: "x\x9c"})
+		cases.Proof{Header: members("zip", "DEF"), RawPayload: "x\x9c"})
 }
 
 func ptr[T any](v T) *T { return &v }
 
 // bound binds the token to the key of the proof.
 func bound(key string) option {
-	return requests(func(r *vectors.Request) { r.Token = &vectors.Token{Bind: key} })
+	return requests(func(r *cases.Request) { r.Token = &cases.Token{Bind: key} })
 }
 
 func proofKey(s *suite) {
 	s.in("key")
 	s.refuse("RS-013", "private-ec", "an EC key with d", "key_private", jwk("d",
 		"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE"))
-	s.refuse("RS-013", "private-okp", "an Ed25519 key with d", "key_private", vectors.Proof{Key: "ed25519",
+	s.refuse("RS-013", "private-okp", "an Ed25519 key with d", "key_private", cases.Proof{Key: "ed25519",
 		JWK: members("d", "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A")}, bound("ed25519"), needs("alg:EdDSA"))
 	for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "oth"} {
 		var value any = "AQAB"
 		if name == "oth" {
 			value = []any{}
 		}
-		s.refuse("RS-013", "private-rsa-"+name, "an RSA key with "+name, "key_private", vectors.Proof{Key: "rsa",
+		s.refuse("RS-013", "private-rsa-"+name, "an RSA key with "+name, "key_private", cases.Proof{Key: "rsa",
 			JWK: members(name, value)}, bound("rsa"), needs("alg:RS256"))
 	}
+	s.refuse("RS-013", "private-rsa-factor", "an RSA key with its own p", "key_private", cases.Proof{Key: "rsa",
+		JWK: members("p", keyJSON("rsa")["p"])}, bound("rsa"), needs("alg:RS256"))
 	s.refuse("RS-013", "private-k", "a key with k, which an EC key does not have", "key_private", jwk("k", "AQAB"),
-		level(vectors.INFO))
-	s.refuse("RS-013", "private-null", "a key whose d is null", "key_private", jwk("d", raw("null")),
-		level(vectors.SHOULD))
+		level(cases.INFO))
+	s.refuse("RS-013", "private-null", "a key whose d is null", "key_private", jwk("d", raw("null")))
 	for _, c := range []struct {
 		id, rs, title string
-		p             vectors.Proof
+		p             cases.Proof
 		reason        string
 	}{
 		{"null", "RS-005", "jwk is an empty object", header("jwk", map[string]any{}), "key_unacceptable"},
@@ -311,9 +323,9 @@ func proofKey(s *suite) {
 				c.p.JWK[name] = []byte(`"` + client["x"] + `="`)
 			}
 		}
-		l := vectors.MUST
+		l := cases.MUST
 		if strings.HasPrefix(c.id, "use-") || strings.HasPrefix(c.id, "ops-") || c.id == "alg-other" {
-			l = vectors.SHOULD
+			l = cases.SHOULD
 		}
 		options := []option{level(l)}
 		if c.p.JWK != nil {
@@ -322,13 +334,13 @@ func proofKey(s *suite) {
 		s.refuse(c.rs, "key-"+c.id, c.title, c.reason, c.p, options...)
 	}
 	for _, c := range [][3]string{{"zero-x", "x", "ES256"}, {"zero-y", "y", "ES256"}, {"zero-x-521", "x", "ES512"}} {
-		s.accept("RS-032", "key-"+c[0], "a key whose "+c[1]+" begins with a zero octet", vectors.Proof{Key: c[0]},
+		s.accept("RS-032", "key-"+c[0], "a key whose "+c[1]+" begins with a zero octet", cases.Proof{Key: c[0]},
 			bound(c[0]), needs("alg:"+c[2]))
 		s.refuse("RS-143", "key-"+c[0]+"-stripped", c[1]+" without its leading zero octet", "key_unacceptable",
-			vectors.Proof{Key: c[0], JWK: members(c[1], strip(keyJSON(c[0])[c[1]]))}, bound("="), needs("alg:"+c[2]))
+			cases.Proof{Key: c[0], JWK: members(c[1], strip(keyJSON(c[0])[c[1]]))}, bound("="), needs("alg:"+c[2]))
 	}
 	okp := func(id, title, reason string, pairs ...any) {
-		s.refuse("RS-144", "key-okp-"+id, title, reason, vectors.Proof{Key: "ed25519", JWK: members(pairs...)},
+		s.refuse("RS-144", "key-okp-"+id, title, reason, cases.Proof{Key: "ed25519", JWK: members(pairs...)},
 			bound("="), needs("alg:EdDSA"))
 	}
 	okp("crv-x25519", "crv X25519", "key_unacceptable", "crv", "X25519")
@@ -337,17 +349,28 @@ func proofKey(s *suite) {
 	okp("long", "x of 33 octets", "key_unacceptable", "x", strings.Repeat("B", 44))
 	okp("small-order", "a point of small order", "key_unacceptable", "x",
 		"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
+	for _, c := range [][3]string{
+		{"small-order-fits", "the neutral point, with a signature that fits it",
+			"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"},
+		{"small-order-two-fits", "the point of order two, with a signature that fits it",
+			"7P_______________________________________38"},
+	} {
+		s.refuse("RS-144", "key-okp-"+c[0], c[1], "key_unacceptable", cases.Proof{Key: "ed25519", JWK: members("x", c[2]),
+			Edit: []string{"signature:small-order"}}, bound("="), needs("alg:EdDSA"))
+	}
 	okp("not-canonical", "a point that is not canonical", "key_unacceptable", "x",
 		"7v________________________________________38")
 	rsa := func(id, rs, title, reason string, pairs ...any) {
-		s.refuse(rs, "key-rsa-"+id, title, reason, vectors.Proof{Key: "rsa", JWK: members(pairs...)}, bound("="),
+		s.refuse(rs, "key-rsa-"+id, title, reason, cases.Proof{Key: "rsa", JWK: members(pairs...)}, bound("="),
 			needs("alg:RS256"))
 	}
-	s.refuse("RS-141", "key-rsa-1024", "an RSA key of 1024 bits", "key_unacceptable", vectors.Proof{Key: "rsa-1024"},
+	s.refuse("RS-141", "key-rsa-1024", "an RSA key of 1024 bits", "key_unacceptable", cases.Proof{Key: "rsa-1024"},
 		bound("rsa-1024"))
-	s.accept("RS-141", "key-rsa-3072", "an RSA key of 3072 bits", vectors.Proof{Key: "rsa-3072"}, bound("rsa-3072"),
+	s.accept("RS-141", "key-rsa-3072", "an RSA key of 3072 bits", cases.Proof{Key: "rsa-3072"}, bound("rsa-3072"),
 		needs("alg:RS256"))
-	rsa("e-1", "RS-080", "the exponent 1", "key_unacceptable", "e", "AQ")
+	s.refuse("RS-080", "key-rsa-e-1", "the exponent 1, with a signature that fits it", "key_unacceptable",
+		cases.Proof{Key: "rsa", JWK: members("e", "AQ"), Edit: []string{"signature:e-1"}}, bound("="), needs("alg:RS256"),
+		rfc("RFC 9449 §11.6, RFC 8017 §3.1"))
 	rsa("e-even", "RS-127", "an even exponent", "key_unacceptable", "e", "AQAA")
 	rsa("e-zero", "RS-127", "the exponent 0", "key_unacceptable", "e", "AA")
 	rsa("e-empty", "RS-127", "an empty exponent", "key_unacceptable", "e", "")
@@ -358,13 +381,13 @@ func proofKey(s *suite) {
 	rsa("n-missing", "RS-127", "no modulus", "key_unacceptable", "n", nil)
 	rsa("n-even", "RS-127", "an even modulus", "key_unacceptable", "n", strings.Repeat("_", 341)+"g")
 	s.refuse("RS-179", "key-rsa-16384", "an RSA key of 16,384 bits costs nothing", "key_unacceptable",
-		vectors.Proof{Key: "rsa", JWK: members("n", strings.Repeat("_", 2730)+"8")}, bound("="),
-		func(c *vectors.Case) {
+		cases.Proof{Key: "rsa", JWK: members("n", strings.Repeat("_", 2730)+"8")}, bound("="),
+		func(c *cases.Case) {
 			c.Steps[0].Strict.Checks, c.Steps[0].Base.Checks = []string{"fast"}, []string{"fast"}
 		})
 	for _, c := range []struct {
 		id, title string
-		p         vectors.Proof
+		p         cases.Proof
 	}{
 		{"kid", "a kid in the jwk", jwk("kid", "k1")}, {"use-sig", "use is sig", jwk("use", "sig")},
 		{"alg", "alg is the proof's", jwk("alg", "ES256")},
@@ -378,12 +401,12 @@ func proofKey(s *suite) {
 		s.accept("RS-031", "key-extra-"+c.id, c.title+" does not enter the thumbprint", c.p)
 	}
 	client := keyJSON("client")
-	s.accept("RS-030", "key-order", "the members of the jwk in another order", vectors.Proof{
+	s.accept("RS-030", "key-order", "the members of the jwk in another order", cases.Proof{
 		RawJWK: `{"y":"` + client["y"] + `","x":"` + client["x"] + `","kty":"EC","crv":"P-256"}`,
 	})
-	s.refuse("RS-137", "key-duplicate-x", "x twice in the jwk", "json_invalid", vectors.Proof{
+	s.refuse("RS-137", "key-duplicate-x", "x twice in the jwk", "json_invalid", cases.Proof{
 		RawJWK: `{"x":"AAAA","y":"` + client["y"] + `","x":"` + client["x"] + `","kty":"EC","crv":"P-256"}`,
-	}, level(vectors.SHOULD))
+	}, level(cases.SHOULD))
 }
 
 func proofSignature(s *suite) {
@@ -408,15 +431,15 @@ func proofSignature(s *suite) {
 		s.refuse(rs, "signature-"+c.id, c.title, c.reason, edit(c.edit))
 	}
 	s.refuse("RS-012", "signature-other-key", "signed by another key than the jwk", "signature_invalid",
-		vectors.Proof{Signer: "other"})
+		cases.Proof{Signer: "other"})
 	s.refuse("RS-012", "signature-other-rsa", "an RSA proof signed by another key", "signature_invalid",
-		vectors.Proof{Key: "rsa", Signer: "rsa-3072"}, bound("rsa"), needs("alg:RS256"))
+		cases.Proof{Key: "rsa", Signer: "rsa-3072"}, bound("rsa"), needs("alg:RS256"))
 	s.refuse("RS-012", "signature-flip-ed25519", "one bit of an Ed25519 signature", "signature_invalid",
-		vectors.Proof{Key: "ed25519", Edit: []string{"signature:flip"}}, bound("ed25519"), needs("alg:EdDSA"))
+		cases.Proof{Key: "ed25519", Edit: []string{"signature:flip"}}, bound("ed25519"), needs("alg:EdDSA"))
 	s.refuse("RS-012", "signature-flip-rsa", "one bit of an RSA signature", "signature_invalid",
-		vectors.Proof{Key: "rsa", Edit: []string{"signature:flip"}}, bound("rsa"), needs("alg:RS256"))
+		cases.Proof{Key: "rsa", Edit: []string{"signature:flip"}}, bound("rsa"), needs("alg:RS256"))
 	s.refuse("RS-012", "signature-flip-pss", "one bit of a PSS signature", "signature_invalid",
-		vectors.Proof{Key: "rsa", Alg: "PS256", Edit: []string{"signature:flip"}}, bound("rsa"), needs("alg:PS256"))
+		cases.Proof{Key: "rsa", Alg: "PS256", Edit: []string{"signature:flip"}}, bound("rsa"), needs("alg:PS256"))
 }
 
 func proofClaims(s *suite) {
@@ -439,7 +462,7 @@ func proofClaims(s *suite) {
 			text += `"` + spelled + `":` + good[other] + `,`
 		}
 		s.refuse("RS-139", "claim-case-"+name, strings.ToUpper(name)+" in place of "+name, "claim_missing",
-			vectors.Proof{RawPayload: strings.TrimSuffix(text, ",") + `}`}, iatOnly)
+			cases.Proof{RawPayload: strings.TrimSuffix(text, ",") + `}`}, iatOnly)
 	}
 	for _, name := range []string{"jti", "htm", "htu"} {
 		s.refuse("RS-007", "claim-number-"+name, name+" is a number", "json_invalid", claims(name, 7))
@@ -456,7 +479,7 @@ func proofClaims(s *suite) {
 		if c[0] == "empty" {
 			reason = "claim_missing"
 		}
-		s.refuse("RS-004", "payload-"+c[0], "the payload is "+c[1], reason, vectors.Proof{RawPayload: c[1]})
+		s.refuse("RS-004", "payload-"+c[0], "the payload is "+c[1], reason, cases.Proof{RawPayload: c[1]})
 	}
 	all := `"jti":"${random}","htm":"${method}","htu":"${url}","iat":${now},"ath":"${ath}"`
 	for _, c := range [][3]string{
@@ -465,13 +488,13 @@ func proofClaims(s *suite) {
 		{"iat", `"iat":1`, "iat twice, the wrong one last"}, {"ath", `"ath":"x"`, "ath twice, the wrong one last"},
 	} {
 		s.refuse("RS-137", "claim-duplicate-"+c[0], c[2], "json_invalid",
-			vectors.Proof{RawPayload: `{` + all + `,` + c[1] + `}`})
+			cases.Proof{RawPayload: `{` + all + `,` + c[1] + `}`})
 		s.refuse("RS-137", "claim-duplicate-"+c[0]+"-first", strings.Replace(c[2], "last", "first", 1),
-			"json_invalid", vectors.Proof{RawPayload: `{` + c[1] + `,` + all + `}`}, level(vectors.SHOULD), iatOnly)
+			"json_invalid", cases.Proof{RawPayload: `{` + c[1] + `,` + all + `}`}, level(cases.SHOULD), iatOnly)
 	}
 	for _, c := range []struct {
 		id, title string
-		p         vectors.Proof
+		p         cases.Proof
 	}{
 		{"iss", "an iss", claims("iss", "https://client.example.com")}, {"sub", "a sub", claims("sub", "user-1")},
 		{"aud", "an aud for another party", claims("aud", "https://other.example.com")},
@@ -507,19 +530,19 @@ func proofClaims(s *suite) {
 		s.accept("RS-026", "jti-"+c.id, c.title, claims("jti", c.value))
 	}
 	s.send("RS-077", "jti-huge", "a jti of 6,000 characters is refused or kept as a hash", accepted,
-		vectors.Request{Proof: ptr(claims("jti", raw(`"${random}`+strings.Repeat("j", 6000)+`"`)))},
-		level(vectors.INFO))
-	s.accept("RS-025", "claim-escapes", "JSON escapes in names and values", vectors.Proof{
+		cases.Request{Proof: ptr(claims("jti", raw(`"${random}`+strings.Repeat("j", 6000)+`"`)))},
+		level(cases.INFO))
+	s.accept("RS-025", "claim-escapes", "JSON escapes in names and values", cases.Proof{
 		RawPayload: `{"\u006ati":"${random}","ht\u006d":"${method}","htu":"${url|slashes}","iat":${now},"ath":"${ath}"}`,
 	}, iatOnly)
 	s.accept("RS-025", "claim-order", "the claims in another order",
-		vectors.Proof{RawPayload: `{"ath":"${ath}","iat":${now},"htu":"${url}","htm":"${method}","jti":"${random}"}`}, iatOnly)
+		cases.Proof{RawPayload: `{"ath":"${ath}","iat":${now},"htu":"${url}","htm":"${method}","jti":"${random}"}`}, iatOnly)
 	s.refuse("RS-179", "deep", "brackets nested 2500 deep", "json_invalid", claims("x", raw(strings.Repeat("[",
-		2500)+strings.Repeat("]", 2500))), func(c *vectors.Case) {
+		2500)+strings.Repeat("]", 2500))), func(c *cases.Case) {
 		a := badProof.or(400, 413, 431).with("fast")
-		c.Steps[0].Strict, c.Steps[0].Base, c.Reason, c.Level = a.strict, a.base, "", vectors.SHOULD
+		c.Steps[0].Strict, c.Steps[0].Base, c.Reason, c.Level = a.strict, a.base, "", cases.SHOULD
 	})
 }
 
 // iatOnly is for proofs that are written out, without room for a nonce.
-func iatOnly(c *vectors.Case) { c.Needs = append(c.Needs, "iat") }
+func iatOnly(c *cases.Case) { c.Needs = append(c.Needs, "iat") }

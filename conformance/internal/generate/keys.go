@@ -18,15 +18,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/senderlock/senderlock/conformance/internal/cases"
 	"github.com/senderlock/senderlock/conformance/internal/recipe"
-	"github.com/senderlock/senderlock/conformance/vectors"
 	"github.com/senderlock/senderlock/internal/mint"
 )
 
 const seed = "senderlock conformance vectors 1 "
 
 // makeKeys derives every key from its name.
-var makeKeys = sync.OnceValue(func() (k vectors.Keys) {
+var makeKeys = sync.OnceValue(func() (k cases.Keys) {
 	add := func(name, alg string, private crypto.Signer) {
 		m := (&mint.Key{Alg: alg, Private: private}).JWK()
 		m["kid"], m["alg"] = name, alg
@@ -118,7 +118,7 @@ func (s steady) Sign(_ io.Reader, digest []byte, o crypto.SignerOpts) ([]byte, e
 	return s.PrivateKey.Sign(nil, digest, o)
 }
 
-func certificate(name string, serial int64, key *ecdsa.PrivateKey, begin, end int) vectors.Certificate {
+func certificate(name string, serial int64, key *ecdsa.PrivateKey, begin, end int) cases.Certificate {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "conformance " + name},
 		NotBefore: time.Date(begin, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(end, 1, 1, 0, 0, 0, 0, time.UTC),
@@ -132,14 +132,14 @@ func certificate(name string, serial int64, key *ecdsa.PrivateKey, begin, end in
 	if err != nil {
 		log.Fatal(err)
 	}
-	return vectors.Certificate{Name: name, Certificate: der, Key: private}
+	return cases.Certificate{Name: name, Certificate: der, Key: private}
 }
 
-// clock is the instant of the static vectors.
+// clock is the instant of the static cases.
 var clock = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // statics writes out the proofs of every case that is about the proof alone.
-func statics(k vectors.Keys, cases []vectors.Case) []vectors.Static {
+func statics(k cases.Keys, all []cases.Case) []cases.Static {
 	keys, certificates, err := recipe.Load(k)
 	if err != nil {
 		log.Fatal(err)
@@ -155,8 +155,8 @@ func statics(k vectors.Keys, cases []vectors.Case) []vectors.Static {
 			return mint.Base64(sha3.SumSHAKE256(fmt.Appendf(nil, "%s%s %d", seed, current, drawn), 15))
 		},
 	}
-	var list []vectors.Static
-	for _, c := range cases {
+	var list []cases.Static
+	for _, c := range all {
 		if !aboutProof(&c) {
 			continue
 		}
@@ -167,14 +167,14 @@ func statics(k vectors.Keys, cases []vectors.Case) []vectors.Static {
 		for _, key := range keys {
 			key.Salt = salts
 		}
-		sent, err := world.Build(&recipe.State{JTI: world.Random()}, &step.Send, "/resource", false)
+		sent, err := world.Build(&recipe.State{JTI: world.Random()}, step, "/resource")
 		if err != nil {
 			log.Fatalf("%s: %v", c.ID, err)
 		}
-		s := vectors.Static{
-			ID: c.ID, Requirement: c.Requirement, Level: c.Level, Title: c.Title, Clock: clock.Unix(),
+		s := cases.Static{
+			ID: c.ID, Requirement: c.Requirement, RFC: c.RFC, Level: c.Level, Title: c.Title, Clock: clock.Unix(),
 			Method: sent.Method, URL: sent.URL,
-			Token: sent.Token, Proofs: sent.Proofs, Thumbprint: sent.Thumbprint, Accept: step.Strict.Accept,
+			Token: sent.Token, Proofs: append([]string{}, sent.Proofs...), Thumbprint: sent.Thumbprint, Accept: step.Strict.Accept,
 			Reason: c.Reason,
 		}
 		if !s.Accept {
@@ -189,9 +189,9 @@ func statics(k vectors.Keys, cases []vectors.Case) []vectors.Static {
 }
 
 // aboutProof reports whether a verifier of proofs can decide the case alone.
-func aboutProof(c *vectors.Case) bool {
+func aboutProof(c *cases.Case) bool {
 	r := &c.Steps[0].Send
-	if len(c.Steps) > 1 || c.Level == vectors.INFO || r.Endpoint != "" || r.Authorization != nil ||
+	if len(c.Steps) > 1 || c.Level == cases.INFO || r.Endpoint != "" || r.Authorization != nil ||
 		r.Headers != nil || r.Host != "" ||
 		r.Target != "" || r.Body != "" || r.Certificate != "" || r.ProofField != "" || c.Steps[0].Copies > 0 ||
 		len(c.Profiles) > 0 {

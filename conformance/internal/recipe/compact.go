@@ -3,7 +3,15 @@ package recipe
 import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/x509"
 	"encoding/asn1"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"math/big"
 	"slices"
@@ -71,9 +79,21 @@ func (b *builder) compact(header, payload string, key *mint.Key, alg string, edi
 			signature = der(signature)
 		case "signature:plus-order":
 			signature = plusOrder(key, signature)
+		case "signature:small-order":
+			signature = smallOrder(publicX(header), h+"."+p)
+		case "signature:e-1":
+			signature = exponentOne(key, h+"."+p)
+		case "signature:before":
+			signature, _ = base64.RawURLEncoding.DecodeString(b.state.signature[b.kind])
+		default:
+			if material, ok := strings.CutPrefix(edit, "signature:mac-"); ok {
+				signature = b.mac(material, header, key, h+"."+p)
+			}
 		}
 	}
 	text := h + "." + p + "." + mint.Base64(signature)
+	b.state.signature[b.kind] = mint.Base64(signature)
+	b.keepSecret(mint.Base64(signature), edits)
 	for _, edit := range edits {
 		switch edit {
 		case "signature:pad":
@@ -103,6 +123,7 @@ func (b *builder) compact(header, payload string, key *mint.Key, alg string, edi
 			outer := mint.Base64([]byte(strings.Replace(header, "{", `{"cty":"JWT",`,
 				1))) + "." + mint.Base64([]byte(text))
 			text = outer + "." + mint.Base64(s.Sign(outer))
+			b.keepSecret(mint.Base64(s.Sign(outer)), edits)
 		case "upper-payload":
 			i := len(h) + 1 + strings.IndexFunc(p[4:], func(r rune) bool { return r >= 'a' && r <= 'z' }) + 4
 			text = text[:i] + strings.ToUpper(text[i:i+1]) + text[i+1:]
@@ -188,5 +209,97 @@ func plusOrder(key *mint.Key, signature []byte) []byte {
 	s := new(big.Int).SetBytes(signature[half:])
 	n := private.Curve.Params().N
 	out := append(r.Add(r, n).FillBytes(make([]byte, half+1)), s.Add(s, n).FillBytes(make([]byte, half+1))...)
+	return out
+}
+
+// keepSecret takes note of a signature that must not be shown, also as the edits spell it.
+func (b *builder) keepSecret(signature string, edits []string) {
+	b.state.secrets = append(b.state.secrets, signature)
+	if slices.Contains(edits, "signature:stray") {
+		b.state.secrets = append(b.state.secrets, stray(signature))
+	}
+}
+
+// mac signs with HMAC and a secret that everybody knows.
+func (b *builder) mac(material, header string, key *mint.Key, input string) []byte {
+	var secret []byte
+	switch material {
+	case "pem":
+		secret = key.PublicPEM()
+	case "der":
+		block, _ := pem.Decode(key.PublicPEM())
+		secret = block.Bytes
+	case "jwk":
+		secret = []byte(mint.Marshal(key.JWK()))
+	case "point":
+		public, err := x509.MarshalPKIXPublicKey(key.Private.Public())
+		b.fail(err)
+		secret = public[len(public)-65:] // of P-256
+	case "modulus":
+		secret, _ = base64.RawURLEncoding.DecodeString(fmt.Sprint(key.JWK()["n"]))
+	case "k":
+		secret, _ = base64.RawURLEncoding.DecodeString(member(header, "k"))
+	default:
+		b.fail(fmt.Errorf("recipe: no secret %q", material))
+	}
+	sum := hmac.New(sha256.New, secret)
+	sum.Write([]byte(input))
+	return sum.Sum(nil)
+}
+
+// member is a text of the jwk in a header.
+func member(header, name string) string {
+	var h struct {
+		JWK map[string]any `json:"jwk"`
+	}
+	_ = json.Unmarshal([]byte(header), &h) // what is not there is empty
+	text, _ := h.JWK[name].(string)
+	return text
+}
+
+func publicX(header string) []byte {
+	x, _ := base64.RawURLEncoding.DecodeString(member(header, "x"))
+	return x
+}
+
+// smallOrder signs for a public point of small order, whose secret nobody needs: with R = s·B the equation
+// s·B = R + k·A holds whenever k·A is the neutral point (RFC 8032 §5.1.7).
+func smallOrder(public []byte, input string) []byte {
+	order, _ := new(big.Int).SetString("7237005577332262213973186563042994240857116359379907606001950938285454250989", 10)
+	for i := range byte(64) {
+		seed := make([]byte, ed25519.SeedSize)
+		seed[0] = i
+		known := ed25519.NewKeyFromSeed(seed)
+		digest := sha512.Sum512(seed)
+		digest[0] &= 248
+		digest[31] = digest[31]&63 | 64
+		little := digest[:32]
+		slices.Reverse(little)
+		s := new(big.Int).Mod(new(big.Int).SetBytes(little), order).FillBytes(make([]byte, 32))
+		slices.Reverse(s)
+		signature := append(slices.Clone(known[32:]), s...)
+		if len(public) == ed25519.PublicKeySize && ed25519.Verify(public, []byte(input), signature) {
+			return signature
+		}
+	}
+	return make([]byte, ed25519.SignatureSize)
+}
+
+// exponentOne is the padded digest itself, which is its own first power (RFC 8017 §9.2).
+func exponentOne(key *mint.Key, input string) []byte {
+	private, ok := key.Private.(*rsa.PrivateKey)
+	if !ok {
+		return nil
+	}
+	sum := sha256.Sum256([]byte(input))
+	info := append([]byte{0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01,
+		0x05, 0x00, 0x04, 0x20}, sum[:]...)
+	out := make([]byte, private.Size())
+	out[1] = 1
+	pad := out[2 : len(out)-len(info)-1]
+	for i := range pad {
+		pad[i] = 0xff
+	}
+	copy(out[len(out)-len(info):], info)
 	return out
 }

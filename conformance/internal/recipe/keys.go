@@ -12,7 +12,7 @@ import (
 	"fmt"
 	"math/big"
 
-	"github.com/senderlock/senderlock/conformance/vectors"
+	"github.com/senderlock/senderlock/conformance/internal/cases"
 	"github.com/senderlock/senderlock/internal/mint"
 )
 
@@ -32,7 +32,7 @@ type jwk struct {
 var curves = map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}
 
 // Load turns keys.json into keys and certificates by name.
-func Load(k vectors.Keys) (map[string]*mint.Key, map[string]tls.Certificate, error) {
+func Load(k cases.Keys) (map[string]*mint.Key, map[string]tls.Certificate, error) {
 	keys := map[string]*mint.Key{}
 	for _, raw := range k.Keys {
 		var j jwk

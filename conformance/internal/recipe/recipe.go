@@ -19,7 +19,7 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/senderlock/senderlock/conformance/vectors"
+	"github.com/senderlock/senderlock/conformance/internal/cases"
 	"github.com/senderlock/senderlock/internal/mint"
 )
 
@@ -42,6 +42,8 @@ type World struct {
 	Random       func() string
 	// Opaque makes a token of which introspection says these claims.
 	Opaque func(claims string) string
+	// Metadata is the path of the metadata of the resource.
+	Metadata string
 	// Obtain gets the token for a zero recipe from elsewhere. Nil mints it.
 	Obtain func(key string) (string, error)
 }
@@ -51,20 +53,34 @@ type State struct {
 	JTI   string
 	Nonce string // what the server gave last
 	Force bool   // good proofs carry it
+	// TokenID is the jti of every token, and Issued their iat, so that a bad token is a good one but for what is bad.
+	// Empty and zero make new ones.
+	TokenID string
+	Issued  time.Time
 
-	token  string
-	proofs []string
+	token, before string // the last one, and the one before it
+	proofs        []string
+	signature     map[string]string // the last one of a token and of a proof
+	secrets       []string
+}
+
+// Fork returns a state that goes another way from here.
+func (s *State) Fork() *State {
+	other := *s
+	other.signature, other.secrets = maps.Clone(s.signature), nil
+	return &other
 }
 
 // Sent is a request as it goes out.
 type Sent struct {
 	Method, Target, Host string
-	Headers              []vectors.Header
+	Headers              []cases.Header
 	Body                 string
 	Certificate          string
 	TLS                  string
 
-	URL        string // what a good htu names, with the query
+	Secrets    []string // signatures and opaque tokens, which are not shown
+	URL        string   // what a good htu names, with the query
 	Token      string
 	Proofs     []string
 	Thumbprint string // of the key to which the token is bound
@@ -80,37 +96,45 @@ type builder struct {
 	method string
 	now    time.Time
 	token  string
-	proof  *vectors.Proof
+	proof  *cases.Proof
+	kind   string // what is being signed: "token" or "proof"
 	err    error
 }
 
 // Build makes the request of a step; path is that of its endpoint.
-func (w *World) Build(state *State, r *vectors.Request, path string, again bool) (*Sent, error) {
+func (w *World) Build(state *State, s *cases.Step, path string) (*Sent, error) {
+	r, again := &s.Send, s.Again
+	if state.signature == nil {
+		state.signature = map[string]string{}
+	}
 	b := &builder{World: w, state: state, now: w.Now(), method: cmp.Or(r.Method, "GET"), base: path,
 		path: path + r.Path, proof: r.Proof}
 	if b.proof == nil {
-		b.proof = &vectors.Proof{}
+		b.proof = &cases.Proof{}
 	}
-	token := cmp.Or(r.Token, &vectors.Token{})
+	token := cmp.Or(r.Token, &cases.Token{})
+	if !again && !s.Same {
+		state.before, state.token = state.token, b.makeToken(token)
+	}
 	if !again {
-		state.token, state.proofs = b.makeToken(token), nil
+		state.proofs = nil
 	}
 	b.token = state.token
-	s := &Sent{
+	sent := &Sent{
 		Method: b.method, Target: b.path, Host: cmp.Or(b.expand(r.Host), b.host()), Body: b.expand(r.Body),
 		Certificate: r.Certificate, TLS: r.TLS, Token: b.token, Time: b.now, URL: w.Origin + b.path,
 	}
 	if bind := cmp.Or(token.Bind, "client"); bind != "-" {
-		s.Thumbprint = b.thumbprint(bind)
+		sent.Thumbprint = b.thumbprint(bind)
 	}
 	if r.Query != "" {
-		s.Target += "?" + b.expand(r.Query)
-		s.URL += "?" + b.expand(r.Query)
+		sent.Target += "?" + b.expand(r.Query)
+		sent.URL += "?" + b.expand(r.Query)
 	}
 	if r.Target != "" {
-		s.Target = b.expand(r.Target)
+		sent.Target = b.expand(r.Target)
 	}
-	add := func(name, value string) { s.Headers = append(s.Headers, vectors.Header{Name: name, Value: value}) }
+	add := func(name, value string) { sent.Headers = append(sent.Headers, cases.Header{Name: name, Value: value}) }
 	if !slices.Contains(r.Without, "authorization") {
 		fields := r.Authorization
 		if fields == nil {
@@ -130,15 +154,16 @@ func (w *World) Build(state *State, r *vectors.Request, path string, again bool)
 				state.proofs = append(state.proofs, b.expand(f))
 			}
 		}
-		s.Proofs = state.proofs
-		for _, p := range s.Proofs {
+		sent.Proofs = state.proofs
+		for _, p := range sent.Proofs {
 			add(cmp.Or(r.ProofField, "DPoP"), p)
 		}
 	}
 	for _, h := range r.Headers {
 		add(h.Name, b.expand(h.Value))
 	}
-	return s, b.err
+	sent.Secrets = state.secrets
+	return sent, b.err
 }
 
 // thumbprint is that of a key, or of the jwk of the proof as it is sent: then nothing but the shape of the key is wrong.
@@ -155,7 +180,8 @@ func (b *builder) thumbprint(bind string) string {
 		return b.Keys[key].Thumbprint()
 	}
 	var sent map[string]any
-	if err := json.Unmarshal([]byte(b.members(b.Keys[key].JWK(), b.proof.JWK)), &sent); err != nil {
+	jwk := cmp.Or(b.proof.RawJWK, b.members(b.Keys[key].JWK(), b.proof.JWK))
+	if err := json.Unmarshal([]byte(jwk), &sent); err != nil {
 		b.fail(err)
 		return ""
 	}
@@ -163,7 +189,7 @@ func (b *builder) thumbprint(bind string) string {
 	for name, value := range sent {
 		text[name], _ = value.(string)
 	}
-	if text["kty"] != "EC" && text["kty"] != "RSA" && text["kty"] != "OKP" {
+	if !slices.Contains([]string{"EC", "RSA", "OKP", "oct"}, text["kty"]) {
 		return b.Keys[key].Thumbprint() // there is none
 	}
 	return mint.Thumbprint(text)
@@ -178,10 +204,11 @@ func (b *builder) fail(err error) {
 }
 
 // makeToken mints an access token (RFC 9068 §2.2), or has it minted.
-func (b *builder) makeToken(t *vectors.Token) string {
+func (b *builder) makeToken(t *cases.Token) string {
 	if t.Raw != "" {
 		return b.expand(t.Raw)
 	}
+	b.kind = "token"
 	if b.Obtain != nil {
 		bind := cmp.Or(t.Bind, "client")
 		if bind == "=" {
@@ -212,6 +239,10 @@ func (b *builder) makeToken(t *vectors.Token) string {
 		"iss": issuer.URL, "aud": b.Audience, "sub": "user-1", "client_id": "client-1", "scope": "accounts:read",
 		"jti": b.Random(), "iat": b.now.Unix(), "exp": b.now.Unix() + 300,
 	}
+	if b.state.TokenID != "" {
+		claims["jti"], claims["iat"] = b.state.TokenID, b.state.Issued.Unix()
+		claims["exp"] = b.state.Issued.Unix() + 300
+	}
 	maps.Copy(claims, b.Claims)
 	if len(cnf) > 0 {
 		claims["cnf"] = cnf
@@ -221,7 +252,9 @@ func (b *builder) makeToken(t *vectors.Token) string {
 		payload = b.expand(t.RawPayload)
 	}
 	if t.Opaque {
-		return b.Opaque(payload)
+		token := b.Opaque(payload)
+		b.state.secrets = append(b.state.secrets, token)
+		return token
 	}
 	header := b.members(map[string]any{"typ": "at+jwt", "alg": alg, "kid": issuer.KeyID}, t.Header)
 	if t.RawHeader != "" {
@@ -231,10 +264,11 @@ func (b *builder) makeToken(t *vectors.Token) string {
 }
 
 // makeProof makes a DPoP proof (RFC 9449 §4.2).
-func (b *builder) makeProof(p *vectors.Proof) string {
+func (b *builder) makeProof(p *cases.Proof) string {
 	if p.Raw != "" {
 		return b.expand(p.Raw)
 	}
+	b.kind = "proof"
 	key := b.Keys[cmp.Or(p.Key, "client")]
 	signer := b.Keys[cmp.Or(p.Signer, p.Key, "client")]
 	if key == nil || signer == nil {
@@ -267,7 +301,7 @@ func (b *builder) makeProof(p *vectors.Proof) string {
 }
 
 // members merges JSON members: null takes one out, {"$raw": …} is JSON text.
-func (b *builder) members(good map[string]any, changes vectors.Members) string {
+func (b *builder) members(good map[string]any, changes cases.Members) string {
 	for name, change := range changes {
 		if string(change) == "null" {
 			delete(good, name)
@@ -361,7 +395,12 @@ func (b *builder) value(name string) string {
 	case "proof", "proof2":
 		return b.makeProof(b.proof)
 	case "ath":
+		if which == "before" {
+			return mint.ATH(b.state.before)
+		}
 		return mint.ATH(b.token)
+	case "metadata":
+		return b.Metadata
 	case "ath512":
 		sum := sha512.Sum512([]byte(b.token))
 		return mint.Base64(sum[:])
@@ -415,6 +454,24 @@ func (b *builder) change(s, change string) string {
 		return fmt.Sprintf("%s%s%02X", s[:len(s)-1], percent, s[len(s)-1])
 	case "short":
 		return s[:len(s)-1]
+	case "first":
+		return s[:min(4, len(s))]
+	case "digits":
+		return strings.Map(func(r rune) rune { return '0' + r%10 }, s)
+	case "wide": // the first letter as its wide form, which NFKC folds
+		return string(rune(s[0])-'!'+'！') + s[1:]
+	case "first-half":
+		return s[:len(s)/2] + strings.Repeat("A", len(s)-len(s)/2)
+	case "last-half":
+		return strings.Repeat("A", len(s)/2) + s[len(s)/2:]
+	case "other-on": // what says that the scheme is the other one
+		return map[bool]string{true: "off", false: "on"}[s == "https"]
+	case "other-scheme-name":
+		return map[bool]string{true: "http", false: "https"}[s == "https"]
+	case "port-8443":
+		scheme, host, _ := strings.Cut(s, "://")
+		name, _, _ := strings.Cut(host, ":")
+		return scheme + "://" + name + ":8443"
 	case "other-scheme":
 		if rest, ok := strings.CutPrefix(s, "https:"); ok {
 			return "http:" + rest
@@ -430,11 +487,11 @@ func (b *builder) change(s, change string) string {
 			return s
 		}
 		return s + ":"
-	case "altered", "altered-first":
+	case "altered", "altered-first", "altered-middle":
 		if s == "" {
 			return "x"
 		}
-		i := map[bool]int{true: 0, false: max(0, len(s)-5)}[change == "altered-first"]
+		i := map[string]int{"altered": max(0, len(s)-5), "altered-middle": len(s) / 2}[change]
 		other := map[bool]string{true: "B", false: "A"}[s[i] == 'A']
 		return s[:i] + other + s[i+1:]
 	case "slashes":

@@ -7,14 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/senderlock/senderlock/conformance/internal/cases"
 	"github.com/senderlock/senderlock/conformance/internal/recipe"
-	"github.com/senderlock/senderlock/conformance/vectors"
 	"github.com/senderlock/senderlock/internal/mint"
 )
 
 func world(t testing.TB) *recipe.World {
 	t.Helper()
-	keys, certificates, err := recipe.Load(vectors.FixedKeys())
+	keys, certificates, err := recipe.Load(cases.Fixed())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func world(t testing.TB) *recipe.World {
 	return &recipe.World{
 		Keys: keys, Certificates: certificates, Origin: "https://api.example.com",
 		Audience: "https://api.example.com",
-		Issuers:  map[string]recipe.Issuer{"": issuer, "down": issuer, "rogue": issuer},
+		Issuers:  map[string]recipe.Issuer{"": issuer, "down": issuer, "rogue": issuer, "rotating": issuer, "rotated": issuer},
 		Now:      func() time.Time { return time.Unix(1767323045, 0) },
 		Random:   func() string { n++; return "random" + strings.Repeat("x", n%3) },
 		Opaque:   func(string) string { return "opaque" },
@@ -33,10 +33,10 @@ func world(t testing.TB) *recipe.World {
 // Every recipe of the vectors can be built, so no placeholder, edit or key in them is misspelled.
 func TestEveryCaseBuilds(t *testing.T) {
 	w := world(t)
-	for _, c := range vectors.Cases() {
+	for _, c := range cases.All() {
 		state := &recipe.State{JTI: "j", Nonce: "n"}
 		for n, s := range c.Steps {
-			sent, err := w.Build(state, &s.Send, "/resource", s.Again)
+			sent, err := w.Build(state, &s, "/resource")
 			if err != nil || sent.Method == "" || sent.Host == "" {
 				t.Errorf("%s step %d: %v", c.ID, n+1, err)
 			}
@@ -59,7 +59,7 @@ func part(t *testing.T, compact string, i int) map[string]any {
 
 func TestZeroRecipeIsGood(t *testing.T) {
 	w := world(t)
-	sent, err := w.Build(&recipe.State{}, &vectors.Request{Query: "a=b"}, "/resource", false)
+	sent, err := w.Build(&recipe.State{}, &cases.Step{Send: cases.Request{Query: "a=b"}}, "/resource")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,12 +80,12 @@ func TestZeroRecipeIsGood(t *testing.T) {
 
 func TestMembers(t *testing.T) {
 	raw := func(s string) json.RawMessage { return json.RawMessage(s) }
-	sent, err := world(t).Build(&recipe.State{JTI: "of-the-case"}, &vectors.Request{Proof: &vectors.Proof{
-		Claims: vectors.Members{
+	sent, err := world(t).Build(&recipe.State{JTI: "of-the-case"}, &cases.Step{Send: cases.Request{Proof: &cases.Proof{
+		Claims: cases.Members{
 			"ath": raw("null"), "iat": raw(`{"$raw":"${now-60}.5"}`), "jti": raw(`"${jti}"`),
 			"x": raw(`{"$raw":"null"}`), "y": raw(`{"a":"${host|upper}"}`),
 		},
-	}}, "/resource", false)
+	}}}, "/resource")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,15 +101,15 @@ func TestMembers(t *testing.T) {
 }
 
 func TestMistakesAreTold(t *testing.T) {
-	for name, r := range map[string]vectors.Request{
+	for name, r := range map[string]cases.Request{
 		"placeholder": {Authorization: []string{"${nothing}"}}, "change": {Host: "${host|nothing}"},
-		"edit":           {Proof: &vectors.Proof{Edit: []string{"nothing"}}},
-		"edit of a part": {Proof: &vectors.Proof{Edit: []string{"header:nothing"}}},
-		"key":            {Proof: &vectors.Proof{Key: "nobody"}},
-		"bound key":      {Token: &vectors.Token{Bind: "nobody"}},
-		"certificate":    {Token: &vectors.Token{Certificate: "nothing"}}, "time": {Host: "${nowhere}"},
+		"edit":           {Proof: &cases.Proof{Edit: []string{"nothing"}}},
+		"edit of a part": {Proof: &cases.Proof{Edit: []string{"header:nothing"}}},
+		"key":            {Proof: &cases.Proof{Key: "nobody"}},
+		"bound key":      {Token: &cases.Token{Bind: "nobody"}},
+		"certificate":    {Token: &cases.Token{Certificate: "nothing"}}, "time": {Host: "${nowhere}"},
 	} {
-		if _, err := world(t).Build(&recipe.State{}, &r, "/resource", false); err == nil {
+		if _, err := world(t).Build(&recipe.State{}, &cases.Step{Send: r}, "/resource"); err == nil {
 			t.Errorf("a wrong %s is not told", name)
 		}
 	}
