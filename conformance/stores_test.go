@@ -60,11 +60,12 @@ func memory(t *testing.T, c *poptest.Clock) *revocation.Memory {
 
 // badStore is a replay store with a defect.
 type badStore struct {
-	mu     sync.Mutex
-	used   map[dpop.ReplayKey]time.Time
-	now    func() time.Time
-	newest time.Time // that was seen
-	defect string
+	mu      sync.Mutex
+	used    map[dpop.ReplayKey]time.Time
+	now     func() time.Time
+	newest  time.Time // that was seen
+	dropped time.Time // the newest end of what was forgotten
+	defect  string
 }
 
 func (b *badStore) Since() time.Time      { return time.Time{} }
@@ -99,7 +100,15 @@ func (b *badStore) Claim(ctx context.Context, k dpop.ReplayKey, expiry time.Time
 	if b.defect != "accepts what is over" && now.After(expiry) {
 		return false, dpop.ErrExpiryPast
 	}
-	if b.defect != "accepts the past" && b.defect != "accepts what is over" && b.newest.After(expiry) {
+	for key, until := range b.used {
+		if b.newest.After(until) {
+			delete(b.used, key)
+			if until.After(b.dropped) {
+				b.dropped = until
+			}
+		}
+	}
+	if b.defect != "accepts the past" && b.defect != "accepts what is over" && !expiry.After(b.dropped) {
 		return false, dpop.ErrClockBack
 	}
 	until, used := b.used[k]
@@ -111,7 +120,9 @@ func (b *badStore) Claim(ctx context.Context, k dpop.ReplayKey, expiry time.Time
 		clear(b.used)
 	}
 	if !used {
-		b.used[k] = expiry
+		if b.used[k] = expiry; b.now().Add(b.Window()).After(expiry) {
+			b.used[k] = b.now().Add(b.Window())
+		}
 	}
 	return !used, nil
 }
