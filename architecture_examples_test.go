@@ -15,17 +15,18 @@ import (
 
 // exampled are the main types and functions that have an Example, by the folder of their package.
 var exampled = map[string][]string{
-	"access": {"New", "Guard_Handler", "Guard_Check", "Guard_Stream", "Requirement", "NewIntrospection", "NewToken",
+	"access": {"New", "Guard_Handler", "Guard_Check", "Guard_Stream", "Requirement", "NewIntrospection", "NewToken", "Tickets",
 		"Config_certificates", "WithGrant"},
-	"dpop":           {"Signer", "Transport", "Transport_oauth2"},
-	"dpop/keyfile":   {""},
-	"echoauth":       {"", "Auth_Capture"},
-	"echoauth/v5":    {"", "Auth_Capture"},
-	"mtls":           {"ServerTLS", "FromProxy", "KeyPair", "Verification"},
-	"otelauth":       {"New"},
-	"redisstore":     {"Open"},
-	"revocation":     {"Open", "NewMemory"},
-	"senderlocktest": {"", "WithCertificate"},
+	"dpop":              {"Signer", "Transport", "Transport_oauth2"},
+	"dpop/keyfile":      {""},
+	"echoauth":          {"", "Auth_Capture"},
+	"echoauth/v5":       {"", "Auth_Capture"},
+	"mtls":              {"ServerTLS", "FromProxy", "KeyPair", "Verification"},
+	"otelauth":          {"New"},
+	"redisstore":        {"Open"},
+	"revocation":        {"Open", "NewMemory"},
+	"senderlocktest":    {"", "WithCertificate"},
+	"revocation/events": {""},
 }
 
 // A reader can copy each Example as a whole program: it needs nothing that is declared in another file or in internal/.

@@ -101,6 +101,48 @@ func ExampleGuard_Stream() {
 	// ended: subject_revoked
 }
 
+// A page opens an EventSource, which can set no Authorization: it asks for a ticket by a POST, and the ticket opens one
+// stream.
+func ExampleTickets() {
+	clock := senderlocktest.NewClock()
+	issuer := senderlocktest.NewIssuer(clock)
+	defer issuer.Close()
+	page := senderlocktest.NewClient(clock)
+	guard, err := access.New(senderlocktest.Config(issuer, clock))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer guard.Close()
+	tickets, err := guard.Tickets(access.TicketsConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	events := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "data: hello, %s\n", access.GrantFrom(r.Context()).Subject)
+	})
+	mux := http.NewServeMux()
+	mux.Handle("POST /events/ticket", tickets.Issue())
+	mux.Handle("GET /events", tickets.Stream(events, access.Stream{}))
+
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, page.Sign(httptest.NewRequest("POST", senderlocktest.Origin+"/events/ticket", nil),
+		issuer.Token(senderlocktest.Token{Client: page, Subject: "alice"})))
+	var answer struct {
+		Ticket string `json:"ticket"`
+	}
+	if err := json.NewDecoder(w.Body).Decode(&answer); err != nil {
+		log.Fatal(err)
+	}
+	for range 2 { // what somebody has read in a log comes too late
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequest("GET", senderlocktest.Origin+"/events?ticket="+answer.Ticket, nil))
+		fmt.Print(w.Code, " ", w.Body)
+	}
+	// Output:
+	// 200 data: hello, alice
+	// 401 {"message":"the ticket is unknown, used or too old"}
+}
+
 // Opaque tokens, about which the authorization server is asked.
 func ExampleNewIntrospection() {
 	clock := senderlocktest.NewClock()
