@@ -60,6 +60,7 @@ var importers = map[string][]string{
 	"go.opentelemetry.io/otel":       {"otelauth", "examples"},
 	"github.com/prometheus":          {"examples"},
 	"github.com/chromedp":            {"examples"},
+	"github.com/go-chi/chi":          {}, // tests alone
 }
 
 // hidden are the libraries whose types stay out of the public API.

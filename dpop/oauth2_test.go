@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -22,53 +21,6 @@ import (
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
 )
-
-// boundToken makes a token source of golang.org/x/oauth2 the Token of a [dpop.Transport]. A token that the
-// authorization server did not bind is refused: sent as DPoP it fails, and as Bearer anyone could use it.
-func boundToken(source oauth2.TokenSource) func(context.Context) (string, error) {
-	return func(context.Context) (string, error) {
-		token, err := source.Token()
-		if err != nil {
-			return "", err
-		}
-		if !strings.EqualFold(token.TokenType, "DPoP") {
-			return "", errors.New("the authorization server issued a token that is not bound to our key")
-		}
-		return token.AccessToken, nil
-	}
-}
-
-// A service calls an API with client credentials: golang.org/x/oauth2 fetches and renews the token, one Transport
-// proves the key to the authorization server and another to the API.
-func ExampleTransport_oauth2() {
-	signer, err := dpop.NewSigner(poptest.ClientKey().Private, "")
-	if err != nil {
-		log.Fatal(err)
-	}
-	login := &dpop.Transport{Signer: signer, Origins: []string{"https://login.example.com"}}
-	if err := login.Validate(); err != nil {
-		log.Fatal(err)
-	}
-	config := clientcredentials.Config{
-		ClientID: "service", ClientSecret: "secret", TokenURL: "https://login.example.com/token",
-	}
-	ctx := context.WithValue(context.Background(), oauth2.HTTPClient, &http.Client{Transport: login})
-
-	api := &dpop.Transport{
-		Signer:  signer,
-		Origins: []string{"https://api.example.com"},
-		Token:   boundToken(config.TokenSource(ctx)),
-	}
-	if err := api.Validate(); err != nil {
-		log.Fatal(err)
-	}
-	client := &http.Client{Transport: api}
-	resp, err := client.Get("https://api.example.com/accounts")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer resp.Body.Close()
-}
 
 // authServer is a small authorization server: client credentials, authorization code with PKCE, and refresh. It
 // demands a nonce and binds every token to the key of the proof.
@@ -167,12 +119,12 @@ func (s *authServer) ServeAPI(w http.ResponseWriter, r *http.Request) {
 }
 
 // transports returns the two halves of the recipe: for the authorization server, as the context that
-// golang.org/x/oauth2 takes its client from, and for the API.
-func (s *authServer) transports(t *testing.T, api *httptest.Server) (context.Context, *dpop.Transport) {
+// golang.org/x/oauth2 takes its client from, and for the API, as settings that lack the token.
+func (s *authServer) transports(t *testing.T, api *httptest.Server) (context.Context, dpop.TransportConfig) {
 	signer := newTestSigner(t, poptest.ClientKey())
-	login := &dpop.Transport{Signer: signer, Origins: []string{s.URL}}
+	login := transport(t, dpop.TransportConfig{Signer: signer, Origins: []string{s.URL}})
 	ctx := context.WithValue(t.Context(), oauth2.HTTPClient, &http.Client{Transport: login})
-	return ctx, &dpop.Transport{Signer: signer, Origins: []string{api.URL}}
+	return ctx, dpop.TransportConfig{Signer: signer, Origins: []string{api.URL}}
 }
 
 // call expects the API to be reached, several times, with one refusal for the nonce of each server in all.
@@ -197,10 +149,10 @@ func TestOAuth2ClientCredentials(t *testing.T) {
 	s := newAuthServer(t)
 	api := httptest.NewServer(http.HandlerFunc(s.ServeAPI))
 	defer api.Close()
-	ctx, tr := s.transports(t, api)
+	ctx, forAPI := s.transports(t, api)
 	config := clientcredentials.Config{ClientID: "service", ClientSecret: "secret", TokenURL: s.URL + "/token"}
-	tr.Token = boundToken(config.TokenSource(ctx))
-	s.call(t, tr, api)
+	forAPI.Token = boundToken(config.TokenSource(ctx))
+	s.call(t, transport(t, forAPI), api)
 }
 
 // Tokens of one second are expired at once for golang.org/x/oauth2, so every call refreshes.
@@ -208,7 +160,7 @@ func TestOAuth2AuthorizationCodeAndRefresh(t *testing.T) {
 	s := newAuthServer(t)
 	api := httptest.NewServer(http.HandlerFunc(s.ServeAPI))
 	defer api.Close()
-	ctx, tr := s.transports(t, api)
+	ctx, forAPI := s.transports(t, api)
 	config := oauth2.Config{
 		ClientID: "app", RedirectURL: "http://127.0.0.1/callback",
 		Endpoint: oauth2.Endpoint{
@@ -217,7 +169,7 @@ func TestOAuth2AuthorizationCodeAndRefresh(t *testing.T) {
 	}
 	verifier := oauth2.GenerateVerifier()
 	code := authorizationCode(t, config.AuthCodeURL("state", oauth2.S256ChallengeOption(verifier),
-		oauth2.SetAuthURLParam("dpop_jkt", tr.Signer.Thumbprint())))
+		oauth2.SetAuthURLParam("dpop_jkt", forAPI.Signer.Thumbprint())))
 	if _, err := config.Exchange(ctx, code, oauth2.VerifierOption("wrong")); err == nil {
 		t.Error("exchanged without the verifier")
 	}
@@ -225,8 +177,8 @@ func TestOAuth2AuthorizationCodeAndRefresh(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr.Token = boundToken(config.TokenSource(ctx, token))
-	s.call(t, tr, api)
+	forAPI.Token = boundToken(config.TokenSource(ctx, token))
+	s.call(t, transport(t, forAPI), api)
 	if refreshed, err := config.TokenSource(ctx, token).Token(); err != nil || refreshed.AccessToken == token.AccessToken {
 		t.Errorf("not refreshed: %v", err)
 	}
@@ -250,10 +202,10 @@ func TestOAuth2BearerToken(t *testing.T) {
 	for _, s.tokenType = range []string{"Bearer", ""} {
 		api := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("sent") }))
 		defer api.Close()
-		ctx, tr := s.transports(t, api)
+		ctx, forAPI := s.transports(t, api)
 		config := clientcredentials.Config{ClientID: "service", ClientSecret: "secret", TokenURL: s.URL + "/token"}
-		tr.Token = boundToken(config.TokenSource(ctx))
-		_, err := tr.RoundTrip(newRequest(t, "GET", api.URL, nil))
+		forAPI.Token = boundToken(config.TokenSource(ctx))
+		_, err := transport(t, forAPI).RoundTrip(newRequest(t, "GET", api.URL, nil))
 		if err == nil || !strings.Contains(err.Error(), "not bound") {
 			t.Errorf("token_type %q: %v", cmp.Or(s.tokenType, "none"), err)
 		}

@@ -2,6 +2,7 @@ package dpop
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,9 +19,9 @@ import (
 	"github.com/senderlock/senderlock/internal/setting"
 )
 
-// The settings of a zero [Transport], and its bounds.
+// The defaults of a [TransportConfig], and its bounds.
 const (
-	// DefaultMaxKept is the default of [Transport.MaxKept], in octets.
+	// DefaultMaxKept is the default of [TransportConfig.MaxKept], in octets.
 	DefaultMaxKept = 64 << 10
 	// MaxClockDifference is the largest difference that a [Transport] learns from a server. It covers every mistake
 	// about time zones; beyond it a server's Date is not believed, so that it cannot have proofs made for years ahead.
@@ -40,28 +40,8 @@ const (
 	codeInvalidProof = "invalid_dpop_proof"
 )
 
-// Transport is an [http.RoundTripper] that sends an access token with a fresh DPoP proof in each request to the
-// listed origins (RFC 9449 §7.1 and §9), or without a token source the proof alone, as authorization servers want
-// it at the token endpoint (§5 and §8). Fill in the fields, call [Transport.Validate] once, and change nothing
-// afterwards; without that call the first request validates, and a wrong setting fails every request. A Transport
-// must not be copied. It is safe for concurrent use.
-//
-// It remembers the newest nonce of each origin, from any response. When a server asks for a nonce the request is
-// sent once more with it, and likewise when a server refuses a proof and its Date shows that our clock is wrong by
-// up to [MaxClockDifference]; never twice, and only if its body can be sent again: there is none, the request has
-// GetBody, or its ContentLength is known and at most MaxKept. Any other body is never kept; the response then says
-// what the server wants, and [Transport.Prime] beforehand avoids it. The clock is only corrected by a server that
-// refused, for that server alone: as long as proofs are accepted, our own clock is good enough.
-//
-// When a connection dies, net/http may send a GET request, or one with an Idempotency-Key, again by itself, with the
-// proof that the server may have seen. If that is refused for its proof, the request is sent once more with a new one.
-//
-// How long an answer may take is for the caller to say, by the request's context or [http.Client.Timeout]. What a
-// Transport itself reads, the beginning of the body of an error, is bounded in octets and time.
-//
-// Nonces belong to one server and one purpose, so use one Transport for the authorization server and another for
-// the resource server, with the same Signer.
-type Transport struct {
+// TransportConfig are the settings of a [Transport].
+type TransportConfig struct {
 	// Signer makes the proofs. Required.
 	Signer *Signer
 	// Origins are the origins that receive the token and proofs, such as "https://api.example.com". Required. A
@@ -83,10 +63,30 @@ type Transport struct {
 	InsecureAllowHTTP bool
 	// Now is the clock. Nil means [time.Now].
 	Now func() time.Time
+}
 
-	once  sync.Once
-	err   error
-	peers map[string]*peer // by origin; not written after validation
+// Transport is an [http.RoundTripper] that sends an access token with a fresh DPoP proof in each request to the
+// listed origins (RFC 9449 §7.1 and §9), or without a token source the proof alone, as authorization servers want
+// it at the token endpoint (§5 and §8). Make one with [NewTransport]; it is safe for concurrent use.
+//
+// It remembers the newest nonce of each origin, from any response. When a server asks for a nonce the request is
+// sent once more with it, and likewise when a server refuses a proof and its Date shows that our clock is wrong by
+// up to [MaxClockDifference]; never twice, and only if its body can be sent again: there is none, the request has
+// GetBody, or its ContentLength is known and at most MaxKept. Any other body is never kept; the response then says
+// what the server wants, and [Transport.Prime] beforehand avoids it. The clock is only corrected by a server that
+// refused, for that server alone: as long as proofs are accepted, our own clock is good enough.
+//
+// When a connection dies, net/http may send a GET request, or one with an Idempotency-Key, again by itself, with the
+// proof that the server may have seen. If that is refused for its proof, the request is sent once more with a new one.
+//
+// How long an answer may take is for the caller to say, by the request's context or [http.Client.Timeout]. What a
+// Transport itself reads, the beginning of the body of an error, is bounded in octets and time.
+//
+// Nonces belong to one server and one purpose, so use one Transport for the authorization server and another for
+// the resource server, with the same Signer.
+type Transport struct {
+	config TransportConfig  // complete
+	peers  map[string]*peer // by origin; not written any more
 }
 
 // peer is what is known of one origin.
@@ -95,43 +95,38 @@ type peer struct {
 	ahead atomic.Int64 // nanoseconds by which its clock is ahead of ours
 }
 
-// Validate checks the settings and prepares the Transport. Its error names the field and what to put there. It may
-// be called more than once.
-func (t *Transport) Validate() error {
-	t.once.Do(func() {
-		if t.err = t.settle(); t.err != nil {
-			t.err = fmt.Errorf("dpop.Transport: %w", t.err)
-		}
-	})
-	return t.err
+// NewTransport checks the settings and makes a Transport. Its error names the field and what to put there.
+func NewTransport(config TransportConfig) (*Transport, error) {
+	t := &Transport{config: config, peers: map[string]*peer{}}
+	if err := t.settle(); err != nil {
+		return nil, fmt.Errorf("dpop.TransportConfig: %w", err)
+	}
+	return t, nil
 }
 
 func (t *Transport) settle() error {
-	if t.Signer == nil || t.Signer.key == nil {
+	if t.config.Signer == nil || t.config.Signer.key == nil {
 		return errors.New("Signer is nil or its zero value: make one with dpop.NewSigner")
 	}
-	if len(t.Origins) == 0 {
+	if len(t.config.Origins) == 0 {
 		return errors.New("Origins is empty: list the servers that the token is for, such as https://api.example.com")
 	}
-	t.peers = map[string]*peer{}
-	for _, s := range t.Origins {
+	for _, s := range t.config.Origins {
 		u, err := parseURI(s)
 		if err != nil || u.path != "/" || strings.ContainsAny(s, "?#") {
 			return fmt.Errorf("Origins has %s: give scheme and host alone, such as https://api.example.com", setting.Address(s))
 		}
-		if !t.InsecureAllowHTTP && !confidential(u.origin) {
+		if !t.config.InsecureAllowHTTP && !confidential(u.origin) {
 			return fmt.Errorf("Origins has %s: use https, or set InsecureAllowHTTP to send tokens in the clear", setting.Address(s))
 		}
 		t.peers[u.origin] = &peer{}
 	}
-	if t.Base == nil {
-		t.Base = http.DefaultTransport
+	if t.config.Base == nil {
+		t.config.Base = http.DefaultTransport
 	}
-	if t.MaxKept == 0 {
-		t.MaxKept = DefaultMaxKept
-	}
-	if t.Now == nil {
-		t.Now = time.Now
+	t.config.MaxKept = cmp.Or(t.config.MaxKept, DefaultMaxKept)
+	if t.config.Now == nil {
+		t.config.Now = time.Now
 	}
 	return nil
 }
@@ -143,8 +138,8 @@ func confidential(origin string) bool {
 	return scheme == "https" || setting.Loopback(strings.Trim(host, "[]"))
 }
 
-// RoundTrip sends a request as described at [Transport]. Apart from the errors of Validate, Token, Signer and the
-// request's body, which are wrapped, errors are those of Base.
+// RoundTrip sends a request as described at [Transport]. Apart from the errors of Token, Signer and the request's
+// body, which are wrapped, errors are those of Base.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	e, err := t.begin(req)
 	if err != nil {
@@ -154,7 +149,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if e == nil {
-		return t.Base.RoundTrip(req)
+		return t.config.Base.RoundTrip(req)
 	}
 	resp, curable, err := e.send(e.req.Body)
 	if err != nil || !curable {
@@ -206,9 +201,6 @@ type exchange struct {
 
 // begin prepares a request, without changing it. It returns nil for one to an origin that is not listed.
 func (t *Transport) begin(req *http.Request) (*exchange, error) {
-	if err := t.Validate(); err != nil {
-		return nil, err
-	}
 	p, target := t.locate(req)
 	if p == nil {
 		return nil, nil
@@ -264,10 +256,10 @@ func originOf(scheme, host string) (string, error) {
 }
 
 func (e *exchange) fetchToken() (err error) {
-	if e.Token == nil {
+	if e.config.Token == nil {
 		return e.presentedToken()
 	}
-	if e.token, err = e.Token(e.req.Context()); err != nil {
+	if e.token, err = e.config.Token(e.req.Context()); err != nil {
 		return err
 	}
 	if !challenge.IsToken68(e.token) {
@@ -298,7 +290,7 @@ func (e *exchange) keepBody() error {
 	if r.Body == nil || r.Body == http.NoBody || r.GetBody != nil {
 		return nil
 	}
-	if r.ContentLength <= 0 || r.ContentLength > e.MaxKept {
+	if r.ContentLength <= 0 || r.ContentLength > e.config.MaxKept {
 		return nil
 	}
 	// One octet more shows net/http a body that is longer than it says, which it refuses.
@@ -332,8 +324,8 @@ func (e *exchange) send(body io.ReadCloser) (resp *http.Response, curable bool, 
 	if n := e.peer.nonce.Load(); n != nil {
 		nonce = *n
 	}
-	proof, err := e.Signer.Sign(ProofOptions{
-		Method: e.method, URL: e.target, AccessToken: e.token, Nonce: nonce, IssuedAt: e.Now().Add(ahead),
+	proof, err := e.config.Signer.Sign(ProofOptions{
+		Method: e.method, URL: e.target, AccessToken: e.token, Nonce: nonce, IssuedAt: e.config.Now().Add(ahead),
 	})
 	if err != nil {
 		if body != nil {
@@ -350,10 +342,10 @@ func (e *exchange) send(body io.ReadCloser) (resp *http.Response, curable bool, 
 		signed.Header = http.Header{}
 	}
 	signed.Header.Set("DPoP", proof)
-	if e.Token != nil {
+	if e.config.Token != nil {
 		signed.Header.Set("Authorization", "DPoP "+e.token)
 	}
-	if resp, err = e.Base.RoundTrip(signed); err != nil {
+	if resp, err = e.config.Base.RoundTrip(signed); err != nil {
 		return resp, false, err
 	}
 	supplied := e.peer.learnNonce(resp.Header)
@@ -363,11 +355,11 @@ func (e *exchange) send(body io.ReadCloser) (resp *http.Response, curable bool, 
 	switch ErrorCode(resp) {
 	case codeUseNonce:
 		// A server may judge iat as well, and there is no third try.
-		e.peer.learnClock(resp.Header, e.Now(), ahead)
+		e.peer.learnClock(resp.Header, e.config.Now(), ahead)
 		curable = supplied != "" && supplied != nonce
 	case codeInvalidProof:
 		// What net/http has sent again on another connection, it may repeat.
-		curable = e.peer.learnClock(resp.Header, e.Now(), ahead) || tries.Load() > 1
+		curable = e.peer.learnClock(resp.Header, e.config.Now(), ahead) || tries.Load() > 1
 	}
 	return resp, curable, nil
 }

@@ -97,17 +97,34 @@ func challenged(nonce string) answer {
 	return answer{status: 401, fields: http.Header{"WWW-Authenticate": {useNonce}, "DPoP-Nonce": {nonce}}}
 }
 
-// newTransport returns a Transport for the origin of all tests, over a network with the given answers.
-func newTransport(t testing.TB, answers ...answer) (*dpop.Transport, *network) {
+// newConfig returns the settings of a Transport for the origin of all tests, over a network with the given answers.
+func newConfig(t testing.TB, answers ...answer) (dpop.TransportConfig, *network) {
 	t.Helper()
 	n := &network{t: t, answers: answers}
-	return &dpop.Transport{
+	return dpop.TransportConfig{
 		Signer:  newTestSigner(t, poptest.ClientKey()),
 		Origins: []string{poptest.Audience},
 		Token:   func(context.Context) (string, error) { return "token", nil },
 		Base:    n,
 		Now:     poptest.NewClock().Now,
 	}, n
+}
+
+// newTransport returns a Transport with those settings.
+func newTransport(t testing.TB, answers ...answer) (*dpop.Transport, *network) {
+	t.Helper()
+	config, n := newConfig(t, answers...)
+	return transport(t, config), n
+}
+
+// transport returns a Transport with settings that are in order.
+func transport(t testing.TB, config dpop.TransportConfig) *dpop.Transport {
+	t.Helper()
+	tr, err := dpop.NewTransport(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tr
 }
 
 // send sends a request and returns the status and the body of the answer.
@@ -242,10 +259,11 @@ func TestTransportLearnsNonces(t *testing.T) {
 }
 
 func TestTransportKeepsOriginsApart(t *testing.T) {
-	tr, n := newTransport(t, answer{fields: http.Header{"DPoP-Nonce": {"n"}}}, accepted())
-	tr.Origins = append(tr.Origins, "https://api.example.com:8443", "https://other.example.com")
+	config, n := newConfig(t, answer{fields: http.Header{"DPoP-Nonce": {"n"}}}, accepted())
+	config.Origins = append(config.Origins, "https://api.example.com:8443", "https://other.example.com")
+	tr := transport(t, config)
 	send(t, tr, getAccounts(t))
-	for _, other := range tr.Origins[1:] {
+	for _, other := range config.Origins[1:] {
 		send(t, tr, newRequest(t, "GET", other, nil))
 		sent := n.hops[len(n.hops)-1]
 		if got := sent.Header.Get("Authorization"); sent.proof.claims["nonce"] != nil || got != "DPoP token" {
@@ -397,35 +415,35 @@ func TestTransportBodies(t *testing.T) {
 		name   string
 		body   *countedBody
 		length int64
-		edit   func(*http.Request, *dpop.Transport)
+		edit   func(*http.Request, *dpop.TransportConfig)
 		again  bool
 	}{
 		{"short, of known length", stream("data"), 4, nil, true},
-		{"as long as is kept", stream("data"), 4, func(_ *http.Request, tr *dpop.Transport) { tr.MaxKept = 4 }, true},
-		{"longer than is kept", stream("data"), 4, func(_ *http.Request, tr *dpop.Transport) { tr.MaxKept = 3 }, false},
+		{"as long as is kept", stream("data"), 4, func(_ *http.Request, c *dpop.TransportConfig) { c.MaxKept = 4 }, true},
+		{"longer than is kept", stream("data"), 4, func(_ *http.Request, c *dpop.TransportConfig) { c.MaxKept = 3 }, false},
 		{"as long as is kept without a setting", stream(strings.Repeat("x", 64<<10)), 64 << 10, nil, true},
 		{"longer than is kept without a setting", stream(strings.Repeat("x", 64<<10+1)), 64<<10 + 1, nil, false},
-		{"with nothing kept", stream("d"), 1, func(_ *http.Request, tr *dpop.Transport) { tr.MaxKept = -1 }, false},
+		{"with nothing kept", stream("d"), 1, func(_ *http.Request, c *dpop.TransportConfig) { c.MaxKept = -1 }, false},
 		{"of unknown length", stream("data"), -1, nil, false},
 		{"of a length that is not told", stream("data"), 0, nil, false},
-		{"long, with GetBody", stream("data"), 4, func(r *http.Request, tr *dpop.Transport) {
-			tr.MaxKept = -1
+		{"long, with GetBody", stream("data"), 4, func(r *http.Request, c *dpop.TransportConfig) {
+			c.MaxKept = -1
 			r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("data")), nil }
 		}, true},
-		{"with a GetBody that fails", stream("data"), 4, func(r *http.Request, _ *dpop.Transport) {
+		{"with a GetBody that fails", stream("data"), 4, func(r *http.Request, _ *dpop.TransportConfig) {
 			r.GetBody = func() (io.ReadCloser, error) { return nil, errors.New("gone") }
 		}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			refused := challenged("n")
 			refused.body = strings.NewReader("refused")
-			tr, n := newTransport(t, refused, accepted())
+			config, n := newConfig(t, refused, accepted())
 			r := newRequest(t, "POST", poptest.URL, test.body)
 			r.ContentLength = test.length
 			if test.edit != nil {
-				test.edit(r, tr)
+				test.edit(r, &config)
 			}
-			status, body := send(t, tr, r)
+			status, body := send(t, transport(t, config), r)
 			if test.again && (len(n.hops) != 2 || status != 200 || n.hops[1].body != n.hops[0].body) {
 				t.Errorf("%d requests, status %d", len(n.hops), status)
 			}
@@ -444,8 +462,9 @@ func TestTransportWrongLength(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()
 	for _, length := range []int64{3, 5} {
-		tr, _ := newTransport(t)
-		tr.Base, tr.Origins = nil, []string{server.URL}
+		config, _ := newConfig(t)
+		config.Base, config.Origins = nil, []string{server.URL}
+		tr := transport(t, config)
 		r := newRequest(t, "POST", server.URL, &countedBody{Reader: strings.NewReader("data")})
 		r.ContentLength = length
 		if resp, err := tr.RoundTrip(r); err == nil || !strings.Contains(err.Error(), "ContentLength") {
@@ -496,11 +515,12 @@ func TestTransportOtherOrigins(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			refused := challenged("n")
 			refused.body = strings.NewReader("refused")
-			tr, n := newTransport(t, refused)
-			tr.Token = func(context.Context) (string, error) {
+			config, n := newConfig(t, refused)
+			config.Token = func(context.Context) (string, error) {
 				t.Error("the token was asked for")
 				return "token", nil
 			}
+			tr := transport(t, config)
 			r := newRequest(t, "GET", test.url, nil)
 			if test.host != "" {
 				r.Host = test.host
@@ -517,8 +537,9 @@ func TestTransportOtherOrigins(t *testing.T) {
 
 // A Host on the list is what the server sees; an international name is proven as it is sent.
 func TestTransportHost(t *testing.T) {
-	tr, n := newTransport(t, accepted())
-	tr.Origins = []string{"https://10.0.0.1:8443", "https://api.example.com:8443", "https://xn--bcher-kva.example"}
+	config, n := newConfig(t, accepted())
+	config.Origins = []string{"https://10.0.0.1:8443", "https://api.example.com:8443", "https://xn--bcher-kva.example"}
+	tr := transport(t, config)
 	r := newRequest(t, "GET", "https://10.0.0.1:8443/a", nil)
 	r.Host = "api.example.com:8443"
 	send(t, tr, r)
@@ -568,8 +589,9 @@ func TestTransportRedirects(t *testing.T) {
 		"/here":   {"/end", "DPoP token", first.URL + "/end", "data"},
 	} {
 		got = nil
-		tr, _ := newTransport(t)
-		tr.Base, tr.Origins = nil, []string{first.URL, second.URL}
+		config, _ := newConfig(t)
+		config.Base, config.Origins = nil, []string{first.URL, second.URL}
+		tr := transport(t, config)
 		resp, err := (&http.Client{Transport: tr}).Do(newRequest(t, "POST", first.URL+path, strings.NewReader("data")))
 		if err != nil {
 			t.Fatal(err)
@@ -620,10 +642,11 @@ func TestTransportLearnsClock(t *testing.T) {
 		{"without a battery", -50 * 365 * 24 * time.Hour, 1, 1, 401},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			tr, n := newTransport(t, accepted())
+			config, n := newConfig(t, accepted())
 			server, client := poptest.NewClock(), poptest.NewClock()
 			client.Advance(test.off)
-			tr.Base, tr.Now = &timeKeeper{n, server.Now, "invalid_dpop_proof"}, client.Now
+			config.Base, config.Now = &timeKeeper{n, server.Now, "invalid_dpop_proof"}, client.Now
+			tr := transport(t, config)
 			for i, want := range []int{test.first, test.next} {
 				before := len(n.hops)
 				if status, _ := send(t, tr, getAccounts(t)); status != test.status || len(n.hops)-before != want {
@@ -666,8 +689,9 @@ func TestTransportClockLimits(t *testing.T) {
 		{"a second", refuse(`DPoP error="invalid_dpop_proof"`, poptest.Now.Add(time.Second).Format(http.TimeFormat)), 0, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			tr, n := newTransport(t, test.a, accepted())
-			tr.Origins = append(tr.Origins, "https://other.example.com")
+			config, n := newConfig(t, test.a, accepted())
+			config.Origins = append(config.Origins, "https://other.example.com")
+			tr := transport(t, config)
 			send(t, tr, getAccounts(t))
 			if len(n.hops) != test.hops {
 				t.Errorf("%d attempts, want %d", len(n.hops), test.hops)
@@ -700,8 +724,9 @@ func TestTransportLearnsNonceAndClockTogether(t *testing.T) {
 func TestTransportWithoutToken(t *testing.T) {
 	refused := answer{status: 400, body: strings.NewReader(`{"error":"use_dpop_nonce"}`),
 		fields: http.Header{"DPoP-Nonce": {"n"}, "Content-Type": {"application/json"}}}
-	tr, n := newTransport(t, refused, accepted())
-	tr.Token = nil
+	config, n := newConfig(t, refused, accepted())
+	config.Token = nil
+	tr := transport(t, config)
 	r := newRequest(t, "POST", poptest.URL, strings.NewReader("grant_type=client_credentials"))
 	r.SetBasicAuth("client", "secret")
 	send(t, tr, r)
@@ -755,50 +780,47 @@ func TestTransportErrors(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		length int64 // of the body, which is kept if it is known
-		edit   func(*http.Request, *dpop.Transport) *http.Request
+		edit   func(*http.Request, *dpop.TransportConfig) *http.Request
 		want   error
 		text   string
 	}{
-		{"the token source", 4, func(r *http.Request, tr *dpop.Transport) *http.Request {
-			tr.Token = func(context.Context) (string, error) { return "", failed }
+		{"the token source", 4, func(r *http.Request, c *dpop.TransportConfig) *http.Request {
+			c.Token = func(context.Context) (string, error) { return "", failed }
 			return r
 		}, failed, "access token"},
-		{"an empty token", 4, func(r *http.Request, tr *dpop.Transport) *http.Request {
-			tr.Token = func(context.Context) (string, error) { return "", nil }
+		{"an empty token", 4, func(r *http.Request, c *dpop.TransportConfig) *http.Request {
+			c.Token = func(context.Context) (string, error) { return "", nil }
 			return r
 		}, nil, "access token"},
-		{"a token with a line break", 4, func(r *http.Request, tr *dpop.Transport) *http.Request {
-			tr.Token = func(context.Context) (string, error) { return "a\r\nb", nil }
+		{"a token with a line break", 4, func(r *http.Request, c *dpop.TransportConfig) *http.Request {
+			c.Token = func(context.Context) (string, error) { return "a\r\nb", nil }
 			return r
 		}, nil, "access token"},
-		{"the body", 4, func(r *http.Request, tr *dpop.Transport) *http.Request {
+		{"the body", 4, func(r *http.Request, c *dpop.TransportConfig) *http.Request {
 			r.Body.(*countedBody).Reader = readFunc(func([]byte) (int, error) { return 0, failed })
 			return r
 		}, failed, "request body"},
-		{"the key", -1, func(r *http.Request, tr *dpop.Transport) *http.Request {
-			tr.Signer, _ = dpop.NewSigner(oddSigner{poptest.ClientKey().Private.Public(), nil, failed}, "")
+		{"the key", -1, func(r *http.Request, c *dpop.TransportConfig) *http.Request {
+			c.Signer, _ = dpop.NewSigner(oddSigner{poptest.ClientKey().Private.Public(), nil, failed}, "")
 			return r
 		}, failed, "signature"},
-		{"the method", -1, func(r *http.Request, tr *dpop.Transport) *http.Request {
+		{"the method", -1, func(r *http.Request, c *dpop.TransportConfig) *http.Request {
 			r.Method = "GET IT"
 			return r
 		}, nil, "Method"},
-		{"the settings", 4, func(r *http.Request, tr *dpop.Transport) *http.Request {
-			tr.Signer = nil
-			return r
-		}, nil, "Signer"},
-		{"the context", 4, func(r *http.Request, tr *dpop.Transport) *http.Request {
+		{"the context", 4, func(r *http.Request, c *dpop.TransportConfig) *http.Request {
 			ctx, cancel := context.WithCancel(r.Context())
 			cancel()
 			return r.WithContext(ctx)
 		}, context.Canceled, "context canceled"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			tr, n := newTransport(t, accepted())
+			config, n := newConfig(t, accepted())
 			body := &countedBody{Reader: strings.NewReader("data")}
 			r := newRequest(t, "POST", poptest.URL, body)
 			r.ContentLength = test.length
-			resp, err := tr.RoundTrip(test.edit(r, tr))
+			r = test.edit(r, &config)
+			resp, err := transport(t, config).RoundTrip(r)
 			if resp != nil || err == nil || !strings.Contains(err.Error(), test.text) {
 				t.Fatalf("got %v, %v, want an error with %q", resp, err, test.text)
 			}
@@ -815,56 +837,57 @@ func TestTransportErrors(t *testing.T) {
 // The token source sees the context of the request.
 func TestTransportTokenContext(t *testing.T) {
 	type key struct{}
-	tr, n := newTransport(t, accepted())
-	tr.Token = func(ctx context.Context) (string, error) { return ctx.Value(key{}).(string), nil }
+	config, n := newConfig(t, accepted())
+	config.Token = func(ctx context.Context) (string, error) { return ctx.Value(key{}).(string), nil }
+	tr := transport(t, config)
 	send(t, tr, getAccounts(t).WithContext(context.WithValue(t.Context(), key{}, "mine")))
 	if got := n.hops[0].Header.Get("Authorization"); got != "DPoP mine" {
 		t.Errorf("Authorization %q", got)
 	}
 }
 
-func TestTransportValidate(t *testing.T) {
+func TestNewTransport(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		edit func(*dpop.Transport)
+		edit func(*dpop.TransportConfig)
 		want string // in the error; empty for none
 	}{
-		{"complete", func(*dpop.Transport) {}, ""},
-		{"no signer", func(tr *dpop.Transport) { tr.Signer = nil }, "Signer is nil"},
-		{"an empty signer", func(tr *dpop.Transport) { tr.Signer = &dpop.Signer{} }, "its zero value: make one"},
-		{"no origins", func(tr *dpop.Transport) { tr.Origins = nil }, "Origins is empty"},
-		{"an origin without scheme", func(tr *dpop.Transport) { tr.Origins = []string{"api.example.com"} }, "scheme and host"},
-		{"an origin with a path", func(tr *dpop.Transport) { tr.Origins = []string{"https://api.example.com/v1"} }, "scheme and host"},
-		{"an origin with a slash", func(tr *dpop.Transport) { tr.Origins = []string{"https://api.example.com/"} }, ""},
-		{"an origin with a query", func(tr *dpop.Transport) { tr.Origins = []string{"https://api.example.com?x"} }, "scheme and host"},
-		{"a pattern", func(tr *dpop.Transport) { tr.Origins = []string{"https://*.example.com"} }, "scheme and host"},
-		{"the second origin", func(tr *dpop.Transport) { tr.Origins = append(tr.Origins, "") }, `""`},
-		{"without TLS", func(tr *dpop.Transport) { tr.Origins = []string{"http://api.example.com"} }, "InsecureAllowHTTP"},
-		{"without TLS to a host that sounds local", func(tr *dpop.Transport) {
-			tr.Origins = []string{"http://localhost.example.com"}
+		{"complete", func(*dpop.TransportConfig) {}, ""},
+		{"no signer", func(c *dpop.TransportConfig) { c.Signer = nil }, "Signer is nil"},
+		{"an empty signer", func(c *dpop.TransportConfig) { c.Signer = &dpop.Signer{} }, "its zero value: make one"},
+		{"no origins", func(c *dpop.TransportConfig) { c.Origins = nil }, "Origins is empty"},
+		{"an origin without scheme", func(c *dpop.TransportConfig) { c.Origins = []string{"api.example.com"} }, "scheme and host"},
+		{"an origin with a path", func(c *dpop.TransportConfig) { c.Origins = []string{"https://api.example.com/v1"} }, "scheme and host"},
+		{"an origin with a slash", func(c *dpop.TransportConfig) { c.Origins = []string{"https://api.example.com/"} }, ""},
+		{"an origin with a query", func(c *dpop.TransportConfig) { c.Origins = []string{"https://api.example.com?x"} }, "scheme and host"},
+		{"a pattern", func(c *dpop.TransportConfig) { c.Origins = []string{"https://*.example.com"} }, "scheme and host"},
+		{"the second origin", func(c *dpop.TransportConfig) { c.Origins = append(c.Origins, "") }, `""`},
+		{"without TLS", func(c *dpop.TransportConfig) { c.Origins = []string{"http://api.example.com"} }, "InsecureAllowHTTP"},
+		{"without TLS to a host that sounds local", func(c *dpop.TransportConfig) {
+			c.Origins = []string{"http://localhost.example.com"}
 		}, "InsecureAllowHTTP"},
-		{"without TLS on purpose", func(tr *dpop.Transport) {
-			tr.Origins, tr.InsecureAllowHTTP = []string{"http://api.example.com"}, true
+		{"without TLS on purpose", func(c *dpop.TransportConfig) {
+			c.Origins, c.InsecureAllowHTTP = []string{"http://api.example.com"}, true
 		}, ""},
-		{"without TLS on this host", func(tr *dpop.Transport) {
-			tr.Origins = []string{"http://localhost:8080", "http://127.0.0.1", "http://[::1]:1", "http://127.9.9.9"}
+		{"without TLS on this host", func(c *dpop.TransportConfig) {
+			c.Origins = []string{"http://localhost:8080", "http://127.0.0.1", "http://[::1]:1", "http://127.9.9.9"}
 		}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			tr, n := newTransport(t, accepted())
-			test.edit(tr)
-			err := tr.Validate()
+			config, _ := newConfig(t, accepted())
+			test.edit(&config)
+			tr, err := dpop.NewTransport(config)
 			if test.want == "" {
 				if err != nil {
 					t.Error(err)
 				}
 				return
 			}
-			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), "dpop.Transport: ") {
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), "dpop.TransportConfig: ") {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
-			if _, again := tr.RoundTrip(getAccounts(t)); again != err || len(n.hops) != 0 {
-				t.Errorf("a request gave %v, want %v", again, err)
+			if tr != nil {
+				t.Error("there is a Transport with settings that are not in order")
 			}
 		})
 	}
@@ -899,8 +922,9 @@ func (s *nonceServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func TestTransportConcurrently(t *testing.T) {
 	server := httptest.NewServer(&nonceServer{used: map[any]bool{}})
 	defer server.Close()
-	tr, _ := newTransport(t)
-	tr.Base, tr.Origins = nil, []string{server.URL}
+	config, _ := newConfig(t)
+	config.Base, config.Origins = nil, []string{server.URL}
+	tr := transport(t, config)
 	client := &http.Client{Transport: tr}
 	var wg sync.WaitGroup
 	for i := range 8 {
@@ -946,10 +970,11 @@ func realTransport(t *testing.T, h http.Handler) (*dpop.Transport, string) {
 	t.Helper()
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
-	tr, _ := newTransport(t)
+	config, _ := newConfig(t)
 	base := &http.Transport{}
 	t.Cleanup(base.CloseIdleConnections)
-	tr.Base, tr.Origins = base, []string{server.URL}
+	config.Base, config.Origins = base, []string{server.URL}
+	tr := transport(t, config)
 	return tr, server.URL
 }
 
@@ -1035,8 +1060,9 @@ func TestTransportBelievesARefusal(t *testing.T) {
 
 // Without a token source, a token that is in the request already is in the proof as well (RFC 9449 §4.2).
 func TestTransportBelowAnotherThatSetsTheToken(t *testing.T) {
-	tr, n := newTransport(t, challenged("n"), accepted())
-	tr.Token = nil
+	config, n := newConfig(t, challenged("n"), accepted())
+	config.Token = nil
+	tr := transport(t, config)
 	source := oauth2.StaticTokenSource(&oauth2.Token{AccessToken: "token", TokenType: "DPoP"})
 	send(t, &oauth2.Transport{Source: source, Base: tr}, getAccounts(t))
 	for _, h := range n.hops {
@@ -1055,8 +1081,9 @@ func TestTransportBelowAnotherThatSetsTheToken(t *testing.T) {
 		{"no token68", "Bearer to,ken", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			tr, n := newTransport(t, accepted())
-			tr.Token, n.bearer = nil, true
+			config, n := newConfig(t, accepted())
+			config.Token, n.bearer = nil, true
+			tr := transport(t, config)
 			r := getAccounts(t)
 			r.Header.Set("Authorization", test.field)
 			resp, err := tr.RoundTrip(r)
@@ -1114,11 +1141,12 @@ func TestTransportStalledError(t *testing.T) {
 // Nor does one that never answers keep back what is only sent to learn a nonce.
 func TestTransportPrimeIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tr, _ := newTransport(t, accepted())
-		tr.Base = roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		config, _ := newConfig(t, accepted())
+		config.Base = roundTripFunc(func(r *http.Request) (*http.Response, error) {
 			<-r.Context().Done()
 			return nil, r.Context().Err()
 		})
+		tr := transport(t, config)
 		begin := time.Now()
 		if err := tr.Prime(t.Context(), poptest.URL); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 30*time.Second {
 			t.Errorf("%v after %v", err, time.Since(begin))

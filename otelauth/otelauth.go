@@ -1,6 +1,6 @@
 // Package otelauth tells OpenTelemetry what is decided about requests: metrics of decisions by outcome and reason, of
 // their duration, of known tokens, of the replay memory and of fetches of keys; and a span for each decision and fetch.
-// [New] makes an [access.Observer] for [access.Guard], [access.JWT] or access.Config.
+// [New] makes an [access.Observer] for [access.Config].
 //
 // Nothing secret and nothing that a client chooses freely becomes an attribute, so a hostile client can neither read
 // nor multiply time series. It carries no RFC of its own, and the packages below do without it.

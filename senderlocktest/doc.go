@@ -3,8 +3,9 @@
 // handlers, policies and whole servers are tested as they run:
 //
 //	clock := senderlocktest.NewClock()
-//	issuer := senderlocktest.NewIssuer(t, clock)
-//	client := senderlocktest.NewClient(t, clock)
+//	issuer := senderlocktest.NewIssuer(clock)
+//	defer issuer.Close()
+//	client := senderlocktest.NewClient(clock)
 //	guard, err := access.New(senderlocktest.Config(issuer, clock))
 //	…
 //	token := issuer.Token(senderlocktest.Token{Client: client, Scopes: []string{"accounts:read"}})
@@ -13,5 +14,6 @@
 // A handler alone needs none of it: give it a context of [access.WithGrant]. What is refused can be made as well, by
 // another client, a token of another lifetime, a clock that has moved on.
 //
-// It is for tests: keys are made anew each time, and whoever has an Issuer can mint any token.
+// It is for tests: keys are made anew each time, and whoever has an Issuer can mint any token. What cannot be made, such
+// as a proof for an address that is none, panics.
 package senderlocktest

@@ -1,61 +1,72 @@
 package senderlocktest_test
 
 import (
+	"crypto/tls"
 	"fmt"
+	"log"
 	"net/http"
 	"net/http/httptest"
-	"strings"
-	"testing"
+	"time"
 
 	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/mtls"
 	"github.com/senderlock/senderlock/senderlocktest"
 )
 
-// accounts is what you want to test.
-func accounts(w http.ResponseWriter, r *http.Request) {
-	fmt.Fprint(w, "accounts of ", access.GrantFrom(r.Context()).Subject)
-}
-
-// TestAccounts is a test of a whole server: the owner of a token, and a thief who has a copy of it.
-func TestAccounts(t *testing.T) {
+// A test of a whole server: the owner of a token, a thief who has a copy of it, and the owner when its time is over. In
+// a test of yours, testing.T takes the place of log and fmt.
+func Example() {
 	clock := senderlocktest.NewClock()
-	issuer := senderlocktest.NewIssuer(t, clock)
-	owner, thief := senderlocktest.NewClient(t, clock), senderlocktest.NewClient(t, clock)
+	issuer := senderlocktest.NewIssuer(clock)
+	defer issuer.Close()
+	owner, thief := senderlocktest.NewClient(clock), senderlocktest.NewClient(clock)
 	guard, err := access.New(senderlocktest.Config(issuer, clock))
 	if err != nil {
-		t.Fatal(err)
+		log.Fatal(err)
 	}
 	defer guard.Close()
-	handler := guard.Handler(http.HandlerFunc(accounts), access.Requirement{Scopes: []string{"accounts:read"}})
+	accounts := guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "accounts of %s\n", access.GrantFrom(r.Context()).Subject)
+	}), access.Requirement{Scopes: []string{"accounts:read"}})
 
 	token := issuer.Token(senderlocktest.Token{Client: owner, Subject: "alice", Scopes: []string{"accounts:read"}})
-	for _, test := range []struct {
-		sender *senderlocktest.Client
-		status int
-		body   string
-	}{
-		{owner, http.StatusOK, "accounts of alice"},
-		{thief, http.StatusUnauthorized, "the proof is not made with the key that the access token is bound to"},
-	} {
+	send := func(client *senderlocktest.Client) {
 		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, test.sender.Sign(httptest.NewRequest("GET", senderlocktest.Origin+"/accounts", nil), token))
-		if w.Code != test.status || !strings.Contains(w.Body.String(), test.body) {
-			t.Errorf("got %d %s", w.Code, w.Body)
-		}
+		accounts.ServeHTTP(w, client.Sign(httptest.NewRequest("GET", senderlocktest.Origin+"/accounts", nil), token))
+		fmt.Print(w.Code, " ", w.Body)
 	}
+	send(owner)
+	send(thief)
+	clock.Advance(time.Hour)
+	send(owner)
+	// Output:
+	// 200 accounts of alice
+	// 401 {"message":"the proof is not made with the key that the access token is bound to"}
+	// 401 {"message":"the access token has expired"}
 }
 
-// TestAccountsAlone is a test of a handler without a Guard, a token and a proof.
-func TestAccountsAlone(t *testing.T) {
-	r := httptest.NewRequest("GET", "/accounts", nil)
-	r = r.WithContext(access.WithGrant(r.Context(), &access.Grant{Token: access.Token{Subject: "alice"}}))
-	w := httptest.NewRecorder()
-	accounts(w, r)
-	if w.Body.String() != "accounts of alice" {
-		t.Errorf("got %s", w.Body)
+// A token that is bound to a certificate, which arrives over TLS.
+func ExampleWithCertificate() {
+	clock := senderlocktest.NewClock()
+	issuer := senderlocktest.NewIssuer(clock)
+	defer issuer.Close()
+	config := senderlocktest.Config(issuer, clock)
+	config.Certificates = mtls.FromTLS
+	guard, err := access.New(config)
+	if err != nil {
+		log.Fatal(err)
 	}
-}
+	defer guard.Close()
 
-func Example() {
-	// TestAccounts tests a whole server, TestAccountsAlone a handler.
+	own, others := senderlocktest.NewCertificate("client"), senderlocktest.NewCertificate("thief")
+	token := issuer.Token(senderlocktest.Token{Certificate: own.Leaf})
+	for _, certificate := range []tls.Certificate{own, others} {
+		r := httptest.NewRequest("GET", senderlocktest.Origin+"/accounts", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		_, err := guard.Check(senderlocktest.WithCertificate(r, certificate))
+		fmt.Printf("refused for %q\n", access.Reason(err))
+	}
+	// Output:
+	// refused for ""
+	// refused for "certificate_mismatch"
 }

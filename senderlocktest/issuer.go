@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/senderlock/senderlock/internal/mint"
@@ -27,9 +26,8 @@ type Issuer struct {
 	keys map[string]*mint.Key
 }
 
-// NewIssuer starts an issuer, which is closed when the test ends.
-func NewIssuer(t testing.TB, clock *Clock) *Issuer {
-	t.Helper()
+// NewIssuer starts an issuer. Close it when the test ends.
+func NewIssuer(clock *Clock) *Issuer {
 	i := &Issuer{clock: clock, keys: map[string]*mint.Key{}}
 	i.RotateKey()
 	mux := http.NewServeMux()
@@ -37,9 +35,11 @@ func NewIssuer(t testing.TB, clock *Clock) *Issuer {
 	mux.HandleFunc("GET /.well-known/openid-configuration", i.metadata)
 	mux.HandleFunc("GET /jwks", i.jwks)
 	i.server = httptest.NewServer(mux)
-	t.Cleanup(i.server.Close)
 	return i
 }
+
+// Close stops the issuer.
+func (i *Issuer) Close() { i.server.Close() }
 
 // URL returns the issuer identifier, for [access.Issuer].
 func (i *Issuer) URL() string { return i.server.URL }

@@ -1,12 +1,15 @@
 package senderlocktest_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/mtls"
 	"github.com/senderlock/senderlock/senderlocktest"
 )
@@ -22,7 +25,8 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	clock := senderlocktest.NewClock()
-	w := &world{T: t, clock: clock, issuer: senderlocktest.NewIssuer(t, clock), client: senderlocktest.NewClient(t, clock)}
+	w := &world{T: t, clock: clock, issuer: senderlocktest.NewIssuer(clock), client: senderlocktest.NewClient(clock)}
+	t.Cleanup(w.issuer.Close)
 	config := senderlocktest.Config(w.issuer, clock)
 	config.Certificates = mtls.FromTLS
 	var err error
@@ -74,7 +78,15 @@ func TestTokenSaysWhatItIsAsked(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	for reason, attempt := range map[string]func(*world) error{
 		"key_mismatch": func(w *world) error {
-			_, err := w.check(senderlocktest.NewClient(w, w.clock), w.issuer.Token(senderlocktest.Token{Client: w.client}))
+			_, err := w.check(senderlocktest.NewClient(w.clock), w.issuer.Token(senderlocktest.Token{Client: w.client}))
+			return err
+		},
+		"token_key_unknown": func(w *world) error { // another issuer's, which says that it is ours
+			forger := senderlocktest.NewIssuer(w.clock)
+			defer forger.Close()
+			_, err := w.check(w.client, forger.Token(senderlocktest.Token{
+				Client: w.client, Claims: map[string]any{"iss": w.issuer.URL()},
+			}))
 			return err
 		},
 		"token_expired": func(w *world) error {
@@ -112,7 +124,7 @@ func TestRefusals(t *testing.T) {
 // A token can be bound to a certificate, and to a key as well.
 func TestCertificates(t *testing.T) {
 	w := newWorld(t)
-	own, other := senderlocktest.NewCertificate(t, "client"), senderlocktest.NewCertificate(t, "thief")
+	own, other := senderlocktest.NewCertificate("client"), senderlocktest.NewCertificate("thief")
 	token := w.issuer.Token(senderlocktest.Token{Client: w.client, Certificate: own.Leaf})
 	r := func() *http.Request { return httptest.NewRequest("GET", senderlocktest.Origin, nil) }
 	grant, err := w.guard.Check(senderlocktest.WithCertificate(w.client.Sign(r(), token), own))
@@ -134,4 +146,68 @@ func TestRotateKey(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// A client signs with the key that it is given, of every algorithm.
+func TestClientWithKey(t *testing.T) {
+	w := newWorld(t)
+	for _, alg := range dpop.Algorithms() {
+		key := senderlocktest.NewKey(alg)
+		client := senderlocktest.NewClientWithKey(w.clock, key, alg)
+		again := senderlocktest.NewClientWithKey(w.clock, key, alg)
+		if client.Signer().Algorithm() != alg || client.Thumbprint() != again.Thumbprint() || client.Thumbprint() == w.client.Thumbprint() {
+			t.Errorf("%s: a client with another key, or of %s", alg, client.Signer().Algorithm())
+		}
+		if _, err := w.check(client, w.issuer.Token(senderlocktest.Token{Client: client})); err != nil {
+			t.Errorf("%s: %v", alg, err)
+		}
+	}
+}
+
+// The issuer says where its keys are, under both names of its metadata (RFC 8414 §3, OpenID Connect Discovery §4).
+func TestDiscovery(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{"oauth-authorization-server", "openid-configuration"} {
+		resp, err := http.Get(w.issuer.URL() + "/.well-known/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var metadata struct {
+			Issuer string `json:"issuer"`
+			Keys   string `json:"jwks_uri"`
+		}
+		err = json.NewDecoder(resp.Body).Decode(&metadata)
+		resp.Body.Close()
+		if err != nil || metadata.Issuer != w.issuer.URL() || metadata.Keys != w.issuer.URL()+"/jwks" {
+			t.Errorf("%s: %+v, %v", name, metadata, err)
+		}
+	}
+}
+
+// The clock stands still until it is moved, and is that of tokens and proofs.
+func TestClock(t *testing.T) {
+	w := newWorld(t)
+	if now := w.clock.Now(); !now.Equal(senderlocktest.Now) {
+		t.Errorf("it shows %v", now)
+	}
+	token := w.issuer.Token(senderlocktest.Token{Client: w.client})
+	r := w.client.Sign(httptest.NewRequest("GET", senderlocktest.Origin, nil), token)
+	w.clock.Advance(2 * time.Minute)
+	if _, err := w.guard.Check(r); access.Reason(err) != "iat_too_old" {
+		t.Errorf("a proof of two minutes ago: %v", err)
+	}
+	w.clock.Advance(-2 * time.Minute)
+	if _, err := w.guard.Check(r); err != nil {
+		t.Error(err)
+	}
+}
+
+// What cannot be signed is the mistake of the test, which says so.
+func TestSignPanics(t *testing.T) {
+	defer func() {
+		if text, _ := recover().(string); !strings.Contains(text, "URL") {
+			t.Errorf("panicked with %q", text)
+		}
+	}()
+	senderlocktest.NewClient(senderlocktest.NewClock()).Sign(httptest.NewRequest("GET", "/accounts", nil), "token")
 }

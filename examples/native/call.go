@@ -81,8 +81,9 @@ func (q *request) addField(field string) error {
 }
 
 func newTransport(signer *dpop.Signer, api string, token func(context.Context) (string, error)) (*dpop.Transport, error) {
-	t := &dpop.Transport{Signer: signer, Origins: []string{api}, Token: token, Base: codeflow.Bounded()}
-	return t, t.Validate()
+	return dpop.NewTransport(dpop.TransportConfig{
+		Signer: signer, Origins: []string{api}, Token: token, Base: codeflow.Bounded(),
+	})
 }
 
 // token returns an access token for an API that is good for a while, after refreshing it if it has to be.

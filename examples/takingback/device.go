@@ -38,9 +38,14 @@ func newDevice(ctx context.Context, issuer, api string) (*device, error) {
 	if d.login, err = codeflow.Discover(ctx, codeflow.Config{Issuer: issuer, ID: appID, Signer: key}); err != nil {
 		return nil, err
 	}
-	forAPI := &dpop.Transport{Signer: key, Origins: []string{api}, Token: func(context.Context) (string, error) { return d.token, nil }}
+	forAPI, err := dpop.NewTransport(dpop.TransportConfig{
+		Signer: key, Origins: []string{api}, Token: func(context.Context) (string, error) { return d.token, nil },
+	})
+	if err != nil {
+		return nil, err
+	}
 	d.api = &http.Client{Transport: forAPI, Timeout: patience}
-	return d, forAPI.Validate()
+	return d, nil
 }
 
 // logIn logs a user in and gets a token for it. An empty acr leaves it to the authorization server how.

@@ -137,7 +137,7 @@ func TestWeakenedAPI(t *testing.T) {
 					return nil, err
 				}
 				auth := echoauth.New(guard)
-				a := &api{Echo: echo.New(), auth: auth, issuer: issuer, tokens: tokens}
+				a := &api{Echo: echo.New(), guard: guard, auth: auth, issuer: issuer, tokens: tokens}
 				a.routes(w.transfer, w.events)
 				return a, nil
 			}

@@ -53,10 +53,10 @@ func newHandler(s settings) (*echo.Echo, error) {
 	if h.api, err = url.Parse(s.apiURL); err != nil || h.api.Host == "" {
 		return nil, fmt.Errorf("the API is %s: give an address such as https://api.example.com", setting.Address(s.apiURL))
 	}
-	transport := &dpop.Transport{
+	transport, err := dpop.NewTransport(dpop.TransportConfig{
 		Signer: s.signer, Origins: []string{h.api.Scheme + "://" + h.api.Host}, Token: tokenFor, Base: codeflow.Bounded(),
-	}
-	if err := transport.Validate(); err != nil {
+	})
+	if err != nil {
 		return nil, err
 	}
 	h.proxy = h.newProxy(transport)

@@ -137,10 +137,10 @@ func (s *service) expect(t *testing.T, decided string, runs ...string) {
 }
 
 // client returns our client, as the owner of a token uses it.
-func (s *service) client(t *testing.T, changes ...func(*dpop.Transport)) *http.Client {
+func (s *service) client(t *testing.T, changes ...func(*dpop.TransportConfig)) *http.Client {
 	t.Helper()
 	token := bound()
-	tr := &dpop.Transport{
+	config := dpop.TransportConfig{
 		Signer:  signer(t, poptest.ClientKey()),
 		Origins: []string{poptest.Audience},
 		Token:   func(context.Context) (string, error) { return token, nil },
@@ -148,9 +148,10 @@ func (s *service) client(t *testing.T, changes ...func(*dpop.Transport)) *http.C
 		Now:     s.clock.Now,
 	}
 	for _, change := range changes {
-		change(tr)
+		change(&config)
 	}
-	if err := tr.Validate(); err != nil {
+	tr, err := dpop.NewTransport(config)
+	if err != nil {
 		t.Fatal(err)
 	}
 	return &http.Client{Transport: tr}
@@ -166,8 +167,8 @@ func signer(t *testing.T, key *poptest.Key) *dpop.Signer {
 }
 
 // withToken exchanges the token of a client.
-func withToken(token string) func(*dpop.Transport) {
-	return func(tr *dpop.Transport) { tr.Token = func(context.Context) (string, error) { return token, nil } }
+func withToken(token string) func(*dpop.TransportConfig) {
+	return func(c *dpop.TransportConfig) { c.Token = func(context.Context) (string, error) { return token, nil } }
 }
 
 // call sends a request and reads the answer.
@@ -212,9 +213,9 @@ func (f suite) TestClientAlgorithms(t *testing.T) {
 		for _, alg := range dpop.Algorithms() {
 			t.Run(protocol+" "+alg, func(t *testing.T) {
 				key := ofAlgorithm(alg)
-				own := func(tr *dpop.Transport) {
-					tr.Signer = signer(t, key)
-					withToken(poptest.Token{JKT: key.Thumbprint()}.String())(tr)
+				own := func(c *dpop.TransportConfig) {
+					c.Signer = signer(t, key)
+					withToken(poptest.Token{JKT: key.Thumbprint()}.String())(c)
 				}
 				response := succeeds(t, free.client(t, own), "GET", poptest.URL, nil)
 				free.expect(t, "accepted", "")
@@ -355,8 +356,8 @@ func (f suite) TestClientGoesOn(t *testing.T) {
 }
 
 // wrongClock sets the clock of a client, by how much it is ahead.
-func wrongClock(s *service, ahead time.Duration) func(*dpop.Transport) {
-	return func(tr *dpop.Transport) { tr.Now = func() time.Time { return s.clock.Now().Add(ahead) } }
+func wrongClock(s *service, ahead time.Duration) func(*dpop.TransportConfig) {
+	return func(c *dpop.TransportConfig) { c.Now = func() time.Time { return s.clock.Now().Add(ahead) } }
 }
 
 // dateless is a way to a server through a proxy that drops Date.
@@ -396,9 +397,9 @@ func (f suite) TestClientClock(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := f.newService(t, "HTTP/1.1", func(c *access.Config) { c.RequireNonce = test.demand })
-			c := s.client(t, wrongClock(s, test.off), func(tr *dpop.Transport) {
+			c := s.client(t, wrongClock(s, test.off), func(c *dpop.TransportConfig) {
 				if test.noDate {
-					tr.Base = dateless{s.wire}
+					c.Base = dateless{s.wire}
 				}
 			})
 			for _, want := range []string{test.first, test.next} {
@@ -471,8 +472,8 @@ func (f suite) TestClientDoesNotRepeat(t *testing.T) {
 	expired := bound(func(t *poptest.Token) { t.Lifetime = -time.Minute })
 	anothers := poptest.Token{JKT: poptest.Keyed("ES256", "thief").Thumbprint()}.String()
 	const other = "https://www.example.com"
-	listed := func(origin string) func(*dpop.Transport) {
-		return func(tr *dpop.Transport) { tr.Origins = []string{origin} }
+	listed := func(origin string) func(*dpop.TransportConfig) {
+		return func(c *dpop.TransportConfig) { c.Origins = []string{origin} }
 	}
 	closed := func(s *service) {
 		if err := s.guard.Close(); err != nil {
@@ -481,7 +482,7 @@ func (f suite) TestClientDoesNotRepeat(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		url    string
-		change func(*dpop.Transport)
+		change func(*dpop.TransportConfig)
 		before func(*service)
 		status int
 		code   string

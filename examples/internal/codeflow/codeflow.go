@@ -76,8 +76,10 @@ func Discover(ctx context.Context, config Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	proofs := &dpop.Transport{Signer: config.Signer, Origins: []string{token.Scheme + "://" + token.Host}, Base: base}
-	if err := proofs.Validate(); err != nil {
+	proofs, err := dpop.NewTransport(dpop.TransportConfig{
+		Signer: config.Signer, Origins: []string{token.Scheme + "://" + token.Host}, Base: base,
+	})
+	if err != nil {
 		return nil, err
 	}
 	c.proved = &http.Client{Timeout: patience, CheckRedirect: noRedirect, Transport: proofs}

@@ -30,7 +30,11 @@ type Client struct {
 func (c Client) Token(ctx context.Context, scope string) (string, error) {
 	client := &http.Client{Timeout: patience}
 	if c.Signer != nil {
-		client.Transport = &dpop.Transport{Signer: c.Signer, Origins: []string{c.Issuer}}
+		proofs, err := dpop.NewTransport(dpop.TransportConfig{Signer: c.Signer, Origins: []string{c.Issuer}})
+		if err != nil {
+			return "", err
+		}
+		client.Transport = proofs
 	}
 	config := clientcredentials.Config{
 		ClientID: c.ID, ClientSecret: c.Secret, TokenURL: c.Issuer + "/token", Scopes: strings.Fields(scope),
