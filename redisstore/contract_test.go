@@ -7,9 +7,9 @@ import (
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/internal/redistest"
-	"github.com/senderlock/senderlock/internal/storecontract"
 	"github.com/senderlock/senderlock/redisstore"
 	"github.com/senderlock/senderlock/revocation"
+	"github.com/senderlock/senderlock/storetest"
 )
 
 // onEach runs a test with a single server and with a Cluster.
@@ -26,10 +26,10 @@ func onEach(t *testing.T, test func(t *testing.T, c redisstore.Config)) {
 func TestReplayStore(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, c redisstore.Config) {
-		storecontract.TestReplayStore(t, func(t *testing.T) storecontract.Replay {
+		storetest.TestReplayStore(t, func(t *testing.T) storetest.Replay {
 			clock := poptest.NewClock()
 			c.Now, c.Namespace = clock.Now, fresh()
-			return storecontract.Replay{
+			return storetest.Replay{
 				Store: open(t, c), Others: []dpop.ReplayStore{open(t, c)}, Now: clock.Now, Set: clock.Set,
 			}
 		})
@@ -39,11 +39,11 @@ func TestReplayStore(t *testing.T) {
 func TestRevocationStore(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, c redisstore.Config) {
-		storecontract.TestRevocationStore(t, func(t *testing.T) storecontract.Revocation {
+		storetest.TestRevocationStore(t, func(t *testing.T) storetest.Revocation {
 			clock := poptest.NewClock()
 			c.Now, c.Namespace = clock.Now, fresh()
 			c.Retention = revocation.Retention{Lifetime: 10 * time.Minute}
-			return storecontract.Revocation{Store: open(t, c), Now: clock.Now, Advance: clock.Advance}
+			return storetest.Revocation{Store: open(t, c), Now: clock.Now, Advance: clock.Advance}
 		})
 	})
 }
@@ -51,11 +51,11 @@ func TestRevocationStore(t *testing.T) {
 func TestRegister(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, c redisstore.Config) {
-		storecontract.TestRegister(t, func(t *testing.T) storecontract.Register {
+		storetest.TestRegister(t, func(t *testing.T) storetest.Register {
 			clock := poptest.NewClock()
 			c.Now, c.Namespace = clock.Now, fresh()
 			s := open(t, c)
-			return storecontract.Register{Register: s, Store: s, Now: clock.Now, Advance: clock.Advance}
+			return storetest.Register{Register: s, Store: s, Now: clock.Now, Advance: clock.Advance}
 		})
 	})
 }
