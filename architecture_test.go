@@ -464,11 +464,11 @@ func (m mapImporter) Import(path string) (*types.Package, error) {
 	return nil, errors.New("no package " + path)
 }
 
-// goList is every package of the module and every package it depends on.
+// goList is every package of the two modules and every package it depends on.
 func goList(t *testing.T, flags ...string) graph {
 	t.Helper()
 	args := append([]string{"list", "-deps", "-json=ImportPath,Name,Export,Imports,TestImports,XTestImports"}, flags...)
-	command := exec.Command("go", append(args, "./...")...)
+	command := exec.Command("go", append(args, "./...", "./examples/...")...)
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	output, err := command.Output()
