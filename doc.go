@@ -17,8 +17,9 @@
 //     Echo 5; nothing else outside examples knows Echo.
 //   - reason has the two kinds of cause: a refusal, and our own trouble.
 //   - otelauth tells OpenTelemetry what is decided.
-//   - conformance asks any resource server whether it does all that, and holds
-//     the contracts of stores.
+//   - conformance asks any resource server whether it does all that.
+//   - storetest has the contracts of stores, for anybody's own;
+//     senderlocktest has keys, tokens, proofs and an issuer for users' tests.
 //   - examples are short programs, each with a test that runs it. Begin with
 //     examples/quickstart.
 //   - internal holds what two packages share, and what only tests need.

@@ -15,7 +15,7 @@ import (
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
-	"github.com/senderlock/senderlock/internal/storecontract"
+	"github.com/senderlock/senderlock/storetest"
 )
 
 var _ dpop.ReplayStore = (*dpop.Memory)(nil)
@@ -514,8 +514,13 @@ func together(n int, f func(i int)) {
 }
 
 func TestMemoryKeepsTheContract(t *testing.T) {
-	storecontract.TestReplayStore(t, func(t *testing.T) storecontract.Replay {
+	storetest.TestReplayStore(t, func(t *testing.T) storetest.Replay {
 		clock := poptest.NewClock()
-		return storecontract.Replay{Store: newMemory(t, dpop.MemoryConfig{Now: clock.Now}), Now: clock.Now, Set: clock.Set}
+		m := newMemory(t, dpop.MemoryConfig{Now: clock.Now, MaxEntries: 5000})
+		return storetest.Replay{Store: m, Now: clock.Now, Set: clock.Set, Capacity: 5000, Break: func() {
+			if err := m.Close(); err != nil {
+				t.Error(err)
+			}
+		}}
 	})
 }

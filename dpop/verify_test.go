@@ -195,7 +195,7 @@ func TestOwnLifetimeIsNotTheMemory(t *testing.T) {
 			return true, nil
 		})
 	})
-	for _, c := range []members{nil, {"exp": poptest.Now.Unix() + 1}, {"exp": 4102444800}, {"nbf": 0}, {"nbf": poptest.Now.Unix() + 9}} {
+	for _, c := range []members{nil, {"exp": poptest.Now.Unix() + 1}, {"exp": int64(4102444800)}, {"nbf": 0}, {"nbf": poptest.Now.Unix() + 9}} {
 		accepts(t, v, requestWith(mint(poptest.Proof{Claims: c})))
 	}
 	for _, expiry := range until {

@@ -10,7 +10,7 @@ const MaxVerdicts = maxVerdicts
 
 // Remember lets a new memory have n acceptances and n refusals, and returns how many of each it keeps.
 func Remember(n int) (accepted, refused int) {
-	known := &verdicts{accepted: map[fingerprint]verdict{}, refused: map[fingerprint]verdict{}}
+	known := newVerdicts()
 	for i := range n {
 		var id fingerprint
 		binary.BigEndian.PutUint64(id[:], uint64(i))
@@ -18,5 +18,5 @@ func Remember(n int) (accepted, refused int) {
 		id[31] = 1
 		known.add(id, verdict{err: errors.New("refused")})
 	}
-	return len(known.accepted), len(known.refused)
+	return known.accepted.Len(), known.refused.Len()
 }

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/senderlock/senderlock/internal/recent"
 )
 
 // Verification makes sources whose certificates are asked for more than possession by [Certificate.Verify]: that they
@@ -57,7 +59,7 @@ func (v Verification) verified(source CertificateSource) (CertificateSource, err
 	if v.Now == nil {
 		v.Now = time.Now
 	}
-	known := &verdicts{accepted: map[fingerprint]verdict{}, refused: map[fingerprint]verdict{}}
+	known := newVerdicts()
 	verify := func(c *Certificate) error { return v.check(c, known) }
 	return func(r *http.Request) (*Certificate, error) {
 		cert, err := source(r)
@@ -159,20 +161,26 @@ type verdict struct {
 	err         error
 }
 
-// maxVerdicts bounds each of the two memories; full, each takes about half a megabyte.
+// maxVerdicts bounds each of the two memories; full, each takes less than a megabyte.
 const maxVerdicts = 4096
 
 // verdicts remembers refusals apart from acceptances, so that hostile clients cannot push the others out.
 type verdicts struct {
 	mu                sync.Mutex
-	accepted, refused map[fingerprint]verdict
+	accepted, refused *recent.Map[fingerprint, verdict]
+}
+
+func newVerdicts() *verdicts {
+	return &verdicts{
+		accepted: recent.New[fingerprint, verdict](maxVerdicts), refused: recent.New[fingerprint, verdict](maxVerdicts),
+	}
 }
 
 func (s *verdicts) find(id fingerprint, now time.Time) (verdict, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, m := range []map[fingerprint]verdict{s.accepted, s.refused} {
-		if v, ok := m[id]; ok && !now.Before(v.from) && !now.After(v.until) {
+	for _, m := range []*recent.Map[fingerprint, verdict]{s.accepted, s.refused} {
+		if v, ok := m.Get(id); ok && !now.Before(v.from) && !now.After(v.until) {
 			return v, true
 		}
 	}
@@ -182,15 +190,9 @@ func (s *verdicts) find(id fingerprint, now time.Time) (verdict, bool) {
 func (s *verdicts) add(id fingerprint, v verdict) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	into := s.accepted
 	if v.err != nil {
-		into = s.refused
+		s.refused.Add(id, v)
+	} else {
+		s.accepted.Add(id, v)
 	}
-	if len(into) >= maxVerdicts {
-		for other := range into {
-			delete(into, other)
-			break
-		}
-	}
-	into[id] = v
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/internal/redistest"
-	"github.com/senderlock/senderlock/internal/storecontract"
 	"github.com/senderlock/senderlock/redisstore"
 	"github.com/senderlock/senderlock/revocation"
+	"github.com/senderlock/senderlock/storetest"
 )
 
 // onEach runs a test with a single server and with a Cluster.
@@ -26,11 +26,11 @@ func onEach(t *testing.T, test func(t *testing.T, c redisstore.Config)) {
 func TestReplayStore(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, c redisstore.Config) {
-		storecontract.TestReplayStore(t, func(t *testing.T) storecontract.Replay {
+		storetest.TestReplayStore(t, func(t *testing.T) storetest.Replay {
 			clock := poptest.NewClock()
 			redisstore.AtClock(&c, clock.Now)
 			c.Namespace = fresh()
-			return storecontract.Replay{
+			return storetest.Replay{
 				Store: open(t, c), Others: []dpop.ReplayStore{open(t, c)}, Now: clock.Now, Set: clock.Set,
 			}
 		})
@@ -40,12 +40,12 @@ func TestReplayStore(t *testing.T) {
 func TestRevocationStore(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, c redisstore.Config) {
-		storecontract.TestRevocationStore(t, func(t *testing.T) storecontract.Revocation {
+		storetest.TestRevocationStore(t, func(t *testing.T) storetest.Revocation {
 			clock := poptest.NewClock()
 			redisstore.AtClock(&c, clock.Now)
 			c.Namespace = fresh()
 			c.Retention = revocation.Retention{Lifetime: 10 * time.Minute}
-			return storecontract.Revocation{Store: open(t, c), Now: clock.Now, Advance: clock.Advance}
+			return storetest.Revocation{Store: open(t, c), Now: clock.Now, Advance: clock.Advance}
 		})
 	})
 }
@@ -53,12 +53,12 @@ func TestRevocationStore(t *testing.T) {
 func TestRegister(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, c redisstore.Config) {
-		storecontract.TestRegister(t, func(t *testing.T) storecontract.Register {
+		storetest.TestRegister(t, func(t *testing.T) storetest.Register {
 			clock := poptest.NewClock()
 			redisstore.AtClock(&c, clock.Now)
 			c.Namespace = fresh()
 			s := open(t, c)
-			return storecontract.Register{Register: s, Store: s, Now: clock.Now, Advance: clock.Advance}
+			return storetest.Register{Register: s, Store: s, Now: clock.Now, Advance: clock.Advance}
 		})
 	})
 }

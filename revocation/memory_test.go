@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/senderlock/senderlock/internal/poptest"
-	"github.com/senderlock/senderlock/internal/storecontract"
 	"github.com/senderlock/senderlock/reason"
 	"github.com/senderlock/senderlock/revocation"
+	"github.com/senderlock/senderlock/storetest"
 )
 
 const issuer = "https://login.example.com"
@@ -47,20 +47,20 @@ func bothStores(t *testing.T, test func(t *testing.T, open func(revocation.Optio
 
 func TestStore(t *testing.T) {
 	bothStores(t, func(t *testing.T, open func(revocation.Options) store) {
-		storecontract.TestRevocationStore(t, func(*testing.T) storecontract.Revocation {
+		storetest.TestRevocationStore(t, func(*testing.T) storetest.Revocation {
 			clock := poptest.NewClock()
 			s := open(revocation.Options{Now: clock.Now, Retention: revocation.Retention{Lifetime: 10 * time.Minute}})
-			return storecontract.Revocation{Store: s, Now: clock.Now, Advance: clock.Advance}
+			return storetest.Revocation{Store: s, Now: clock.Now, Advance: clock.Advance}
 		})
 	})
 }
 
 func TestRegister(t *testing.T) {
 	bothStores(t, func(t *testing.T, open func(revocation.Options) store) {
-		storecontract.TestRegister(t, func(*testing.T) storecontract.Register {
+		storetest.TestRegister(t, func(*testing.T) storetest.Register {
 			clock := poptest.NewClock()
 			s := open(revocation.Options{Now: clock.Now})
-			return storecontract.Register{Register: s, Store: s, Now: clock.Now, Advance: clock.Advance}
+			return storetest.Register{Register: s, Store: s, Now: clock.Now, Advance: clock.Advance}
 		})
 	})
 }

@@ -16,27 +16,24 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
 func main() {
-	story.Main(program{newAPI: newAPI, out: os.Stdout, errOut: os.Stderr}.run)
+	story.Main(program{story.Terminal("browser"), newAPI}.run)
 }
 
 // program is what a run depends on.
 type program struct {
-	newAPI      apiMaker
-	out, errOut io.Writer
+	story.Program
+	newAPI apiMaker
 }
 
 // run does what the arguments say and returns the exit status.
 func (p program) run(ctx context.Context, args []string) int {
-	return story.Status("browser", p.serve(ctx, args), p.errOut)
+	return p.Status(p.serve(ctx, args))
 }
 
 const opening = `
@@ -52,12 +49,7 @@ Ctrl-C ends all three. The API's log:
 // serve keeps the servers running until ctx ends.
 func (p program) serve(ctx context.Context, args []string) error {
 	var ports ports
-	flags := flag.NewFlagSet("browser", flag.ContinueOnError)
-	flags.SetOutput(p.errOut)
-	flags.Usage = func() {
-		fmt.Fprintln(p.errOut, "usage: go run ./examples/browser [-page PORT] [-api PORT] [-issuer PORT]")
-		flags.PrintDefaults()
-	}
+	flags := p.Flags("[-page PORT] [-api PORT] [-issuer PORT]")
 	flags.UintVar(&ports.page, "page", 0, "the `port` of the page on 127.0.0.1; 0 takes a free one")
 	flags.UintVar(&ports.api, "api", 0, "the `port` of the API on 127.0.0.1; 0 takes a free one")
 	flags.UintVar(&ports.issuer, "issuer", 0, "the `port` of the authorization server on 127.0.0.1; 0 takes a free one")
@@ -69,7 +61,7 @@ func (p program) serve(ctx context.Context, args []string) error {
 		return err
 	}
 	defer s.close()
-	fmt.Fprintf(p.out, opening, s.at.page, s.at.api, s.at.issuer, userName, password)
+	fmt.Fprintf(p.Out, opening, s.at.page, s.at.api, s.at.issuer, userName, password)
 	<-ctx.Done()
 	return nil
 }

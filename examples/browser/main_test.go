@@ -13,6 +13,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
 func TestArguments(t *testing.T) {
@@ -43,7 +45,7 @@ func TestArguments(t *testing.T) {
 			ctx, stop := context.WithCancel(t.Context())
 			stop()
 			var out, errOut bytes.Buffer
-			status := program{newAPI: newAPI, out: &out, errOut: &errOut}.run(ctx, test.args)
+			status := program{story.Program{Name: "browser", Out: &out, Err: &errOut}, newAPI}.run(ctx, test.args)
 			if status != test.status || !strings.Contains(errOut.String(), test.says) || out.Len() != 0 {
 				t.Errorf("exit status %d, %q, %q", status, &errOut, &out)
 			}
@@ -53,13 +55,13 @@ func TestArguments(t *testing.T) {
 
 // Fixed ports are taken, and free again at the end.
 func TestPorts(t *testing.T) {
-	first, err := start(program{newAPI: newAPI, out: io.Discard, errOut: t.Output()}, ports{})
+	first, err := start(program{story.Program{Name: "browser", Out: io.Discard, Err: t.Output()}, newAPI}, ports{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := first.at
 	first.close()
-	second, err := start(program{newAPI: newAPI, out: io.Discard, errOut: t.Output()},
+	second, err := start(program{story.Program{Name: "browser", Out: io.Discard, Err: t.Output()}, newAPI},
 		ports{portOf(t, at.page), portOf(t, at.api), portOf(t, at.issuer)})
 	if err != nil {
 		t.Fatal(err)

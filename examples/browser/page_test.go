@@ -9,12 +9,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
 // servers starts the three servers.
 func servers(t *testing.T) *stage {
 	t.Helper()
-	s, err := start(program{newAPI: newAPI, out: t.Output(), errOut: t.Output()}, ports{})
+	s, err := start(program{story.Program{Name: "browser", Out: t.Output(), Err: t.Output()}, newAPI}, ports{})
 	if err != nil {
 		t.Fatal(err)
 	}

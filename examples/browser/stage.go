@@ -1,13 +1,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"net"
-	"net/http"
-	"time"
 
 	"github.com/senderlock/senderlock/examples/authserver"
+	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
 // The client and its user, as the authorization server knows them.
@@ -27,9 +25,9 @@ type origins struct{ page, api, issuer string }
 // stage is the three servers.
 type stage struct {
 	program
-	at      origins
-	api     *api
-	closers []func() error
+	story.Servers
+	at  origins
+	api *api
 }
 
 func start(p program, ports ports) (*stage, error) {
@@ -60,20 +58,20 @@ func (s *stage) start(ports ports) (err error) {
 	if err != nil {
 		return err
 	}
-	s.closers = append(s.closers, issuer.Close)
+	s.Defer(issuer.Close)
 	decisions := &decisions{}
-	if s.api, err = s.newAPI(s.at, decisions, s.out); err != nil {
+	if s.api, err = s.newAPI(s.at, decisions, s.Out); err != nil {
 		return err
 	}
-	s.closers = append(s.closers, s.api.guard.Close)
+	s.Defer(s.api.guard.Close)
 	page, err := newPage(s.at, decisions)
 	if err != nil {
 		return err
 	}
 
-	s.serve(issuerListener, issuer)
-	s.serve(apiListener, s.api)
-	s.serve(pageListener, page)
+	s.Serve(issuerListener, issuer)
+	s.Serve(apiListener, s.api)
+	s.Serve(pageListener, page)
 	return nil
 }
 
@@ -92,26 +90,13 @@ func (s *stage) newIssuer() (*authserver.Server, error) {
 }
 
 func (s *stage) listen(name string, port uint, origin *string) (net.Listener, error) {
-	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	listener, address, err := s.Listen(port)
 	if err != nil {
 		return nil, fmt.Errorf("-%s %d: give a port that is free: %w", name, port, err)
 	}
-	s.closers = append(s.closers, listener.Close)
-	*origin = "http://" + listener.Addr().String()
+	*origin = "http://" + address
 	return listener, nil
 }
 
-func (s *stage) serve(listener net.Listener, h http.Handler) {
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
-	s.closers = append(s.closers, server.Close)
-	go func() { _ = server.Serve(listener) }() // until close
-}
-
 // close ends what start began, the last first.
-func (s *stage) close() {
-	for i := len(s.closers) - 1; i >= 0; i-- {
-		if err := s.closers[i](); err != nil && !errors.Is(err, net.ErrClosed) {
-			fmt.Fprintln(s.errOut, "browser:", err)
-		}
-	}
-}
+func (s *stage) close() { s.Close(s.Program) }

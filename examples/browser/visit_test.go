@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/senderlock/senderlock/examples/internal/browsertest"
+	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
 // visit is a browser that looks at the page.
@@ -57,7 +58,7 @@ func visitPage(t *testing.T, b *browsertest.Browser, makeAPI apiMaker) *visit {
 		return a, err
 	}
 	var err error
-	if v.stage, err = start(program{newAPI: recorded, out: t.Output(), errOut: t.Output()}, ports{}); err != nil {
+	if v.stage, err = start(program{story.Program{Name: "browser", Out: t.Output(), Err: t.Output()}, recorded}, ports{}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(v.close)

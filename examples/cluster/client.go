@@ -18,12 +18,12 @@ const walletSecret = "not a secret"
 // newToken asks for an access token that is bound to the client's key.
 func (s *stage) newToken(ctx context.Context) string {
 	token, err := story.Client{ID: "wallet", Secret: walletSecret, Issuer: s.issuer, Signer: s.key}.Token(ctx, "")
-	s.note(err)
+	s.Note(err)
 	return token
 }
 
 func (s *stage) proof(method, path, token, nonce string) string {
 	proof, err := s.key.Sign(dpop.ProofOptions{Method: method, URL: s.api + path, AccessToken: token, Nonce: nonce})
-	s.note(err)
+	s.Note(err)
 	return proof
 }

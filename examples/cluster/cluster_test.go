@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/senderlock/senderlock/examples/internal/story"
 	"github.com/senderlock/senderlock/internal/redistest"
 )
 
@@ -16,7 +17,7 @@ import (
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "api" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-		status := program{out: os.Stdout, errOut: os.Stderr}.run(ctx, os.Args[1:])
+		status := program{story.Program{Name: "cluster", Out: os.Stdout, Err: os.Stderr}}.run(ctx, os.Args[1:])
 		stop()
 		os.Exit(status)
 	}
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 func run(t *testing.T, args ...string) (out, errOut string, status int) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	status = program{out: &stdout, errOut: &stderr}.run(t.Context(), args)
+	status = program{story.Program{Name: "cluster", Out: &stdout, Err: &stderr}}.run(t.Context(), args)
 	return stdout.String(), stderr.String(), status
 }
 

@@ -11,20 +11,17 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
 func main() {
-	story.Main(program{out: os.Stdout, errOut: os.Stderr, colour: story.IsTerminal(os.Stdout)}.run)
+	story.Main(program{story.Terminal("cluster")}.run)
 }
 
 // program is what a run depends on.
 type program struct {
-	out, errOut io.Writer
-	colour      bool
+	story.Program
 }
 
 // run does what the arguments say and returns the exit status. The program starts itself as "cluster api …" for each
@@ -35,16 +32,12 @@ func (p program) run(ctx context.Context, args []string) int {
 	case len(args) == 0:
 		err = p.play(ctx)
 	case args[0] == "api" && len(args) == 5:
-		err = serveAPI(ctx, settings{name: args[1], origin: args[2], issuer: args[3], redis: args[4]}, p.out)
+		err = serveAPI(ctx, settings{name: args[1], origin: args[2], issuer: args[3], redis: args[4]}, p.Out)
 	default:
-		fmt.Fprintln(p.errOut, "usage: go run ./examples/cluster")
+		fmt.Fprintln(p.Err, "usage: go run ./examples/cluster")
 		return 2
 	}
-	if err != nil {
-		fmt.Fprintln(p.errOut, "cluster:", err)
-		return 1
-	}
-	return 0
+	return p.Status(err)
 }
 
 func (p program) play(ctx context.Context) error {
@@ -53,10 +46,6 @@ func (p program) play(ctx context.Context) error {
 		return err
 	}
 	defer s.close()
-	s.opening()
-	s.story(ctx)
-	if !s.summary() {
-		return story.ErrUnexpected
-	}
-	return nil
+	where := "Two processes of an API, one and two, share a Redis. A proxy at " + s.api + " takes them in turn."
+	return s.Tell(where, func() { s.story(ctx) })
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,14 +19,8 @@ import (
 	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
-// entry is what the middleware says of a refusal.
-type entry struct {
-	Reason string `json:"reason"`
-	Cause  string `json:"cause"`
-}
-
-// startInstance starts a process of the API. Its log goes to refusals.
-func startInstance(s settings, secret string, refusals chan<- entry) (address *url.URL, stop func() error, err error) {
+// startInstance starts a process of the API. What it writes to its log goes to log.
+func startInstance(s settings, secret string, log io.Writer) (address *url.URL, stop func() error, err error) {
 	binary, err := os.Executable()
 	if err != nil {
 		return nil, nil, err
@@ -54,10 +47,7 @@ func startInstance(s settings, secret string, refusals chan<- entry) (address *u
 	address = &url.URL{Scheme: "http", Host: lines.Text()}
 	go func() {
 		for lines.Scan() {
-			var e entry
-			if json.Unmarshal(lines.Bytes(), &e) == nil && e.Reason != "" {
-				refusals <- e
-			}
+			_, _ = log.Write(lines.Bytes()) // what is no entry is of no interest
 		}
 	}()
 	return address, stop, nil
@@ -150,28 +140,25 @@ func (s *stage) start() (err error) {
 	if s.redis, err = startRedis(); err != nil {
 		return err
 	}
-	s.closers = append(s.closers, s.redis.close)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	s.Defer(s.redis.close)
+	listener, address, err := s.Listen(0)
 	if err != nil {
 		return err
 	}
-	s.closers = append(s.closers, listener.Close)
-	s.api = "http://" + listener.Addr().String()
+	s.api = "http://" + address
 	if err := s.startIssuer(); err != nil {
 		return err
 	}
 	secret := rand.Text() + rand.Text()
 	var instances []*url.URL
 	for _, name := range []string{"one", "two"} {
-		address, stop, err := startInstance(settings{name, s.api, s.issuer, s.redis.url()}, secret, s.refusals)
+		address, stop, err := startInstance(settings{name, s.api, s.issuer, s.redis.url()}, secret, s.Log)
 		if err != nil {
 			return err
 		}
-		s.closers = append(s.closers, stop)
+		s.Defer(stop)
 		instances = append(instances, address)
 	}
-	server := &http.Server{Handler: roundRobin(instances), ReadHeaderTimeout: 5 * time.Second}
-	s.closers = append(s.closers, server.Close)
-	go func() { _ = server.Serve(listener) }() // until close
+	s.Serve(listener, roundRobin(instances))
 	return nil
 }

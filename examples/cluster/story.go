@@ -15,20 +15,20 @@ func (s *stage) story(ctx context.Context) {
 	token := s.newToken(ctx)
 	const path = "/accounts"
 
-	s.say("Redis has just been started. It may have forgotten proofs, so for a moment those that may be old are refused.")
+	s.Say("Redis has just been started. It may have forgotten proofs, so for a moment those that may be old are refused.")
 	early := s.proof("GET", path, token, "")
 	s.play("the owner, right after the start", "GET", path, token, early, refused(401, "use_dpop_nonce", "iat_before_start"))
 	s.play("the same proof again", "GET", path, token, early, refused(401, "use_dpop_nonce", "iat_before_start"))
 	time.Sleep(settled)
 
-	s.say("What one instance has accepted, no other accepts.")
+	s.Say("What one instance has accepted, no other accepts.")
 	first := s.proof("GET", path, token, "")
 	s.play("the owner", "GET", path, token, first, accepted())
 	s.play("a thief sends the same request again", "GET", path, token, first, refused(401, "invalid_dpop_proof", "proof_replayed"))
 	s.play("and again", "GET", path, token, first, refused(401, "invalid_dpop_proof", "proof_replayed"))
 	s.play("the owner, with a new proof", "GET", path, token, s.proof("GET", path, token, ""), accepted())
 
-	s.say("What is taken back at one instance is taken back at all.")
+	s.Say("What is taken back at one instance is taken back at all.")
 	s.play("the owner signs out", "DELETE", path+"/session", token, s.proof("DELETE", path+"/session", token, ""), accepted())
 	for _, who := range []string{"the token, at the other instance", "the token, at the same one"} {
 		s.play(who, "GET", path, token, s.proof("GET", path, token, ""), refused(401, "invalid_token", "subject_revoked"))
@@ -38,14 +38,14 @@ func (s *stage) story(ctx context.Context) {
 	last := s.proof("GET", path, token, "")
 	s.play("the owner, after a new login", "GET", path, token, last, accepted())
 
-	s.say("Redis is killed. Nothing can be decided, so nothing is accepted, and the client is not to blame.")
-	s.note(s.redis.kill())
+	s.Say("Redis is killed. Nothing can be decided, so nothing is accepted, and the client is not to blame.")
+	s.Note(s.redis.kill())
 	for _, who := range []string{"the owner, at one instance", "the owner, at the other"} {
 		s.play(who, "GET", path, token, s.proof("GET", path, token, ""), refused(503, "", "unavailable"))
 	}
 
-	s.say("Redis is back. What it was told last may be lost, so what may be old stays refused.")
-	s.note(s.redis.start())
+	s.Say("Redis is back. What it was told last may be lost, so what may be old stays refused.")
+	s.Note(s.redis.start())
 	time.Sleep(settled)
 	for range 2 {
 		s.play("a thief sends an old request again", "GET", path, token, last, refused(401, "use_dpop_nonce", "iat_before_start"))

@@ -11,34 +11,28 @@ package main
 
 import (
 	"context"
-	"flag"
-	"io"
-	"os"
 
 	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
 func main() {
-	p := program{newAPI: newAPI, out: os.Stdout, errOut: os.Stderr, colour: story.IsTerminal(os.Stdout)}
-	story.Main(p.run)
+	story.Main(program{story.Terminal("mtls"), newAPI}.run)
 }
 
 // program is what a run depends on.
 type program struct {
-	newAPI      apiMaker
-	out, errOut io.Writer
-	colour      bool
+	story.Program
+	newAPI apiMaker
 }
 
 // run does what the arguments say and returns the exit status.
 func (p program) run(ctx context.Context, args []string) int {
-	return story.Status("mtls", p.dispatch(ctx, args), p.errOut)
+	return p.Status(p.dispatch(ctx, args))
 }
 
 func (p program) dispatch(ctx context.Context, args []string) error {
 	var front frontEnd
-	flags := flag.NewFlagSet("mtls", flag.ContinueOnError)
-	flags.SetOutput(p.errOut)
+	flags := p.Flags("[-v] [-proxy PROXY]")
 	verbose := flags.Bool("v", false, "print the server's log in full")
 	flags.StringVar(&front.proxy, "proxy", "", "play nothing and wait for a `proxy`: "+proxyNames())
 	flags.StringVar(&front.listen, "listen", "127.0.0.1:8080", "the `address` at which the proxy finds the API, with -proxy")
@@ -63,10 +57,5 @@ func (s *stage) tell() error {
 	if err := s.serveTLS(); err != nil {
 		return err
 	}
-	s.Opening("The API is at " + s.api + ". It asks every client for a certificate, and demands none.")
-	s.story()
-	if !s.Summary() {
-		return story.ErrUnexpected
-	}
-	return nil
+	return s.Tell("The API is at "+s.api+". It asks every client for a certificate, and demands none.", s.story)
 }

@@ -20,7 +20,7 @@ import (
 func run(t *testing.T, newAPI apiMaker, args ...string) (out, errOut string, status int) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	p := program{newAPI: newAPI, out: &stdout, errOut: &stderr}
+	p := program{story.Program{Name: "mtls", Out: &stdout, Err: &stderr}, newAPI}
 	status = p.run(t.Context(), args)
 	return stdout.String(), stderr.String(), status
 }
@@ -81,7 +81,7 @@ func TestVerboseShowsTheLogInFull(t *testing.T) {
 
 func TestColoursOnATerminal(t *testing.T) {
 	var out bytes.Buffer
-	p := program{newAPI: newAPI, out: &out, errOut: io.Discard, colour: true}
+	p := program{story.Program{Name: "mtls", Out: &out, Err: io.Discard, Colour: true}, newAPI}
 	if status := p.run(t.Context(), nil); status != 0 || !strings.Contains(out.String(), "\x1b[32m✓\x1b[0m") {
 		t.Errorf("exit status %d\n%q", status, out.String())
 	}
@@ -142,10 +142,10 @@ func TestArguments(t *testing.T) {
 		says   string
 	}{
 		"help":            {[]string{"-h"}, 0, "alb-passthrough, alb-verify, envoy, haproxy, nginx, rfc9440, traefik"},
-		"unknown flag":    {[]string{"-x"}, 2, "Usage of mtls"},
-		"too many":        {[]string{"play"}, 2, "Usage of mtls"},
+		"unknown flag":    {[]string{"-x"}, 2, "usage: go run ./examples/mtls"},
+		"too many":        {[]string{"play"}, 2, "usage: go run ./examples/mtls"},
 		"unknown proxy":   {[]string{"-proxy", "squid"}, 1, "-proxy squid is unknown: give one of alb-"},
-		"no range":        {[]string{"-proxy", "nginx", "-trusted", "10.0.0.1"}, 1, "-trusted: "},
+		"no range":        {[]string{"-proxy", "nginx", "-trusted", "10.0.0.0/33"}, 1, "-trusted: "},
 		"everybody":       {[]string{"-proxy", "nginx", "-trusted", "0.0.0.0/0"}, 1, "Proxy.Trusted"},
 		"no address":      {[]string{"-proxy", "nginx", "-listen", "nowhere"}, 1, "listen tcp"},
 		"no origin":       {[]string{"-proxy", "nginx", "-listen", "127.0.0.1:0", "-origin", "localhost"}, 1, "Origins"},

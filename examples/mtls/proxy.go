@@ -85,13 +85,13 @@ func (s *stage) wait(ctx context.Context, f frontEnd) error {
 	if err != nil {
 		return err
 	}
-	err = commands.Execute(s.out, map[string]string{
+	err = commands.Execute(s.Out, map[string]string{
 		"Proxy": f.proxy, "Listen": address.String(), "Trusted": f.trusted, "API": s.api, "Folder": folder, "Token": token,
 	})
 	if err != nil {
 		return err
 	}
-	s.Log.Follow(s.out)
+	s.Log.Follow(s.Out)
 	<-ctx.Done()
 	return nil
 }

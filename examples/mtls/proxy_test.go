@@ -208,7 +208,7 @@ func (p product) start(t *testing.T, program string, listener net.Listener, fold
 
 func newTestStage(t *testing.T) *stage {
 	t.Helper()
-	s, err := newStage(program{newAPI: newAPI, out: io.Discard, errOut: io.Discard}, false)
+	s, err := newStage(program{story.Program{Name: "mtls", Out: io.Discard, Err: io.Discard}, newAPI}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +223,7 @@ func TestStoryThroughProxies(t *testing.T) {
 			f := p.open(t, p.settings(t))
 			var out bytes.Buffer
 			f.Out = &out
-			if f.story(); !f.Summary() || !strings.HasSuffix(out.String(), allAsExpected) {
+			if err := f.Tell("", f.story); err != nil || !strings.HasSuffix(out.String(), allAsExpected) {
 				t.Errorf("behind %s:\n%s", name, &out)
 			}
 		})
@@ -418,7 +418,7 @@ func TestPrintedCommandsThroughProxies(t *testing.T) {
 			reader, writer := io.Pipe()
 			status := make(chan int, 1)
 			go func() {
-				status <- program{newAPI: newAPI, out: writer, errOut: io.Discard}.run(ctx, []string{
+				status <- program{story.Program{Name: "mtls", Out: writer, Err: io.Discard}, newAPI}.run(ctx, []string{
 					"-proxy", p.setting, "-listen", "127.0.0.1:0", "-origin", "https://" + listener.Addr().String(),
 				})
 				_ = writer.Close()

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -29,18 +28,17 @@ var (
 
 // stage is where the story is played: the authority, the issuer and the API.
 type stage struct {
-	program
 	story.Story
-	ca      *authority
-	issuer  *issuer
-	api     string // its origin, as clients see it
-	nonce   string // the newest of the API
-	closers []func() error
+	story.Servers
+	newAPI apiMaker
+	ca     *authority
+	issuer *issuer
+	api    string // its origin, as clients see it
 }
 
 // newStage prepares everything but the API.
 func newStage(p program, verbose bool) (*stage, error) {
-	s := &stage{program: p, Story: story.Story{Out: p.out, Log: &story.Log{}, Colour: p.colour, Verbose: verbose}}
+	s := &stage{newAPI: p.newAPI, Story: story.Story{Program: p.Program, Log: &story.Log{}, Verbose: verbose}}
 	var err, err2 error
 	s.ca, err = newAuthority()
 	s.issuer, err2 = newIssuer()
@@ -57,35 +55,28 @@ func (s *stage) serveTLS() error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, address, err := s.Listen(0)
 	if err != nil {
 		return err
 	}
-	return s.serve(tls.NewListener(listener, config), "https://"+listener.Addr().String(), mtls.FromTLS)
+	return s.serve(tls.NewListener(listener, config), "https://"+address, mtls.FromTLS)
 }
 
 // serve starts the API on a listener. Clients reach it under origin.
 func (s *stage) serve(listener net.Listener, origin string, certificates mtls.CertificateSource) error {
 	s.api = origin
-	s.closers = append(s.closers, listener.Close)
+	s.Defer(listener.Close)
 	e, guard, err := s.newAPI(origin, s.issuer.trusted(origin), certificates, s.Log.Logger())
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: e, ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
-	s.closers = append(s.closers, guard.Close, server.Close)
-	go func() { _ = server.Serve(listener) }() // until close
+	s.Defer(guard.Close)
+	s.Serve(listener, e)
 	return nil
 }
 
 // close ends what serve began, the last first.
-func (s *stage) close() {
-	for i := len(s.closers) - 1; i >= 0; i-- {
-		if err := s.closers[i](); err != nil && !errors.Is(err, net.ErrClosed) {
-			fmt.Fprintln(s.errOut, "mtls:", err)
-		}
-	}
-}
+func (s *stage) close() { s.Close(s.Program) }
 
 func (s *stage) newCertificate(name string) (tls.Certificate, error) {
 	key, err := story.NewKey()
@@ -131,7 +122,7 @@ func (s *stage) token(scope string, certificate *tls.Certificate, key *dpop.Sign
 // proved gives the credentials of a payment: the token with a proof, which carries the newest nonce.
 func (s *stage) proved(key *dpop.Signer, token string) http.Header {
 	proof, err := key.Sign(dpop.ProofOptions{
-		Method: http.MethodPost, URL: s.api + "/accounts", AccessToken: token, Nonce: s.nonce,
+		Method: http.MethodPost, URL: s.api + "/accounts", AccessToken: token, Nonce: s.Nonce,
 	})
 	s.Note(err)
 	return http.Header{"Authorization": {"DPoP " + token}, "Dpop": {proof}}
@@ -149,19 +140,9 @@ func claiming(h http.Header, c tls.Certificate) http.Header {
 
 // play sends a request over a connection with a certificate, or with none.
 func (s *stage) play(who, method string, certificate *tls.Certificate, credentials http.Header, want story.Answer) {
-	r, err := http.NewRequest(method, s.api+"/accounts", nil)
-	if err != nil {
-		s.Note(err)
-		return
-	}
-	if credentials != nil {
-		r.Header = credentials
-	}
 	client := s.client(certificate)
 	defer client.CloseIdleConnections()
-	if nonce := s.Play(who, client, r, want).Get("DPoP-Nonce"); nonce != "" {
-		s.nonce = nonce
-	}
+	s.Send(who, client, method, s.api+"/accounts", credentials, want)
 }
 
 // client is an HTTP client that presents a certificate, or none. It never leaves this machine.

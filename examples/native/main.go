@@ -69,7 +69,7 @@ func (p program) run(ctx context.Context, args []string) int {
 	p.errOut = plain{p.errOut}
 	commands := map[string]func(context.Context, []string) error{"login": p.login, "call": p.call, "logout": p.logout}
 	if len(args) > 0 && commands[args[0]] != nil {
-		return story.Status("native", commands[args[0]](ctx, args[1:]), p.errOut)
+		return story.Program{Name: "native", Err: p.errOut}.Status(commands[args[0]](ctx, args[1:]))
 	}
 	fmt.Fprint(p.errOut, usage)
 	if len(args) == 1 && (args[0] == "-h" || args[0] == "-help" || args[0] == "--help") {

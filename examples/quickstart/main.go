@@ -11,29 +11,24 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
 func main() {
-	p := program{newAPI: newAPI, out: os.Stdout, errOut: os.Stderr, colour: story.IsTerminal(os.Stdout)}
-	story.Main(p.run)
+	story.Main(program{story.Terminal("quickstart"), newAPI}.run)
 }
 
 // program is what a run depends on.
 type program struct {
-	newAPI      apiMaker
-	out, errOut io.Writer
-	colour      bool
+	story.Program
+	newAPI apiMaker
 }
 
 // run does what the arguments say and returns the exit status.
 func (p program) run(ctx context.Context, args []string) int {
-	return story.Status("quickstart", p.dispatch(ctx, args), p.errOut)
+	return p.Status(p.dispatch(ctx, args))
 }
 
 func (p program) dispatch(ctx context.Context, args []string) error {
@@ -43,7 +38,7 @@ func (p program) dispatch(ctx context.Context, args []string) error {
 	if len(args) > 0 && args[0] == "proof" {
 		return p.printProof(ctx, args[1:])
 	}
-	flags := p.flags("quickstart [-v] [-serve]")
+	flags := p.Flags("[-v] [-serve]")
 	verbose := flags.Bool("v", false, "print the server's log in full")
 	serve := flags.Bool("serve", false, "keep serving after the story, and print curl commands")
 	if err := story.Parse(flags, args, 0); err != nil {
@@ -54,23 +49,9 @@ func (p program) dispatch(ctx context.Context, args []string) error {
 		return err
 	}
 	defer s.close()
-	s.Opening(fmt.Sprintf("The API is at %s, the authorization server at %s.", s.api, s.issuer))
-	s.story(ctx)
-	if !s.Summary() {
-		return story.ErrUnexpected
+	where := fmt.Sprintf("The API is at %s, the authorization server at %s.", s.api, s.issuer)
+	if err := s.Tell(where, func() { s.story(ctx) }); err != nil || !*serve {
+		return err
 	}
-	if *serve {
-		return s.serve(ctx)
-	}
-	return nil
-}
-
-func (p program) flags(usage string) *flag.FlagSet {
-	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
-	flags.SetOutput(p.errOut)
-	flags.Usage = func() {
-		fmt.Fprintln(p.errOut, "usage: go run ./examples/"+usage)
-		flags.PrintDefaults()
-	}
-	return flags
+	return s.serve(ctx)
 }

@@ -27,7 +27,7 @@ import (
 func run(t *testing.T, newAPI apiMaker, args ...string) (out, errOut string, status int) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	p := program{newAPI: newAPI, out: &stdout, errOut: &stderr}
+	p := program{story.Program{Name: "quickstart", Out: &stdout, Err: &stderr}, newAPI}
 	status = p.run(t.Context(), args)
 	return stdout.String(), stderr.String(), status
 }
@@ -81,7 +81,7 @@ func TestVerboseShowsTheLogInFull(t *testing.T) {
 
 func TestColoursOnATerminal(t *testing.T) {
 	var out bytes.Buffer
-	p := program{newAPI: newAPI, out: &out, errOut: io.Discard, colour: true}
+	p := program{story.Program{Name: "quickstart", Out: &out, Err: io.Discard, Colour: true}, newAPI}
 	if status := p.run(t.Context(), nil); status != 0 || !strings.Contains(out.String(), "\x1b[32m✓\x1b[0m") {
 		t.Errorf("exit status %d\n%q", status, out.String())
 	}
@@ -212,7 +212,7 @@ func TestServedCommandsWork(t *testing.T) {
 	reader, writer := io.Pipe()
 	status := make(chan int, 1)
 	go func() {
-		status <- program{newAPI: newAPI, out: writer, errOut: io.Discard}.run(ctx, []string{"-serve"})
+		status <- program{story.Program{Name: "quickstart", Out: writer, Err: io.Discard}, newAPI}.run(ctx, []string{"-serve"})
 		_ = writer.Close()
 	}()
 	lines := bufio.NewScanner(reader)

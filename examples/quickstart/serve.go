@@ -55,17 +55,17 @@ func (s *stage) serve(ctx context.Context) error {
 	if err := (keyfile.File{Path: key}).Store(s.private); err != nil {
 		return err
 	}
-	if err := commands.Execute(s.out, map[string]string{"API": s.api, "Issuer": s.issuer, "Key": key, "User": user, "Password": password}); err != nil {
+	if err := commands.Execute(s.Out, map[string]string{"API": s.api, "Issuer": s.issuer, "Key": key, "User": user, "Password": password}); err != nil {
 		return err
 	}
-	s.Log.Follow(s.out)
+	s.Log.Follow(s.Out)
 	<-ctx.Done()
 	return nil
 }
 
 // printToken is the command token: it asks for an access token that is bound to the key in a file.
 func (p program) printToken(ctx context.Context, args []string) error {
-	flags := p.flags(`quickstart token -key FILE [-scope "SCOPE…"] ISSUER`)
+	flags := p.Flags(`token -key FILE [-scope "SCOPE…"] ISSUER`)
 	file := flags.String("key", "", "the `file` with the private key")
 	scope := flags.String("scope", "", "the scopes to ask for, separated by spaces; all if empty")
 	if err := story.Parse(flags, args, 1); err != nil {
@@ -78,14 +78,14 @@ func (p program) printToken(ctx context.Context, args []string) error {
 	c := story.Client{ID: "wallet", Secret: walletSecret, Issuer: flags.Arg(0), Signer: key}
 	token, err := c.Token(ctx, *scope)
 	if err == nil {
-		fmt.Fprintln(p.out, token)
+		fmt.Fprintln(p.Out, token)
 	}
 	return err
 }
 
 // printProof is the command proof: it signs a proof for one request.
 func (p program) printProof(ctx context.Context, args []string) error {
-	flags := p.flags("quickstart proof [-key FILE] METHOD URL TOKEN")
+	flags := p.Flags("proof [-key FILE] METHOD URL TOKEN")
 	file := flags.String("key", "", "the `file` with the private key; a new key if empty, as a thief would have")
 	if err := story.Parse(flags, args, 3); err != nil {
 		return err
@@ -104,7 +104,7 @@ func (p program) printProof(ctx context.Context, args []string) error {
 	}
 	proof, err := key.Sign(dpop.ProofOptions{Method: method, URL: url, AccessToken: token, Nonce: nonce})
 	if err == nil {
-		fmt.Fprintln(p.out, proof)
+		fmt.Fprintln(p.Out, proof)
 	}
 	return err
 }

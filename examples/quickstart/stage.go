@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"crypto"
-	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"time"
 
@@ -31,38 +28,35 @@ const user, password = "alice", "wonderland"
 
 // stage is where the story is played: the two servers.
 type stage struct {
-	program
 	story.Story
+	story.Servers
 	api, issuer string
 	private     crypto.Signer // the owner's
 	key         *dpop.Signer  // signs with it
-	nonce       string        // the newest of the API
-	closers     []func() error
 }
 
 // start starts the authorization server and the API on free ports of this machine.
 func start(p program, verbose bool) (*stage, error) {
-	s := &stage{program: p, Story: story.Story{Out: p.out, Log: &story.Log{}, Colour: p.colour, Verbose: verbose}}
-	if err := s.start(); err != nil {
+	s := &stage{Story: story.Story{Program: p.Program, Log: &story.Log{}, Verbose: verbose}}
+	if err := s.start(p.newAPI); err != nil {
 		s.close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *stage) start() (err error) {
+func (s *stage) start(newAPI apiMaker) (err error) {
 	if s.private, err = story.NewKey(); err != nil {
 		return err
 	}
 	if s.key, err = dpop.NewSigner(s.private, ""); err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, address, err := s.Listen(0)
 	if err != nil {
 		return err
 	}
-	s.closers = append(s.closers, listener.Close)
-	s.api = "http://" + listener.Addr().String()
+	s.api = "http://" + address
 
 	as, err := authserver.Start(authserver.Config{
 		Audiences: []string{s.api},
@@ -77,27 +71,20 @@ func (s *stage) start() (err error) {
 	if err != nil {
 		return err
 	}
-	s.closers = append(s.closers, as.Close)
+	s.Defer(as.Close)
 	s.issuer = as.Issuer()
 
-	e, guard, err := s.newAPI(s.api, s.issuer, s.Log.Logger())
+	e, guard, err := newAPI(s.api, s.issuer, s.Log.Logger())
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: e, ReadHeaderTimeout: 5 * time.Second}
-	s.closers = append(s.closers, guard.Close, server.Close)
-	go func() { _ = server.Serve(listener) }() // until close
+	s.Defer(guard.Close)
+	s.Serve(listener, e)
 	return nil
 }
 
 // close ends what start began, the last first.
-func (s *stage) close() {
-	for i := len(s.closers) - 1; i >= 0; i-- {
-		if err := s.closers[i](); err != nil && !errors.Is(err, net.ErrClosed) {
-			fmt.Fprintln(s.errOut, "quickstart:", err)
-		}
-	}
-}
+func (s *stage) close() { s.Close(s.Program) }
 
 // client returns one of the registered clients. All but the legacy one hold the owner's key.
 func (s *stage) client(id string) story.Client {
@@ -122,7 +109,7 @@ func (s *stage) token(ctx context.Context, c story.Client, scope string) string 
 }
 
 func (s *stage) proof(key *dpop.Signer, method, path, token string) string {
-	proof, err := key.Sign(dpop.ProofOptions{Method: method, URL: s.api + path, AccessToken: token, Nonce: s.nonce})
+	proof, err := key.Sign(dpop.ProofOptions{Method: method, URL: s.api + path, AccessToken: token, Nonce: s.Nonce})
 	s.Note(err)
 	return proof
 }
@@ -143,15 +130,7 @@ var (
 	refused  = story.Refused
 )
 
-// play sends a request to the API and keeps the newest nonce.
+// play sends a request to the API.
 func (s *stage) play(who, method, path string, credentials http.Header, want story.Answer) {
-	r, err := http.NewRequest(method, s.api+path, nil)
-	if err != nil {
-		s.Note(err)
-		return
-	}
-	r.Header = credentials
-	if nonce := s.Play(who, httpClient, r, want).Get("DPoP-Nonce"); nonce != "" {
-		s.nonce = nonce
-	}
+	s.Send(who, httpClient, method, s.api+path, credentials, want)
 }

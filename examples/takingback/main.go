@@ -11,38 +11,28 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
 func main() {
-	p := program{newAPI: newAPI, out: os.Stdout, errOut: os.Stderr, colour: story.IsTerminal(os.Stdout)}
-	story.Main(p.run)
+	story.Main(program{story.Terminal("takingback"), newAPI}.run)
 }
 
 // program is what a run depends on.
 type program struct {
-	newAPI      apiMaker
-	out, errOut io.Writer
-	colour      bool
+	story.Program
+	newAPI apiMaker
 }
 
 // run does what the arguments say and returns the exit status.
 func (p program) run(ctx context.Context, args []string) int {
-	return story.Status("takingback", p.dispatch(ctx, args), p.errOut)
+	return p.Status(p.dispatch(ctx, args))
 }
 
 func (p program) dispatch(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("takingback", flag.ContinueOnError)
-	flags.SetOutput(p.errOut)
-	flags.Usage = func() {
-		fmt.Fprintln(p.errOut, "usage: go run ./examples/takingback [-v]")
-		flags.PrintDefaults()
-	}
+	flags := p.Flags("[-v]")
 	verbose := flags.Bool("v", false, "print the server's log in full")
 	if err := story.Parse(flags, args, 0); err != nil {
 		return err
@@ -52,10 +42,6 @@ func (p program) dispatch(ctx context.Context, args []string) error {
 		return err
 	}
 	defer s.close()
-	s.Opening(fmt.Sprintf("The API is at %s, the authorization server at %s.", s.origin, s.issuer))
-	s.story(ctx)
-	if !s.Summary() {
-		return story.ErrUnexpected
-	}
-	return nil
+	where := fmt.Sprintf("The API is at %s, the authorization server at %s.", s.origin, s.issuer)
+	return s.Tell(where, func() { s.story(ctx) })
 }

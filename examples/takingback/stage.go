@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -28,30 +26,28 @@ var (
 
 // stage is where the story is played: the two servers.
 type stage struct {
-	program
 	story.Story
+	story.Servers
 	api            *api
 	origin, issuer string
-	closers        []func() error
 }
 
 // start starts the authorization server and the API on free ports of this machine.
 func start(p program, verbose bool) (*stage, error) {
-	s := &stage{program: p, Story: story.Story{Out: p.out, Log: &story.Log{}, Colour: p.colour, Verbose: verbose}}
-	if err := s.start(); err != nil {
+	s := &stage{Story: story.Story{Program: p.Program, Log: &story.Log{}, Verbose: verbose}}
+	if err := s.start(p.newAPI); err != nil {
 		s.close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *stage) start() error {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+func (s *stage) start(newAPI apiMaker) error {
+	listener, address, err := s.Listen(0)
 	if err != nil {
 		return err
 	}
-	s.closers = append(s.closers, listener.Close)
-	s.origin = "http://" + listener.Addr().String()
+	s.origin = "http://" + address
 
 	as, err := authserver.Start(authserver.Config{
 		Audiences: []string{s.origin},
@@ -65,26 +61,19 @@ func (s *stage) start() error {
 	if err != nil {
 		return err
 	}
-	s.closers = append(s.closers, as.Close)
+	s.Defer(as.Close)
 	s.issuer = as.Issuer()
 
-	if s.api, err = s.newAPI(s.origin, s.issuer, s.Log.Logger()); err != nil {
+	if s.api, err = newAPI(s.origin, s.issuer, s.Log.Logger()); err != nil {
 		return err
 	}
-	server := &http.Server{Handler: s.api, ReadHeaderTimeout: 5 * time.Second}
-	s.closers = append(s.closers, s.api.close, server.Close)
-	go func() { _ = server.Serve(listener) }() // until close
+	s.Defer(s.api.close)
+	s.Serve(listener, s.api)
 	return nil
 }
 
 // close ends what start began, the last first.
-func (s *stage) close() {
-	for i := len(s.closers) - 1; i >= 0; i-- {
-		if err := s.closers[i](); err != nil && !errors.Is(err, net.ErrClosed) {
-			fmt.Fprintln(s.errOut, "takingback:", err)
-		}
-	}
-}
+func (s *stage) close() { s.Close(s.Program) }
 
 // login logs a user in on a new device, which then learns the API's nonce. It notes its trouble, which fails the story.
 func (s *stage) login(ctx context.Context, user string) *device {

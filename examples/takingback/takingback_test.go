@@ -21,7 +21,7 @@ import (
 func run(t *testing.T, newAPI apiMaker, args ...string) (out, errOut string, status int) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	p := program{newAPI: newAPI, out: &stdout, errOut: &stderr}
+	p := program{story.Program{Name: "takingback", Out: &stdout, Err: &stderr}, newAPI}
 	status = p.run(t.Context(), args)
 	return stdout.String(), stderr.String(), status
 }
@@ -72,7 +72,7 @@ func TestStory(t *testing.T) {
 func TestVerboseInColour(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	p := program{newAPI: newAPI, out: &out, errOut: io.Discard, colour: true}
+	p := program{story.Program{Name: "takingback", Out: &out, Err: io.Discard, Colour: true}, newAPI}
 	if status := p.run(t.Context(), []string{"-v"}); status != 0 {
 		t.Errorf("exit status %d", status)
 	}

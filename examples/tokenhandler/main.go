@@ -43,7 +43,7 @@ const maxSessions = 100_000
 func main() {
 	p := program{out: os.Stdout, errOut: os.Stderr, getenv: os.Getenv}
 	story.Main(func(ctx context.Context, args []string) int {
-		return story.Status("tokenhandler", p.run(ctx, args), p.errOut)
+		return story.Program{Name: "tokenhandler", Err: p.errOut}.Status(p.run(ctx, args))
 	})
 }
 

@@ -30,7 +30,7 @@ func (k *Keys) hold(key *Key, table *p256.Table) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.built++
-	if k.tables.add(key.point, table) {
+	if k.tables.Add(key.point, table) {
 		k.dropped++
 	}
 }

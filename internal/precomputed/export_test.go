@@ -15,7 +15,7 @@ func (k *Keys) Plant(key, other *Key) {
 func (k *Keys) Counted() int {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	return k.counts.len()
+	return k.counts.Len()
 }
 
 // Waiting returns how many keys wait for their table.

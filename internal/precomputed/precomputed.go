@@ -24,6 +24,7 @@ import (
 	"sync/atomic"
 
 	"github.com/senderlock/senderlock/internal/p256"
+	"github.com/senderlock/senderlock/internal/recent"
 	"github.com/senderlock/senderlock/internal/setting"
 )
 
@@ -108,8 +109,8 @@ func NewKey(public *ecdsa.PublicKey) (*Key, error) {
 type Keys struct {
 	Config
 	mu     sync.RWMutex
-	tables recent[*p256.Table]
-	counts recent[int] // accepted signatures of keys without a table
+	tables *recent.Map[point, *p256.Table]
+	counts *recent.Map[point, int] // accepted signatures of keys without a table
 
 	built, dropped uint64
 
@@ -131,7 +132,7 @@ func New(c Config) (*Keys, error) {
 		c.Keys = 0
 	}
 	k := &Keys{
-		Config: c, tables: newRecent[*p256.Table](c.Keys), counts: newRecent[int](c.Keys),
+		Config: c, tables: recent.New[point, *p256.Table](c.Keys), counts: recent.New[point, int](c.Keys),
 		queue: make(chan *Key, c.Rate), closing: make(chan struct{}),
 	}
 	if c.Keys > 0 {
@@ -169,7 +170,7 @@ func (k *Keys) table(key *Key) *p256.Table {
 	}
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	table, _ := k.tables.peek(key.point)
+	table, _ := k.tables.Peek(key.point)
 	return table
 }
 
@@ -190,19 +191,19 @@ func (k *Keys) Accepted(key *Key) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if _, ok := k.tables.get(key.point); ok {
+	if _, ok := k.tables.Get(key.point); ok {
 		return
 	}
-	count, _ := k.counts.get(key.point)
+	count, _ := k.counts.Get(key.point)
 	if count++; count >= k.After {
 		select {
 		case k.queue <- key:
-			k.counts.remove(key.point)
+			k.counts.Remove(key.point)
 			return
 		default: // the queue is full; the next acceptance tries again
 		}
 	}
-	k.counts.add(key.point, count)
+	k.counts.Add(key.point, count)
 }
 
 // Adopt builds tables for these keys at once and drops all others, as when an issuer's key set was fetched. The first
@@ -211,14 +212,14 @@ func (k *Keys) Adopt(keys ...*Key) {
 	if k.off() {
 		return
 	}
-	adopted, built := newRecent[*p256.Table](k.Keys), uint64(0)
+	adopted, built := recent.New[point, *p256.Table](k.Keys), uint64(0)
 	for _, key := range keys[:min(len(keys), k.Keys)] {
 		table := k.table(key)
 		if table == nil {
 			table = compute(key)
 			built++
 		}
-		adopted.add(key.point, table)
+		adopted.Add(key.point, table)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -251,5 +252,5 @@ func (k *Keys) Stats() Stats {
 	}
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	return Stats{Held: k.tables.len(), Built: k.built, Dropped: k.dropped}
+	return Stats{Held: k.tables.Len(), Built: k.built, Dropped: k.dropped}
 }

@@ -1,6 +1,7 @@
 package story
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,7 +14,8 @@ import (
 type Log struct {
 	mu   sync.Mutex
 	last entry
-	live io.Writer // also hears of each entry, unless nil
+	news chan struct{} // an entry has come; made when somebody waits
+	live io.Writer     // also hears of each entry, unless nil
 }
 
 // entry is what the middleware says of a refusal.
@@ -48,6 +50,7 @@ func (l *Log) Write(text []byte) (int, error) {
 	}
 	if e.Message == "request refused" { // not the end of a response, which may come beside another request
 		l.last = e
+		l.tell()
 	}
 	if l.live != nil {
 		fmt.Fprintf(l.live, "%s: %s %s: %d %s: %s\n", e.Message, e.Method, e.Route, e.Status, e.Reason, e.Cause)
@@ -66,6 +69,37 @@ func (l *Log) read() entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.last
+}
+
+// wait is read for a log that comes by another way than the answer, and may come later.
+func (l *Log) wait() entry {
+	ctx, stop := context.WithTimeout(context.Background(), patience)
+	defer stop()
+	for {
+		l.mu.Lock()
+		e := l.last
+		if l.news == nil {
+			l.news = make(chan struct{}, 1)
+		}
+		news := l.news
+		l.mu.Unlock()
+		if e != (entry{}) {
+			return e
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return e // the answer then lacks its reason
+		}
+	}
+}
+
+// tell wakes whoever waits.
+func (l *Log) tell() {
+	select {
+	case l.news <- struct{}{}:
+	default: // nobody waits, or is told already
+	}
 }
 
 func (l *Log) clear() {

@@ -24,7 +24,7 @@ const (
 )
 
 func (s *Story) print(l line) {
-	request := fmt.Sprintf("%-42s  %-4s %s", l.who, l.method, l.path)
+	request := fmt.Sprintf("%-42s  %-6s %s", l.who, l.method, l.path)
 	said := fmt.Sprintf("%s %s  %s  %s", s.mark(l.expected), request, s.paint(bold, fmt.Sprint(l.status)), l.told)
 	fmt.Fprintf(s.Out, "%s\n    %s\n", strings.TrimRight(said, " "), s.paint(faint, l.why))
 }
@@ -48,14 +48,14 @@ func (s *Story) Say(what string) {
 	fmt.Fprintln(s.Out, s.paint(bold, what))
 }
 
-// Opening prints what is where, and how to read the rest.
-func (s *Story) Opening(where string) {
+// opening prints what is where, and how to read the rest.
+func (s *Story) opening(where string) {
 	fmt.Fprintf(s.Out, "%s\nEach request with its status and what the client is told; %s\n\n",
 		where, s.paint(faint, "below it what the server's log says."))
 }
 
-// Summary prints the end of the story and reports whether every answer was the expected one.
-func (s *Story) Summary() bool {
+// summary prints the end of the story and reports whether every answer was the expected one.
+func (s *Story) summary() bool {
 	count := fmt.Sprintf("%d answers: %d accepted, %d refused", s.answers, s.accepted, s.answers-s.accepted)
 	if len(s.unexpected) == 0 {
 		fmt.Fprintf(s.Out, "\n%s\n", s.paint(green, count+", all as expected."))

@@ -12,13 +12,16 @@ import (
 	"strings"
 )
 
-// Story is what has been seen so far. Fill in the exported fields before the first request; Out and Log are
+// Story is what has been seen so far. Fill in the exported fields before the first request; Program.Out and Log are
 // required. It is for one goroutine.
 type Story struct {
-	Out     io.Writer
-	Log     *Log // where the server under test writes its log
-	Colour  bool // whether Out shows the colours of a terminal
-	Verbose bool // prints causes in full, with expected and received values
+	Program
+	Log     *Log   // where the server under test writes its log
+	Verbose bool   // prints causes in full, with expected and received values
+	Server  string // the field of an answer that names the server, if there are several; their log comes by itself
+
+	// Nonce is the newest that came with an answer (RFC 9449 §9).
+	Nonce string
 
 	answers    int
 	accepted   int
@@ -42,20 +45,41 @@ func (a Answer) String() string {
 	return strings.Join(strings.Fields(fmt.Sprint(a.Status, " ", a.Code, " ", a.Reason)), " ")
 }
 
-// Play sends a request, prints it with its answer, and notes when the answer is not the wanted one. It returns the
-// fields of the answer, or nil when there was none.
-func (s *Story) Play(who string, client *http.Client, r *http.Request, want Answer) http.Header {
+// Tell says where the story is played, plays it, and sums it up.
+func (s *Story) Tell(where string, play func()) error {
+	s.opening(where)
+	play()
+	if !s.summary() {
+		return ErrUnexpected
+	}
+	return nil
+}
+
+// Send plays a request with credentials, or with none.
+func (s *Story) Send(who string, client *http.Client, method, url string, credentials http.Header, want Answer) {
+	r, err := http.NewRequest(method, url, nil)
+	if err != nil {
+		s.Note(err)
+		return
+	}
+	if credentials != nil {
+		r.Header = credentials
+	}
+	s.Play(who, client, r, want)
+}
+
+// Play sends a request, prints it with its answer, and notes when the answer is not the wanted one.
+func (s *Story) Play(who string, client *http.Client, r *http.Request, want Answer) {
 	s.Log.clear()
 	response, err := client.Do(r)
 	if err != nil {
 		s.Note(fmt.Errorf("%s: %w", who, err))
-		return nil
+		return
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
 	s.Note(err)
 	s.judge(who, response, string(body), want)
-	return response.Header
 }
 
 // Begin plays a request whose answer goes on, and judges it by its first line. It returns the rest, for the caller to
@@ -79,8 +103,20 @@ func (s *Story) Begin(who string, client *http.Client, r *http.Request, want Ans
 
 // judge prints an answer, and notes when it is not the wanted one.
 func (s *Story) judge(who string, response *http.Response, body string, want Answer) {
+	if nonce := response.Header.Get("DPoP-Nonce"); nonce != "" {
+		s.Nonce = nonce
+	}
 	told, code := challengeOf(response.Header)
-	entry := s.Log.read()
+	if retry := response.Header.Get("Retry-After"); retry != "" {
+		told = "Retry-After: " + retry
+	}
+	entry, where := s.Log.read(), response.Request.URL.Path
+	if s.Server != "" {
+		where = fmt.Sprintf("%-17s at %s", where, response.Header.Get(s.Server))
+		if response.StatusCode >= 400 {
+			entry = s.Log.wait()
+		}
+	}
 	got := Answer{response.StatusCode, code, entry.Reason}
 	s.answers++
 	if got.Status < 300 {
@@ -93,7 +129,7 @@ func (s *Story) judge(who string, response *http.Response, body string, want Ans
 	if entry.Reason != "" {
 		why = entry.Reason + ": " + entry.cause(s.Verbose)
 	}
-	s.print(line{who, response.Request.Method, response.Request.URL.Path, told, why, got.Status, got == want})
+	s.print(line{who, response.Request.Method, where, told, why, got.Status, got == want})
 }
 
 // Saw prints what the client of an answer that goes on saw of it, and notes when it is not what was wanted.

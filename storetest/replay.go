@@ -1,4 +1,4 @@
-package storecontract
+package storetest
 
 import (
 	"context"
@@ -14,47 +14,62 @@ import (
 	"github.com/senderlock/senderlock/dpop"
 )
 
-// Replay is an empty replay store under test, with its clock.
+// Replay is an empty replay store under test, and what the tests need to ask it about. Store and Now are required;
+// what is nil or zero leaves out the tests that need it.
 type Replay struct {
 	Store dpop.ReplayStore
 
-	// Others are the stores of further processes that share what Store remembers, under the same clock. Nil for a
-	// store of one process.
+	// Others are the stores of further processes that share what Store remembers, under the same clock.
 	Others []dpop.ReplayStore
 
-	// Now is the stores' clock.
+	// Now is the stores' clock. Set makes it show another time, earlier or later.
 	Now func() time.Time
-
-	// Set makes the clock show another time, earlier or later. Nil leaves out the tests in which time passes.
 	Set func(time.Time)
+
+	// Capacity is how many keys the store has room for, at least a hundred.
+	Capacity int
+
+	// Break makes the store unreachable.
+	Break func()
 }
 
-// TestReplayStore checks that a store does what [dpop.ReplayStore] promises. open returns a new, empty store each
-// time, with room for ten thousand proofs, and has it closed when the test ends.
+// TestReplayStore checks that a store does what [dpop.ReplayStore] promises: of any number of claims of a key one is
+// fresh, keys are kept until they expire whatever the clock does, and whatever keeps a store from knowing (it is full,
+// it is down, the caller has gone) is an error and never fresh (RFC 9449 §11.1). open returns a new, empty store each
+// time, with room for ten thousand proofs unless it has a Capacity, and has it closed when the test ends.
 func TestReplayStore(t *testing.T, open func(t *testing.T) Replay) {
+	anyStore := func(Replay) bool { return true }
+	clock := func(r Replay) bool { return r.Set != nil }
+	bounded := func(r Replay) bool { return r.Capacity > 0 }
+	breakable := func(r Replay) bool { return r.Break != nil }
 	for _, c := range []struct {
-		name  string
-		clock bool // the test moves the clock
-		test  func(*testing.T, Replay)
+		name string
+		can  func(Replay) bool
+		test func(*testing.T, Replay)
 	}{
-		{"RS-073: a key is fresh once, at whichever process", false, testReplayOnce},
-		{"RS-073: of concurrent claims exactly one is fresh", false, testReplayRace},
-		{"keys that differ in one bit are different", false, testReplayBits},
-		{"a claim of a caller who has gone is not fresh", false, testReplayGone},
-		{"a claim that has expired is refused", false, testReplayExpired},
-		{"extreme expiries do no harm", false, testReplayExtremes},
-		{"every process tells one Window", false, testReplayWindow},
-		{"Since is no later than the Window from now, and stays while nothing is lost", false, testReplaySince},
-		{"Since does not go back when time passes and the clock is set", true, testReplaySinceMoves},
-		{"a key is remembered until its expiry", true, testReplayKept},
-		{"RS-073: a key is remembered for the Window, however soon it expires", true, testReplayWindowKept},
-		{"a clock set forward and back reopens nothing", true, testReplayClock},
-		{"no history accepts a key twice", true, testReplayModel},
+		{"RS-073: a key is fresh once, at whichever process", anyStore, testReplayOnce},
+		{"RS-073: of concurrent claims exactly one is fresh", anyStore, testReplayRace},
+		{"RS-074: of 64 claims at once one is fresh", anyStore, testClaimers},
+		{"RS-075: keys of another namespace, sender or jti are others", anyStore, testNamespaces},
+		{"keys that differ in one bit are different", anyStore, testReplayBits},
+		{"a claim of a caller who has gone is not fresh", anyStore, testReplayGone},
+		{"a claim that has expired is refused", anyStore, testReplayExpired},
+		{"extreme expiries do no harm", anyStore, testReplayExtremes},
+		{"every process tells one Window", anyStore, testReplayWindow},
+		{"Since is no later than the Window from now, and stays while nothing is lost", anyStore, testReplaySince},
+		{"Since does not go back when time passes and the clock is set", clock, testReplaySinceMoves},
+		{"a key is remembered until its expiry", clock, testReplayKept},
+		{"RS-073: a key is remembered for the Window, however soon it expires", clock, testReplayWindowKept},
+		{"a clock set forward and back reopens nothing", clock, testReplayClock},
+		{"no history accepts a key twice", clock, testReplayModel},
+		{"RS-180: a full store refuses and forgets nothing", bounded, testFull},
+		{"RS-180: 64 claims at once do not overfill a store", bounded, testOverfill},
+		{"RS-180: a store that cannot be reached is an error", breakable, testOutage},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := open(t)
-			if c.clock && r.Set == nil {
-				t.Skip("the store's clock cannot be moved")
+			if !c.can(r) {
+				t.Skip("the store under test offers no way to ask for it")
 			}
 			c.test(t, r)
 		})

@@ -1,6 +1,4 @@
-// Package storecontract has the tests that every store must pass, the module's own and anyone else's. It says
-// what the doc comments of the interfaces promise, and nothing of how a store keeps it.
-package storecontract
+package storetest
 
 import (
 	"context"
@@ -14,7 +12,7 @@ import (
 	"github.com/senderlock/senderlock/revocation"
 )
 
-// Revocation is an empty store under test, with its clock.
+// Revocation is an empty revocation store under test, with its clock. Store and Now are required.
 type Revocation struct {
 	Store revocation.Store
 

@@ -1,4 +1,4 @@
-package conformance_test
+package storetest_test
 
 import (
 	"context"
@@ -10,53 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/senderlock/senderlock/conformance"
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
-	"github.com/senderlock/senderlock/revocation"
+	"github.com/senderlock/senderlock/storetest"
 )
-
-// The contracts from where anybody can use them. Those of our own stores are also tested beside the stores.
-func TestStoreContracts(t *testing.T) {
-	clock := poptest.NewClock
-	t.Run("replay", func(t *testing.T) {
-		conformance.TestReplayStore(t, func(t *testing.T) conformance.ReplayUnderTest {
-			c := clock()
-			m, err := dpop.NewMemory(dpop.MemoryConfig{Now: c.Now})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = m.Close() })
-			return conformance.ReplayUnderTest{Store: m, Others: []dpop.ReplayStore{m}, Now: c.Now, Set: c.Set,
-				Break: func() { _ = m.Close() }}
-		})
-	})
-	t.Run("revocation", func(t *testing.T) {
-		conformance.TestRevocationStore(t, func(t *testing.T) conformance.RevocationUnderTest {
-			c := clock()
-			s := memory(t, c)
-			return conformance.RevocationUnderTest{Store: s, Now: c.Now, Advance: c.Advance}
-		})
-	})
-	t.Run("register", func(t *testing.T) {
-		conformance.TestRegister(t, func(t *testing.T) conformance.RegisterUnderTest {
-			c := clock()
-			s := memory(t, c)
-			return conformance.RegisterUnderTest{Register: s, Store: s, Now: c.Now, Advance: c.Advance}
-		})
-	})
-}
-
-func memory(t *testing.T, c *poptest.Clock) *revocation.Memory {
-	t.Helper()
-	s, err := revocation.NewMemory(revocation.Options{Now: c.Now,
-		Retention: revocation.Retention{Lifetime: 10 * time.Minute}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	return s
-}
 
 // badStore is a replay store with a defect.
 type badStore struct {
@@ -133,10 +90,10 @@ const badEnv = "SENDERLOCK_BAD_STORE"
 // The contract finds what it is for: each defect fails in the test that is named.
 func TestReplayContractCanFail(t *testing.T) {
 	if defect := os.Getenv(badEnv); defect != "" {
-		conformance.TestReplayStore(t, func(*testing.T) conformance.ReplayUnderTest {
+		storetest.TestReplayStore(t, func(*testing.T) storetest.Replay {
 			c := poptest.NewClock()
 			s := &badStore{used: map[dpop.ReplayKey]time.Time{}, now: c.Now, defect: defect}
-			return conformance.ReplayUnderTest{Store: s, Now: c.Now, Set: c.Set, Capacity: 3000}
+			return storetest.Replay{Store: s, Now: c.Now, Set: c.Set, Capacity: 3000}
 		})
 		return
 	}

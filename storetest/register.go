@@ -1,4 +1,4 @@
-package storecontract
+package storetest
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"github.com/senderlock/senderlock/revocation"
 )
 
-// Register is an empty register under test, with its clock.
+// Register is an empty register of tokens in use under test, with its clock. All fields are required.
 type Register struct {
 	Register revocation.Register
 

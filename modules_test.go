@@ -1,0 +1,76 @@
+package senderlock_test
+
+import (
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// requirementsOf are the versions that a module's go.mod asks for.
+func requirementsOf(t *testing.T, file string) map[string]string {
+	t.Helper()
+	output, err := exec.Command("go", "mod", "edit", "-json", file).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parsed struct {
+		Require []struct{ Path, Version string }
+	}
+	if err := json.Unmarshal(output, &parsed); err != nil {
+		t.Fatal(err)
+	}
+	versions := map[string]string{}
+	for _, r := range parsed.Require {
+		versions[r.Path] = r.Version
+	}
+	return versions
+}
+
+// The examples are tested with the versions that a user of the library gets, and what only they need is not asked of
+// a user: whoever requires a module has to take the versions in its go.mod.
+func TestExamplesAreAModuleApart(t *testing.T) {
+	library, examples := requirementsOf(t, "go.mod"), requirementsOf(t, "examples/go.mod")
+	for path, version := range examples {
+		if own := library[path]; own != "" && own != version {
+			t.Errorf("examples/go.mod requires %s %s, go.mod %s: run go work sync", path, version, own)
+		}
+	}
+	for _, path := range []string{"github.com/chromedp/chromedp", "github.com/prometheus/client_golang"} {
+		if library[path] != "" || examples[path] == "" {
+			t.Errorf("%s belongs into examples/go.mod alone", path)
+		}
+	}
+}
+
+// linked are the libraries in what a user of a folder builds, besides the standard library.
+var linked = map[string][]string{
+	"conformance": {},
+	"storetest":   slices.Concat(ofDPoP, []string{"go.etcd.io/bbolt", "golang.org/x/sys"}),
+	"dpop":        ofDPoP,
+	"mtls":        {"github.com/dunglas/httpsfv"},
+	"revocation":  {"go.etcd.io/bbolt", "golang.org/x/sys"},
+	"access":      ofAccess,
+	"echoauth": slices.Concat(ofAccess, []string{echo + "/v4", "github.com/labstack/gommon", "github.com/mattn",
+		"github.com/valyala", "golang.org/x/time"}),
+}
+
+var (
+	ofDPoP = []string{"filippo.io/edwards25519", "github.com/go-json-experiment/json", "github.com/dgraph-io/ristretto",
+		"github.com/cespare/xxhash", "github.com/dustin/go-humanize", "golang.org/x/net", "golang.org/x/sys", "golang.org/x/text"}
+	ofAccess = slices.Concat(ofDPoP, []string{"github.com/dunglas/httpsfv", "github.com/lestrrat-go", "go.etcd.io/bbolt",
+		"golang.org/x/crypto", "golang.org/x/sync"})
+)
+
+// What is linked is what a user has to trust and to keep up to date.
+func TestUsersLinkNoMore(t *testing.T) {
+	g := goList(t)
+	for folder, allowed := range linked {
+		for path := range reached(g, module+"/"+folder) {
+			if _, own := inModule(path); !own && strings.Contains(strings.Split(path, "/")[0], ".") && !in(path, allowed...) {
+				t.Errorf("%s links %s", folder, path)
+			}
+		}
+	}
+}
