@@ -46,7 +46,7 @@ func TestExamplesAreAModuleApart(t *testing.T) {
 
 // linked are the libraries in what a user of a folder builds, besides the standard library.
 var linked = map[string][]string{
-	"conformance": {},
+	"conformance": {"golang.org/x/net", "golang.org/x/text"}, // HTTP/2 as a transport of its own
 	"storetest":   slices.Concat(ofDPoP, []string{"go.etcd.io/bbolt", "golang.org/x/sys"}),
 	"dpop":        ofDPoP,
 	"mtls":        {"github.com/dunglas/httpsfv"},
