@@ -161,7 +161,7 @@ func (g *Guard) judge(r *http.Request, grant *Grant) *Error {
 		return g.refuse(c.scheme, CodeInvalidToken, err)
 	}
 	if !known && token.current != nil {
-		g.cache.Add(key, token)
+		g.cache.Add(key, token, token.Expiry.Add(g.config.Leeway).Sub(g.config.Now()))
 	}
 	return nil
 }
@@ -176,7 +176,7 @@ func (g *Guard) claimUnlessRevoked(ctx context.Context, used scheme, token *Toke
 	var entry *revocation.Entry
 	err := g.proofs.RememberBy(ctx, proof, func(ctx context.Context, key dpop.ReplayKey, expiry time.Time) (fresh bool, err error) {
 		fresh, entry, err = g.config.Shared.ClaimUnlessRevoked(ctx, key, expiry, token.Revocable())
-		return fresh, err
+		return fresh && entry == nil, err // what is refused is not remembered as a good proof
 	})
 	switch {
 	case entry != nil:

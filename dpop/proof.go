@@ -8,12 +8,14 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/senderlock/senderlock/internal/jose"
+	"github.com/senderlock/senderlock/internal/precomputed"
 )
 
 // Proof is a DPoP proof that was read from a request (RFC 9449 §4.2). [Verifier.Read] makes it; its signature
 // counts only after [Proof.VerifySignature]. A Proof belongs to one request and is not safe for concurrent use.
 type Proof struct {
 	header  header
+	tables  *precomputed.Keys
 	compact jose.Compact
 	claims  claims
 
@@ -42,9 +44,10 @@ func (p *Proof) HasNonce() bool { return p.claims.Nonce.set }
 func (p *Proof) CountsHereAlone() bool { return p.stamp.local }
 
 // VerifySignature checks the signature under the key in the proof's header (RFC 9449 §4.3 item 6). It is the
-// dear step, so callers compare the thumbprint first. It returns [ErrMalformed] or [ErrSignature].
+// dear step, so callers compare the thumbprint first. It returns [ErrMalformed] or [ErrSignature], and
+// [ErrDisagreement] when a precomputed key cannot be relied on, whatever the signature is worth.
 func (p *Proof) VerifySignature() error {
-	if err := p.header.key.Verify(p.header.alg, p.compact); err != nil {
+	if err := p.header.key.VerifyBy(p.tables, p.header.alg, p.compact); err != nil {
 		return err
 	}
 	p.signed = true
@@ -106,7 +109,7 @@ func (v *Verifier) parse(fields []string) (*Proof, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Proof{compact: compact}
+	p := &Proof{compact: compact, tables: v.tables}
 	if p.header, err = v.parseHeader(compact.Header); err != nil {
 		return nil, err
 	}
