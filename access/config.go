@@ -216,6 +216,7 @@ func (g *Guard) settle() error {
 	if err := g.settleResource(); err != nil {
 		return err
 	}
+	g.settleChallenges()
 	if err := g.settleTokens(); err != nil {
 		return err
 	}

@@ -254,7 +254,7 @@ func (i *Introspection) ValidateToken(ctx context.Context, token string) (*Token
 	if err := sized(token, i.config.MaxSize); err != nil {
 		return nil, err
 	}
-	key := cacheKey(token)
+	key := jose.Hash(token)
 	if i.answers != nil {
 		if a, ok := i.answers.Get(key); ok && i.config.Now().Before(a.until) {
 			return a.token, nil

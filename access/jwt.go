@@ -95,9 +95,6 @@ func (g *Guard) settleValidators() (err error) {
 		return err
 	}
 	g.closers = append(g.closers, func() error { g.cache.Close(); return nil })
-	if g.proofs != nil {
-		g.algs = strings.Join(g.proofs.Algorithms(), " ")
-	}
 	j := &jwts{issuers: make(map[string]*issuer, len(c.Issuers)), maxSize: c.MaxTokenSize, leeway: c.Leeway, now: c.Now}
 	if j.now == nil {
 		j.now = time.Now

@@ -19,12 +19,13 @@ type Proof struct {
 	compact jose.Compact
 	claims  claims
 
-	issued time.Time // iat
-	starts time.Time // nbf, if there is one
-	ends   time.Time // exp, if there is one
-	stamp  stamp     // what the nonce says; zero without one
-	until  time.Time // first instant at which this proof can no longer be accepted
-	signed bool      // the signature has been verified
+	issued    time.Time // iat
+	starts    time.Time // nbf, if there is one
+	ends      time.Time // exp, if there is one
+	stamp     stamp     // what the nonce says; zero without one
+	until     time.Time // first instant at which this proof can no longer be accepted
+	tokenHash string    // of the token that came with it, computed here
+	signed    bool      // the signature has been verified
 }
 
 // Thumbprint returns the SHA-256 thumbprint of the proof's key (RFC 7638), to compare with cnf.jkt. The key is
@@ -39,6 +40,10 @@ func (p *Proof) IssuedAt() time.Time { return p.issued }
 
 // HasNonce reports whether the proof carries a nonce. [Verifier.Read] has found it to be a fresh one of ours.
 func (p *Proof) HasNonce() bool { return p.claims.Nonce.set }
+
+// TokenHash returns the base64url SHA-256 hash of the access token that came with the proof, which [Verifier.Read] has
+// found to be its ath. It is empty where none came.
+func (p *Proof) TokenHash() string { return p.tokenHash }
 
 // CountsHereAlone reports whether the proof was accepted by a nonce of this instance alone: see [Fallback].
 func (p *Proof) CountsHereAlone() bool { return p.stamp.local }

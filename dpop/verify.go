@@ -3,7 +3,6 @@ package dpop
 import (
 	"context"
 	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -283,15 +282,14 @@ func (v *Verifier) compare(p *Proof, r *http.Request, token string) error {
 	if token == "" {
 		return nil
 	}
-	sum := jose.SHA256(token)
-	var want [43]byte
-	base64.RawURLEncoding.Encode(want[:], sum[:])
+	want := jose.Hash(token)
 	if !p.claims.TokenHash.set {
-		return ErrNoTokenHash.With("ath "+string(want[:]), "")
+		return ErrNoTokenHash.With("ath "+want, "")
 	}
-	if subtle.ConstantTimeCompare(want[:], []byte(p.claims.TokenHash.value)) != 1 {
-		return ErrTokenHash.With(string(want[:]), p.claims.TokenHash.value)
+	if subtle.ConstantTimeCompare([]byte(want), []byte(p.claims.TokenHash.value)) != 1 {
+		return ErrTokenHash.With(want, p.claims.TokenHash.value)
 	}
+	p.tokenHash = want
 	return nil
 }
 

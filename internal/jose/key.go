@@ -206,7 +206,7 @@ func (j *jwk) ec() (*Key, error) {
 	}
 	k := &Key{
 		public: public, family: "EC", curve: string(j.Curve), alg: string(j.Alg), sigLen: 2 * size,
-		thumbprint: digest(`{"crv":"` + j.Curve + `","kty":"EC","x":"` + j.X + `","y":"` + j.Y + `"}`),
+		thumbprint: Hash(string(`{"crv":"` + j.Curve + `","kty":"EC","x":"` + j.X + `","y":"` + j.Y + `"}`)),
 	}
 	if curve == elliptic.P256() {
 		k.known, _ = precomputed.NewKey(public) // which refuses other curves, and points that are not on it
@@ -247,7 +247,7 @@ func (j *jwk) okp() (*Key, error) {
 	}
 	return &Key{
 		public: ed25519.PublicKey(x), family: "OKP", curve: string(j.Curve), alg: string(j.Alg), sigLen: ed25519.SignatureSize,
-		thumbprint: digest(`{"crv":"Ed25519","kty":"OKP","x":"` + j.X + `"}`),
+		thumbprint: Hash(string(`{"crv":"Ed25519","kty":"OKP","x":"` + j.X + `"}`)),
 	}, nil
 }
 
@@ -287,7 +287,7 @@ func (j *jwk) rsa(maxBits int) (*Key, error) {
 	}
 	return &Key{
 		public: &rsa.PublicKey{N: modulus, E: int(exponent.Int64())}, family: "RSA", alg: string(j.Alg), sigLen: len(n),
-		thumbprint: digest(`{"e":"` + j.E + `","kty":"RSA","n":"` + j.N + `"}`),
+		thumbprint: Hash(string(`{"e":"` + j.E + `","kty":"RSA","n":"` + j.N + `"}`)),
 	}, nil
 }
 
@@ -296,9 +296,4 @@ func exactly(name string, value Member, size int) ([]byte, error) {
 		return nil, ErrKey.With(fmt.Sprintf("%s of %d octets", name, size), string(value))
 	}
 	return Decode(string(value))
-}
-
-func digest(s Member) string {
-	sum := SHA256(string(s))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha512"
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strconv"
@@ -138,6 +139,14 @@ func (a algorithm) digest(input string) []byte {
 // SHA256 hashes a text, without a copy of it on the heap unless it is long.
 func SHA256(s string) [sha256.Size]byte {
 	return sha256.Sum256(append(make([]byte, 0, 1024), s...))
+}
+
+// Hash returns the base64url SHA-256 hash of a text, as a proof holds that of an access token (RFC 9449 §4.2).
+func Hash(s string) string {
+	sum := SHA256(s)
+	var encoded [43]byte
+	base64.RawURLEncoding.Encode(encoded[:], sum[:])
+	return string(encoded[:])
 }
 
 // inASN1 puts R and S, one after the other, into the form that crypto/ecdsa reads: a SEQUENCE of two INTEGERs.
