@@ -8,8 +8,9 @@ import (
 
 // offer is one challenge of a WWW-Authenticate field (RFC 9110 §11.6.1).
 type offer struct {
-	scheme scheme
-	params []parameter
+	scheme   scheme
+	params   []parameter
+	standing string // parameters that are always the same, as they are written
 }
 
 type parameter struct{ name, value string }
@@ -17,17 +18,37 @@ type parameter struct{ name, value string }
 // String writes the challenge. No value comes from a client; what an application's policy puts in is kept within
 // the characters of RFC 6750 §3.
 func (c offer) String() string {
-	var b strings.Builder
-	b.WriteString(string(c.scheme))
+	b := append(make([]byte, 0, 512), c.scheme...)
 	for i, p := range c.params {
 		if i > 0 {
-			b.WriteByte(',')
+			b = append(b, ',')
 		}
-		b.WriteString(" " + p.name + `="`)
-		b.WriteString(strings.Map(plain, p.value))
-		b.WriteByte('"')
+		b = p.append(b)
 	}
-	return b.String()
+	if len(c.params) > 0 && c.standing != "" {
+		b = append(b, ',')
+	}
+	return string(append(b, c.standing...))
+}
+
+func (p parameter) append(b []byte) []byte {
+	b = append(append(append(b, ' '), p.name...), '=', '"')
+	return append(append(b, strings.Map(plain, p.value)...), '"')
+}
+
+// settleChallenges writes what is the same in all challenges.
+func (g *Guard) settleChallenges() {
+	g.standing = map[scheme]string{}
+	for _, used := range []scheme{schemeDPoP, schemeBearer} {
+		var params []string
+		if used == schemeDPoP && g.proofs != nil {
+			params = append(params, string(parameter{"algs", strings.Join(g.proofs.Algorithms(), " ")}.append(nil)))
+		}
+		if g.metadata != nil { // RFC 9728 §5.1
+			params = append(params, string(parameter{"resource_metadata", g.metadata.String()}.append(nil)))
+		}
+		g.standing[used] = strings.Join(params, ",")
+	}
 }
 
 // plain keeps a character within those of RFC 6750 §3.
@@ -42,26 +63,19 @@ func plain(r rune) rune {
 // error stands on the challenge of the scheme that the request used, or on the first when it made none clear
 // (RFC 9449 §7.2).
 func (g *Guard) challenges(used scheme, e *Error) []offer {
-	var list []offer
+	list := make([]offer, 0, 2)
 	if g.proofs != nil {
-		list = append(list, offer{scheme: schemeDPoP})
+		list = append(list, offer{scheme: schemeDPoP, standing: g.standing[schemeDPoP]})
 	}
 	if used == schemeBearer || g.config.InsecureAllowBearer || g.config.Certificates != nil || g.proofs == nil {
-		list = append(list, offer{scheme: schemeBearer})
+		list = append(list, offer{scheme: schemeBearer, standing: g.standing[schemeBearer]})
 	}
 	if used == "" || used == schemeDPoP && g.proofs == nil {
 		used = list[0].scheme
 	}
 	for i := range list {
-		c := &list[i]
-		if c.scheme == used {
-			c.params = e.parameters()
-		}
-		if c.scheme == schemeDPoP {
-			c.params = append(c.params, parameter{"algs", g.algs})
-		}
-		if g.metadata != nil { // RFC 9728 §5.1
-			c.params = append(c.params, parameter{"resource_metadata", g.metadata.String()})
+		if list[i].scheme == used {
+			list[i].params = e.parameters()
 		}
 	}
 	return list

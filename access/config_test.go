@@ -52,6 +52,12 @@ func TestConfigErrors(t *testing.T) {
 		"Shared never made":  {func(c *access.Config) { c.Shared = (*shared)(nil) }, "Shared holds a nil"},
 		"Shared and Replay":  {func(c *access.Config) { c.Shared, c.Replay = store, store }, "Shared is set beside Replay or Revocation"},
 		"Shared and another": {func(c *access.Config) { c.Shared, c.Revocation = store, store }, "Shared is set beside Replay or Revocation"},
+		"KnownKeys":          {func(c *access.Config) { c.KnownKeys = 1 }, "KnownKeys is 1:"},
+		"KnownTokens":        {func(c *access.Config) { c.KnownTokens = 999 }, "KnownTokens is 999:"},
+		"precomputed keys":   {func(c *access.Config) { c.PrecomputedKeys = -1 }, "PrecomputedKeys is -1:"},
+		"issuers' keys":      {func(c *access.Config) { c.PrecomputedIssuerKeys = -1 }, "PrecomputedIssuerKeys is -1:"},
+		"too many of them":   {func(c *access.Config) { c.PrecomputedIssuerKeys = 65 }, "PrecomputedIssuerKeys is 65:"},
+		"never rechecked":    {func(c *access.Config) { c.PrecomputedRecheck = -1 }, "PrecomputedRecheck is -1:"},
 		"a policy":           {func(c *access.Config) { c.Policies = []access.Policy{nil} }, "Policies[0] is nil"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,13 +2,14 @@ package access
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/reason"
@@ -145,7 +146,8 @@ func expose(h http.Header, field string) {
 func (e *Error) write(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(e.Status)
-	_ = json.NewEncoder(w).Encode(map[string]string{"message": e.Description}) // the client may have gone
+	body, _ := jsontext.AppendQuote([]byte(`{"message":`), e.Description) // what is not UTF-8 is replaced
+	_, _ = w.Write(append(body, '}', '\n'))                               // the client may have gone
 }
 
 // unavailable is the answer when the trouble is ours: never an accept, and never a 401, which would send a good

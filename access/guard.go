@@ -32,8 +32,8 @@ type Guard struct {
 
 	proofs   *dpop.Verifier // nil: no DPoP
 	tokens   Validator
-	cache    *cache.Cache[*Token] // by SHA-256
-	algs     string               // of proofs, for challenges
+	cache    *cache.Cache[*Token] // by tokenHash
+	standing map[scheme]string    // what all challenges of a scheme say
 	metadata *url.URL             // where it is found; nil without Resource
 
 	mu     sync.Mutex
@@ -105,7 +105,7 @@ func (g *Guard) judge(r *http.Request, grant *Grant) *Error {
 	}
 
 	// 3. The token.
-	key := cacheKey(c.token)
+	key := tokenHash(c.token, proof)
 	token, known, err := g.token(r.Context(), key, c.token)
 	if err != nil {
 		return g.refuse(c.scheme, CodeInvalidToken, err)
@@ -161,7 +161,7 @@ func (g *Guard) judge(r *http.Request, grant *Grant) *Error {
 		return g.refuse(c.scheme, CodeInvalidToken, err)
 	}
 	if !known && token.current != nil {
-		g.cache.Add(key, token)
+		g.cache.Add(key, token, token.Expiry.Add(g.config.Leeway).Sub(g.config.Now()))
 	}
 	return nil
 }
@@ -176,7 +176,7 @@ func (g *Guard) claimUnlessRevoked(ctx context.Context, used scheme, token *Toke
 	var entry *revocation.Entry
 	err := g.proofs.RememberBy(ctx, proof, func(ctx context.Context, key dpop.ReplayKey, expiry time.Time) (fresh bool, err error) {
 		fresh, entry, err = g.config.Shared.ClaimUnlessRevoked(ctx, key, expiry, token.Revocable())
-		return fresh, err
+		return fresh && entry == nil, err // what is refused is not remembered as a good proof
 	})
 	switch {
 	case entry != nil:
@@ -225,9 +225,12 @@ func (g *Guard) certificate(r *http.Request, grant *Grant) error {
 	})
 }
 
-func cacheKey(token string) string {
-	sum := jose.SHA256(token)
-	return string(sum[:])
+// tokenHash returns the hash of the access token, by which caches know it. Where a proof was read, it is at hand.
+func tokenHash(token string, proof *dpop.Proof) string {
+	if proof != nil && proof.TokenHash() != "" {
+		return proof.TokenHash()
+	}
+	return jose.Hash(token)
 }
 
 // revoked returns the cause if the token has been taken back. That the store cannot tell is our own trouble.

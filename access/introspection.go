@@ -38,6 +38,8 @@ const (
 	maxQuestions = 256
 	// inactiveFor is for how long it is remembered that the server does not know a token.
 	inactiveFor = 10 * time.Second
+	// goodFor is for how long it is remembered that a token was good.
+	goodFor = time.Hour
 )
 
 // errBusy means that as many questions are open as may be.
@@ -252,7 +254,7 @@ func (i *Introspection) ValidateToken(ctx context.Context, token string) (*Token
 	if err := sized(token, i.config.MaxSize); err != nil {
 		return nil, err
 	}
-	key := cacheKey(token)
+	key := jose.Hash(token)
 	if i.answers != nil {
 		if a, ok := i.answers.Get(key); ok && i.config.Now().Before(a.until) {
 			return a.token, nil
@@ -286,9 +288,9 @@ func (i *Introspection) ValidateToken(ctx context.Context, token string) (*Token
 func (i *Introspection) learn(key string, err error) {
 	switch {
 	case err == nil:
-		i.good.Add(key, struct{}{})
+		i.good.Add(key, struct{}{}, goodFor)
 	case errors.Is(err, ErrTokenInactive):
-		i.inactive.Add(key, i.config.Now().Add(inactiveFor))
+		i.inactive.Add(key, i.config.Now().Add(inactiveFor), inactiveFor)
 	}
 }
 
@@ -319,7 +321,7 @@ func (i *Introspection) ask(ctx context.Context, key, token string) (t *Token, e
 		if t.Expiry.Before(until) {
 			until = t.Expiry
 		}
-		i.answers.Add(key, answer{t, until})
+		i.answers.Add(key, answer{t, until}, until.Sub(i.config.Now()))
 	}
 	return t, nil
 }

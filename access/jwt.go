@@ -91,13 +91,10 @@ func (g *Guard) settleValidators() (err error) {
 	if len(c.Issuers) == 0 && c.Tokens == nil {
 		return errors.New(`Issuers is empty: give the authorization servers, such as {URL: "https://login.example.com", Audience: "https://api.example.com"}`)
 	}
-	if g.cache, err = cache.New[*Token](tokenCacheEntries); err != nil {
+	if g.cache, err = cache.New[*Token](int64(c.KnownTokens)); err != nil {
 		return err
 	}
 	g.closers = append(g.closers, func() error { g.cache.Close(); return nil })
-	if g.proofs != nil {
-		g.algs = strings.Join(g.proofs.Algorithms(), " ")
-	}
 	j := &jwts{issuers: make(map[string]*issuer, len(c.Issuers)), maxSize: c.MaxTokenSize, leeway: c.Leeway, now: c.Now}
 	if j.now == nil {
 		j.now = time.Now
@@ -141,6 +138,7 @@ func (j *jwts) add(settings Issuer, c *Config) error {
 		Issuer: settings.URL, JWKSURL: settings.JWKSURL, JWKS: settings.JWKS, OpenIDFirst: settings.OpenIDFirst,
 		Refresh: settings.KeyRefresh, Fetched: c.Observer.fetches(settings.URL, c.Log),
 		HTTPClient: c.HTTPClient, InsecureAllowHTTP: c.InsecureAllowHTTP, Now: j.now, Log: c.Log,
+		PrecomputedKeys: c.PrecomputedIssuerKeys, PrecomputedRecheck: c.PrecomputedRecheck,
 	})
 	if err != nil {
 		return fmt.Errorf(": %w", err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/senderlock/senderlock/internal/jose"
+	"github.com/senderlock/senderlock/internal/precomputed"
 	"github.com/senderlock/senderlock/reason"
 )
 
@@ -55,6 +56,10 @@ type Trouble = reason.Trouble
 
 // ErrStore means that the replay store could not answer.
 var ErrStore = reason.NewTrouble("", "dpop: the replay store failed")
+
+// ErrDisagreement means that a precomputed key and crypto/ecdsa judged one signature differently: see
+// [Config.PrecomputedKeys].
+var ErrDisagreement = precomputed.ErrDisagreement
 
 // The ways in which a [Memory] cannot decide a claim.
 var (

@@ -6,3 +6,6 @@ func (v *Verifier) HeaderCached(header string) bool {
 	_, ok := v.headers.Get(header)
 	return ok
 }
+
+// PrecomputedKeys returns how many keys may have a table.
+func (v *Verifier) PrecomputedKeys() int { return v.config.PrecomputedKeys }

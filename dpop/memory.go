@@ -19,16 +19,17 @@ import (
 const (
 	defaultMaxEntries = 1_000_000
 
-	// sliceSeconds is the width of a time slice: an entry outlives its expiry by less than this.
-	sliceSeconds = 10
+	// sliceSeconds is the width of a time slice: an entry outlives its expiry by less than this. A claim looks into
+	// every slice, each a place in memory that is in no cache of the processor, so it costs by their number.
+	sliceSeconds = 30
 	// The least life of a claim covers the defaults of a Verifier: two periods of nonces and Skew. The greatest covers
 	// its greatest settings.
 	defaultWindow = 2*defaultNoncePeriod + DefaultSkew
 	maxWindow     = 80 * time.Minute
 
 	// maxSlices bounds what the slices themselves cost: some 300 KB each, and one look of every claim. Proofs
-	// that are accepted for an hour need 360.
-	maxSlices = 512
+	// that are accepted for an hour need 120.
+	maxSlices = 171
 
 	// stripeCount bounds the claims in flight, and with them the writes that wait in a cache's buffer of 32,768:
 	// it is never full, so no write is dropped for want of room.
@@ -38,7 +39,7 @@ const (
 // MemoryConfig holds the settings of a [Memory]. The zero value is ready for use.
 type MemoryConfig struct {
 	// MaxEntries is how many proofs are remembered at once; further claims fail with [ErrStoreFull] until some
-	// expire. Size it as the highest rate of requests times the seconds of Window, plus 10.
+	// expire. Size it as the highest rate of requests times the seconds of Window, plus 30.
 	// An entry takes about 135 octets, less than 200. Zero means 1,000,000; a negative number is an error.
 	MaxEntries int
 	// Window is for how long every claim is remembered at least: for as long as any [Verifier] that uses this memory may
@@ -151,7 +152,7 @@ func (m *Memory) Claim(ctx context.Context, key ReplayKey, expiry time.Time) (fr
 	return m.record(s, key[:])
 }
 
-// Len returns the number of entries that are held, for metrics. Up to ten seconds' worth of them have expired.
+// Len returns the number of entries that are held, for metrics. Up to thirty seconds' worth of them have expired.
 func (m *Memory) Len() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()

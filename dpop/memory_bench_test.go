@@ -3,6 +3,7 @@ package dpop_test
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -26,17 +27,28 @@ func spreadExpiry(n uint64) time.Time {
 	return poptest.Now.Add(time.Second + time.Duration(n)*time.Second%proofLife)
 }
 
-// BenchmarkReplayClaim claims unused keys of a store with fourteen live slices, the default life of a proof.
-// Run it with -cpu 1 for the figure of one core.
+// BenchmarkReplayClaim claims unused keys of a store with five or six live slices, the default life of a proof, and so many
+// live entries. Run it with -cpu 1 for the figure of one core.
 func BenchmarkReplayClaim(b *testing.B) {
-	m := newMemory(b, dpop.MemoryConfig{MaxEntries: 50_000_000, Window: time.Second, Now: poptest.NewClock().Now})
-	var n uint64
-	b.ReportAllocs()
-	for b.Loop() {
-		n++
-		mustClaim(b, m, numberedKey(n), spreadExpiry(n))
+	for _, live := range []uint64{0, 1_000_000} {
+		b.Run(fmt.Sprintf("live=%d", live), func(b *testing.B) {
+			m := newMemory(b, dpop.MemoryConfig{MaxEntries: 50_000_000, Window: time.Second, Now: poptest.NewClock().Now})
+			var n uint64
+			for range live {
+				n++
+				mustClaim(b, m, numberedKey(n), spreadExpiry(n))
+			}
+			poptest.ComparePrepared(b, func() func() {
+				n++
+				key, expiry := numberedKey(n), spreadExpiry(n)
+				return func() {
+					if fresh, err := m.Claim(b.Context(), key, expiry); !fresh || err != nil {
+						b.Fatal(fresh, err)
+					}
+				}
+			})
+		})
 	}
-	poptest.ReportRatio(b)
 }
 
 // BenchmarkReplayClaimParallel is BenchmarkReplayClaim on all cores at once.

@@ -8,21 +8,24 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/senderlock/senderlock/internal/jose"
+	"github.com/senderlock/senderlock/internal/precomputed"
 )
 
 // Proof is a DPoP proof that was read from a request (RFC 9449 §4.2). [Verifier.Read] makes it; its signature
 // counts only after [Proof.VerifySignature]. A Proof belongs to one request and is not safe for concurrent use.
 type Proof struct {
 	header  header
+	tables  *precomputed.Keys
 	compact jose.Compact
 	claims  claims
 
-	issued time.Time // iat
-	starts time.Time // nbf, if there is one
-	ends   time.Time // exp, if there is one
-	stamp  stamp     // what the nonce says; zero without one
-	until  time.Time // first instant at which this proof can no longer be accepted
-	signed bool      // the signature has been verified
+	issued    time.Time // iat
+	starts    time.Time // nbf, if there is one
+	ends      time.Time // exp, if there is one
+	stamp     stamp     // what the nonce says; zero without one
+	until     time.Time // first instant at which this proof can no longer be accepted
+	tokenHash string    // of the token that came with it, computed here
+	signed    bool      // the signature has been verified
 }
 
 // Thumbprint returns the SHA-256 thumbprint of the proof's key (RFC 7638), to compare with cnf.jkt. The key is
@@ -38,13 +41,18 @@ func (p *Proof) IssuedAt() time.Time { return p.issued }
 // HasNonce reports whether the proof carries a nonce. [Verifier.Read] has found it to be a fresh one of ours.
 func (p *Proof) HasNonce() bool { return p.claims.Nonce.set }
 
+// TokenHash returns the base64url SHA-256 hash of the access token that came with the proof, which [Verifier.Read] has
+// found to be its ath. It is empty where none came.
+func (p *Proof) TokenHash() string { return p.tokenHash }
+
 // CountsHereAlone reports whether the proof was accepted by a nonce of this instance alone: see [Fallback].
 func (p *Proof) CountsHereAlone() bool { return p.stamp.local }
 
 // VerifySignature checks the signature under the key in the proof's header (RFC 9449 §4.3 item 6). It is the
-// dear step, so callers compare the thumbprint first. It returns [ErrMalformed] or [ErrSignature].
+// dear step, so callers compare the thumbprint first. It returns [ErrMalformed] or [ErrSignature], and
+// [ErrDisagreement] when a precomputed key cannot be relied on, whatever the signature is worth.
 func (p *Proof) VerifySignature() error {
-	if err := p.header.key.Verify(p.header.alg, p.compact); err != nil {
+	if err := p.header.key.VerifyBy(p.tables, p.header.alg, p.compact); err != nil {
 		return err
 	}
 	p.signed = true
@@ -106,7 +114,7 @@ func (v *Verifier) parse(fields []string) (*Proof, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Proof{compact: compact}
+	p := &Proof{compact: compact, tables: v.tables}
 	if p.header, err = v.parseHeader(compact.Header); err != nil {
 		return nil, err
 	}

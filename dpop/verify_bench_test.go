@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -17,66 +17,46 @@ import (
 
 func alwaysFresh(context.Context, dpop.ReplayKey, time.Time) (bool, error) { return true, nil }
 
-// compare times an operation that prepare makes ready, and the bare verification in turn with it. It reports the
-// median ns/op and the allocations of the operation alone, with their ratio; medians, so that other
-// load on the machine counts for little.
-func compare(b *testing.B, prepare func() (operation func())) {
-	verify := poptest.BareVerify(b)
-	var ours, theirs []time.Duration
-	for b.Loop() {
-		operation := prepare()
-		start := time.Now()
-		operation()
-		middle := time.Now()
-		verify()
-		theirs = append(theirs, time.Since(middle))
-		ours = append(ours, middle.Sub(start))
-	}
-	ready := make([]func(), 21)
-	for i := range ready {
-		ready[i] = prepare()
-	}
-	i := 0
-	allocs := testing.AllocsPerRun(len(ready)-1, func() { ready[i](); i++ })
-	b.ReportMetric(median(ours), "ns/op")
-	b.ReportMetric(allocs, "allocs")
-	b.ReportMetric(median(ours)/median(theirs), "x-bare-verify")
-}
-
-func median(d []time.Duration) float64 {
-	slices.Sort(d)
-	return float64(d[len(d)/2])
-}
-
 // BenchmarkVerify is a whole acceptance of an ES256 proof, the replay claim included.
 func BenchmarkVerify(b *testing.B) {
-	b.Run("known key", func(b *testing.B) {
-		v, _ := newServer(b, nil)
-		first := mint(poptest.Proof{})
-		accepts(b, v, requestWith(first))
-		if !v.HeaderCached(strings.Split(first, ".")[0]) {
-			b.Fatal("the key is not known")
-		}
-		compare(b, func() func() { return acceptance(b, v, requestWith(mint(poptest.Proof{}))) })
-	})
-	b.Run("known key and nonce", func(b *testing.B) {
-		v, _ := newServer(b, nil)
-		first := mint(poptest.Proof{})
-		accepts(b, v, requestWith(first))
-		if !v.HeaderCached(strings.Split(first, ".")[0]) {
-			b.Fatal("the key is not known")
-		}
-		nonce := v.Nonce()
-		compare(b, func() func() { return acceptance(b, v, requestWith(mint(poptest.Proof{Nonce: nonce}))) })
-	})
+	for _, precomputed := range []int{0, 10} {
+		settings := func(c *dpop.Config) { c.PrecomputedKeys = precomputed }
+		suffix := fmt.Sprintf(", PrecomputedKeys=%d", precomputed)
+		b.Run("known key"+suffix, func(b *testing.B) {
+			v := acquainted(b, settings)
+			poptest.ComparePrepared(b, func() func() { return acceptance(b, v, requestWith(mint(poptest.Proof{}))) })
+		})
+		b.Run("known key and nonce"+suffix, func(b *testing.B) {
+			v := acquainted(b, settings)
+			nonce := v.Nonce()
+			poptest.ComparePrepared(b, func() func() { return acceptance(b, v, requestWith(mint(poptest.Proof{Nonce: nonce}))) })
+		})
+	}
 	b.Run("new key", func(b *testing.B) {
 		v, _ := newServer(b, nil)
 		n := 0
-		compare(b, func() func() {
+		poptest.ComparePrepared(b, func() func() {
 			n++ // another header is another key to the cache
 			return acceptance(b, v, requestWith(header(members{"kid": fmt.Sprint(n)})))
 		})
 	})
+}
+
+// acquainted returns a Verifier that knows the key of poptest's client, with its table if there are to be any.
+func acquainted(b *testing.B, settings func(*dpop.Config)) *dpop.Verifier {
+	v, _ := newServer(b, settings)
+	var first string
+	for range 4 {
+		first = mint(poptest.Proof{})
+		accepts(b, v, requestWith(first))
+	}
+	if !v.HeaderCached(strings.Split(first, ".")[0]) {
+		b.Fatal("the key is not known")
+	}
+	for v.PrecomputedStats().Held < min(1, v.PrecomputedKeys()) {
+		runtime.Gosched()
+	}
+	return v
 }
 
 func acceptance(b *testing.B, v *dpop.Verifier, r *http.Request) func() {
@@ -109,7 +89,7 @@ func BenchmarkRefuse(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			v, _ := newServer(b, nil)
 			r := requestWith(c.proof)
-			compare(b, func() func() {
+			poptest.ComparePrepared(b, func() func() {
 				return func() {
 					if _, err := v.Read(r, accessToken); !errors.Is(err, c.want) {
 						b.Fatal(err)
@@ -121,7 +101,7 @@ func BenchmarkRefuse(b *testing.B) {
 	b.Run("read alone, to compare the thumbprint", func(b *testing.B) {
 		v, _ := newServer(b, nil)
 		r := requestWith(mint(poptest.Proof{}))
-		compare(b, func() func() {
+		poptest.ComparePrepared(b, func() func() {
 			return func() {
 				if p, err := v.Read(r, accessToken); err != nil || p.Thumbprint() == "" {
 					b.Fatal(err)

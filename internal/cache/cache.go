@@ -1,11 +1,14 @@
 // Package cache is a bounded cache that may lose an entry at any time, over dgraph-io/ristretto: for what can be
 // computed again, never for what must be remembered. It adds what ristretto leaves to its users: an exact
-// comparison of keys, which ristretto knows by hash alone, and a Close that may run beside other calls.
+// comparison of keys, which ristretto knows by hash alone, and a Close that may run beside other calls. And every entry
+// has a life: ristretto keeps what was in demand rather than what is new, so a cache of tokens without ends would
+// fill with those of yesterday, and let those of today in no more.
 package cache
 
 import (
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/dgraph-io/ristretto/v2"
 )
@@ -44,16 +47,16 @@ func (c *Cache[V]) Get(key string) (value V, ok bool) {
 	return e.value, true
 }
 
-// Add offers an entry, which the cache may decline. It keeps a copy of the key, so that a key cut from a longer
-// string does not hold on to it.
-func (c *Cache[V]) Add(key string, value V) {
+// Add offers an entry, which the cache may decline and drops once its life is over, within seconds. The cache keeps a
+// copy of the key, so that a key cut from a longer string does not hold on to it.
+func (c *Cache[V]) Add(key string, value V, life time.Duration) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	if c.closed {
+	if c.closed || life <= 0 {
 		return
 	}
 	key = strings.Clone(key)
-	c.store.Set(key, entry[V]{key, value}, 1)
+	c.store.SetWithTTL(key, entry[V]{key, value}, 1, life)
 }
 
 // Wait returns when all that was added before can be found or has been declined. It is for tests.

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/senderlock/senderlock/internal/cache"
 )
@@ -20,7 +22,7 @@ func open(t *testing.T, entries int64) *cache.Cache[string] {
 
 func TestCacheReturnsWhatWasAdded(t *testing.T) {
 	c := open(t, 100)
-	c.Add("a", "1")
+	c.Add("a", "1", time.Hour)
 	c.Wait()
 	if got, ok := c.Get("a"); !ok || got != "1" {
 		t.Errorf("got %q, %t", got, ok)
@@ -30,7 +32,7 @@ func TestCacheReturnsWhatWasAdded(t *testing.T) {
 	}
 	c.Close()
 	c.Close()
-	c.Add("b", "2")
+	c.Add("b", "2", time.Hour)
 	if got, ok := c.Get("a"); ok || got != "" {
 		t.Errorf("after Close: %q", got)
 	}
@@ -45,7 +47,7 @@ func TestCacheIsBoundedAndNeverConfusesKeys(t *testing.T) {
 		wait.Go(func() {
 			for i := part; i < keys; i += 4 {
 				key := strconv.Itoa(i)
-				c.Add(key, key)
+				c.Add(key, key, time.Hour)
 				if got, ok := c.Get(key); ok && got != key {
 					t.Errorf("%s under %s", got, key)
 				}
@@ -69,13 +71,52 @@ func TestCacheIsBoundedAndNeverConfusesKeys(t *testing.T) {
 	}
 }
 
+// What is over makes room for what is new, however often it was asked for.
+func TestWhatIsOverMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size, life = 100, time.Minute
+		c := open(t, size)
+		generation := func(name string) (found int) {
+			for i := range size {
+				c.Add(name+strconv.Itoa(i), name, life)
+			}
+			c.Wait()
+			for range 20 {
+				found = 0
+				for i := range size {
+					if _, ok := c.Get(name + strconv.Itoa(i)); ok {
+						found++
+					}
+				}
+			}
+			return found
+		}
+		if got := generation("old "); got != size {
+			t.Errorf("%d of %d entries are found", got, size)
+		}
+		time.Sleep(life + 1)
+		if _, ok := c.Get("old 1"); ok {
+			t.Error("an entry is found after its life")
+		}
+		time.Sleep(time.Minute)
+		if got := generation("new "); got != size {
+			t.Errorf("%d of %d new entries are found", got, size)
+		}
+		c.Add("stillborn", "", 0)
+		c.Wait()
+		if _, ok := c.Get("stillborn"); ok {
+			t.Error("an entry without a life is found")
+		}
+	})
+}
+
 func TestCloseBesideUse(t *testing.T) {
 	c := open(t, 100)
 	var wait sync.WaitGroup
 	for range 4 {
 		wait.Go(func() {
 			for i := range 1000 {
-				c.Add(strconv.Itoa(i), "")
+				c.Add(strconv.Itoa(i), "", time.Hour)
 				c.Get(strconv.Itoa(i))
 			}
 		})

@@ -39,7 +39,7 @@ func Parse(fields []string) ([]Challenge, error) {
 }
 
 // IsToken reports whether s is a token (RFC 9110 §5.6.2), as method names are.
-func IsToken(s string) bool { return s != "" && span(s, tokenChar) == len(s) }
+func IsToken(s string) bool { return s != "" && span(s, &tokenChars) == len(s) }
 
 // IsToken68 reports whether s has the syntax of a token68 (RFC 9110 §11.2), as access tokens have.
 func IsToken68(s string) bool { return s != "" && token68Span(s) == len(s) }
@@ -148,7 +148,7 @@ func (s *scanner) space() bool {
 }
 
 func (s *scanner) token() string {
-	n := span(s.rest, tokenChar)
+	n := span(s.rest, &tokenChars)
 	t := s.rest[:n]
 	s.rest = s.rest[n:]
 	return t
@@ -172,23 +172,37 @@ func atEnd(s string) bool {
 }
 
 func token68Span(s string) int {
-	n := span(s, func(c byte) bool { return alphanumeric(c) || strings.IndexByte("-._~+/", c) >= 0 })
+	n := span(s, &token68Chars)
 	if n == 0 {
 		return 0
 	}
-	return n + span(s[n:], func(c byte) bool { return c == '=' })
+	return n + span(s[n:], &padding)
 }
 
-func span(s string, accept func(byte) bool) int {
-	n := 0
-	for n < len(s) && accept(s[n]) {
-		n++
+// chars is a set of octets.
+type chars [256]bool
+
+const alphanumeric = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+var (
+	tokenChars   = charsOf(alphanumeric + "!#$%&'*+-.^_`|~")
+	token68Chars = charsOf(alphanumeric + "-._~+/")
+	padding      = charsOf("=")
+)
+
+func charsOf(members string) (set chars) {
+	for i := range len(members) {
+		set[members[i]] = true
 	}
-	return n
+	return set
 }
 
-func tokenChar(c byte) bool { return alphanumeric(c) || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0 }
-
-func alphanumeric(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+// span returns how many octets at the beginning are of a set. It runs over every access token.
+func span(s string, set *chars) int {
+	for i := range len(s) {
+		if !set[s[i]] {
+			return i
+		}
+	}
+	return len(s)
 }

@@ -18,6 +18,8 @@ import (
 	"filippo.io/edwards25519"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/senderlock/senderlock/internal/precomputed"
 )
 
 // The bounds of RSA moduli, in bits (RFC 7518 §3.3).
@@ -34,6 +36,7 @@ type Key struct {
 	alg        string // the key's own alg member; empty permits every algorithm of the family
 	sigLen     int
 	thumbprint string
+	known      *precomputed.Key // of a P-256 key; nil for all others
 }
 
 // Thumbprint returns the base64url SHA-256 thumbprint (RFC 7638), the value of cnf.jkt.
@@ -41,6 +44,9 @@ func (k *Key) Thumbprint() string { return k.thumbprint }
 
 // Algorithm returns the key's own alg member; empty permits every algorithm of its family.
 func (k *Key) Algorithm() string { return k.alg }
+
+// Precomputed returns the key as one that may get a table of multiples. Nil is a key that may not: any but one of P-256.
+func (k *Key) Precomputed() *precomputed.Key { return k.known }
 
 // jwk lists every member that takes part in the decision; all others are ignored (RFC 7517 §4).
 type jwk struct {
@@ -198,10 +204,14 @@ func (j *jwk) ec() (*Key, error) {
 	if err != nil {
 		return nil, ErrKey.With("a point on "+string(j.Curve), "another point")
 	}
-	return &Key{
+	k := &Key{
 		public: public, family: "EC", curve: string(j.Curve), alg: string(j.Alg), sigLen: 2 * size,
-		thumbprint: digest(`{"crv":"` + j.Curve + `","kty":"EC","x":"` + j.X + `","y":"` + j.Y + `"}`),
-	}, nil
+		thumbprint: Hash(string(`{"crv":"` + j.Curve + `","kty":"EC","x":"` + j.X + `","y":"` + j.Y + `"}`)),
+	}
+	if curve == elliptic.P256() {
+		k.known, _ = precomputed.NewKey(public) // which refuses other curves, and points that are not on it
+	}
+	return k, nil
 }
 
 // smallOrder are the points under which one signature verifies for many messages: the multiples of a point of order
@@ -237,7 +247,7 @@ func (j *jwk) okp() (*Key, error) {
 	}
 	return &Key{
 		public: ed25519.PublicKey(x), family: "OKP", curve: string(j.Curve), alg: string(j.Alg), sigLen: ed25519.SignatureSize,
-		thumbprint: digest(`{"crv":"Ed25519","kty":"OKP","x":"` + j.X + `"}`),
+		thumbprint: Hash(string(`{"crv":"Ed25519","kty":"OKP","x":"` + j.X + `"}`)),
 	}, nil
 }
 
@@ -277,7 +287,7 @@ func (j *jwk) rsa(maxBits int) (*Key, error) {
 	}
 	return &Key{
 		public: &rsa.PublicKey{N: modulus, E: int(exponent.Int64())}, family: "RSA", alg: string(j.Alg), sigLen: len(n),
-		thumbprint: digest(`{"e":"` + j.E + `","kty":"RSA","n":"` + j.N + `"}`),
+		thumbprint: Hash(string(`{"e":"` + j.E + `","kty":"RSA","n":"` + j.N + `"}`)),
 	}, nil
 }
 
@@ -286,9 +296,4 @@ func exactly(name string, value Member, size int) ([]byte, error) {
 		return nil, ErrKey.With(fmt.Sprintf("%s of %d octets", name, size), string(value))
 	}
 	return Decode(string(value))
-}
-
-func digest(s Member) string {
-	sum := SHA256(string(s))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
 }

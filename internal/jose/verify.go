@@ -8,9 +8,12 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha512"
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strconv"
+
+	"github.com/senderlock/senderlock/internal/precomputed"
 )
 
 // algorithm ties a name to the only keys it may be used with (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2).
@@ -56,7 +59,11 @@ func (k *Key) Fits(alg string) error {
 }
 
 // Verify checks the signature of c under the key. It returns [ErrKeyAlg], [ErrMalformed] or [ErrSignature].
-func (k *Key) Verify(alg string, c Compact) error {
+func (k *Key) Verify(alg string, c Compact) error { return k.VerifyBy(nil, alg, c) }
+
+// VerifyBy is [Key.Verify] by tables, for those P-256 keys that have one; nil has none. The error can then also be
+// [precomputed.ErrDisagreement], which says nothing about the signature.
+func (k *Key) VerifyBy(tables *precomputed.Keys, alg string, c Compact) error {
 	if err := k.Fits(alg); err != nil {
 		return err
 	}
@@ -70,6 +77,9 @@ func (k *Key) Verify(alg string, c Compact) error {
 	a := algorithms[alg]
 	switch public := k.public.(type) {
 	case *ecdsa.PublicKey:
+		if tables != nil && k.known != nil {
+			return a.precomputed(tables, k.known, c.Input, signature)
+		}
 		return a.ecdsa(public, c.Input, signature)
 	case *rsa.PublicKey:
 		return a.rsa(public, c.Input, signature)
@@ -87,6 +97,15 @@ func (a algorithm) ecdsa(public *ecdsa.PublicKey, input string, signature []byte
 		return ErrSignature
 	}
 	return nil
+}
+
+// precomputed is ecdsa for a key that may have a table.
+func (a algorithm) precomputed(tables *precomputed.Keys, key *precomputed.Key, input string, signature []byte) error {
+	ok, err := tables.Verify(key, a.digest(input), signature)
+	if err == nil && !ok {
+		err = ErrSignature
+	}
+	return err
 }
 
 // rsa checks PKCS #1 v1.5 or PSS, the latter with a salt of the length that RFC 7518 §3.5 demands and no other.
@@ -120,6 +139,14 @@ func (a algorithm) digest(input string) []byte {
 // SHA256 hashes a text, without a copy of it on the heap unless it is long.
 func SHA256(s string) [sha256.Size]byte {
 	return sha256.Sum256(append(make([]byte, 0, 1024), s...))
+}
+
+// Hash returns the base64url SHA-256 hash of a text, as a proof holds that of an access token (RFC 9449 §4.2).
+func Hash(s string) string {
+	sum := SHA256(s)
+	var encoded [43]byte
+	base64.RawURLEncoding.Encode(encoded[:], sum[:])
+	return string(encoded[:])
 }
 
 // inASN1 puts R and S, one after the other, into the form that crypto/ecdsa reads: a SEQUENCE of two INTEGERs.

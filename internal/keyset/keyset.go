@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/senderlock/senderlock/internal/jose"
+	"github.com/senderlock/senderlock/internal/precomputed"
 	"github.com/senderlock/senderlock/reason"
 )
 
@@ -75,6 +76,12 @@ type Config struct {
 	// hosts (127.0.0.0/8, ::1, localhost) need no leave, but https metadata never leads to them over http.
 	InsecureAllowHTTP bool
 
+	// PrecomputedKeys is how many P-256 keys of the set, the first ones, get a table when the set is adopted, each of
+	// [precomputed.Memory] octets. Zero means none. A table that accepted too much would accept forged tokens.
+	PrecomputedKeys int
+	// PrecomputedRecheck is [precomputed.Config.Recheck].
+	PrecomputedRecheck int
+
 	// MaxRSABits bounds RSA moduli; larger keys are skipped. Zero means jose.DefaultRSABits.
 	MaxRSABits int
 	// Now is the clock of Cooldown. Nil means [time.Now].
@@ -96,6 +103,7 @@ type Set struct {
 	current atomic.Pointer[snapshot] // nil until the first fetch succeeds
 
 	source            *source // nil: static
+	tables            *precomputed.Keys
 	maxRSABits        int
 	refresh, cooldown time.Duration
 	now               func() time.Time
@@ -117,19 +125,23 @@ func New(c Config) (*Set, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
+	log := c.Log.With("issuer", c.Issuer)
+	tables, err := precomputed.New(precomputed.Config{Keys: c.PrecomputedKeys, Recheck: c.PrecomputedRecheck, Log: log})
+	if err != nil {
+		return nil, fmt.Errorf("Precomputed%w", err) // its own fields are Keys and Recheck
+	}
 	s := &Set{
-		maxRSABits: c.MaxRSABits, refresh: c.Refresh, cooldown: c.Cooldown, now: c.Now, fetched: c.Fetched,
-		log: c.Log.With("issuer", c.Issuer),
+		tables: tables, maxRSABits: c.MaxRSABits, refresh: c.Refresh, cooldown: c.Cooldown, now: c.Now, fetched: c.Fetched,
+		log: log,
 	}
 	if c.JWKS != nil {
 		if err := s.adopt(c.JWKS); err != nil {
-			return nil, fmt.Errorf("JWKS: %w: give a JWK set with a public key", err)
+			return nil, errors.Join(fmt.Errorf("JWKS: %w: give a JWK set with a public key", err), tables.Close())
 		}
 		return s, nil
 	}
-	var err error
 	if s.source, err = newSource(c); err != nil {
-		return nil, err
+		return nil, errors.Join(err, tables.Close())
 	}
 	s.alive, s.stop = context.WithCancel(context.Background())
 	return s, nil
@@ -157,12 +169,15 @@ func (s *Set) Keys(ctx context.Context, kid, alg string) ([]*Key, error) {
 }
 
 // Verify checks the signature of a JWS under the issuer's keys and returns the one that it verifies under. The errors
-// are those of [Set.Keys], and those of jose.Key.Verify.
+// are those of [Set.Keys], and those of jose.Key.VerifyBy, of which the server's own trouble ends the search.
 func (s *Set) Verify(ctx context.Context, header jose.Header, compact jose.Compact) (*Key, error) {
 	keys, err := s.Keys(ctx, header.KeyID, header.Algorithm)
 	for _, key := range keys {
-		if err = key.Verify(header.Algorithm, compact); err == nil {
+		switch err = key.VerifyBy(s.tables, header.Algorithm, compact); {
+		case err == nil:
 			return key, nil
+		case !reason.IsRefusal(err):
+			return nil, err
 		}
 	}
 	return nil, err
@@ -177,6 +192,7 @@ func (s *Set) Has(k *Key) bool {
 // Close ends the background work and a fetch that is under way, and waits for both. The keys already known can
 // still be looked up; nothing is fetched any more. It may be called more than once and always returns nil.
 func (s *Set) Close() error {
+	defer s.tables.Close()
 	if s.source == nil {
 		return nil
 	}

@@ -17,6 +17,8 @@ import (
 	"github.com/senderlock/senderlock/internal/jose"
 	"github.com/senderlock/senderlock/internal/keyset"
 	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/internal/precomputed"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // quiet is a log that nobody reads.
@@ -310,6 +312,57 @@ func TestVerify(t *testing.T) {
 				t.Errorf("verified under %v", key)
 			}
 		})
+	}
+}
+
+// The first P-256 keys of a set get tables when it is adopted, if that is wanted, and one each however often it is listed.
+func TestPrecomputedKeys(t *testing.T) {
+	one, two, three := poptest.IssuerKey(), poptest.Keyed("ES256", "two"), poptest.Keyed("ES256", "three")
+	set := jwks(t, jwk(poptest.Keyed("ES384", "wide"), nil), jwk(one, map[string]any{"kid": "1"}),
+		jwk(one, map[string]any{"kid": "1 again"}), jwk(two, map[string]any{"kid": "2"}), jwk(three, map[string]any{"kid": "3"}))
+	for setting, want := range map[int]int{0: 0, 2: 2, 10: 3} {
+		s := open(t, keyset.Config{JWKS: set, PrecomputedKeys: setting, PrecomputedRecheck: 1})
+		if held, built := s.Precomputed(); held != want || built != uint64(want) {
+			t.Errorf("PrecomputedKeys %d: %d held and %d made, want %d", setting, held, built, want)
+		}
+		for _, k := range []*poptest.Key{one, two, three} {
+			c, err := jose.Split(poptest.Compact(`{"alg":"ES256"}`, `{}`, k))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if key, err := s.Verify(t.Context(), jose.Header{Algorithm: "ES256"}, c); err != nil || key.Thumbprint() != k.Thumbprint() {
+				t.Errorf("PrecomputedKeys %d: verified under %v, %v", setting, key, err)
+			}
+			c.Input += "0"
+			if _, err := s.Verify(t.Context(), jose.Header{Algorithm: "ES256"}, c); !errors.Is(err, jose.ErrSignature) {
+				t.Errorf("PrecomputedKeys %d: altered: %v", setting, err)
+			}
+		}
+	}
+	for says, setting := range map[string]keyset.Config{
+		"PrecomputedKeys is -1": {JWKS: set, PrecomputedKeys: -1}, "PrecomputedRecheck is -1": {JWKS: set, PrecomputedRecheck: -1},
+	} {
+		if _, err := keyset.New(setting); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("got %v, want %q", err, says)
+		}
+	}
+}
+
+// That a table is wrong ends the search: another key may not answer that the signature is bad.
+func TestPrecomputedKeyThatDisagrees(t *testing.T) {
+	t.Cleanup(precomputed.MakeWrong())
+	k, other := poptest.IssuerKey(), poptest.Keyed("ES256", "other")
+	s := open(t, keyset.Config{JWKS: jwks(t, jwk(k, nil), jwk(other, nil)), PrecomputedKeys: 2})
+	c, err := jose.Split(poptest.Compact(`{"alg":"ES256"}`, `{}`, k))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := s.Verify(t.Context(), jose.Header{Algorithm: "ES256"}, c)
+	if key != nil || !errors.Is(err, precomputed.ErrDisagreement) || reason.IsRefusal(err) {
+		t.Errorf("got %v, %v; want %v", key, err, precomputed.ErrDisagreement)
+	}
+	if key, err := s.Verify(t.Context(), jose.Header{Algorithm: "ES256"}, c); err != nil || key.Thumbprint() != k.Thumbprint() {
+		t.Errorf("afterwards: %v, %v", key, err)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/senderlock/senderlock/internal/precomputed"
 )
 
 // leastLifetime is how soon an issuer can have its keys fetched again by Cache-Control.
@@ -67,10 +69,25 @@ func (s *Set) renew() (lifetime time.Duration, err error) {
 func (s *Set) adopt(raw []byte) error {
 	keys, skipped, err := parse(raw, s.maxRSABits)
 	s.report(skipped)
-	if err == nil {
-		s.current.Store(newSnapshot(keys))
+	if err != nil {
+		return err
 	}
-	return err
+	s.precompute(keys)
+	s.current.Store(newSnapshot(keys))
+	return nil
+}
+
+// precompute makes the tables of a set, of which each key has one however often it is listed.
+func (s *Set) precompute(keys []*Key) {
+	var known []*precomputed.Key
+	seen := map[string]bool{}
+	for _, k := range keys {
+		if p := k.Precomputed(); p != nil && !seen[k.Thumbprint()] {
+			seen[k.Thumbprint()] = true
+			known = append(known, p)
+		}
+	}
+	s.tables.Adopt(known...)
 }
 
 // keepFresh refreshes the set until Close, also for a process in which nobody asks for keys any more. It begins with

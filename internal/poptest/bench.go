@@ -48,9 +48,23 @@ func ReportRatio(b *testing.B) {
 // machine that others use it is the one figure that holds, where ReportRatio compares a mean with a minimum.
 func CompareInTurn(b *testing.B, op func()) {
 	b.Helper()
+	ComparePrepared(b, func() func() { return op })
+}
+
+// ComparePrepared is CompareInTurn for an operation that is made ready anew each time, which does not count. It also
+// reports the allocations of the operation alone.
+func ComparePrepared(b *testing.B, prepare func() (op func())) {
+	b.Helper()
 	verify := BareVerify(b)
+	ready := make([]func(), 21) // AllocsPerRun runs the operation once more than it is told to
+	for i := range ready {
+		ready[i] = prepare()
+	}
+	i := 0
+	allocs := testing.AllocsPerRun(len(ready)-1, func() { ready[i](); i++ })
 	best, bare := time.Duration(1<<63-1), time.Duration(1<<63-1)
 	for b.Loop() {
+		op := prepare()
 		start := time.Now()
 		op()
 		between := time.Now()
@@ -58,5 +72,6 @@ func CompareInTurn(b *testing.B, op func()) {
 		best, bare = min(best, between.Sub(start)), min(bare, time.Since(between))
 	}
 	b.ReportMetric(float64(best), "ns/op")
+	b.ReportMetric(allocs, "allocs")
 	b.ReportMetric(float64(best)/float64(bare), "x-bare-verify")
 }

@@ -26,11 +26,12 @@ import (
 	"github.com/senderlock/senderlock/internal/p256"
 	"github.com/senderlock/senderlock/internal/recent"
 	"github.com/senderlock/senderlock/internal/setting"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // ErrDisagreement means that a table and crypto/ecdsa judged one signature differently: the server's own trouble. It
 // is returned once for each request that met it; later ones are verified by crypto/ecdsa alone.
-var ErrDisagreement = errors.New("precomputed: a table and crypto/ecdsa disagree about a signature")
+var ErrDisagreement = reason.NewTrouble("precomputed_keys_disagree", "a precomputed key and crypto/ecdsa disagree about a signature")
 
 // disagreements counts them. The first one ends the use of tables in this process: code or memory is at fault, and
 // neither belongs to one [Keys].
@@ -184,9 +185,10 @@ func standard(key *Key, digest, signature []byte) bool {
 	return ecdsa.Verify(key.public, digest, r, s)
 }
 
-// Accepted counts a signature of a key. The caller calls it last, for a request that passed everything.
+// Accepted counts a signature of a key; nil is one that never gets a table. The caller calls it last, for a request that
+// passed everything.
 func (k *Keys) Accepted(key *Key) {
-	if k.off() {
+	if key == nil || k.off() {
 		return
 	}
 	k.mu.Lock()
