@@ -46,7 +46,7 @@ func (g *Guard) challenges(used scheme, e *Error) []offer {
 	if g.proofs != nil {
 		list = append(list, offer{scheme: schemeDPoP})
 	}
-	if used == schemeBearer || g.config.InsecureAllowBearer || g.config.Certificates != nil || g.proofs == nil {
+	if used == schemeBearer || g.takesBearer() || g.config.Certificates != nil || g.proofs == nil {
 		list = append(list, offer{scheme: schemeBearer})
 	}
 	if used == "" || used == schemeDPoP && g.proofs == nil {

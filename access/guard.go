@@ -57,7 +57,7 @@ func (g *Guard) Close() error {
 // log and Observer. It is for code that is no middleware; it writes no answer: see [Guard.WriteError], and
 // [Grant.SetHeaders] for accepted requests. Each call judges anew, so the second for one request finds its proof used.
 func (g *Guard) Check(r *http.Request, demands ...Requirement) (*Grant, error) {
-	grant, refusal := g.authenticate(r)
+	grant, refusal := g.authenticate(r, "")
 	for i := 0; refusal == nil && i < len(demands); i++ {
 		refusal = g.compare(grant, demands[i])
 	}
@@ -67,13 +67,13 @@ func (g *Guard) Check(r *http.Request, demands ...Requirement) (*Grant, error) {
 	return grant, nil
 }
 
-// authenticate judges a request, whatever its route demands. The Grant is never nil: with a refusal it says how far the
-// request got.
-func (g *Guard) authenticate(r *http.Request) (*Grant, *Error) {
+// authenticate judges a request, whatever its route demands; pattern is what its router matched, if the adapter knows.
+// The Grant is never nil: with a refusal it says how far the request got.
+func (g *Guard) authenticate(r *http.Request, pattern string) (*Grant, *Error) {
 	if g.closed.Load() {
 		return &Grant{}, unavailable(errClosed)
 	}
-	grant := &Grant{began: g.config.Now()}
+	grant := &Grant{began: g.config.Now(), pattern: pattern}
 	refusal := g.judge(r, grant)
 	grant.took = g.config.Now().Sub(grant.began)
 	return grant, refusal
@@ -123,6 +123,11 @@ func (g *Guard) judge(r *http.Request, grant *Grant) *Error {
 	if grant.Binding, err = g.bound(c.scheme, token.Confirmation, proof, grant.Certificate); err != nil {
 		return g.refuse(c.scheme, CodeInvalidToken, err)
 	}
+	if grant.lifetime = g.config.MaxTokenLifetime; grant.Binding == 0 {
+		if err := g.unbound(r, grant); err != nil {
+			return g.refuse(c.scheme, CodeInvalidToken, err)
+		}
+	}
 	grant.dropUnfit()
 	if proof != nil {
 		if err := proof.VerifySignature(); err != nil {
@@ -132,7 +137,7 @@ func (g *Guard) judge(r *http.Request, grant *Grant) *Error {
 	}
 
 	// 5. Policy.
-	if err := token.within(g.config.MaxTokenLifetime); err != nil {
+	if err := token.within(grant.lifetime); err != nil {
 		return g.refuse(c.scheme, CodeInvalidToken, err)
 	}
 	if err := ask(g.config.Policies, r, grant); err != nil {
@@ -304,9 +309,6 @@ func (g *Guard) bound(used scheme, cnf Confirmation, proof *dpop.Proof, cert *mt
 			return 0, err
 		}
 		b |= BindingCertificate
-	}
-	if b == 0 && !g.config.InsecureAllowBearer {
-		return 0, ErrUnbound.With("cnf", "")
 	}
 	return b, nil
 }
