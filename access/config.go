@@ -106,7 +106,7 @@ type Config struct {
 	// OnlyRegistered refuses tokens that are not on record already: the application records a token when it is
 	// issued, and ends it with [revocation.Register].Forget.
 	OnlyRegistered bool
-	// Address finds the address for Register. Nil means [PeerAddress]; behind proxies, give [ForwardedAddress].
+	// Address finds the address for Register and for alerts. Nil means [PeerAddress]; behind proxies, give [ForwardedAddress].
 	Address AddressSource
 
 	// Policies are asked in turn about every request whose token and sender are in order, before its proof is
@@ -137,6 +137,10 @@ type Config struct {
 	// Observer hears of each decision, when all that the route demands has been compared, and of fetches of keys:
 	// see package otelauth.
 	Observer Observer
+	// OnAlert hears of tokens that somebody other than their sender has; the log does at Warn. There is one alert for each
+	// token and kind within a minute. It is called on the way of the refused request, so it must be quick, and from many
+	// goroutines at once; if it panics, that is logged. Package access has one that takes tokens back: [React].
+	OnAlert func(context.Context, Alert)
 	// Now is the clock. Nil means [time.Now].
 	Now func() time.Time
 }

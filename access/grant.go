@@ -30,6 +30,7 @@ type Grant struct {
 	pattern  string // of the router, if the adapter knows
 	scheme   scheme
 	hasNonce bool
+	sent     string        // as the token; empty once that is known to be good
 	key      string        // of the token in caches
 	lifetime time.Duration // the longest that the token may have
 	until    time.Time     // when Config.Bearer lets go of the token; zero unless it took it
@@ -37,7 +38,8 @@ type Grant struct {
 
 	// for a Decision
 	began time.Time
-	unfit error // why a certificate that was presented is not in Certificate
+	alert string // kind of the alert that it belongs to
+	unfit error  // why a certificate that was presented is not in Certificate
 	took  time.Duration
 	known bool // the token was
 }

@@ -38,6 +38,8 @@ type Guard struct {
 
 	mu     sync.Mutex
 	scopes []string // that routes require, sorted
+
+	alarms alarms
 }
 
 // Close ends background work and releases memory; later requests are refused with 503. The stores, Tokens and
@@ -75,6 +77,9 @@ func (g *Guard) authenticate(r *http.Request, pattern string) (*Grant, *Error) {
 	}
 	grant := &Grant{began: g.config.Now(), pattern: pattern}
 	refusal := g.judge(r, grant)
+	if refusal != nil {
+		g.alarm(r, grant, refusal)
+	}
 	grant.took = g.config.Now().Sub(grant.began)
 	return grant, refusal
 }
@@ -85,10 +90,10 @@ func (g *Guard) authenticate(r *http.Request, pattern string) (*Grant, *Error) {
 func (g *Guard) judge(r *http.Request, grant *Grant) *Error {
 	// 1. Credentials: one Authorization field, one scheme, one token. Method and target are those that came over the wire.
 	c, err := parseCredentials(r)
+	grant.scheme, grant.sent = c.scheme, c.token
 	if err != nil {
 		return g.refuse(c.scheme, codeOfCredentials(err), err)
 	}
-	grant.scheme = c.scheme
 	if r, err = overTheWire(r); err != nil {
 		return g.refuse(c.scheme, CodeInvalidRequest, err)
 	}
@@ -111,7 +116,7 @@ func (g *Guard) judge(r *http.Request, grant *Grant) *Error {
 		return g.refuse(c.scheme, CodeInvalidToken, err)
 	}
 	grant.take(token)
-	grant.known, grant.key = known, key
+	grant.known, grant.key, grant.sent = known, key, ""
 	if token.current == nil {
 		grant.raw = c.token
 	}

@@ -44,6 +44,11 @@ type Decision struct {
 	// TokenKnown says that what the token says was still known from an earlier request.
 	TokenKnown bool
 
+	// Binding says what the sender proved. Zero: nothing.
+	Binding Binding
+	// Alert is the kind of [Alert] that the request belongs to, whether or not it was the one that raised it. Empty: none.
+	Alert string
+
 	// Refusal is what the client is told, with the cause. Nil means that the request was accepted.
 	Refusal *Error
 	// CertificateUnfit says why a certificate that the client presented, and that its token did not need, is not in the
@@ -69,7 +74,7 @@ const thumbprintPrefix = 8
 
 // newDecision describes what became of a request: grant is as far as it got, and e what it was refused with, or nil.
 func newDecision(r *http.Request, route string, grant *Grant, e *Error) Decision {
-	d := Decision{Method: r.Method, Route: route, Refusal: e, CertificateUnfit: grant.unfit}
+	d := Decision{Method: r.Method, Route: route, Refusal: e, CertificateUnfit: grant.unfit, Binding: grant.Binding, Alert: grant.alert}
 	d.abandoned = e != nil && e.Status >= http.StatusInternalServerError && errors.Is(r.Context().Err(), context.Canceled)
 	d.Began, d.Duration, d.TokenKnown = grant.began, grant.took, grant.known
 	d.Issuer, d.ClientID = grant.Issuer, grant.ClientID
@@ -114,6 +119,12 @@ func (d Decision) Attrs() []slog.Attr {
 		slog.String("method", d.Method[:min(len(d.Method), methodPrefix)]), slog.String("route", d.Route),
 		slog.String("issuer", d.Issuer), slog.String("client", d.ClientID), slog.String("thumbprint", d.Thumbprint),
 		slog.Bool("token_known", d.TokenKnown), slog.Duration("duration", d.Duration))
+	if d.Binding != 0 {
+		attrs = append(attrs, slog.String("binding", d.Binding.String()))
+	}
+	if d.Alert != "" {
+		attrs = append(attrs, slog.String("alert", d.Alert))
+	}
 	if d.CertificateUnfit != nil {
 		attrs = append(attrs, slog.String("certificate_unfit", reason.Of(d.CertificateUnfit)))
 	}
