@@ -62,6 +62,10 @@ type Config struct {
 	// one can use it.
 	InsecureAllowBearer bool
 
+	// ReportOnly are stricter demands, such as those to come: what they would refuse of what is accepted is told, and
+	// nothing else changes. Nil tries none.
+	ReportOnly *ReportOnly
+
 	// Certificates finds the client's certificate, for tokens that are bound to one (RFC 8705 §3): [mtls.FromTLS], or
 	// [mtls.FromProxy] where a proxy ends TLS. Nil refuses such tokens. It is asked about every request, since what it
 	// refuses is an attempt to slip a certificate in; chain and validity are judged where the certificate is needed.
@@ -125,8 +129,8 @@ type Config struct {
 	// connection can be kept (RFC 9112 §9.3). Otherwise the connection is closed behind the answer. Zero means 100 ms;
 	// ten seconds are the most.
 	RefusalWait time.Duration
-	// Log hears of refusals at Info, of our own trouble at Error and of accepted requests at Debug, one line each. Nil
-	// means [slog.Default].
+	// Log hears of refusals and of what ReportOnly would refuse at Info, of alerts at Warn, of our own trouble at Error and
+	// of other accepted requests at Debug, one line each. Nil means [slog.Default].
 	Log *slog.Logger
 	// LogAccepted logs accepted requests at Info.
 	LogAccepted bool
@@ -194,6 +198,9 @@ func (g *Guard) settle() error {
 		return err
 	}
 	if err := c.settleBearer(); err != nil {
+		return err
+	}
+	if err := c.settleReport(); err != nil {
 		return err
 	}
 	if err := c.settleStores(); err != nil {

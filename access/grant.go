@@ -27,18 +27,20 @@ type Grant struct {
 	// [Grant.SetHeaders] sends it.
 	Nonce string
 
-	pattern  string // of the router, if the adapter knows
-	scheme   scheme
-	hasNonce bool
-	sent     string        // as the token; empty once that is known to be good
-	key      string        // of the token in caches
-	lifetime time.Duration // the longest that the token may have
-	until    time.Time     // when Config.Bearer lets go of the token; zero unless it took it
-	raw      string        // the token, if its validator alone can tell whether it is still good
+	pattern   string // of the router, if the adapter knows
+	scheme    scheme
+	hasNonce  bool
+	algorithm string        // of the proof
+	sent      string        // as the token; empty once that is known to be good
+	key       string        // of the token in caches
+	lifetime  time.Duration // the longest that the token may have
+	until     time.Time     // when Config.Bearer lets go of the token; zero unless it took it
+	raw       string        // the token, if its validator alone can tell whether it is still good
 
 	// for a Decision
 	began time.Time
 	alert string // kind of the alert that it belongs to
+	would *Error // what Config.ReportOnly would have refused it with
 	unfit error  // why a certificate that was presented is not in Certificate
 	took  time.Duration
 	known bool // the token was

@@ -79,6 +79,8 @@ func (g *Guard) authenticate(r *http.Request, pattern string) (*Grant, *Error) {
 	refusal := g.judge(r, grant)
 	if refusal != nil {
 		g.alarm(r, grant, refusal)
+	} else {
+		grant.would = g.report(grant)
 	}
 	grant.took = g.config.Now().Sub(grant.began)
 	return grant, refusal
@@ -138,6 +140,7 @@ func (g *Guard) judge(r *http.Request, grant *Grant) *Error {
 		if err := proof.VerifySignature(); err != nil {
 			return g.refuse(c.scheme, CodeInvalidProof, err)
 		}
+		grant.algorithm = proof.Algorithm()
 		grant.Thumbprint, grant.hasNonce, grant.Nonce = proof.Thumbprint(), proof.HasNonce(), g.proofs.NextNonce(proof)
 	}
 

@@ -51,6 +51,9 @@ type Decision struct {
 
 	// Refusal is what the client is told, with the cause. Nil means that the request was accepted.
 	Refusal *Error
+	// Would is what a request that was let on would have been refused with, by [Config.ReportOnly]. Nil: nothing, or it was
+	// not let on.
+	Would *Error
 	// CertificateUnfit says why a certificate that the client presented, and that its token did not need, is not in the
 	// Grant. Nil: there was none, or it is.
 	CertificateUnfit error
@@ -67,6 +70,8 @@ const (
 	Refused     Outcome = "refused"     // what the request brought was not enough
 	Unavailable Outcome = "unavailable" // our own trouble, answered with 503
 	Abandoned   Outcome = "abandoned"   // the client went before it was decided
+
+	Challenged Outcome = "challenged" // of [Decision.WouldBe] alone: the client would have been asked for a nonce, and come again
 )
 
 // thumbprintPrefix is enough to tell the keys of one client apart, and 48 bits are no use to forge one.
@@ -78,6 +83,9 @@ func newDecision(r *http.Request, route string, grant *Grant, e *Error) Decision
 	d.abandoned = e != nil && e.Status >= http.StatusInternalServerError && errors.Is(r.Context().Err(), context.Canceled)
 	d.Began, d.Duration, d.TokenKnown = grant.began, grant.took, grant.known
 	d.Issuer, d.ClientID = grant.Issuer, grant.ClientID
+	if e == nil {
+		d.Would = grant.would
+	}
 	switch {
 	case grant.Thumbprint != "":
 		d.Thumbprint = prefix(grant.Thumbprint)
@@ -111,6 +119,22 @@ func (d Decision) Reason() string {
 	return cmp.Or(reason.Of(d.Refusal.Err), d.Refusal.Reason())
 }
 
+// WouldBe tells what would have become of a request that was let on, if the demands of [Config.ReportOnly] were in force.
+// It is empty for one that was not, and where there are no such demands it is Accepted.
+func (d Decision) WouldBe() Outcome {
+	switch {
+	case d.Refusal != nil:
+		return ""
+	case d.Would == nil:
+		return Accepted
+	case d.Would.Status >= http.StatusInternalServerError:
+		return Unavailable
+	case d.Would.Code == CodeUseNonce:
+		return Challenged
+	}
+	return Refused
+}
+
 // Attrs returns the decision as attributes of one log line. What the client chose is quoted and cut to length; tokens
 // and proofs are not in it.
 func (d Decision) Attrs() []slog.Attr {
@@ -124,6 +148,10 @@ func (d Decision) Attrs() []slog.Attr {
 	}
 	if d.Alert != "" {
 		attrs = append(attrs, slog.String("alert", d.Alert))
+	}
+	if d.Would != nil {
+		attrs = append(attrs, slog.Group("would", slog.String("outcome", string(d.WouldBe())),
+			slog.String("code", d.Would.Code), slog.String("reason", d.Would.Reason()), slog.String("cause", d.Would.Err.Error())))
 	}
 	if d.CertificateUnfit != nil {
 		attrs = append(attrs, slog.String("certificate_unfit", reason.Of(d.CertificateUnfit)))
