@@ -177,8 +177,8 @@ func TestBearerRetention(t *testing.T) {
 func TestBearerStreamEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := inBubble(t, takes(
-			access.Bearer{Clients: []string{"client-1"}, Until: poptest.Now.Add(20 * time.Second)},
 			access.Bearer{Clients: []string{"client-1"}, Until: poptest.Now.Add(90 * time.Second)},
+			access.Bearer{Clients: []string{"client-1"}, Until: poptest.Now.Add(20 * time.Second)},
 			access.Bearer{Clients: []string{"client-2"}, Until: poptest.Now.Add(200 * time.Second)}))
 		r := bearer(poptest.Token{}.String(), "").WithContext(t.Context())
 		grant, err := s.Check(r)

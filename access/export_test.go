@@ -45,3 +45,6 @@ func (a *Alarms) Count(key string, now time.Time) int { return a.count(key, now)
 
 // Len is how many are remembered.
 func (a *Alarms) Len() int { return len(a.young) + len(a.old) }
+
+// MaxShadowQuestions is the most that a shadow asks in a second.
+const MaxShadowQuestions = maxShadowQuestions

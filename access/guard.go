@@ -90,24 +90,33 @@ func (g *Guard) authenticate(r *http.Request, pattern string) (*Grant, *Error) {
 // all of them, so only a request that passed everything else uses its proof up; what comes after the claim is the
 // record of tokens in use, which no replay may touch.
 func (g *Guard) judge(r *http.Request, grant *Grant) *Error {
+	token, proof, refusal := g.examine(r, grant)
+	if refusal != nil {
+		return refusal
+	}
+	return g.accept(r, grant, token, proof)
+}
+
+// examine is the part of judging that leaves nothing behind, which a shadow does too.
+func (g *Guard) examine(r *http.Request, grant *Grant) (*Token, *dpop.Proof, *Error) {
 	// 1. Credentials: one Authorization field, one scheme, one token. Method and target are those that came over the wire.
 	c, err := parseCredentials(r)
 	grant.scheme, grant.sent = c.scheme, c.token
 	if err != nil {
-		return g.refuse(c.scheme, codeOfCredentials(err), err)
+		return nil, nil, g.refuse(c.scheme, codeOfCredentials(err), err)
 	}
 	if r, err = overTheWire(r); err != nil {
-		return g.refuse(c.scheme, CodeInvalidRequest, err)
+		return nil, nil, g.refuse(c.scheme, CodeInvalidRequest, err)
 	}
 
 	// 2. The proof, if there is any sign of one; its signature comes later.
 	var proof *dpop.Proof
 	switch signs := c.scheme == schemeDPoP || r.Header["Dpop"] != nil; {
 	case c.scheme == schemeDPoP && g.proofs == nil:
-		return g.refuse(c.scheme, CodeInvalidToken, ErrNoDPoP)
+		return nil, nil, g.refuse(c.scheme, CodeInvalidToken, ErrNoDPoP)
 	case signs && g.proofs != nil:
 		if proof, err = g.proofs.Read(r, c.token); err != nil {
-			return g.refuse(c.scheme, CodeInvalidProof, err)
+			return nil, nil, g.refuse(c.scheme, CodeInvalidProof, err)
 		}
 	}
 
@@ -115,7 +124,7 @@ func (g *Guard) judge(r *http.Request, grant *Grant) *Error {
 	key := cacheKey(c.token)
 	token, known, err := g.token(r.Context(), key, c.token)
 	if err != nil {
-		return g.refuse(c.scheme, CodeInvalidToken, err)
+		return nil, nil, g.refuse(c.scheme, CodeInvalidToken, err)
 	}
 	grant.take(token)
 	grant.known, grant.key, grant.sent = known, key, ""
@@ -125,20 +134,21 @@ func (g *Guard) judge(r *http.Request, grant *Grant) *Error {
 
 	// 4. The sender is the one that the token was issued to.
 	if err := g.certificate(r, grant); err != nil {
-		return g.refuse(c.scheme, CodeInvalidToken, err)
+		return nil, nil, g.refuse(c.scheme, CodeInvalidToken, err)
 	}
 	if grant.Binding, err = g.bound(c.scheme, token.Confirmation, proof, grant.Certificate); err != nil {
-		return g.refuse(c.scheme, CodeInvalidToken, err)
+		return nil, nil, g.refuse(c.scheme, CodeInvalidToken, err)
 	}
 	if grant.lifetime = g.config.MaxTokenLifetime; grant.Binding == 0 {
 		if err := g.unbound(r, grant); err != nil {
-			return g.refuse(c.scheme, CodeInvalidToken, err)
+			return nil, nil, g.refuse(c.scheme, CodeInvalidToken, err)
 		}
 	}
 	grant.dropUnfit()
 	if proof != nil {
 		if err := proof.VerifySignature(); err != nil {
-			return g.refuse(c.scheme, CodeInvalidProof, err)
+			grant.Binding &^= BindingDPoP
+			return nil, nil, g.refuse(c.scheme, CodeInvalidProof, err)
 		}
 		grant.algorithm = proof.Algorithm()
 		grant.Thumbprint, grant.hasNonce, grant.Nonce = proof.Thumbprint(), proof.HasNonce(), g.proofs.NextNonce(proof)
@@ -146,35 +156,41 @@ func (g *Guard) judge(r *http.Request, grant *Grant) *Error {
 
 	// 5. Policy.
 	if err := token.within(grant.lifetime); err != nil {
-		return g.refuse(c.scheme, CodeInvalidToken, err)
+		return nil, nil, g.refuse(c.scheme, CodeInvalidToken, err)
 	}
 	if err := ask(g.config.Policies, r, grant); err != nil {
-		return g.refuse(c.scheme, CodeInvalidToken, err)
+		return nil, nil, g.refuse(c.scheme, CodeInvalidToken, err)
 	}
+	return token, proof, nil
+}
+
+// accept is the part of judging that leaves something behind. A revocation is looked for as late as this because one
+// store can answer that and the claim at once.
+func (g *Guard) accept(r *http.Request, grant *Grant, token *Token, proof *dpop.Proof) *Error {
 	if g.together(proof) {
 		// One store for both answers both. The proof of a revoked token is then used up as well.
-		if refusal := g.claimUnlessRevoked(r.Context(), c.scheme, token, proof); refusal != nil {
+		if refusal := g.claimUnlessRevoked(r.Context(), grant.scheme, token, proof); refusal != nil {
 			return refusal
 		}
 	} else {
 		if err := g.revoked(r.Context(), token); err != nil {
-			return g.refuse(c.scheme, CodeInvalidToken, err)
+			return g.refuse(grant.scheme, CodeInvalidToken, err)
 		}
 
 		// 6. The proof is used up.
 		if proof != nil {
 			if err := g.proofs.Remember(r.Context(), proof); err != nil {
-				return g.refuse(c.scheme, CodeInvalidProof, err)
+				return g.refuse(grant.scheme, CodeInvalidProof, err)
 			}
 		}
 	}
 
 	// 7. The token is in use, which only a request that is accepted may say.
 	if err := g.inUse(r, token); err != nil {
-		return g.refuse(c.scheme, CodeInvalidToken, err)
+		return g.refuse(grant.scheme, CodeInvalidToken, err)
 	}
-	if !known && token.current != nil {
-		g.cache.Add(key, token)
+	if !grant.known && token.current != nil {
+		g.cache.Add(grant.key, token)
 	}
 	return nil
 }

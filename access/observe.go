@@ -51,14 +51,15 @@ type Decision struct {
 
 	// Refusal is what the client is told, with the cause. Nil means that the request was accepted.
 	Refusal *Error
-	// Would is what a request that was let on would have been refused with, by [Config.ReportOnly]. Nil: nothing, or it was
-	// not let on.
+	// Would is what a request that was let on would have been refused with, by [Config.ReportOnly] or, of a shadow, by
+	// the Guard. Nil: nothing, or it was not let on.
 	Would *Error
 	// CertificateUnfit says why a certificate that the client presented, and that its token did not need, is not in the
 	// Grant. Nil: there was none, or it is.
 	CertificateUnfit error
 
 	abandoned bool
+	shadow    bool
 }
 
 // Outcome is how a request ended.
@@ -70,6 +71,7 @@ const (
 	Refused     Outcome = "refused"     // what the request brought was not enough
 	Unavailable Outcome = "unavailable" // our own trouble, answered with 503
 	Abandoned   Outcome = "abandoned"   // the client went before it was decided
+	Shadowed    Outcome = "shadowed"    // [Guard.UnprotectedShadow] let it on, whoever sent it
 
 	Challenged Outcome = "challenged" // of [Decision.WouldBe] alone: the client would have been asked for a nonce, and come again
 )
@@ -100,6 +102,8 @@ func prefix(thumbprint string) string { return thumbprint[:min(len(thumbprint), 
 // Outcome tells how the request ended.
 func (d Decision) Outcome() Outcome {
 	switch {
+	case d.shadow:
+		return Shadowed
 	case d.Refusal == nil:
 		return Accepted
 	case d.abandoned:
@@ -119,7 +123,8 @@ func (d Decision) Reason() string {
 	return cmp.Or(reason.Of(d.Refusal.Err), d.Refusal.Reason())
 }
 
-// WouldBe tells what would have become of a request that was let on, if the demands of [Config.ReportOnly] were in force.
+// WouldBe tells what would have become of a request that was let on, if the demands of [Config.ReportOnly] were in force, and
+// the Guard itself where there was a shadow.
 // It is empty for one that was not, and where there are no such demands it is Accepted.
 func (d Decision) WouldBe() Outcome {
 	switch {

@@ -30,6 +30,11 @@ func (g *Guard) tell(r *http.Request, pattern string, grant *Grant, e *Error) er
 	case Abandoned:
 		text = "request abandoned"
 	}
+	return g.announce(ctx, text, d)
+}
+
+// announce writes one line, and tells the Observer.
+func (g *Guard) announce(ctx context.Context, text string, d Decision) error {
 	g.say(ctx, text, d)
 	if g.config.Observer.Decided == nil {
 		return nil
@@ -67,7 +72,7 @@ func (g *Guard) acceptedLevel() slog.Level {
 func (g *Guard) say(ctx context.Context, text string, d Decision) {
 	level := slog.LevelInfo
 	switch d.Outcome() {
-	case Accepted:
+	case Accepted, Shadowed:
 		if level = g.acceptedLevel(); d.Would != nil {
 			level = slog.LevelInfo
 		}
