@@ -334,3 +334,16 @@ func TestReactErrors(t *testing.T) {
 		})
 	}
 }
+
+// What a policy says of a request whose sender has proved to be itself is no alert, whichever cause it gives.
+func TestPolicyRaisesNoAlert(t *testing.T) {
+	var a alerts
+	s := newGuard(t, a.install, func(s *setup) {
+		s.Policies = []access.Policy{func(*http.Request, *access.Grant) error { return access.ErrKeyMismatch }}
+	})
+	_, err := s.Check(owner(bound()))
+	expect(t, err, refusal{401, "invalid_token", "key_mismatch"})
+	if len(a.heard) != 0 {
+		t.Errorf("heard %+v", a.heard)
+	}
+}
