@@ -67,7 +67,7 @@ func (g *Guard) challenges(used scheme, e *Error) []offer {
 	if g.proofs != nil {
 		list = append(list, offer{scheme: schemeDPoP, standing: g.standing[schemeDPoP]})
 	}
-	if used == schemeBearer || g.config.InsecureAllowBearer || g.config.Certificates != nil || g.proofs == nil {
+	if used == schemeBearer || g.takesBearer() || g.config.Certificates != nil || g.proofs == nil {
 		list = append(list, offer{scheme: schemeBearer, standing: g.standing[schemeBearer]})
 	}
 	if used == "" || used == schemeDPoP && g.proofs == nil {

@@ -54,9 +54,17 @@ type Config struct {
 	// Leeway is how far the issuers' clocks may differ. Zero means ten seconds; a millisecond is the least, a minute the
 	// most.
 	Leeway time.Duration
-	// InsecureAllowBearer accepts tokens that are bound to nobody under the scheme Bearer: whoever steals one can
-	// use it.
+	// Bearer lists which tokens that are bound to nobody are still accepted under the scheme Bearer, and until when: for
+	// clients that have yet to learn to prove themselves. A token that is bound is held to its binding all the same. Nil
+	// accepts none.
+	Bearer []Bearer
+	// InsecureAllowBearer accepts every token that is bound to nobody under the scheme Bearer, for ever: whoever steals
+	// one can use it.
 	InsecureAllowBearer bool
+
+	// ReportOnly are stricter demands, such as those to come: what they would refuse of what is accepted is told, and
+	// nothing else changes. Nil tries none.
+	ReportOnly *ReportOnly
 
 	// Certificates finds the client's certificate, for tokens that are bound to one (RFC 8705 §3): [mtls.FromTLS], or
 	// [mtls.FromProxy] where a proxy ends TLS. Nil refuses such tokens. It is asked about every request, since what it
@@ -105,7 +113,7 @@ type Config struct {
 
 	// Revocation is asked about every request, cached tokens included, so that a token that was taken back is
 	// refused from the next request on; long-lived responses end by [Guard.Stream]. It must keep entries for as long as
-	// MaxTokenLifetime and Leeway here. Nil takes no token back. It is the caller's to close.
+	// Leeway and the longest MaxTokenLifetime here, those of Bearer included. Nil takes no token back. It is the caller's to close.
 	Revocation revocation.Store
 	// Shared is one store for both Replay and Revocation, which are then nil. It answers both on one round trip. It is
 	// the caller's to close.
@@ -117,7 +125,7 @@ type Config struct {
 	// OnlyRegistered refuses tokens that are not on record already: the application records a token when it is
 	// issued, and ends it with [revocation.Register].Forget.
 	OnlyRegistered bool
-	// Address finds the address for Register. Nil means [PeerAddress]; behind proxies, give [ForwardedAddress].
+	// Address finds the address for Register and for alerts. Nil means [PeerAddress]; behind proxies, give [ForwardedAddress].
 	Address AddressSource
 
 	// Policies are asked in turn about every request whose token and sender are in order, before its proof is
@@ -136,17 +144,22 @@ type Config struct {
 	// connection can be kept (RFC 9112 §9.3). Otherwise the connection is closed behind the answer. Zero means 100 ms;
 	// ten seconds are the most.
 	RefusalWait time.Duration
-	// Log hears of refusals at Info, of our own trouble at Error and of accepted requests at Debug, one line each. Nil
-	// means [slog.Default].
+	// Log hears of refusals and of what ReportOnly would refuse at Info, of alerts at Warn, of our own trouble at Error and
+	// of other accepted requests at Debug, one line each. Nil means [slog.Default].
 	Log *slog.Logger
 	// LogAccepted logs accepted requests at Info.
 	LogAccepted bool
-	// Route names the route of a request in decisions, by the pattern that it matched. Nil means r.Pattern, which the
+	// Route names the route of a request, in decisions and for [Bearer].Routes, by the pattern that it matched: never by
+	// its path, which the client chooses. Nil means r.Pattern, which the
 	// multiplexer of net/http sets; another router's is given here. The adapters of frameworks know theirs.
 	Route func(r *http.Request) string
 	// Observer hears of each decision, when all that the route demands has been compared, and of fetches of keys:
 	// see package otelauth.
 	Observer Observer
+	// OnAlert hears of tokens that somebody other than their sender has; the log does at Warn. There is one alert for each
+	// token and kind within a minute. It is called on the way of the refused request, so it must be quick, and from many
+	// goroutines at once; if it panics, that is logged. Package access has one that takes tokens back: [React].
+	OnAlert func(context.Context, Alert)
 	// Now is the clock. Nil means [time.Now].
 	Now func() time.Time
 }
@@ -201,10 +214,16 @@ func (g *Guard) settle() error {
 	if err := c.settleNumbers(); err != nil {
 		return err
 	}
+	if err := c.settleBearer(); err != nil {
+		return err
+	}
+	if err := c.settleReport(); err != nil {
+		return err
+	}
 	if err := c.settleStores(); err != nil {
 		return err
 	}
-	if c.WithoutDPoP && c.Certificates == nil && !c.InsecureAllowBearer {
+	if c.WithoutDPoP && c.Certificates == nil && !c.InsecureAllowBearer && len(c.Bearer) == 0 {
 		return errors.New("WithoutDPoP is set and Certificates is nil: no token could be accepted; give a source of certificates")
 	}
 	if err := validPolicies(c.Policies); err != nil {
@@ -228,7 +247,7 @@ func (g *Guard) settle() error {
 
 func (c *Config) settleNumbers() error {
 	return errors.Join(
-		setting.Between("MaxTokenLifetime", &c.MaxTokenLifetime, DefaultMaxTokenLifetime, time.Second, 366*24*time.Hour),
+		setting.Between("MaxTokenLifetime", &c.MaxTokenLifetime, DefaultMaxTokenLifetime, time.Second, maxTokenLifetime),
 		setting.Between("MaxTokenSize", &c.MaxTokenSize, DefaultMaxTokenSize, 512, 1<<20),
 		setting.Between("Leeway", &c.Leeway, DefaultLeeway, time.Millisecond, time.Minute),
 		setting.Between("KnownTokens", &c.KnownTokens, defaultKnownTokens, 1000, maxKnownTokens),
@@ -251,9 +270,9 @@ func (c *Config) settleStores() error {
 		c.Replay, c.Revocation = c.Shared, c.Shared
 	}
 	if c.Revocation != nil {
-		if kept := c.Revocation.Retention(); kept.Lifetime < c.MaxTokenLifetime || kept.Leeway < c.Leeway {
+		if kept := c.Revocation.Retention(); kept.Lifetime < c.longestLifetime() || kept.Leeway < c.Leeway {
 			return fmt.Errorf("Revocation keeps entries for tokens of %v with a leeway of %v, and tokens of %v with %v are accepted: raise its Retention",
-				kept.Lifetime, kept.Leeway, c.MaxTokenLifetime, c.Leeway)
+				kept.Lifetime, kept.Leeway, c.longestLifetime(), c.Leeway)
 		}
 	}
 	if c.OnlyRegistered && c.Register == nil {

@@ -59,6 +59,19 @@ func TestConfigErrors(t *testing.T) {
 		"too many of them":   {func(c *access.Config) { c.PrecomputedIssuerKeys = 65 }, "PrecomputedIssuerKeys is 65:"},
 		"never rechecked":    {func(c *access.Config) { c.PrecomputedRecheck = -1 }, "PrecomputedRecheck is -1:"},
 		"a policy":           {func(c *access.Config) { c.Policies = []access.Policy{nil} }, "Policies[0] is nil"},
+		"bearer for all":     {func(c *access.Config) { c.Bearer = []access.Bearer{{Until: poptest.Now}} }, "Bearer[0] has no criterion"},
+		"bearer for ever":    {func(c *access.Config) { c.Bearer = []access.Bearer{{Clients: []string{"a"}}} }, "Bearer[0].Until is zero"},
+		"bearer, an unknown route": {func(c *access.Config) {
+			c.Bearer = []access.Bearer{{Clients: []string{"a"}, Until: poptest.Now}, {Routes: []string{""}, Until: poptest.Now}}
+		}, "Bearer[1].Routes has an empty element"},
+		"bearer, no client": {func(c *access.Config) { c.Bearer = []access.Bearer{{Clients: []string{""}, Until: poptest.Now}} },
+			"Bearer[0].Clients has an empty element"},
+		"bearer that lives for years": {func(c *access.Config) {
+			c.Bearer = []access.Bearer{{Clients: []string{"a"}, Until: poptest.Now, MaxTokenLifetime: 20000 * time.Hour}}
+		}, "Bearer[0].MaxTokenLifetime is 20000h0m0s"},
+		"bearer for all beside a list": {func(c *access.Config) {
+			c.InsecureAllowBearer, c.Bearer = true, []access.Bearer{{Clients: []string{"a"}, Until: poptest.Now}}
+		}, "InsecureAllowBearer is set beside Bearer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := access.Config{Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer()}}

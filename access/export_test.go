@@ -33,3 +33,18 @@ func (i *Introspection) WaitForCaches() { i.good.Wait(); i.inactive.Wait() }
 
 // Judge is for the fuzz target.
 func (i *Introspection) Judge(body []byte) (*Token, error) { return i.judge(body) }
+
+// Alarms are what counts alerts.
+type Alarms struct{ alarms }
+
+// MaxAlarms is how many of them each generation holds.
+const MaxAlarms = maxAlarms
+
+// Count counts one.
+func (a *Alarms) Count(key string, now time.Time) int { return a.count(key, now) }
+
+// Len is how many are remembered.
+func (a *Alarms) Len() int { return len(a.young) + len(a.old) }
+
+// MaxShadowQuestions is the most that a shadow asks in a second.
+const MaxShadowQuestions = maxShadowQuestions

@@ -16,7 +16,7 @@ import (
 // It belongs to one request; what is changed in it is changed for that request alone.
 type Grant struct {
 	Token
-	// Binding says what the sender proved. Zero is a bearer token, with [Config.InsecureAllowBearer].
+	// Binding says what the sender proved. Zero is a bearer token, which [Config.Bearer] or InsecureAllowBearer took.
 	Binding Binding
 	// Thumbprint is that of the sender's DPoP key (RFC 7638). Empty without a proof.
 	Thumbprint string
@@ -27,14 +27,21 @@ type Grant struct {
 	// [Grant.SetHeaders] sends it.
 	Nonce string
 
-	scheme   scheme
-	hasNonce bool
-	key      string // of the token in caches
-	raw      string // the token, if its validator alone can tell whether it is still good
+	pattern   string // of the router, if the adapter knows
+	scheme    scheme
+	hasNonce  bool
+	algorithm string        // of the proof
+	sent      string        // as the token; empty once that is known to be good
+	key       string        // of the token in caches
+	lifetime  time.Duration // the longest that the token may have
+	until     time.Time     // when Config.Bearer lets go of the token; zero unless it took it
+	raw       string        // the token, if its validator alone can tell whether it is still good
 
 	// for a Decision
 	began time.Time
-	unfit error // why a certificate that was presented is not in Certificate
+	alert string // kind of the alert that it belongs to
+	would *Error // what Config.ReportOnly would have refused it with
+	unfit error  // why a certificate that was presented is not in Certificate
 	took  time.Duration
 	known bool // the token was
 }

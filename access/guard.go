@@ -38,6 +38,8 @@ type Guard struct {
 
 	mu     sync.Mutex
 	scopes []string // that routes require, sorted
+
+	alarms alarms
 }
 
 // Close ends background work and releases memory; later requests are refused with 503. The stores, Tokens and
@@ -57,7 +59,7 @@ func (g *Guard) Close() error {
 // log and Observer. It is for code that is no middleware; it writes no answer: see [Guard.WriteError], and
 // [Grant.SetHeaders] for accepted requests. Each call judges anew, so the second for one request finds its proof used.
 func (g *Guard) Check(r *http.Request, demands ...Requirement) (*Grant, error) {
-	grant, refusal := g.authenticate(r)
+	grant, refusal := g.authenticate(r, "")
 	for i := 0; refusal == nil && i < len(demands); i++ {
 		refusal = g.compare(grant, demands[i])
 	}
@@ -67,14 +69,19 @@ func (g *Guard) Check(r *http.Request, demands ...Requirement) (*Grant, error) {
 	return grant, nil
 }
 
-// authenticate judges a request, whatever its route demands. The Grant is never nil: with a refusal it says how far the
-// request got.
-func (g *Guard) authenticate(r *http.Request) (*Grant, *Error) {
+// authenticate judges a request, whatever its route demands; pattern is what its router matched, if the adapter knows.
+// The Grant is never nil: with a refusal it says how far the request got.
+func (g *Guard) authenticate(r *http.Request, pattern string) (*Grant, *Error) {
 	if g.closed.Load() {
 		return &Grant{}, unavailable(errClosed)
 	}
-	grant := &Grant{began: g.config.Now()}
+	grant := &Grant{began: g.config.Now(), pattern: pattern}
 	refusal := g.judge(r, grant)
+	if refusal != nil {
+		g.alarm(r, grant, refusal)
+	} else {
+		grant.would = g.report(grant)
+	}
 	grant.took = g.config.Now().Sub(grant.began)
 	return grant, refusal
 }
@@ -83,24 +90,33 @@ func (g *Guard) authenticate(r *http.Request) (*Grant, *Error) {
 // all of them, so only a request that passed everything else uses its proof up; what comes after the claim is the
 // record of tokens in use, which no replay may touch.
 func (g *Guard) judge(r *http.Request, grant *Grant) *Error {
+	token, proof, refusal := g.examine(r, grant)
+	if refusal != nil {
+		return refusal
+	}
+	return g.accept(r, grant, token, proof)
+}
+
+// examine is the part of judging that leaves nothing behind, which a shadow does too.
+func (g *Guard) examine(r *http.Request, grant *Grant) (*Token, *dpop.Proof, *Error) {
 	// 1. Credentials: one Authorization field, one scheme, one token. Method and target are those that came over the wire.
 	c, err := parseCredentials(r)
+	grant.scheme, grant.sent = c.scheme, c.token
 	if err != nil {
-		return g.refuse(c.scheme, codeOfCredentials(err), err)
+		return nil, nil, g.refuse(c.scheme, codeOfCredentials(err), err)
 	}
-	grant.scheme = c.scheme
 	if r, err = overTheWire(r); err != nil {
-		return g.refuse(c.scheme, CodeInvalidRequest, err)
+		return nil, nil, g.refuse(c.scheme, CodeInvalidRequest, err)
 	}
 
 	// 2. The proof, if there is any sign of one; its signature comes later.
 	var proof *dpop.Proof
 	switch signs := c.scheme == schemeDPoP || r.Header["Dpop"] != nil; {
 	case c.scheme == schemeDPoP && g.proofs == nil:
-		return g.refuse(c.scheme, CodeInvalidToken, ErrNoDPoP)
+		return nil, nil, g.refuse(c.scheme, CodeInvalidToken, ErrNoDPoP)
 	case signs && g.proofs != nil:
 		if proof, err = g.proofs.Read(r, c.token); err != nil {
-			return g.refuse(c.scheme, CodeInvalidProof, err)
+			return nil, nil, g.refuse(c.scheme, CodeInvalidProof, err)
 		}
 	}
 
@@ -108,60 +124,73 @@ func (g *Guard) judge(r *http.Request, grant *Grant) *Error {
 	key := tokenHash(c.token, proof)
 	token, known, err := g.token(r.Context(), key, c.token)
 	if err != nil {
-		return g.refuse(c.scheme, CodeInvalidToken, err)
+		return nil, nil, g.refuse(c.scheme, CodeInvalidToken, err)
 	}
 	grant.take(token)
-	grant.known, grant.key = known, key
+	grant.known, grant.key, grant.sent = known, key, ""
 	if token.current == nil {
 		grant.raw = c.token
 	}
 
 	// 4. The sender is the one that the token was issued to.
 	if err := g.certificate(r, grant); err != nil {
-		return g.refuse(c.scheme, CodeInvalidToken, err)
+		return nil, nil, g.refuse(c.scheme, CodeInvalidToken, err)
 	}
 	if grant.Binding, err = g.bound(c.scheme, token.Confirmation, proof, grant.Certificate); err != nil {
-		return g.refuse(c.scheme, CodeInvalidToken, err)
+		return nil, nil, g.refuse(c.scheme, CodeInvalidToken, err)
+	}
+	if grant.lifetime = g.config.MaxTokenLifetime; grant.Binding == 0 {
+		if err := g.unbound(r, grant); err != nil {
+			return nil, nil, g.refuse(c.scheme, CodeInvalidToken, err)
+		}
 	}
 	grant.dropUnfit()
 	if proof != nil {
 		if err := proof.VerifySignature(); err != nil {
-			return g.refuse(c.scheme, CodeInvalidProof, err)
+			grant.Binding &^= BindingDPoP
+			return nil, nil, g.refuse(c.scheme, CodeInvalidProof, err)
 		}
+		grant.algorithm = proof.Algorithm()
 		grant.Thumbprint, grant.hasNonce, grant.Nonce = proof.Thumbprint(), proof.HasNonce(), g.proofs.NextNonce(proof)
 	}
 
 	// 5. Policy.
-	if err := token.within(g.config.MaxTokenLifetime); err != nil {
-		return g.refuse(c.scheme, CodeInvalidToken, err)
+	if err := token.within(grant.lifetime); err != nil {
+		return nil, nil, g.refuse(c.scheme, CodeInvalidToken, err)
 	}
 	if err := ask(g.config.Policies, r, grant); err != nil {
-		return g.refuse(c.scheme, CodeInvalidToken, err)
+		return nil, nil, g.refuse(c.scheme, CodeInvalidToken, err)
 	}
+	return token, proof, nil
+}
+
+// accept is the part of judging that leaves something behind. A revocation is looked for as late as this because one
+// store can answer that and the claim at once.
+func (g *Guard) accept(r *http.Request, grant *Grant, token *Token, proof *dpop.Proof) *Error {
 	if g.together(proof) {
 		// One store for both answers both. The proof of a revoked token is then used up as well.
-		if refusal := g.claimUnlessRevoked(r.Context(), c.scheme, token, proof); refusal != nil {
+		if refusal := g.claimUnlessRevoked(r.Context(), grant.scheme, token, proof); refusal != nil {
 			return refusal
 		}
 	} else {
 		if err := g.revoked(r.Context(), token); err != nil {
-			return g.refuse(c.scheme, CodeInvalidToken, err)
+			return g.refuse(grant.scheme, CodeInvalidToken, err)
 		}
 
 		// 6. The proof is used up.
 		if proof != nil {
 			if err := g.proofs.Remember(r.Context(), proof); err != nil {
-				return g.refuse(c.scheme, CodeInvalidProof, err)
+				return g.refuse(grant.scheme, CodeInvalidProof, err)
 			}
 		}
 	}
 
 	// 7. The token is in use, which only a request that is accepted may say.
 	if err := g.inUse(r, token); err != nil {
-		return g.refuse(c.scheme, CodeInvalidToken, err)
+		return g.refuse(grant.scheme, CodeInvalidToken, err)
 	}
-	if !known && token.current != nil {
-		g.cache.Add(key, token, token.Expiry.Add(g.config.Leeway).Sub(g.config.Now()))
+	if !grant.known && token.current != nil {
+		g.cache.Add(grant.key, token, token.Expiry.Add(g.config.Leeway).Sub(g.config.Now()))
 	}
 	return nil
 }
@@ -307,9 +336,6 @@ func (g *Guard) bound(used scheme, cnf Confirmation, proof *dpop.Proof, cert *mt
 			return 0, err
 		}
 		b |= BindingCertificate
-	}
-	if b == 0 && !g.config.InsecureAllowBearer {
-		return 0, ErrUnbound.With("cnf", "")
 	}
 	return b, nil
 }

@@ -60,7 +60,7 @@ func (g *Guard) Metadata() *Metadata {
 		Name: c.Resource.Name, Documentation: c.Resource.Documentation,
 		BearerMethods:    []string{"header"}, // RFC 6750 §2.1; no other is ever read
 		CertificateBound: c.Certificates != nil,
-		DPoPRequired:     g.proofs != nil && c.Certificates == nil && !c.InsecureAllowBearer,
+		DPoPRequired:     g.proofs != nil && c.Certificates == nil && !g.takesBearer(),
 	}
 	if m.Scopes == nil {
 		g.mu.Lock()

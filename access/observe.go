@@ -44,13 +44,22 @@ type Decision struct {
 	// TokenKnown says that what the token says was still known from an earlier request.
 	TokenKnown bool
 
+	// Binding says what the sender proved. Zero: nothing.
+	Binding Binding
+	// Alert is the kind of [Alert] that the request belongs to, whether or not it was the one that raised it. Empty: none.
+	Alert string
+
 	// Refusal is what the client is told, with the cause. Nil means that the request was accepted.
 	Refusal *Error
+	// Would is what a request that was let on would have been refused with, by [Config.ReportOnly] or, of a shadow, by
+	// the Guard. Nil: nothing, or it was not let on.
+	Would *Error
 	// CertificateUnfit says why a certificate that the client presented, and that its token did not need, is not in the
 	// Grant. Nil: there was none, or it is.
 	CertificateUnfit error
 
 	abandoned bool
+	shadow    bool
 }
 
 // Outcome is how a request ended.
@@ -62,6 +71,9 @@ const (
 	Refused     Outcome = "refused"     // what the request brought was not enough
 	Unavailable Outcome = "unavailable" // our own trouble, answered with 503
 	Abandoned   Outcome = "abandoned"   // the client went before it was decided
+	Shadowed    Outcome = "shadowed"    // [Guard.UnprotectedShadow] let it on, whoever sent it
+
+	Challenged Outcome = "challenged" // of [Decision.WouldBe] alone: the client would have been asked for a nonce, and come again
 )
 
 // thumbprintPrefix is enough to tell the keys of one client apart, and 48 bits are no use to forge one.
@@ -69,10 +81,13 @@ const thumbprintPrefix = 8
 
 // newDecision describes what became of a request: grant is as far as it got, and e what it was refused with, or nil.
 func newDecision(r *http.Request, route string, grant *Grant, e *Error) Decision {
-	d := Decision{Method: r.Method, Route: route, Refusal: e, CertificateUnfit: grant.unfit}
+	d := Decision{Method: r.Method, Route: route, Refusal: e, CertificateUnfit: grant.unfit, Binding: grant.Binding, Alert: grant.alert}
 	d.abandoned = e != nil && e.Status >= http.StatusInternalServerError && errors.Is(r.Context().Err(), context.Canceled)
 	d.Began, d.Duration, d.TokenKnown = grant.began, grant.took, grant.known
 	d.Issuer, d.ClientID = grant.Issuer, grant.ClientID
+	if e == nil {
+		d.Would = grant.would
+	}
 	switch {
 	case grant.Thumbprint != "":
 		d.Thumbprint = prefix(grant.Thumbprint)
@@ -87,6 +102,8 @@ func prefix(thumbprint string) string { return thumbprint[:min(len(thumbprint), 
 // Outcome tells how the request ended.
 func (d Decision) Outcome() Outcome {
 	switch {
+	case d.shadow:
+		return Shadowed
 	case d.Refusal == nil:
 		return Accepted
 	case d.abandoned:
@@ -106,6 +123,23 @@ func (d Decision) Reason() string {
 	return cmp.Or(reason.Of(d.Refusal.Err), d.Refusal.Reason())
 }
 
+// WouldBe tells what would have become of a request that was let on, if the demands of [Config.ReportOnly] were in force, and
+// the Guard itself where there was a shadow.
+// It is empty for one that was not, and where there are no such demands it is Accepted.
+func (d Decision) WouldBe() Outcome {
+	switch {
+	case d.Refusal != nil:
+		return ""
+	case d.Would == nil:
+		return Accepted
+	case d.Would.Status >= http.StatusInternalServerError:
+		return Unavailable
+	case d.Would.Code == CodeUseNonce:
+		return Challenged
+	}
+	return Refused
+}
+
 // Attrs returns the decision as attributes of one log line. What the client chose is quoted and cut to length; tokens
 // and proofs are not in it.
 func (d Decision) Attrs() []slog.Attr {
@@ -114,6 +148,16 @@ func (d Decision) Attrs() []slog.Attr {
 		slog.String("method", d.Method[:min(len(d.Method), methodPrefix)]), slog.String("route", d.Route),
 		slog.String("issuer", d.Issuer), slog.String("client", d.ClientID), slog.String("thumbprint", d.Thumbprint),
 		slog.Bool("token_known", d.TokenKnown), slog.Duration("duration", d.Duration))
+	if d.Binding != 0 {
+		attrs = append(attrs, slog.String("binding", d.Binding.String()))
+	}
+	if d.Alert != "" {
+		attrs = append(attrs, slog.String("alert", d.Alert))
+	}
+	if d.Would != nil {
+		attrs = append(attrs, slog.Group("would", slog.String("outcome", string(d.WouldBe())),
+			slog.String("code", d.Would.Code), slog.String("reason", d.Would.Reason()), slog.String("cause", d.Would.Err.Error())))
+	}
 	if d.CertificateUnfit != nil {
 		attrs = append(attrs, slog.String("certificate_unfit", reason.Of(d.CertificateUnfit)))
 	}

@@ -129,6 +129,18 @@ func TestDecisionOfOurOwnTrouble(t *testing.T) {
 	}
 }
 
+// A key that did not sign is no binding that the sender has proved.
+func TestDecisionOfABadSignature(t *testing.T) {
+	var heard []access.Decision
+	s := newGuard(t, hears(&heard))
+	token := bound()
+	_, _ = s.Check(get("DPoP "+token, poptest.Proof{Token: token, Signer: poptest.Keyed("ES256", "thief")}.String()))
+	_, _ = s.Check(owner(token))
+	if len(heard) != 2 || heard[0].Reason() != "signature_invalid" || heard[0].Binding != 0 || heard[1].Binding != access.BindingDPoP {
+		t.Errorf("%+v", heard)
+	}
+}
+
 // A token that was taken back is told with its client, and with the reason.
 func TestDecisionOfARevokedToken(t *testing.T) {
 	store, err := revocation.NewMemory(revocation.Options{Now: poptest.NewClock().Now})

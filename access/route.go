@@ -94,7 +94,7 @@ type Passage struct {
 	// their own for that. They have one header.
 	Writer, RefusalWriter http.ResponseWriter
 	Request               *http.Request
-	// Pattern is what the router matched. Empty asks [Config.Route].
+	// Pattern is what the router matched, and never the path. Empty asks [Config.Route].
 	Pattern string
 }
 
@@ -110,7 +110,7 @@ func (t *Route) Serve(p Passage, next func(http.ResponseWriter, *http.Request) e
 	if g.servesMetadata(p.RefusalWriter, p.Request) {
 		return nil
 	}
-	x, refusal := g.enter(p.Request)
+	x, refusal := g.enter(p.Request, p.Pattern)
 	return t.pass(p, x, refusal, next, refuse)
 }
 
@@ -184,7 +184,7 @@ func WithGrant(ctx context.Context, grant *Grant) context.Context {
 
 // enter returns the exchange of a request: that of an outer Route which accepted it, or a new one. An internal request
 // that carries the context of another is judged anew.
-func (g *Guard) enter(r *http.Request) (*exchange, *Error) {
+func (g *Guard) enter(r *http.Request, pattern string) (*exchange, *Error) {
 	x, ok := r.Context().Value(exchangeKey{g}).(*exchange)
 	authorization := strings.Join(r.Header["Authorization"], "\n") // of an accepted request there is one
 	if ok && x.method == r.Method && x.target == r.RequestURI && x.authorization == authorization {
@@ -192,7 +192,7 @@ func (g *Guard) enter(r *http.Request) (*exchange, *Error) {
 	}
 	x = &exchange{Context: r.Context(), guard: g, method: r.Method, target: r.RequestURI, authorization: authorization}
 	var refusal *Error
-	x.grant, refusal = g.authenticate(r)
+	x.grant, refusal = g.authenticate(r, pattern)
 	return x, refusal
 }
 

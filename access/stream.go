@@ -48,9 +48,9 @@ func (s Stream) Validate() error {
 }
 
 // Watch returns a context for the long-lived response to an accepted request. It ends as the request's own
-// context does, and as soon as another request with the same token would be refused: when the token expires, when
-// it is taken back, when its issuer withdraws the key that signed it, and when the Guard is closed.
-// [context.Cause] is then the [*Error] with which that request would be refused, and [Reason] names the cause.
+// context does, and as soon as another request with the same token would be refused: when the token expires, when the
+// entry of [Config.Bearer] that took it ends, when it is taken back, when its issuer withdraws the key that signed it, and
+// when the Guard is closed. [context.Cause] is then the [*Error] with which that request would be refused, and [Reason] names the cause.
 // A token that only its validator knows to be good, such as one of [Introspection], can be taken back there too: the
 // validator is asked at each look.
 //
@@ -84,8 +84,12 @@ func (g *Guard) Watch(r *http.Request, grant *Grant, s Stream) (context.Context,
 // watch looks until the context ends, and ends it with the first refusal.
 func (g *Guard) watch(ctx context.Context, end context.CancelCauseFunc, r *http.Request, grant *Grant, s Stream) {
 	// On its own, so that a store that hangs does not hold it up.
-	expiry := time.AfterFunc(grant.Expiry.Add(g.config.Leeway).Sub(g.config.Now()), func() {
-		if err := grant.lives(g.config.Now(), g.config.Leeway); err != nil {
+	last := grant.Expiry.Add(g.config.Leeway)
+	if !grant.until.IsZero() && grant.until.Before(last) {
+		last = grant.until
+	}
+	expiry := time.AfterFunc(last.Sub(g.config.Now()), func() {
+		if err := g.over(grant); err != nil {
 			end(g.refuse(grant.scheme, CodeInvalidToken, err))
 		}
 	})
@@ -113,12 +117,21 @@ func (g *Guard) watch(ctx context.Context, end context.CancelCauseFunc, r *http.
 	}
 }
 
+// over returns the cause if the time of a grant has run out.
+func (g *Guard) over(grant *Grant) error {
+	now := g.config.Now()
+	if err := grant.lives(now, g.config.Leeway); err != nil {
+		return err
+	}
+	return grant.ended(now)
+}
+
 // stillGood judges a token again as Check would, without the sender, who cannot change.
 func (g *Guard) stillGood(r *http.Request, grant *Grant, policies []Policy) error {
 	if g.closed.Load() {
 		return errClosed
 	}
-	if err := grant.lives(g.config.Now(), g.config.Leeway); err != nil {
+	if err := g.over(grant); err != nil {
 		return err
 	}
 	if grant.current != nil && !grant.current() {

@@ -19,7 +19,7 @@ func (g *Guard) decided(r *http.Request, pattern string, grant *Grant, e *Error)
 // not in it. The error is that of an Observer that panicked.
 func (g *Guard) tell(r *http.Request, pattern string, grant *Grant, e *Error) error {
 	ctx := r.Context()
-	if e == nil && g.config.Observer.Decided == nil && !g.config.Log.Enabled(ctx, g.acceptedLevel()) {
+	if e == nil && grant.would == nil && g.config.Observer.Decided == nil && !g.config.Log.Enabled(ctx, g.acceptedLevel()) {
 		return nil
 	}
 	d := newDecision(r, g.route(r, pattern), grant, e)
@@ -30,6 +30,11 @@ func (g *Guard) tell(r *http.Request, pattern string, grant *Grant, e *Error) er
 	case Abandoned:
 		text = "request abandoned"
 	}
+	return g.announce(ctx, text, d)
+}
+
+// announce writes one line, and tells the Observer.
+func (g *Guard) announce(ctx context.Context, text string, d Decision) error {
 	g.say(ctx, text, d)
 	if g.config.Observer.Decided == nil {
 		return nil
@@ -67,8 +72,10 @@ func (g *Guard) acceptedLevel() slog.Level {
 func (g *Guard) say(ctx context.Context, text string, d Decision) {
 	level := slog.LevelInfo
 	switch d.Outcome() {
-	case Accepted:
-		level = g.acceptedLevel()
+	case Accepted, Shadowed:
+		if level = g.acceptedLevel(); d.Would != nil {
+			level = slog.LevelInfo
+		}
 	case Unavailable:
 		level = slog.LevelError
 	case Abandoned:

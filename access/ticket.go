@@ -133,11 +133,26 @@ func (t *Tickets) redeem(r *http.Request, sent []string) (*Grant, *Error) {
 	if from := r.Header["Origin"]; from != nil && (len(from) != 1 || len(held.origin) != 1 || from[0] != held.origin[0]) {
 		return nil, g.refuse("", CodeInvalidToken, ErrTicket.With("the origin that asked for it", fmt.Sprint(from)))
 	}
+	if err := t.bearer(r, held.grant); err != nil {
+		return nil, g.refuse(held.grant.scheme, CodeInvalidToken, err)
+	}
 	if err := g.stillGood(r, held.grant, nil); err != nil {
 		return nil, g.refuse(held.grant.scheme, CodeInvalidToken, err)
 	}
 	held.grant.Nonce = "" // it was sent with the ticket
 	return held.grant, nil
+}
+
+// bearer judges a token that is bound to nobody for the route of the stream: it was taken for that of the POST.
+func (t *Tickets) bearer(r *http.Request, grant *Grant) error {
+	if grant.Binding != 0 {
+		return nil
+	}
+	grant.pattern = ""
+	if err := t.guard.unbound(r, grant); err != nil {
+		return err
+	}
+	return grant.within(grant.lifetime)
 }
 
 // put keeps a ticket, unless too many are out.

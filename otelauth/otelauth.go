@@ -1,5 +1,6 @@
 // Package otelauth tells OpenTelemetry what is decided about requests: metrics of decisions by outcome and reason, of
-// their duration, of known tokens, of the replay memory and of fetches of keys; and a span for each decision and fetch.
+// their duration, of known tokens, of stolen ones, of what stricter demands would refuse, of the replay memory and of
+// fetches of keys; and a span for each decision and fetch.
 // [New] makes an [access.Observer] for [access.Config].
 //
 // Nothing secret and nothing that a client chooses freely becomes an attribute, so a hostile client can neither read
@@ -46,6 +47,8 @@ type telemetry struct {
 	decisions metric.Int64Counter
 	took      metric.Float64Histogram
 	tokens    metric.Int64Counter
+	alerts    metric.Int64Counter
+	wouldBe   metric.Int64Counter
 	fetches   metric.Int64Counter
 	fetchTook metric.Float64Histogram
 }
@@ -61,6 +64,9 @@ var (
 //	senderlock.decisions          counter, by outcome, reason and route
 //	senderlock.decision.duration  histogram, by outcome, in seconds
 //	senderlock.tokens             counter of valid tokens, by known: whether they were, from an earlier request
+//	senderlock.alerts             counter of requests with a bound token and without its sender, by kind and route
+//	senderlock.would_be           counter of requests that were let on and would not have been, by outcome, reason, route
+//	                              and binding: see [access.Config].ReportOnly and [access.Guard.UnprotectedShadow]
 //	senderlock.replay.entries     gauge
 //	senderlock.replay.capacity    gauge
 //	senderlock.key_fetches        counter, by issuer and reason, which is empty for a success
@@ -81,7 +87,7 @@ func New(c Config) (access.Observer, error) {
 }
 
 func (t *telemetry) instruments(meter metric.Meter) error {
-	var errs [5]error
+	var errs [7]error
 	t.decisions, errs[0] = meter.Int64Counter("senderlock.decisions",
 		metric.WithDescription("Decisions about requests"), metric.WithUnit("{decision}"))
 	t.took, errs[1] = meter.Float64Histogram("senderlock.decision.duration",
@@ -94,6 +100,10 @@ func (t *telemetry) instruments(meter metric.Meter) error {
 	t.fetchTook, errs[4] = meter.Float64Histogram("senderlock.key_fetch.duration",
 		metric.WithDescription("What a fetch of an issuer's keys took"), metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries(fetchBounds...))
+	t.alerts, errs[5] = meter.Int64Counter("senderlock.alerts",
+		metric.WithDescription("Requests with a bound token and without its sender"), metric.WithUnit("{request}"))
+	t.wouldBe, errs[6] = meter.Int64Counter("senderlock.would_be",
+		metric.WithDescription("Requests that were let on, and would not have been"), metric.WithUnit("{request}"))
 	return errors.Join(errs[:]...)
 }
 
@@ -124,6 +134,13 @@ func (t *telemetry) decided(ctx context.Context, d access.Decision) {
 	t.took.Record(ctx, d.Duration.Seconds(), metric.WithAttributes(outcome))
 	if d.Issuer != "" {
 		t.tokens.Add(ctx, 1, metric.WithAttributes(attribute.Bool("known", d.TokenKnown)))
+	}
+	if d.Alert != "" {
+		t.alerts.Add(ctx, 1, metric.WithAttributes(attribute.String("kind", d.Alert), route))
+	}
+	if d.Would != nil {
+		t.wouldBe.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", string(d.WouldBe())),
+			attribute.String("reason", d.Would.Reason()), route, attribute.String("binding", d.Binding.String())))
 	}
 
 	began := d.Began

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -31,7 +32,7 @@ type kit struct {
 	spans  *tracetest.SpanRecorder
 }
 
-func newKit(t *testing.T) *kit {
+func newKit(t *testing.T, changes ...func(*access.Config)) *kit {
 	t.Helper()
 	k := &kit{issuer: poptest.NewIssuerServer(t), reader: metric.NewManualReader(), spans: tracetest.NewSpanRecorder()}
 	now := poptest.NewClock().Now
@@ -48,13 +49,16 @@ func newKit(t *testing.T) *kit {
 		t.Fatal(err)
 	}
 	k.observer = observer
-	k.Guard, err = access.New(access.Config{
+	config := access.Config{
 		Origins:    []string{poptest.Audience},
 		Issuers:    []access.Issuer{{URL: k.issuer.URL(), Audience: poptest.Audience}},
 		HTTPClient: k.issuer.Client(), Replay: memory, InsecureForgetAtStart: true,
 		Log: slog.New(slog.DiscardHandler), Observer: observer, Now: now,
-	})
-	if err != nil {
+	}
+	for _, change := range changes {
+		change(&config)
+	}
+	if k.Guard, err = access.New(config); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _, _ = k.Close(), memory.Close() })
@@ -136,6 +140,36 @@ func TestMetrics(t *testing.T) {
 	}
 	if len(got) > 0 {
 		t.Errorf("besides: %v", got)
+	}
+}
+
+// Each request with a stolen token counts, and each that stricter demands would have refused.
+func TestMetricsOfARollout(t *testing.T) {
+	k := newKit(t, func(c *access.Config) {
+		c.ReportOnly = &access.ReportOnly{Requirement: access.Requirement{Nonce: true}}
+	})
+	stolen := k.bound()
+	for range 2 {
+		r := httptest.NewRequest("GET", poptest.URL, nil)
+		r.Pattern = "/accounts"
+		r.Header.Set("Authorization", "Bearer "+stolen)
+		_, _ = k.Check(r)
+	}
+	k.ask(k.bound())
+	r := httptest.NewRequest("GET", poptest.URL, nil)
+	k.UnprotectedShadow(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), r)
+	got := k.points(t)
+	for name, want := range map[string]int64{
+		"senderlock.alerts kind=bound_token_as_bearer,route=/accounts":                             2,
+		"senderlock.would_be binding=DPoP,outcome=challenged,reason=nonce_missing,route=/accounts": 1,
+		"senderlock.would_be binding=none,outcome=refused,reason=credentials_missing,route=":       1,
+		"senderlock.decisions outcome=shadowed,reason=,route=":                                     1,
+		"senderlock.decisions outcome=accepted,reason=,route=/accounts":                            1,
+		"senderlock.decisions outcome=refused,reason=bound_token_as_bearer,route=/accounts":        2,
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %d, want %d; all: %v", name, got[name], want, got)
+		}
 	}
 }
 
