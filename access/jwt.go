@@ -54,9 +54,18 @@ type Issuer struct {
 	// ClientClaims are the claims that name the client, of which the first that is present counts. Nil means client_id,
 	// then azp.
 	ClientClaims []string
-	// ScopeClaims are the claims that hold scopes, as one string or an array, of which the first that is present counts.
-	// Nil means scope.
-	ScopeClaims []string
+	// ScopeClaims are the claims that hold scopes, of which the first that is present counts. Nil means scope.
+	ScopeClaims []ScopeClaim
+}
+
+// ScopeClaim is a claim that holds scopes: one string, in which spaces separate them, or an array with one in each
+// element, such as permissions or roles. An element with a space in it grants nothing.
+type ScopeClaim struct {
+	// Name is that of the claim. Required.
+	Name string
+	// Prefix is put in front of each scope, so that what this claim grants is not taken for what another does: with
+	// "role:", the role admin is the scope role:admin.
+	Prefix string
 }
 
 // jwts is a [Validator] of JWT access tokens (RFC 9068 §4), from one or several issuers.
@@ -126,7 +135,17 @@ func (j *jwts) add(settings Issuer, c *Config) error {
 	if settings.Algorithms, err = setting.Chosen(".Algorithms", settings.Algorithms, jose.Algorithms()); err != nil {
 		return err
 	}
-	for field, claims := range map[string][]string{".ClientClaims": settings.ClientClaims, ".ScopeClaims": settings.ScopeClaims} {
+	var scopeClaims []string
+	if settings.ScopeClaims != nil {
+		scopeClaims = []string{}
+	}
+	for _, claim := range settings.ScopeClaims {
+		if claim.Prefix != "" && !quotable(claim.Prefix) {
+			return fmt.Errorf(".ScopeClaims has the Prefix %q: give printable ASCII without space, quote and backslash, or leave it empty", claim.Prefix)
+		}
+		scopeClaims = append(scopeClaims, claim.Name)
+	}
+	for field, claims := range map[string][]string{".ClientClaims": settings.ClientClaims, ".ScopeClaims": scopeClaims} {
 		if claims != nil && len(claims) == 0 || slices.Contains(claims, "") {
 			return fmt.Errorf("%s has no claim, or one without a name: give the names of claims, or leave it nil", field)
 		}
@@ -259,13 +278,15 @@ func (i *issuer) readClaims(t *Token) error {
 	if i.ScopeClaims != nil {
 		t.Scopes = nil
 	}
-	for _, name := range i.ScopeClaims {
-		if raw, ok := all[name]; ok {
+	for _, claim := range i.ScopeClaims {
+		if raw, ok := all[claim.Name]; ok {
 			var scopes words
 			if err := json.Unmarshal(raw, &scopes); err != nil {
-				return jose.ErrJSON.With("a string or strings as "+name, string(raw))
+				return jose.ErrJSON.With("a string or strings as "+claim.Name, string(raw))
 			}
-			t.Scopes = scopes
+			for _, scope := range scopes {
+				t.Scopes = append(t.Scopes, claim.Prefix+scope)
+			}
 			break
 		}
 	}

@@ -147,7 +147,7 @@ func TestScopeClaims(t *testing.T) {
 		"text": {"a b", "a b"}, "array": {[]string{"a", "b"}, "a b"}, "none": {nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newGuard(t, func(s *setup) { s.Issuers[0].ScopeClaims = []string{"scp"} })
+			s := newGuard(t, func(s *setup) { s.Issuers[0].ScopeClaims = []access.ScopeClaim{{Name: "scp"}} })
 			grant, err := s.Check(owner(bound(claim("scp", test.value))))
 			if err != nil || strings.Join(grant.Scopes, " ") != test.want {
 				t.Errorf("got %v, %v", grant.Scopes, err)
@@ -280,7 +280,9 @@ func TestIssuerSettings(t *testing.T) {
 		"unknown algorithm":       {func(i *access.Issuer) { i.Algorithms = []string{"HS256"} }, `Issuers[0].Algorithms has "HS256"`},
 		"no algorithm":            {func(i *access.Issuer) { i.Algorithms = []string{} }, "Issuers[0].Algorithms is empty"},
 		"no claim for the client": {func(i *access.Issuer) { i.ClientClaims = []string{} }, "Issuers[0].ClientClaims has no claim"},
-		"a claim without a name":  {func(i *access.Issuer) { i.ScopeClaims = []string{"scope", ""} }, "Issuers[0].ScopeClaims has no claim, or one without a name"},
+		"no claim at all":         {func(i *access.Issuer) { i.ScopeClaims = []access.ScopeClaim{} }, "Issuers[0].ScopeClaims has no claim, or one without a name"},
+		"a prefix with a space":   {func(i *access.Issuer) { i.ScopeClaims = []access.ScopeClaim{{Name: "roles", Prefix: "my role:"}} }, `Issuers[0].ScopeClaims has the Prefix "my role:"`},
+		"a claim without a name":  {func(i *access.Issuer) { i.ScopeClaims = []access.ScopeClaim{{Name: "scope"}, {}} }, "Issuers[0].ScopeClaims has no claim, or one without a name"},
 		"broken key set":          {func(i *access.Issuer) { i.JWKS = []byte("{") }, "Issuers[0]: "},
 		"http":                    {func(i *access.Issuer) { i.URL, i.JWKS = "http://login.example.com", nil }, "Issuers[0]: "},
 		"URL with a password":     {func(i *access.Issuer) { i.URL = "https://a:secret@login.example.com" }, `Issuers[0].URL is "https://…"`},

@@ -118,16 +118,23 @@ func TestClaimsOfAnIssuer(t *testing.T) {
 		client, scopes string
 		want           string // the reason of a refusal
 	}{
-		"as usual":               {change: func(*access.Issuer) {}, client: "by azp", scopes: "in-scope"},
-		"another claim":          {change: func(i *access.Issuer) { i.ClientClaims = []string{"appid"} }, client: "by appid", scopes: "in-scope"},
-		"the first that is":      {change: func(i *access.Issuer) { i.ClientClaims = []string{"cid", "appid", "azp"} }, client: "by appid", scopes: "in-scope"},
-		"none that is":           {change: func(i *access.Issuer) { i.ClientClaims = []string{"cid"} }, client: "", scopes: "in-scope"},
-		"scopes elsewhere":       {change: func(i *access.Issuer) { i.ScopeClaims = []string{"scp", "scope"} }, client: "by azp", scopes: "in scp"},
-		"in the one that is":     {change: func(i *access.Issuer) { i.ScopeClaims = []string{"permissions", "roles"} }, client: "by azp", scopes: "in roles"},
-		"in none":                {change: func(i *access.Issuer) { i.ScopeClaims = []string{"permissions"} }, client: "by azp", scopes: ""},
-		"a client that is none":  {change: func(i *access.Issuer) { i.ClientClaims = []string{"appid"} }, claims: map[string]any{"appid": 7}, want: "token_json_invalid"},
-		"scopes that are none":   {change: func(i *access.Issuer) { i.ScopeClaims = []string{"scp"} }, claims: map[string]any{"scp": map[string]any{}}, client: "by azp", scopes: ""},
-		"elements of a list":     {change: func(i *access.Issuer) { i.ScopeClaims = []string{"scp"} }, claims: map[string]any{"scp": []any{"a", "b c", 7, "", "d"}}, client: "by azp", scopes: "a d"},
+		"as usual":              {change: func(*access.Issuer) {}, client: "by azp", scopes: "in-scope"},
+		"another claim":         {change: func(i *access.Issuer) { i.ClientClaims = []string{"appid"} }, client: "by appid", scopes: "in-scope"},
+		"the first that is":     {change: func(i *access.Issuer) { i.ClientClaims = []string{"cid", "appid", "azp"} }, client: "by appid", scopes: "in-scope"},
+		"none that is":          {change: func(i *access.Issuer) { i.ClientClaims = []string{"cid"} }, client: "", scopes: "in-scope"},
+		"scopes elsewhere":      {change: func(i *access.Issuer) { i.ScopeClaims = []access.ScopeClaim{{Name: "scp"}, {Name: "scope"}} }, client: "by azp", scopes: "in scp"},
+		"in the one that is":    {change: func(i *access.Issuer) { i.ScopeClaims = []access.ScopeClaim{{Name: "permissions"}, {Name: "roles"}} }, client: "by azp", scopes: "in roles"},
+		"in none":               {change: func(i *access.Issuer) { i.ScopeClaims = []access.ScopeClaim{{Name: "permissions"}} }, client: "by azp", scopes: ""},
+		"a client that is none": {change: func(i *access.Issuer) { i.ClientClaims = []string{"appid"} }, claims: map[string]any{"appid": 7}, want: "token_json_invalid"},
+		"scopes that are none":  {change: func(i *access.Issuer) { i.ScopeClaims = []access.ScopeClaim{{Name: "scp"}} }, claims: map[string]any{"scp": map[string]any{}}, client: "by azp", scopes: ""},
+		"elements of a list":    {change: func(i *access.Issuer) { i.ScopeClaims = []access.ScopeClaim{{Name: "scp"}} }, claims: map[string]any{"scp": []any{"a", "b c", 7, "", "d"}}, client: "by azp", scopes: "a d"},
+		"a prefix": {change: func(i *access.Issuer) {
+			i.ScopeClaims = []access.ScopeClaim{{Name: "app"}, {Name: "roles", Prefix: "role:"}}
+		},
+			claims: map[string]any{"roles": []any{"admin", "b c", 7, "", "role:d"}}, client: "by azp", scopes: "role:admin role:role:d"},
+		"a prefix of another": {change: func(i *access.Issuer) {
+			i.ScopeClaims = []access.ScopeClaim{{Name: "scp"}, {Name: "roles", Prefix: "role:"}}
+		}, client: "by azp", scopes: "in scp"},
 		"for one of several":     {change: func(i *access.Issuer) { i.MoreAudiences = []string{"api-1", "api-2"} }, claims: map[string]any{"aud": "api-2"}, client: "by azp", scopes: "in-scope"},
 		"for the first of them":  {change: func(i *access.Issuer) { i.MoreAudiences = []string{"api-1"} }, client: "by azp", scopes: "in-scope"},
 		"for none of them":       {change: func(i *access.Issuer) { i.MoreAudiences = []string{"api-1"} }, claims: map[string]any{"aud": "api-3"}, want: "token_audience_wrong"},
