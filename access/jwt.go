@@ -49,7 +49,9 @@ type Issuer struct {
 	JWKS []byte
 
 	// AcceptTypeJWT accepts tokens whose typ is JWT or missing, beside at+jwt. Some issuers send no other. Their
-	// ID tokens are then kept out by their audience, and by claims that only ID tokens have.
+	// ID tokens are then kept out by their audience, and by claims that only ID tokens have. One of those, nonce, is also
+	// in the access tokens of Keycloak before 25; they pass because a claim typ says Bearer or DPoP, where that of an ID
+	// token says ID.
 	AcceptTypeJWT bool
 	// ClientClaims are the claims that name the client, of which the first that is present counts. Nil means client_id,
 	// then azp.
@@ -303,6 +305,7 @@ func (i *issuer) judgeType(typ string, payload jsontext.Value) error {
 	}
 	// Of the other kinds of JWT that say JWT: ID tokens, logout tokens and security events.
 	var other struct {
+		Type   jsontext.Value `json:"typ"`
 		Nonce  jsontext.Value `json:"nonce"`
 		ATHash jsontext.Value `json:"at_hash"`
 		CHash  jsontext.Value `json:"c_hash"`
@@ -311,6 +314,9 @@ func (i *issuer) judgeType(typ string, payload jsontext.Value) error {
 	}
 	if err := jose.Object(payload, &other); err != nil {
 		return err
+	}
+	if said := string(other.Type); said == `"Bearer"` || said == `"DPoP"` {
+		other.Nonce = nil
 	}
 	for name, claim := range map[string]jsontext.Value{
 		"nonce": other.Nonce, "at_hash": other.ATHash, "c_hash": other.CHash, "s_hash": other.SHash, "events": other.Events,

@@ -125,6 +125,16 @@ func TestAcceptTypeJWT(t *testing.T) {
 		"RS-123 an ID token's hash":    {bound(member("typ", nil), claim("at_hash", "h")), "token_kind_wrong"},
 		"RS-135 a logout token":        {bound(member("typ", "JWT"), claim("events", map[string]any{})), "token_kind_wrong"},
 		"nonce in a true access token": {bound(claim("nonce", "n")), ""},
+
+		// Keycloak's upgrading guide for 25: until then nonce was in all tokens.
+		"Keycloak's access token":        {bound(member("typ", "JWT"), claim("nonce", "n"), claim("typ", "Bearer")), ""},
+		"Keycloak's, bound by DPoP":      {bound(member("typ", "JWT"), claim("nonce", "n"), claim("typ", "DPoP")), ""},
+		"RS-123 Keycloak's ID token":     {bound(member("typ", "JWT"), claim("nonce", "n"), claim("typ", "ID")), "token_kind_wrong"},
+		"Keycloak's refresh token":       {bound(member("typ", "JWT"), claim("nonce", "n"), claim("typ", "Refresh")), "token_kind_wrong"},
+		"a claim typ in other letters":   {bound(member("typ", "JWT"), claim("nonce", "n"), claim("typ", "bearer")), "token_kind_wrong"},
+		"a claim typ that is a list":     {bound(member("typ", "JWT"), claim("nonce", "n"), claim("typ", []string{"Bearer"})), "token_kind_wrong"},
+		"Bearer, and an ID token's hash": {bound(member("typ", "JWT"), claim("at_hash", "h"), claim("typ", "Bearer")), "token_kind_wrong"},
+		"Bearer, and events":             {bound(member("typ", "JWT"), claim("events", map[string]any{}), claim("typ", "Bearer")), "token_kind_wrong"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := s.Check(owner(test.token))

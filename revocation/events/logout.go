@@ -43,6 +43,9 @@ type BackChannelLogoutConfig struct {
 	// AcceptTypeJWT accepts logout tokens whose typ is JWT or missing, beside logout+jwt. Some providers send no
 	// other. What tells them apart from other JWTs is then the claim events alone.
 	AcceptTypeJWT bool
+	// AcceptNoExpiry accepts logout tokens without exp, which drafts of the specification did not know and some providers
+	// leave out. MaxAge alone then says for how long one is good.
+	AcceptNoExpiry bool
 	// MaxAge is for how long after its iat a logout token is accepted. Zero means five minutes; an hour is the most.
 	MaxAge time.Duration
 }
@@ -149,7 +152,7 @@ func (b *BackChannelLogout) judge(c *claims) error {
 	}
 	event, ok := c.Events[logoutEvent]
 	switch {
-	case c.Expiry == nil:
+	case c.Expiry == nil && !b.config.AcceptNoExpiry:
 		return ErrClaim.With("exp", "")
 	case c.Nonce != nil:
 		return ErrClaim.With("no nonce", string(c.Nonce))

@@ -17,6 +17,8 @@ import (
 )
 
 func acceptJWT(s *setup) { s.forLogout.AcceptTypeJWT = true }
+func noExpiry(s *setup)  { s.forLogout.AcceptNoExpiry = true }
+
 func noSessions(s *setup) {
 	s.forLogout.Provider.NoSessions, s.forSignals.Provider.NoSessions = true, true
 }
@@ -48,6 +50,8 @@ func TestLogout(t *testing.T) {
 		"typ JWT, if accepted":           {nil, members{"typ": "JWT"}, acceptJWT, "session", ""},
 		"no typ, if accepted":            {nil, members{"typ": nil}, acceptJWT, "session", ""},
 		"its own typ, if JWT is as well": {nil, nil, acceptJWT, "session", ""},
+		"no exp, if accepted":            {members{"exp": nil}, nil, noExpiry, "session", ""},
+		"exp, if none is accepted too":   {nil, nil, noExpiry, "session", ""},
 		"no kid, and one key":            {nil, members{"kid": nil}, nil, "session", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -390,5 +394,26 @@ func TestLogoutSettings(t *testing.T) {
 		if b != nil || err == nil || !strings.Contains(err.Error(), field) || !strings.HasPrefix(err.Error(), "events.BackChannelLogoutConfig: ") {
 			t.Errorf("%s: got %v", field, err)
 		}
+	}
+}
+
+// Back-Channel Logout 1.0 §2.4 demands exp, which earlier drafts did not have. Without it the token's age is what counts,
+// and one that is there counts as ever.
+func TestLogoutWithoutExpiry(t *testing.T) {
+	at := func(d time.Duration) int64 { return poptest.Now.Add(d).Unix() }
+	for name, test := range map[string]struct{ token, reason string }{
+		"too old":  {logoutToken(members{"exp": nil, "iat": at(-5*time.Minute - 11*time.Second)}), "event_expired"},
+		"no iat":   {logoutToken(members{"exp": nil, "iat": nil}), "event_claim_wrong"},
+		"ahead":    {logoutToken(members{"exp": nil, "iat": at(11 * time.Second)}), "event_not_yet_valid"},
+		"expired":  {logoutToken(members{"exp": at(-10 * time.Second)}), "event_expired"},
+		"exp null": {logoutToken(members{"exp": json.RawMessage("null")}), "event_json_invalid"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSetup(t, noExpiry)
+			s.refused(t, s.postLogout(test.token), 400, "error", "invalid_request", test.reason)
+			if got := s.by(t, token(0)); got != "" {
+				t.Errorf("refused, and revoked by %s", got)
+			}
+		})
 	}
 }
