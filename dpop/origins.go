@@ -140,10 +140,15 @@ func (o *origins) seen(r *http.Request) (host, scheme string, told bool, err err
 		host = forwarded[0]
 	}
 	if proto := r.Header["X-Forwarded-Proto"]; proto != nil {
-		if len(proto) != 1 || proto[0] != "http" && proto[0] != "https" {
-			return "", "", false, ErrHost.With("one X-Forwarded-Proto, http or https", strings.Join(proto, ", "))
+		told = len(proto) == 1
+		switch {
+		case told && (proto[0] == "https" || proto[0] == "wss"):
+			scheme = "https"
+		case told && (proto[0] == "http" || proto[0] == "ws"):
+			scheme = "http"
+		default:
+			return "", "", false, ErrHost.With("one X-Forwarded-Proto: https, wss, http or ws", strings.Join(proto, ", "))
 		}
-		scheme, told = proto[0], true
 	}
 	return host, scheme, told, nil
 }

@@ -304,8 +304,14 @@ func TestTargetForwarded(t *testing.T) {
 		{"RS-175 list of hosts", "10.1.2.3:80", one, []string{"X-Forwarded-Host: api.example.com, evil.example"}, ""},
 		{"RS-175 two protos", "10.1.2.3:80", both, []string{"X-Forwarded-Proto: https", "X-Forwarded-Proto: http"}, ""},
 		{"RS-175 list of protos", "10.1.2.3:80", both, []string{"X-Forwarded-Proto: https,http"}, ""},
-		{"other proto", "10.1.2.3:80", both, []string{"X-Forwarded-Proto: wss"}, ""},
-		{"other proto, no list", "10.1.2.3:80", unlisted, []string{"X-Forwarded-Proto: wss"}, ""},
+		// RFC 6455 §4.1: a handshake of wss is a request of https, which is what htu says. Some proxies write the former.
+		{"proto of a WebSocket by TLS", "10.1.2.3:80", both, []string{"X-Forwarded-Proto: wss"}, https},
+		{"proto of a WebSocket without", "10.1.2.3:80", both, []string{"X-Forwarded-Proto: ws"}, http},
+		{"ws, https is listed", "10.1.2.3:80", one, []string{"X-Forwarded-Proto: ws"}, ""},
+		{"wss from a stranger", "203.0.113.7:80", both, []string{"X-Forwarded-Proto: wss"}, http},
+		{"list of wss and https", "10.1.2.3:80", both, []string{"X-Forwarded-Proto: wss,https"}, ""},
+		{"other proto", "10.1.2.3:80", both, []string{"X-Forwarded-Proto: wsss"}, ""},
+		{"other proto, no list", "10.1.2.3:80", unlisted, []string{"X-Forwarded-Proto: ftp"}, ""},
 		{"empty proto, no list", "10.1.2.3:80", unlisted, []string{"X-Forwarded-Proto:"}, ""},
 		{"empty proto", "10.1.2.3:80", both, []string{"X-Forwarded-Proto:"}, ""},
 	} {
