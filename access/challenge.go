@@ -1,6 +1,8 @@
 package access
 
 import (
+	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -79,6 +81,27 @@ func (g *Guard) challenges(used scheme, e *Error) []offer {
 		}
 	}
 	return list
+}
+
+// asking is a refusal of who sends no token, or none that is good, which says what another one has to be good for (RFC
+// 6750 §3). Other refusals stay as they are: another token would not help.
+func (e *Error) asking(scopes string) *Error {
+	if scopes == "" || e.Scope != "" || e.Status != http.StatusUnauthorized || e.Code != "" && e.Code != CodeInvalidToken {
+		return e
+	}
+	named := *e
+	named.Scope, named.challenges = scopes, slices.Clone(e.challenges)
+	for i := range named.challenges {
+		c := &named.challenges[i]
+		at := 0
+		if len(c.params) > 1 && c.params[0].name == "error" {
+			at = 2 // behind error and error_description
+		} else if e.Code != "" {
+			continue // the challenge of a scheme that was not used
+		}
+		c.params = slices.Insert(slices.Clone(c.params), at, parameter{"scope", scopes})
+	}
+	return &named
 }
 
 // parameters are what the refusal says of itself (RFC 6750 §3, RFC 9470 §3). Without a code it says nothing.

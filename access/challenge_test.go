@@ -171,3 +171,36 @@ func FuzzAuthorization(f *testing.F) {
 		}
 	})
 }
+
+// RFC 6750 §3: who is told to come with a token is told what for, by whatever judges first.
+func TestUnauthorizedNamesTheScopesOfTheRoute(t *testing.T) {
+	const link = `resource_metadata="https://api.example.com/.well-known/oauth-protected-resource"`
+	token := bound()
+	thief := poptest.Proof{Token: token, Key: poptest.Keyed("ES256", "thief")}.String()
+	s := newSite(t, func(s *setup) { s.InsecureAllowBearer, s.Resource = true, resource() })
+	h := s.Handler(s, access.Requirement{Scopes: []string{"read"}}, access.Requirement{Scopes: []string{"read"}, AnyScope: []string{"a", "b"}})
+	for name, test := range map[string]struct {
+		h      http.Handler
+		r      *http.Request
+		reason string
+		want   []string
+	}{
+		"no token": {h, get("", ""), "credentials_missing", []string{
+			`DPoP scope="read a b", ` + algs + ", " + link, `Bearer scope="read a b", ` + link,
+		}},
+		"the token of another": {h, get("DPoP "+token, thief), "key_mismatch", []string{
+			`DPoP error="invalid_token", error_description="the proof is not made with the key that the access token is bound to", scope="read a b", ` + algs + ", " + link, "Bearer " + link,
+		}},
+		"a bad proof": {h, get("DPoP "+token, ""), "proof_missing", []string{ // another token would not help
+			`DPoP error="invalid_dpop_proof", error_description="no DPoP field", ` + algs + ", " + link, "Bearer " + link,
+		}},
+		"a route without scopes": {s.Handler(s), get("", ""), "credentials_missing", []string{"DPoP " + algs + ", " + link, "Bearer " + link}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := s.refuses(t, test.h, test.r, 401, test.reason)
+			if got := w.Header()["Www-Authenticate"]; !slices.Equal(got, test.want) {
+				t.Errorf("got  %q\nwant %q", got, test.want)
+			}
+		})
+	}
+}

@@ -119,6 +119,9 @@ func (t *Route) pass(
 	p Passage, x *exchange, refusal *Error,
 	next func(http.ResponseWriter, *http.Request) error, refuse func(e *Error, now bool) error,
 ) error {
+	if refusal != nil {
+		refusal = refusal.asking(t.scopes())
+	}
 	for i := 0; refusal == nil && i < len(t.demands); i++ {
 		refusal = t.guard.compare(x.grant, t.demands[i])
 	}
@@ -133,6 +136,19 @@ func (t *Route) pass(
 		return next(w, r)
 	}
 	return x.watch(p, w, r, *t.stream, next, refuse)
+}
+
+// scopes are those that a token for the route needs.
+func (t *Route) scopes() string {
+	var all []string
+	for _, d := range t.demands {
+		for _, scope := range slices.Concat(d.Scopes, d.AnyScope) {
+			if !slices.Contains(all, scope) {
+				all = append(all, scope)
+			}
+		}
+	}
+	return strings.Join(all, " ")
 }
 
 // exchange is one request on its way through the Routes of one Guard, and the context of the request behind the first of
