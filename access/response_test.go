@@ -12,6 +12,7 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/mtls"
 )
 
 // overTheNetwork is a request of the token's owner to a server of poptest.Audience.
@@ -153,5 +154,32 @@ func TestWriterWithoutExtras(t *testing.T) {
 	s.decided(t, "")
 	if recorder.Body.String() != "ok" {
 		t.Errorf("%d %s", recorder.Code, recorder.Body)
+	}
+}
+
+// OpenID4VCI 1.0 §7: a nonce before the first proof. It serves a route that demands one, and nothing else is given.
+func TestNonceHandler(t *testing.T) {
+	s := newSite(t, func(s *setup) { s.RequireNonce = true })
+	token := bound()
+	for _, method := range []string{"GET", "POST"} {
+		w := httptest.NewRecorder()
+		s.NonceHandler().ServeHTTP(w, httptest.NewRequest(method, poptest.Audience+"/nonce", nil))
+		h := w.Header()
+		if w.Code != 204 || h.Get("Cache-Control") != "no-store" || h.Get("Access-Control-Expose-Headers") != "DPoP-Nonce" || w.Body.Len() > 0 {
+			t.Errorf("%s: %d %v", method, w.Code, h)
+		}
+		s.accepts(t, s.Handler(s), get("DPoP "+token, poptest.Proof{Token: token, Nonce: h.Get("DPoP-Nonce")}.String()))
+	}
+	s.refuses(t, s.Handler(s), get("DPoP "+token, poptest.Proof{Token: token}.String()), 401, "nonce_missing")
+	w := httptest.NewRecorder()
+	s.NonceHandler().ServeHTTP(w, httptest.NewRequest("DELETE", poptest.Audience+"/nonce", nil))
+	if w.Code != 405 || w.Header().Get("Allow") != "GET, POST" || w.Header().Get("DPoP-Nonce") != "" {
+		t.Errorf("DELETE: %d %v", w.Code, w.Header())
+	}
+	s = newSite(t, func(s *setup) { s.WithoutDPoP, s.Certificates = true, mtls.FromTLS })
+	w = httptest.NewRecorder()
+	s.NonceHandler().ServeHTTP(w, httptest.NewRequest("GET", poptest.Audience+"/nonce", nil))
+	if w.Code != 404 || w.Header().Get("DPoP-Nonce") != "" {
+		t.Errorf("without DPoP: %d %v", w.Code, w.Header())
 	}
 }
