@@ -14,9 +14,10 @@ import (
 )
 
 // forgetful is the harshest store that the contract of ReplayStore allows: it forgets a key at the very instant
-// of its expiry, and with everything when its process ends.
+// of its expiry or of the end of its window, whichever is later, and with everything when its process ends.
 type forgetful struct {
 	mu      sync.Mutex
+	window  time.Duration
 	now     func() time.Time
 	since   time.Time
 	entries map[dpop.ReplayKey]time.Time
@@ -25,13 +26,12 @@ type forgetful struct {
 }
 
 func newForgetful(now func() time.Time) *forgetful {
-	return &forgetful{now: now, since: now(), entries: map[dpop.ReplayKey]time.Time{}}
+	return &forgetful{window: window, now: now, since: now(), entries: map[dpop.ReplayKey]time.Time{}}
 }
 
 func (s *forgetful) Since() time.Time { return s.since }
 
-// Window is a promise that it does not keep: Verifiers of one setting do not depend on it.
-func (s *forgetful) Window() time.Duration { return window }
+func (s *forgetful) Window() time.Duration { return s.window }
 
 // window is for how long the stores of these tests say that they remember: enough for all settings.
 const window = 80 * time.Minute
@@ -54,7 +54,9 @@ func (s *forgetful) Claim(_ context.Context, key dpop.ReplayKey, expiry time.Tim
 	if _, used := s.entries[key]; used {
 		return false, nil
 	}
-	s.entries[key], s.expiry = expiry, expiry
+	if s.entries[key], s.expiry = expiry, expiry; now.Add(s.window).After(expiry) {
+		s.entries[key] = now.Add(s.window)
+	}
 	return true, nil
 }
 
@@ -253,6 +255,8 @@ type past struct {
 
 func (w *walk) start() {
 	w.store = newForgetful(w.clock.Now)
+	// The least that the settings allow, so that it forgets often.
+	w.store.window = max(w.settings.MaxAge, 2*w.settings.Nonces.Period) + w.settings.Skew
 	w.server = life(w.t, w.clock, func(s *dpop.Config) { w.apply(s); s.Replay = w.store })
 }
 
@@ -321,7 +325,7 @@ func (w *walk) use(p *past) {
 	w.accepted++
 	p.expiry = w.store.expiry
 	if iat := proof.IssuedAt(); !proof.HasNonce() && iat.After(now) { // for others, by the Window from iat on
-		if p.expiry = iat.Add(w.settings.MaxAge + 1); !w.store.expiry.Equal(iat.Add(window)) {
+		if p.expiry = iat.Add(w.settings.MaxAge + 1); !w.store.expiry.Equal(iat.Add(w.store.window)) {
 			w.t.Fatalf("dated ahead to %v, remembered until %v", iat, w.store.expiry)
 		}
 	}
