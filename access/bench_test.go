@@ -1,7 +1,9 @@
 package access_test
 
 import (
+	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"runtime"
 	"strings"
@@ -82,6 +84,44 @@ func compareRequests(b *testing.B, settings func(*setup), token string, status i
 		}
 	})
 }
+
+// BenchmarkClients is a request whose token is known, of so many clients that are busy by Zipf's law, each with a key
+// and a token of its own, all of which were seen.
+func BenchmarkClients(b *testing.B) {
+	for _, clients := range []int{1, 1000, 100_000} {
+		b.Run(fmt.Sprint(clients), func(b *testing.B) {
+			s := newGuard(b, func(s *setup) { s.PrecomputedKeys = *precomputedClients })
+			keys, tokens := make([]*poptest.Key, clients), make([]string, clients)
+			request := func(i int) *http.Request {
+				return get("DPoP "+tokens[i], poptest.Proof{Key: keys[i], Token: tokens[i]}.String())
+			}
+			for i := range clients {
+				keys[i] = poptest.NewKey("ES256")
+				tokens[i] = poptest.Token{JKT: keys[i].Thumbprint()}.String()
+				if _, err := s.Check(request(i)); err != nil {
+					b.Fatal(err)
+				}
+			}
+			s.WaitForCache()
+			zipf := rand.NewZipf(rand.New(rand.NewPCG(1, 2)), 1.1, 1, uint64(clients-1))
+			asked, known := 0, 0
+			poptest.ComparePrepared(b, func() func() {
+				r := request(int(zipf.Uint64()))
+				return func() {
+					grant, err := s.Check(r)
+					if err != nil {
+						b.Fatal(err)
+					}
+					asked++
+					known += map[bool]int{true: 1}[grant.TokenKnown()]
+				}
+			})
+			b.ReportMetric(float64(known)/float64(asked), "known")
+		})
+	}
+}
+
+var precomputedClients = flag.Int("precomputed", 0, "Config.PrecomputedKeys of BenchmarkClients")
 
 // BenchmarkRevocation is what a request pays in the Guard for tokens that can be taken back, by the number of
 // entries: the question to the store alone. The aim is 1 µs. x-bare-verify is its cost as a multiple of one bare

@@ -48,3 +48,6 @@ func (a *Alarms) Len() int { return len(a.young) + len(a.old) }
 
 // MaxShadowQuestions is the most that a shadow asks in a second.
 const MaxShadowQuestions = maxShadowQuestions
+
+// TokenKnown reports whether the token was known.
+func (g *Grant) TokenKnown() bool { return g.known }

@@ -77,7 +77,9 @@ type Member string
 // UnmarshalJSONFrom reads a string, or what says nothing.
 func (m *Member) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	if d.PeekKind() != jsontext.KindBeginArray {
-		return json.UnmarshalDecode(d, (*string)(m))
+		value, err := stringOrNull(d)
+		*m = Member(value)
+		return err
 	}
 	v, err := d.ReadValue()
 	if err == nil && !saysNothing(v) {
