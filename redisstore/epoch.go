@@ -278,10 +278,18 @@ func (b *bucket) alone(ctx context.Context, e *epoch) error {
 	if errors.Is(err, errOther) {
 		return nil // somebody else did, or vouches after all
 	}
-	if err == nil {
-		b.turnOver(e, next, "ALONE")
+	if err != nil {
+		return err
 	}
-	return err
+	// A copy of the marker in another process passes the comparison, and what was accepted since the copy was made is not
+	// in it: so the answerer must still be the one of the last renewal, and the lease of that one must not have run out.
+	if next.sign != e.sign || !b.store.leased(e.sent) {
+		b.end(e)
+		_, err = b.join(ctx)
+		return err
+	}
+	b.turnOver(e, next, "ALONE")
+	return nil
 }
 
 // step is what tests are told of: that an instance followed a rule of the protocol.
