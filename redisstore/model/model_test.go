@@ -15,6 +15,9 @@ const tools = "apt-get install spin gcc"
 // what the checker printed.
 func check(t *testing.T, macros ...string) string {
 	t.Helper()
+	if os.Getenv("SENDERLOCK_MODEL") == "" {
+		t.Skip("SKIPPED, NOTHING WAS CHECKED: it takes minutes; set SENDERLOCK_MODEL=1, or full for two proofs")
+	}
 	for _, name := range []string{"spin", "gcc"} {
 		if _, err := exec.LookPath(name); err != nil {
 			if os.Getenv("CI") == "true" {
