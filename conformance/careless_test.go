@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/senderlock/senderlock/internal/mint"
 )
@@ -20,7 +19,6 @@ import (
 type seen struct {
 	*http.Request
 	*recall
-	now                time.Time
 	scheme, token      string
 	header, claims     map[string]any // of the token
 	field              string         // the DPoP field

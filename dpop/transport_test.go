@@ -983,7 +983,6 @@ func realTransport(t *testing.T, h http.Handler) (*dpop.Transport, string) {
 type onceServer struct {
 	mu     sync.Mutex
 	seen   []string
-	served int
 	bodies []string
 }
 
