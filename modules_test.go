@@ -57,7 +57,7 @@ var linked = map[string][]string{
 }
 
 var (
-	ofDPoP = []string{"filippo.io/edwards25519", "github.com/go-json-experiment/json", "github.com/dgraph-io/ristretto",
+	ofDPoP = []string{"filippo.io/bigmod", "filippo.io/edwards25519", "filippo.io/nistec", "github.com/go-json-experiment/json", "github.com/dgraph-io/ristretto",
 		"github.com/cespare/xxhash", "github.com/dustin/go-humanize", "golang.org/x/net", "golang.org/x/sys", "golang.org/x/text"}
 	ofAccess = slices.Concat(ofDPoP, []string{"github.com/dunglas/httpsfv", "github.com/lestrrat-go", "go.etcd.io/bbolt",
 		"golang.org/x/crypto", "golang.org/x/sync"})

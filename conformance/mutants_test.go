@@ -196,8 +196,8 @@ var edits = []edit{
 	{"dpop/verify.go", `	return NewReplayKey(v.config.Namespace, p.Thumbprint(), p.claims.ID.value)`,
 		`	return NewReplayKey(v.config.Namespace, mutant.Text("one key uses up another's jti", p.Thumbprint(), ""),
 		mutant.Text("a jti is remembered with its iat", p.claims.ID.value, p.claims.ID.value+string(p.claims.IssuedAt)))`},
-	{"dpop/proof.go", `if err := p.header.key.Verify(p.header.alg, p.compact); err != nil {`,
-		`if err := p.header.key.Verify(p.header.alg, p.compact); err != nil && !on("the proof's signature is not verified") {`},
+	{"dpop/proof.go", `if err := p.header.key.VerifyBy(p.tables, p.header.alg, p.compact); err != nil {`,
+		`if err := p.header.key.VerifyBy(p.tables, p.header.alg, p.compact); err != nil && !on("the proof's signature is not verified") {`},
 	{"internal/jose/jws.go", `	if header == "" || payload == ""`, `	if on("parts behind the third are ignored") {
 		signature, _, _ = strings.Cut(signature, ".")
 	}
@@ -323,10 +323,10 @@ var edits = []edit{
 `},
 	{"access/guard.go", `!cert.Matches(cnf.X5tS256):`,
 		`!cert.Matches(cnf.X5tS256) && !on("the certificate is not compared"):`},
-	{"access/guard.go", `if b == 0 && !g.config.InsecureAllowBearer {`,
-		`if b == 0 && !g.config.InsecureAllowBearer && !on("unbound tokens pass") {`},
-	{"access/guard.go", `token.within(g.config.MaxTokenLifetime)`,
-		`token.within(map[bool]time.Duration{true: 10 * time.Minute, false: g.config.MaxTokenLifetime}[on("lifetimes of ten minutes are too long")])`},
+	{"access/bearer.go", `	if g.config.InsecureAllowBearer {`,
+		`	if g.config.InsecureAllowBearer || on("unbound tokens pass") {`},
+	{"access/guard.go", `token.within(grant.lifetime)`,
+		`token.within(map[bool]time.Duration{true: 10 * time.Minute, false: grant.lifetime}[on("lifetimes of ten minutes are too long")])`},
 	{"access/token.go", `if cnf.JKT == nil && cnf.X5tS256 == nil {`,
 		`if on("a cnf that is not understood is none") && cnf.JKT == nil && cnf.X5tS256 == nil {
 		return Confirmation{}, nil
@@ -352,8 +352,10 @@ var edits = []edit{
 		`if !slices.ContainsFunc(i.audiences, func(a string) bool { return slices.Contains(claims.Audience, a) }) && !on("aud is not looked at") &&
 		!(on("a longer audience is ours") && strings.HasPrefix(strings.Join(claims.Audience, " "), i.Audience)) {`},
 	{"access/jwt.go", `case typ == "at+jwt" ||`, `case on("typ of tokens is not looked at") || typ == "at+jwt" ||`},
-	{"internal/keyset/keyset.go", `err = key.Verify(header.Algorithm, compact); err == nil {`,
-		`err = key.Verify(header.Algorithm, compact); err == nil || on("the token's signature is not verified") {`},
+	{"internal/keyset/keyset.go", `		case err == nil:
+			return key, nil`,
+		`		case err == nil || on("the token's signature is not verified"):
+			return key, nil`},
 	{"access/jwt.go", `	case errors.Is(err, keyset.ErrUnavailable):
 `, `	case on("keys that cannot be had are no hindrance") && err != nil:
 		return func() bool { return true }, nil
@@ -378,10 +380,10 @@ var edits = []edit{
 		`case !*said.Active && !on("introspection's active is not looked at"):`},
 	{"access/introspection.go", `len(claims.Audience) > 0 && !slices.Contains(`,
 		`len(claims.Audience) > 0 && !on("introspection's aud is not looked at") && !slices.Contains(`},
-	{"access/challenge.go", `if c.scheme == schemeDPoP {`,
-		`if c.scheme == schemeDPoP && !on("challenges have no algs") {`},
-	{"access/challenge.go", `if c.scheme == used {`,
-		`if c.scheme == used || on("the error stands on every challenge") {`},
+	{"access/challenge.go", `parameter{"algs", strings.Join(g.proofs.Algorithms(), " ")}`,
+		`parameter{mutant.Text("challenges have no algs", "algs", "a"), strings.Join(g.proofs.Algorithms(), " ")}`},
+	{"access/challenge.go", `if list[i].scheme == used {`,
+		`if list[i].scheme == used || on("the error stands on every challenge") {`},
 	{"access/challenge.go", `if e.Scope != "" {`, `if e.Scope != "" && !on("the scope is not named") {`},
 	{"access/guard.go", `if errors.Is(err, ErrNoCredentials) || errors.Is(err, ErrScheme) {`,
 		`if !on("an error without credentials") && (errors.Is(err, ErrNoCredentials) || errors.Is(err, ErrScheme)) {`},

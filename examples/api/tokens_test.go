@@ -80,7 +80,7 @@ func TestOpaqueTokens(t *testing.T) {
 		},
 		"step-up":     {map[string]any{"acr": "urn:interop:gold", "auth_time": now}, call{path: "/api/stepup"}, 200, ""},
 		"no-login":    {map[string]any{"acr": "urn:interop:gold"}, call{path: "/api/stepup"}, 401, "login_too_old"},
-		"not-numbers": {map[string]any{"exp": "soon"}, call{}, 503, "json_invalid"},
+		"not-numbers": {map[string]any{"exp": "soon"}, call{}, 401, "token_json_invalid"},
 	}
 	for name, test := range tests {
 		say(name, test.changes)
