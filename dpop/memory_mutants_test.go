@@ -51,7 +51,7 @@ var memoryMutants = []struct {
 		"Claim = false, <nil>; want false, dpop: replay memory did not keep"},
 	{"half of the hash", "TestMemoryRefusesWhatItCannotRecord",
 		"Claim = false, <nil>; want false, dpop: replay memory did not keep"},
-	{"Close not remembered", "TestMemoryCloseDuringClaims", "want false, dpop: replay memory is closed"},
+	{"Close not remembered", "TestMemoryCloseDuringClaims", ""}, // two closes at once may also panic
 	{"caches never closed", "TestMemoryLeavesNoGoroutine", ""},
 	{"caches closed in the hands of claims", "TestMemoryCloseDuringClaims", ""},
 }
