@@ -15,8 +15,11 @@ const tools = "apt-get install spin gcc"
 // what the checker printed.
 func check(t *testing.T, macros ...string) string {
 	t.Helper()
-	if os.Getenv("SENDERLOCK_MODEL") == "" {
-		t.Skip("SKIPPED, NOTHING WAS CHECKED: it takes minutes; set SENDERLOCK_MODEL=1, or full for two proofs")
+	if os.Getenv("SENDERLOCK_MODEL") == "" && os.Getenv("CI") != "true" {
+		t.Skip("SKIPPED, NOTHING WAS CHECKED: it takes minutes; set SENDERLOCK_MODEL=1")
+	}
+	if raced {
+		t.Skip("SKIPPED: there is nothing for the race detector in a search; the tests without it make it")
 	}
 	for _, name := range []string{"spin", "gcc"} {
 		if _, err := exec.LookPath(name); err != nil {
@@ -45,32 +48,25 @@ func check(t *testing.T, macros ...string) string {
 		defines = append(defines, "-D"+m)
 	}
 	run("spin", append(append([]string{"-a"}, defines...), source)...)
-	run("gcc", "-O1", "-w", "-DSAFETY", "-DNOREDUCE", "-DBFS", "-DMEMLIM=6000", "-o", "pan", "pan.c")
+	run("gcc", "-O2", "-w", "-DSAFETY", "-DNOREDUCE", "-DBFS", "-DMEMLIM=6000", "-o", "pan", "pan.c")
 	return run("./pan")
 }
 
 var stored = regexp.MustCompile(`(\d+) states, stored`)
 
-// proofs is how many proofs there are: two take minutes and some gigabytes.
-func proofs() string {
-	if os.Getenv("SENDERLOCK_MODEL") == "full" {
-		return "PROOFS=2"
-	}
-	return "PROOFS=1"
-}
-
 // Every state is visited, and no proof is accepted twice.
 func TestNoProofIsAcceptedTwice(t *testing.T) {
 	for name, macros := range map[string]string{
-		"clocks are set":           "CLOCKS",
-		"keys are lost":            "LOSSES",
-		"restart and failovers":    "",
-		"two regions":              "REGIONS",
-		"local nonces":             "FALLBACK",
-		"two masters, with a wait": "TWO_MASTERS WAIT",
+		"restart and failovers, two proofs": "PROOFS=2",
+		"two regions, two proofs":           "PROOFS=2 REGIONS",
+		"clocks are set":                    "PROOFS=1 CLOCKS",
+		"keys are lost":                     "PROOFS=1 LOSSES",
+		"local nonces":                      "PROOFS=1 FALLBACK",
+		"two masters, with a wait":          "PROOFS=1 TWO_MASTERS WAIT",
 	} {
 		t.Run(name, func(t *testing.T) {
-			out := check(t, append([]string{"SIMPLE", proofs()}, strings.Fields(macros)...)...)
+			t.Parallel()
+			out := check(t, append([]string{"SIMPLE"}, strings.Fields(macros)...)...)
 			if !strings.Contains(out, "errors: 0") || strings.Contains(out, "too small") || strings.Contains(out, "memory limit") {
 				t.Fatalf("the model does not hold, or was not searched to its end:\n%s", out)
 			}
@@ -109,6 +105,7 @@ func TestEachRuleIsNeeded(t *testing.T) {
 		"excluded, X6: somebody deletes single keys of ours": "X6",
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			out := check(t, append([]string{"PROOFS=1"}, strings.Fields(macros)...)...)
 			if !regexp.MustCompile(`assertion violated.*accepted`).MatchString(out) {
 				t.Errorf("there is no counterexample:\n%s", out)
