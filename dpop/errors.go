@@ -49,6 +49,8 @@ var (
 	ErrOutage = reason.New("replay_store_down", "the proof carries no nonce of this instance, and one is required now")
 	// ErrNonceElsewhere means that the proof was made for another instance, which could not reach the replay store.
 	ErrNonceElsewhere = reason.New("nonce_elsewhere", "the nonce is for another instance")
+	// ErrNonceRegion means that the proof was made for another region, which has a replay store of its own.
+	ErrNonceRegion = reason.New("nonce_region", "the nonce is for another region")
 )
 
 // Trouble is the cause for which nothing could be decided about a proof: see [reason.Trouble].
@@ -85,5 +87,5 @@ func Reason(err error) string { return reason.Of(err) }
 func NeedsNonce(err error) bool {
 	return errors.Is(err, ErrNonceMissing) || errors.Is(err, ErrNonceForeign) ||
 		errors.Is(err, ErrNonceOld) || errors.Is(err, ErrRestart) ||
-		errors.Is(err, ErrOutage) || errors.Is(err, ErrNonceElsewhere)
+		errors.Is(err, ErrOutage) || errors.Is(err, ErrNonceElsewhere) || errors.Is(err, ErrNonceRegion)
 }

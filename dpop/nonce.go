@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -49,7 +50,14 @@ type Nonces struct {
 	// EveryAnswer sends a nonce with every accepted answer to a proof that has one, not only once the client's is no
 	// longer of the current period. Some clients, and test suites, expect that. No such answer may be stored then.
 	EveryAnswer bool
+	// Region is set where there are several regions, each with a replay store of its own: letters, digits and "-", 32 at
+	// most, other than every other region's. Every proof then needs a nonce, which names its region and counts nowhere
+	// else: instances of another region answer it with a nonce of theirs. So no proof is accepted in two. Empty means that
+	// all instances that share Secrets share the replay store.
+	Region string
 }
+
+const longestRegion = 32
 
 // A nonceSource issues and recognises nonces. It is safe for concurrent use.
 type nonceSource struct {
@@ -57,6 +65,7 @@ type nonceSource struct {
 	period  time.Duration
 	life    atomic.Pointer[life]
 	context string
+	region  string
 }
 
 // A life is a time in which the replay store of this process forgot nothing. Its mark tells the nonces issued in
@@ -73,9 +82,12 @@ func newLife(since time.Time) *life {
 }
 
 func newNonceSource(settings Nonces, namespace string) (s *nonceSource, err error) {
-	s = &nonceSource{period: settings.Period}
+	s = &nonceSource{period: settings.Period, region: settings.Region}
 	if err := setting.Between("Nonces.Period", &s.period, defaultNoncePeriod, time.Second, maxNoncePeriod); err != nil {
 		return nil, err
+	}
+	if len(s.region) > longestRegion || strings.ContainsFunc(s.region, notOfARegion) {
+		return nil, fmt.Errorf("Nonces.Region is %q: give up to %d letters, digits and -", s.region, longestRegion)
 	}
 	for i, secret := range settings.Secrets {
 		if len(secret) < MinNonceSecret {
@@ -98,6 +110,10 @@ func newNonceSource(settings Nonces, namespace string) (s *nonceSource, err erro
 	return s, nil
 }
 
+func notOfARegion(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-'
+}
+
 // renew begins a new life if the replay store's memory begins at another instant than it did.
 func (s *nonceSource) renew(since time.Time) {
 	if old := s.life.Load(); !old.since.Equal(since) {
@@ -107,9 +123,10 @@ func (s *nonceSource) renew(since time.Time) {
 
 // issue returns a nonce that says now. A local one is accepted by this process alone.
 func (s *nonceSource) issue(now time.Time, local bool) string {
-	b := make([]byte, 0, nonceSize)
+	b := make([]byte, 0, nonceSize+len(s.region))
 	b = binary.BigEndian.AppendUint64(b, uint64(now.UnixNano()))
 	b = append(b, s.life.Load().mark[:]...)
+	b = append(b, s.region...)
 	b = append(b, s.mac(s.secrets[0], b, local)...)
 	return base64.RawURLEncoding.EncodeToString(b)
 }
@@ -123,18 +140,21 @@ type stamp struct {
 	current bool      // of the current period: there is no need for another
 }
 
-// read checks a nonce. It returns [ErrNonceForeign] or [ErrNonceOld].
+// read checks a nonce. It returns [ErrNonceForeign], [ErrNonceRegion] or [ErrNonceOld].
 func (s *nonceSource) read(nonce string, now time.Time, skew time.Duration) (stamp, error) {
 	b, err := jose.Decode(nonce)
-	if err != nil || len(b) != nonceSize {
+	if err != nil || len(b) < nonceSize || len(b) > nonceSize+longestRegion {
 		return stamp{}, ErrNonceForeign.With("a nonce of this server", nonce)
 	}
-	message, mac := b[:nonceTime+nonceLife], b[nonceTime+nonceLife:]
+	message, mac := b[:len(b)-nonceMAC], b[len(b)-nonceMAC:]
 	local := false
 	if !s.ours(message, mac, local) {
 		if local = s.ours(message, mac, true); !local {
 			return stamp{}, ErrNonceForeign.With("a nonce of this server", nonce)
 		}
+	}
+	if region := string(message[nonceTime+nonceLife:]); region != s.region {
+		return stamp{}, ErrNonceRegion.With(fmt.Sprintf("a nonce of region %q", s.region), fmt.Sprintf("one of %q", region))
 	}
 	issued := time.Unix(0, int64(binary.BigEndian.Uint64(b)))
 	begin := issued.Truncate(s.period)
@@ -147,7 +167,7 @@ func (s *nonceSource) read(nonce string, now time.Time, skew time.Duration) (sta
 		return stamp{}, ErrNonceOld.With("a nonce of the past", nonce).Off(ahead - skew)
 	}
 	return stamp{
-		issued: issued, mark: [nonceLife]byte(message[nonceTime:]), local: local,
+		issued: issued, mark: [nonceLife]byte(message[nonceTime : nonceTime+nonceLife]), local: local,
 		until: until, current: now.Before(begin.Add(s.period)),
 	}, nil
 }
@@ -164,12 +184,15 @@ func (s *nonceSource) ours(message, mac []byte, local bool) bool {
 	return false
 }
 
-// mac tells local nonces from others by what it covers, so neither can be made into the other.
+// mac tells nonces that are local, and those of a region, from others by what it covers, so none can be made into another.
 func (s *nonceSource) mac(secret, message []byte, local bool) []byte {
 	h := hmac.New(sha256.New, secret)
 	h.Write([]byte(s.context))
 	if local {
 		h.Write([]byte("local\x00"))
+	}
+	if len(message) > nonceTime+nonceLife {
+		h.Write([]byte("region\x00"))
 	}
 	h.Write(message)
 	return h.Sum(nil)[:nonceMAC]

@@ -164,6 +164,7 @@ func (v *Verifier) settle() (err error) {
 	if v.nonces, err = newNonceSource(v.config.Nonces, v.config.Namespace); err != nil {
 		return err
 	}
+	v.config.RequireNonce = v.config.RequireNonce || v.config.Nonces.Region != ""
 	if err := v.settleKeys(); err != nil {
 		return err
 	}
