@@ -28,18 +28,24 @@ func requirementsOf(t *testing.T, file string) map[string]string {
 	return versions
 }
 
-// The examples are tested with the versions that a user of the library gets, and what only they need is not asked of
-// a user: whoever requires a module has to take the versions in its go.mod.
-func TestExamplesAreAModuleApart(t *testing.T) {
-	library, examples := requirementsOf(t, "go.mod"), requirementsOf(t, "examples/go.mod")
-	for path, version := range examples {
-		if own := library[path]; own != "" && own != version {
-			t.Errorf("examples/go.mod requires %s %s, go.mod %s: run go work sync", path, version, own)
+// The examples and the histories are tested with the versions that a user of the library gets, and what only they need is
+// not asked of a user: whoever requires a module has to take the versions in its go.mod.
+func TestModulesApart(t *testing.T) {
+	library := requirementsOf(t, "go.mod")
+	for file, only := range map[string][]string{
+		"examples/go.mod":             {"github.com/chromedp/chromedp", "github.com/prometheus/client_golang"},
+		"redisstore/histories/go.mod": {"github.com/anishathalye/porcupine"},
+	} {
+		apart := requirementsOf(t, file)
+		for path, version := range apart {
+			if own := library[path]; own != "" && own != version {
+				t.Errorf("%s requires %s %s, go.mod %s: run go work sync", file, path, version, own)
+			}
 		}
-	}
-	for _, path := range []string{"github.com/chromedp/chromedp", "github.com/prometheus/client_golang"} {
-		if library[path] != "" || examples[path] == "" {
-			t.Errorf("%s belongs into examples/go.mod alone", path)
+		for _, path := range only {
+			if library[path] != "" || apart[path] == "" {
+				t.Errorf("%s belongs into %s alone", path, file)
+			}
 		}
 	}
 }

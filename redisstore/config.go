@@ -80,6 +80,15 @@ type Config struct {
 	// Fallback says what happens while Redis cannot be reached. Empty refuses.
 	Fallback Fallback
 
+	// Region is the name of this region, where there are several, each with servers and a memory of proofs of its own: no
+	// claim is made across. Give the same name as dpop.Nonces.Region, so that a proof counts in one. Empty means that there
+	// is one region.
+	Region string
+	// Elsewhere are the servers of the other regions, each with its Region: a revocation goes to all of them, see
+	// [Store.RevokeEverywhere]. They need not be reachable at the start. Namespace and Retention are those of this region,
+	// whatever is set.
+	Elsewhere []Config
+
 	// Retention says how long revocations are kept; zero fields mean one hour and one minute.
 	Retention revocation.Retention
 	// Now is the clock. Nil means [time.Now].
@@ -224,7 +233,7 @@ func (c *Config) settle() (err error) {
 	if c.lease == 0 {
 		c.lease = leaseFor
 	}
-	return nil
+	return c.settleRegions()
 }
 
 func notAllowed(r rune) bool {

@@ -144,10 +144,16 @@ func (s *Store) denied(t *revocation.Token, keys []lookup, now time.Time) (*revo
 	return nil, nil
 }
 
-// Revoke implements [revocation.Store]. When it returns nil, the master has the entry, and with Wait the replicas too.
-// It reads what is there, adds e and writes both back, and begins again if somebody else wrote meanwhile: no
-// revocation is lost to another. [revocation.ErrFull] means that the server's memory is full.
+// Revoke implements [revocation.Store]. When it returns nil, the master has the entry, and with Wait the replicas too, in
+// every region; its error names the regions that may not have it. [revocation.ErrFull] means that a server's memory is
+// full.
 func (s *Store) Revoke(ctx context.Context, e revocation.Entry) error {
+	return everywhere(s.RevokeEverywhere(ctx, e))
+}
+
+// revoke adds e to what is known in this region. It reads what is there, adds e and writes both back, and begins again if
+// somebody else wrote meanwhile: no revocation is lost to another.
+func (s *Store) revoke(ctx context.Context, e revocation.Entry) error {
 	if s.closed.Load() {
 		return revocation.ErrClosed
 	}

@@ -46,6 +46,8 @@ type Store struct {
 	buckets []*bucket
 	local   *dpop.Memory // nil without Fallback
 
+	elsewhere []*remote
+
 	down   atomic.Bool
 	wake   chan struct{}
 	stop   context.CancelFunc
@@ -77,18 +79,27 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := c.settle(); err != nil {
 		return nil, fmt.Errorf("redisstore.Config: %w", err)
 	}
-	s := &Store{config: c, wake: make(chan struct{}, 1)}
-	if c.Cluster {
-		for i := range clusterBuckets {
-			s.buckets = append(s.buckets, s.newBucket(fmt.Sprintf("{%d}:", i)))
-		}
-	} else {
-		s.buckets = []*bucket{s.newBucket("")}
+	s := newStore(c)
+	for _, other := range c.Elsewhere {
+		s.elsewhere = append(s.elsewhere, &remote{config: other})
 	}
 	if err := s.open(ctx); err != nil {
 		return nil, fmt.Errorf("redisstore: %w", err)
 	}
 	return s, nil
+}
+
+// newStore makes a store that has no connections yet.
+func newStore(c Config) *Store {
+	s := &Store{config: c, wake: make(chan struct{}, 1)}
+	if !c.Cluster {
+		s.buckets = []*bucket{s.newBucket("")}
+		return s
+	}
+	for i := range clusterBuckets {
+		s.buckets = append(s.buckets, s.newBucket(fmt.Sprintf("{%d}:", i)))
+	}
+	return s
 }
 
 // clusterBuckets is how many parts the keys have in a Cluster. Their numbers as hash tags lie evenly among the slots.
@@ -190,6 +201,9 @@ func (s *Store) Close() error {
 	}
 	if s.client != nil {
 		s.client.Close()
+	}
+	for _, other := range s.elsewhere {
+		_ = other.close()
 	}
 	if s.local != nil {
 		return s.local.Close()

@@ -1,0 +1,126 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/senderlock/senderlock/revocation"
+)
+
+// Held says since when a revocation holds in a region, or what stands against it.
+type Held struct {
+	// Region is the name of the region, empty without [Config.Region].
+	Region string
+	// Since is when its servers had confirmed it, by the clock of this instance: every look-up there that began later
+	// finds it. Zero if Err is set.
+	Since time.Time
+	// Err is why it may not hold there. Nil means that it does.
+	Err error
+}
+
+// RevokeEverywhere does what Revoke does, and says for each region since when it holds there: this one first, the others
+// by their names. All are told at the same time, so it takes as long as the slowest, and Timeout at the most. Calling
+// again is always safe.
+func (s *Store) RevokeEverywhere(ctx context.Context, e revocation.Entry) []Held {
+	held := make([]Held, 1+len(s.elsewhere))
+	var all sync.WaitGroup
+	tell := func(h *Held, region string, revoke func(context.Context, revocation.Entry) error) {
+		all.Go(func() {
+			if *h = (Held{Region: region, Err: revoke(ctx, e)}); h.Err == nil {
+				h.Since = s.now()
+			}
+		})
+	}
+	tell(&held[0], s.config.Region, s.revoke)
+	for i, r := range s.elsewhere {
+		tell(&held[i+1], r.config.Region, r.revoke)
+	}
+	all.Wait()
+	return held
+}
+
+// everywhere is one error for all regions, which names those where it may not hold.
+func everywhere(held []Held) error {
+	var errs []error
+	for _, h := range held {
+		if h.Err != nil && len(held) > 1 {
+			h.Err = fmt.Errorf("redisstore: in region %s: %w", h.Region, h.Err)
+		}
+		errs = append(errs, h.Err)
+	}
+	if len(held) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
+}
+
+// remote are the servers of another region. Nothing is asked of them but to take revocations, and they need not be there
+// when this region starts.
+type remote struct {
+	config Config
+	mu     sync.Mutex
+	store  *Store // nil until the first revocation that reached them
+}
+
+func (r *remote) revoke(ctx context.Context, e revocation.Entry) error {
+	s, err := r.connect()
+	if err != nil {
+		return err
+	}
+	return s.revoke(ctx, e)
+}
+
+func (r *remote) connect() (*Store, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.store != nil {
+		return r.store, nil
+	}
+	s := newStore(r.config)
+	options := s.config.options()
+	options.DialCtxFn = s.conns.dial
+	var err error
+	if s.client, err = rueidis.NewClient(options); err != nil {
+		return nil, fmt.Errorf("redisstore: connecting to %v: %w", r.config.Addresses, err)
+	}
+	r.store = s
+	return s, nil
+}
+
+func (r *remote) close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.store == nil {
+		return nil
+	}
+	return r.store.Close()
+}
+
+// settleRegions looks at what was set for other regions, and gives them what is the same for all.
+func (c *Config) settleRegions() error {
+	if len(c.Elsewhere) > 0 && c.Region == "" {
+		return errors.New("Elsewhere is set without Region: give the name of this region, the same as in dpop.Nonces")
+	}
+	c.Elsewhere = slices.Clone(c.Elsewhere) // the caller's stays as it is
+	for i := range c.Elsewhere {
+		other := &c.Elsewhere[i]
+		twice := func(o Config) bool { return o.Region == other.Region }
+		switch {
+		case other.Region == "" || other.Region == c.Region || slices.ContainsFunc(c.Elsewhere[:i], twice):
+			return fmt.Errorf("Elsewhere[%d].Region is %q: give each region a name of its own", i, other.Region)
+		case len(other.Elsewhere) > 0 || other.Fallback != FallbackNone:
+			return fmt.Errorf("Elsewhere[%d] has Elsewhere or Fallback: another region only takes revocations", i)
+		}
+		other.Namespace, other.Retention, other.Now, other.offset = c.Namespace, c.Retention, c.Now, c.offset
+		if err := other.settle(); err != nil {
+			return fmt.Errorf("Elsewhere[%d].%w", i, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package redisstore_test
+
+import (
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/internal/redistest"
+	"github.com/senderlock/senderlock/redisstore"
+	"github.com/senderlock/senderlock/revocation"
+)
+
+// regions are the settings of two regions, each with a server of its own. What one tells the other goes through a relay.
+type regions struct {
+	servers  map[string]*redistest.Server
+	relays   map[string]*relay // into the region
+	settings map[string]redisstore.Config
+}
+
+func twoRegions(t *testing.T, timeout time.Duration) regions {
+	r := regions{map[string]*redistest.Server{}, map[string]*relay{}, map[string]redisstore.Config{}}
+	names := []string{"west", "east"}
+	for _, name := range names {
+		r.servers[name] = redistest.Start(t)
+		r.relays[name] = newRelay(t, r.servers[name].Addr)
+	}
+	for i, name := range names {
+		other := names[1-i]
+		r.settings[name] = redisstore.Config{
+			Addresses: []string{r.servers[name].Addr}, Timeout: timeout, MaxSkew: time.Millisecond, Region: name,
+			Elsewhere: []redisstore.Config{{Region: other, Addresses: []string{r.relays[other].addr}, Timeout: timeout}},
+		}
+	}
+	return r
+}
+
+func (r regions) start(t *testing.T, name string) *socket {
+	return start(t, r.settings[name], brief, func(c *access.Config) { c.Nonces.Region = name }).socket(t)
+}
+
+func mallory() revocation.Entry {
+	return revocation.Entry{Issuer: poptest.Issuer, By: revocation.BySubject, Value: "mallory"}
+}
+
+// denied reports whether mallory is, in the region of a store.
+func denied(t *testing.T, s *redisstore.Store) bool {
+	t.Helper()
+	e, err := s.Revoked(t.Context(), tokenOf("mallory"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e != nil
+}
+
+// A proof that one region accepted counts in no other, which asks for a new one with a nonce of its own.
+func TestProofCountsInOneRegion(t *testing.T) {
+	t.Parallel()
+	r := twoRegions(t, patient)
+	west, east := r.start(t, "west"), r.start(t, "east")
+	client := newClient(time.Now())
+	if a := west.send(t, client, client.proof(time.Now())); a.status != http.StatusUnauthorized || a.nonce == "" {
+		t.Errorf("a proof without a nonce got %s", a)
+	}
+	for from, to := range map[*socket]*socket{west: east, east: west} {
+		proof := eventually(t, from, client, "a proof is accepted")
+		a := to.send(t, client, proof)
+		if a.status != http.StatusUnauthorized || a.nonce == "" {
+			t.Fatalf("a proof for another region got %s, want a new nonce", a)
+		}
+		if a := to.send(t, client, client.proof(time.Now())); a.status != http.StatusOK {
+			t.Errorf("a new proof with that nonce got %s", a)
+		}
+		refusedEverywhere(t, client, []string{proof}, west, east)
+	}
+}
+
+// A revocation is confirmed when it holds in every region, however slow the way there is, and says since when it does in
+// each.
+func TestRevocationGoesToAllRegions(t *testing.T) {
+	t.Parallel()
+	r := twoRegions(t, 20*time.Second)
+	west, east := open(t, r.settings["west"]), open(t, r.settings["east"])
+	r.relays["east"].hold(&r.relays["east"].up)
+	answer := make(chan []redisstore.Held, 1)
+	go func() { answer <- west.RevokeEverywhere(t.Context(), mallory()) }()
+	redistest.Wait(t, "it holds in the region where it was made", func() bool { return denied(t, west) })
+	if denied(t, east) {
+		t.Error("it holds in the other already")
+	}
+	select {
+	case held := <-answer:
+		t.Fatalf("it is confirmed before it holds everywhere: %v", held)
+	default:
+	}
+	released := time.Now()
+	r.relays["east"].hold(nil)
+	held := <-answer
+	if !denied(t, east) {
+		t.Error("it was confirmed, and does not hold in the other")
+	}
+	for i, region := range []string{"west", "east"} {
+		h := held[i]
+		if h.Region != region || h.Err != nil || h.Since.IsZero() || (region == "east") == h.Since.Before(released) {
+			t.Errorf("%+v; the way to the other was free at %v", h, released)
+		}
+	}
+}
+
+// A region that cannot be reached keeps nobody from starting. A revocation holds where it can, and its error names where
+// it may not, until it is made again.
+func TestRegionOutOfReach(t *testing.T) {
+	t.Parallel()
+	r := twoRegions(t, time.Second)
+	r.servers["east"].Kill()
+	west := open(t, r.settings["west"])
+	err := west.Revoke(t.Context(), mallory())
+	if err == nil || !strings.Contains(err.Error(), "in region east") || strings.Contains(err.Error(), "in region west") {
+		t.Errorf("Revoke = %v, want the name of the other region", err)
+	}
+	if !denied(t, west) {
+		t.Error("it does not hold in this region")
+	}
+	r.servers["east"].Restart()
+	redistest.Wait(t, "it can be made again", func() bool { return west.Revoke(t.Context(), mallory()) == nil })
+	if !denied(t, open(t, r.settings["east"])) {
+		t.Error("it does not hold in the other")
+	}
+}
+
+func TestRegionSettings(t *testing.T) {
+	at := []string{net.JoinHostPort("127.0.0.1", "1")}
+	other := redisstore.Config{Addresses: at, Region: "east"}
+	for name, c := range map[string]struct {
+		config redisstore.Config
+		want   string
+	}{
+		"no name of its own": {redisstore.Config{Addresses: at, Elsewhere: []redisstore.Config{other}}, "Elsewhere is set without Region"},
+		"no name of the other": {
+			redisstore.Config{Addresses: at, Region: "west", Elsewhere: []redisstore.Config{{Addresses: at}}}, `Elsewhere[0].Region is ""`},
+		"the same name":  {redisstore.Config{Addresses: at, Region: "east", Elsewhere: []redisstore.Config{other}}, `Elsewhere[0].Region is "east"`},
+		"a name twice":   {redisstore.Config{Addresses: at, Region: "west", Elsewhere: []redisstore.Config{other, other}}, `Elsewhere[1].Region is "east"`},
+		"no address":     {redisstore.Config{Addresses: at, Region: "west", Elsewhere: []redisstore.Config{{Region: "east"}}}, "Elsewhere[0].Addresses is empty"},
+		"regions nested": {redisstore.Config{Addresses: at, Region: "west", Elsewhere: []redisstore.Config{{Region: "east", Addresses: at, Elsewhere: []redisstore.Config{other}}}}, "Elsewhere[0] has Elsewhere"},
+	} {
+		t.Run(name, func(t *testing.T) { refusesToOpen(t, c.config, "redisstore.Config: ", c.want) })
+	}
+}
