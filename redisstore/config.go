@@ -103,7 +103,8 @@ type Config struct {
 }
 
 // ParseURL reads settings from a URL: redis://user:password@host:6379/0, or rediss:// for TLS. Further addresses are
-// added by ?addr=host:port, and other settings by master, cluster, namespace, timeout, max_skew, window, wait and fallback:
+// added by ?addr=host:port, and other settings by master, cluster, namespace, timeout, max_skew, window, wait, fallback,
+// region, and elsewhere, which is the escaped URL of another region's servers:
 //
 //	rediss://api:secret@10.0.0.1:26379/0?addr=10.0.0.2:26379&master=main&wait=1
 //
@@ -162,9 +163,15 @@ func (c *Config) set(name, value string) (err error) {
 		c.Wait, err = strconv.Atoi(value)
 	case "fallback":
 		c.Fallback = Fallback(value)
+	case "region":
+		c.Region = value
+	case "elsewhere":
+		var other Config
+		other, err = ParseURL(value)
+		c.Elsewhere = append(c.Elsewhere, other)
 	default:
 		return errors.New("the URL has a setting that is unknown: it takes addr, master, cluster, namespace, timeout, " +
-			"max_skew, window, wait and fallback; a password stands before the host")
+			"max_skew, window, wait, fallback, region and elsewhere; a password stands before the host")
 	}
 	if err != nil {
 		return fmt.Errorf("the URL's setting %s has no value of its kind: see redisstore.ParseURL", name)

@@ -78,13 +78,14 @@ func TestTLSToAPlainPort(t *testing.T) {
 
 func TestParseURL(t *testing.T) {
 	c, err := redisstore.ParseURL("rediss://api:s%20cret@a.example:7000/3?addr=b.example:7001&wait=2&timeout=1s&max_skew=2s&window=5m" +
-		"&namespace=shop&fallback=nonce&master=main&cluster=false")
+		"&namespace=shop&fallback=nonce&master=main&cluster=false&region=west&elsewhere=redis%3A%2F%2Fc.example%3Fregion%3Deast")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(c.Addresses) != 2 || c.Addresses[0] != "a.example:7000" || c.Addresses[1] != "b.example:7001" || c.TLS == nil ||
 		c.Username != "api" || c.Password != "s cret" || c.DB != 3 || c.Wait != 2 || c.Timeout != time.Second ||
-		c.MaxSkew != 2*time.Second || c.Window != 5*time.Minute || c.Namespace != "shop" || c.Fallback != redisstore.FallbackNonce || c.Master != "main" || c.Cluster {
+		c.MaxSkew != 2*time.Second || c.Window != 5*time.Minute || c.Namespace != "shop" || c.Fallback != redisstore.FallbackNonce || c.Master != "main" || c.Cluster ||
+		c.Region != "west" || len(c.Elsewhere) != 1 || c.Elsewhere[0].Region != "east" || c.Elsewhere[0].Addresses[0] != "c.example:6379" {
 		t.Errorf("got %+v", c)
 	}
 	if c, err = redisstore.ParseURL("redis://localhost"); err != nil || c.Addresses[0] != "localhost:6379" || c.TLS != nil {
@@ -102,6 +103,7 @@ func TestParseURL(t *testing.T) {
 		"redis://u:123/hunter2@h:6379/0": "the URL's path",
 		"redis://u:hunter2@h?wait=x":     "setting wait",
 		"redis://h?wait=hunter2":         "setting wait",
+		"redis://h?elsewhere=hunter2":    "setting elsewhere",
 		"redis://h?cluster=hunter2":      "setting cluster",
 		"redis://h?timeout=hunter2":      "setting timeout",
 		"redis://h?max_skew=hunter2":     "setting max_skew",

@@ -28,15 +28,16 @@ type settings struct {
 // dpop.Nonces.
 const secretEnv = "CLUSTER_NONCE_SECRET"
 
-// newAPI is the protected API, as you would write it for many instances.
-func newAPI(s settings, store *redisstore.Store, log *slog.Logger) (*echo.Echo, *access.Guard, error) {
+// newAPI is the protected API, as you would write it for many instances. Where there are several regions, nonces name
+// this one.
+func newAPI(s settings, store *redisstore.Store, region string, log *slog.Logger) (*echo.Echo, *access.Guard, error) {
 	guard, err := access.New(access.Config{
 		Origins: []string{s.origin},
 		Issuers: []access.Issuer{{URL: s.issuer, Audience: s.origin}},
 		Skew:    time.Second, // short, so that the story need not wait; ten seconds is usual
 
 		Shared: store, // a proof is accepted by one of the instances; a token that is taken back at one is refused by all
-		Nonces: dpop.Nonces{Secrets: [][]byte{[]byte(os.Getenv(secretEnv))}},
+		Nonces: dpop.Nonces{Secrets: [][]byte{[]byte(os.Getenv(secretEnv))}, Region: region},
 		Log:    log,
 	})
 	if err != nil {
@@ -87,7 +88,7 @@ func serveAPI(ctx context.Context, s settings, out io.Writer) error {
 		return err
 	}
 	defer store.Close()
-	e, guard, err := newAPI(s, store, slog.New(slog.NewJSONHandler(out, nil)))
+	e, guard, err := newAPI(s, store, config.Region, slog.New(slog.NewJSONHandler(out, nil)))
 	if err != nil {
 		return err
 	}

@@ -9,8 +9,21 @@ import (
 	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
-// httpClient is for all requests to the API. None leaves this machine.
-var httpClient = &http.Client{Timeout: 10 * time.Second}
+// client returns what is for all requests to the API. None leaves this machine.
+func (s *stage) client() *http.Client {
+	return &http.Client{Timeout: 10 * time.Second, Transport: keeper{&s.nonce}}
+}
+
+// keeper keeps the newest nonce.
+type keeper struct{ nonce *string }
+
+func (k keeper) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := http.DefaultTransport.RoundTrip(r)
+	if err == nil && response.Header.Get("DPoP-Nonce") != "" {
+		*k.nonce = response.Header.Get("DPoP-Nonce")
+	}
+	return response, err
+}
 
 // walletSecret is the password of the client at the development authorization server.
 const walletSecret = "not a secret"

@@ -38,7 +38,7 @@ func TestStory(t *testing.T) {
 	if status != 0 || errOut != "" {
 		t.Fatalf("exit status %d, %s\n%s", status, errOut, out)
 	}
-	if !strings.HasSuffix(out, "16 answers: 6 accepted, 10 refused, all as expected.\n") {
+	if !strings.HasSuffix(out, "23 answers: 9 accepted, 14 refused, all as expected.\n") {
 		t.Errorf("the summary is missing:\n%s", out)
 	}
 	if strings.Count(out, " at one  ") != 8 || strings.Count(out, " at two  ") != 8 {

@@ -1,6 +1,6 @@
 // Cluster starts two processes of one API behind a small round-robin proxy, and one Redis that they share, and plays a
 // story over real HTTP on this machine: a proof that one process accepted is refused by the other, a token that is
-// taken back at one is refused at the other, and what happens when Redis is killed.
+// taken back at one is refused at the other, what happens when Redis is killed, and two regions with a Redis each.
 //
 //	go run ./examples/cluster    # play the story; exit status 1 if an answer is not the expected one
 //

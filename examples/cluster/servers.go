@@ -53,13 +53,22 @@ func startInstance(s settings, secret string, log io.Writer) (address *url.URL, 
 	return address, stop, nil
 }
 
-// roundRobin sends requests to the instances in turn, and keeps Host, which proofs are made for.
-func roundRobin(instances []*url.URL) http.Handler {
-	var next atomic.Uint64
-	return &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(instances[(next.Add(1)-1)%uint64(len(instances))])
+// proxy sends requests to the instances in turn, and keeps Host, which proofs are made for.
+type proxy struct {
+	next      atomic.Uint64
+	instances atomic.Pointer[[]*url.URL]
+}
+
+// lead leads requests to some instances from now on.
+func (p *proxy) lead(instances ...*url.URL) { p.instances.Store(&instances) }
+
+func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	to := *p.instances.Load()
+	turn := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(to[(p.next.Add(1)-1)%uint64(len(to))])
 		r.Out.Host = r.In.Host
 	}}
+	turn.ServeHTTP(w, r)
 }
 
 // redis is a Redis of the program's own.
@@ -159,6 +168,35 @@ func (s *stage) start() (err error) {
 		s.Defer(stop)
 		instances = append(instances, address)
 	}
-	s.Serve(listener, roundRobin(instances))
+	s.proxy = &proxy{}
+	s.proxy.lead(instances...)
+	s.Serve(listener, s.proxy)
+	return s.startRegions(secret)
+}
+
+// startRegions starts an instance in each of two regions, with a Redis of its own.
+func (s *stage) startRegions(secret string) error {
+	west, err := startRedis()
+	if err != nil {
+		return err
+	}
+	s.Defer(west.close)
+	east, err := startRedis()
+	if err != nil {
+		return err
+	}
+	s.Defer(east.close)
+	s.regions = map[string]*url.URL{}
+	for name, at := range map[string]string{
+		"west": west.url() + "?region=west&elsewhere=" + url.QueryEscape(east.url()+"?region=east"),
+		"east": east.url() + "?region=east&elsewhere=" + url.QueryEscape(west.url()+"?region=west"),
+	} {
+		address, stop, err := startInstance(settings{name, s.api, s.issuer, at}, secret, s.Log)
+		if err != nil {
+			return err
+		}
+		s.Defer(stop)
+		s.regions[name] = address
+	}
 	return nil
 }

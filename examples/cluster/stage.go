@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"net/url"
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/examples/authserver"
@@ -14,6 +15,9 @@ type stage struct {
 	story.Servers
 	api, issuer string
 	redis       *redis
+	proxy       *proxy
+	regions     map[string]*url.URL // an instance in each
+	nonce       string              // the newest
 	key         *dpop.Signer
 }
 
@@ -49,5 +53,5 @@ func accepted() story.Answer { return story.Accepted(http.StatusOK) }
 // play sends a request through the proxy.
 func (s *stage) play(who, method, path, token, proof string, want story.Answer) {
 	credentials := http.Header{"Authorization": {"DPoP " + token}, "Dpop": {proof}}
-	s.Send(who, httpClient, method, s.api+path, credentials, want)
+	s.Send(who, s.client(), method, s.api+path, credentials, want)
 }

@@ -52,4 +52,17 @@ func (s *stage) story(ctx context.Context) {
 	}
 	s.play("the owner", "GET", path, token, s.proof("GET", path, token, ""), accepted())
 	s.play("the owner, at the other instance", "GET", path, token, s.proof("GET", path, token, ""), accepted())
+
+	s.Say("Two regions, each with a Redis of its own. A proof counts in the one that its nonce names.")
+	s.proxy.lead(s.regions["west"])
+	s.play("the owner, in the west", "GET", path, token, s.proof("GET", path, token, ""), refused(401, "use_dpop_nonce", "nonce_missing"))
+	west := s.proof("GET", path, token, s.nonce)
+	s.play("the owner, with its nonce", "GET", path, token, west, accepted())
+	s.proxy.lead(s.regions["east"])
+	s.play("a thief sends the same request in the east", "GET", path, token, west, refused(401, "use_dpop_nonce", "nonce_region"))
+	s.play("the owner, with a nonce of the east", "GET", path, token, s.proof("GET", path, token, s.nonce), accepted())
+	s.play("the owner signs out there", "DELETE", path+"/session", token, s.proof("DELETE", path+"/session", token, s.nonce), accepted())
+	s.proxy.lead(s.regions["west"])
+	s.play("the token, in the west", "GET", path, token, s.proof("GET", path, token, s.nonce), refused(401, "use_dpop_nonce", "nonce_region"))
+	s.play("with a nonce of the west", "GET", path, token, s.proof("GET", path, token, s.nonce), refused(401, "invalid_token", "subject_revoked"))
 }
