@@ -168,8 +168,30 @@ byte waits[INSTANCES];   /* the server whose replica must have the claim; NONE: 
 #define may_promote       (!live[master])
 #endif
 
+/*
+ * A recorded run. Instances then do what can be seen only as it was recorded, and whatever else they like; the run is one
+ * of the model if the search comes to its end, where an assertion fails. trace.pml says how long it is and what comes when.
+ */
+#define ANY 255
+#ifdef TRACE
+#define JOIN   1
+#define FOUND  2
+#define ADOPT  3
+#define ALONE  4
+#define END    5
+#define ACCEPT 6
+byte at;
+#include "trace.pml"
+#define note  at++; assert(at < LENGTH)
+#define quiet (epoch[0] == 0 && epoch[1] == 0 && epoch[2] == 0) /* everybody's END comes before what ends all leases */
+#else
+#define comes(rule, i, p) 1
+#define note  skip
+#define quiet 1
+#endif
+
 /* The instances are alike, unless it matters which is which. */
-#if !defined(FALLBACK) && !defined(REGIONS)
+#if !defined(FALLBACK) && !defined(REGIONS) && !defined(TRACE)
 #define ALIKE
 #endif
 byte e_, k_, new_; /* zero between steps */
@@ -399,7 +421,7 @@ inline claim(i, s) {
 	if
 	:: !executes(i, s) ->
 		if
-		:: epoch[i] == under[i] -> leave(i)
+		:: epoch[i] == under[i] -> leave(i); note
 		:: else
 		fi;
 		under[i] = 0
@@ -417,7 +439,8 @@ inline claim(i, s) {
 	:: d_step { call[i] == idle && good(i, p) && reachable(i, s) && in_epoch(s, epoch[i]) && !older(i) -> send(i, p) }
 #else
 #define SENDS(s, p) \
-	:: d_step { call[i] == idle && good(i, p) && reachable(i, s) && looked(i) -> send(i, p); claim(i, s); tidy() }
+	:: d_step { call[i] == idle && good(i, p) && reachable(i, s) && looked(i) && (answers(i, s) || comes(END, i, ANY)) -> \
+		send(i, p); claim(i, s); tidy() }
 #endif
 
 #ifdef NO_LATE /* an answer counts however late it comes */
@@ -426,14 +449,23 @@ inline claim(i, s) {
 #define JOINED(i) joined(i)
 #endif
 
+/* What can be seen of what an instance does at one server. */
+#define answers(i, s)  (in_epoch(s, epoch[i]) && !older(i))
+#define joins(i, s)    (marker[s] != 0 && in_epoch(s, marker[s]))
+#define joining_is(i, s) ((joins(i, s) && comes(JOIN, i, ANY)) || (!joins(i, s) && comes(FOUND, i, ANY)))
+#define adopting_is(i, s) ((answers(i, s) && comes(ADOPT, i, ANY)) || (!answers(i, s) && comes(END, i, ANY)))
+#define alone_is(i, s) ((same_process(i, s) && comes(ALONE, i, ANY)) || (!same_process(i, s) && comes(END, i, ANY)))
+#define again_is(i, s) (under[i] != epoch[i] && under[i] != 0 || answers(i, s) || comes(END, i, ANY))
+
 /* What an instance does at one server. */
 #define AT(s) \
-	:: d_step { epoch[i] == 0 && doing[i] == idle && reachable(i, s) && !clock_refuses(i) -> join(i, s); JOINED(i); tidy() } \
-	:: d_step { watches(i) && saw_renewal(i) && reachable(i, s) -> adopt(i, s); tidy() } \
-	:: d_step { is_alone(i) && reachable(i, s) && as_expected(i, s) -> go_alone(i, s); tidy() } \
+	:: d_step { epoch[i] == 0 && doing[i] == idle && reachable(i, s) && !clock_refuses(i) && joining_is(i, s) -> \
+		join(i, s); JOINED(i); note; tidy() } \
+	:: d_step { watches(i) && saw_renewal(i) && reachable(i, s) && adopting_is(i, s) -> adopt(i, s); note; tidy() } \
+	:: d_step { is_alone(i) && reachable(i, s) && as_expected(i, s) && alone_is(i, s) -> go_alone(i, s); note; tidy() } \
 	SENDS(s, 0) \
 	SENDS(s, 1) \
-	:: d_step { call[i] == sent && (under[i] != 0 || epoch[i] != 0) && looked(i) && reachable(i, s) -> \
+	:: d_step { call[i] == sent && (under[i] != 0 || epoch[i] != 0) && looked(i) && reachable(i, s) && again_is(i, s) -> \
 		if \
 		:: under[i] == 0 -> under[i] = epoch[i] \
 		:: else \
@@ -452,6 +484,8 @@ inline claim(i, s) {
 #define as_expected(i, s) (marker[s] == epoch[i] && !is_ahead(i))
 #endif
 
+#define counts_now(i) (believed(i) && !moved(i) && !clock_refuses(i) && in_time(i, proof[i]))
+
 proctype Instance(byte i) {
 	do
 	AT(0)
@@ -464,7 +498,8 @@ proctype Instance(byte i) {
 	:: d_step { doing[i] == alone -> doing[i] = idle; tidy() }
 #endif
 	/* SIGN: a renewal shows that keys were lost. */
-	:: d_step { epoch[i] != 0 && is_unlike(i) ->
+	:: d_step { epoch[i] != 0 && is_unlike(i) && comes(END, i, ANY) ->
+		note;
 #ifdef NO_SIGN
 		forget_losses(i);
 #else
@@ -473,11 +508,11 @@ proctype Instance(byte i) {
 		tidy() }
 
 	/* The answer: fresh. */
-	:: d_step { call[i] == fresh && confirmed(i) ->
+	:: d_step { call[i] == fresh && confirmed(i) && (!counts_now(i) || comes(ACCEPT, i, proof[i])) ->
 		if
-		:: believed(i) && !moved(i) && !clock_refuses(i) && in_time(i, proof[i]) ->
+		:: counts_now(i) ->
 			assert(!has(accepted, proof[i]));
-			accepted = with(accepted, proof[i])
+			accepted = with(accepted, proof[i]); note
 		:: else
 		fi;
 		drop_call(i); tidy() }
@@ -485,7 +520,7 @@ proctype Instance(byte i) {
 	:: d_step { call[i] != idle -> drop_call(i); tidy() }
 
 	/* LEASE: it was busy for two seconds. */
-	:: d_step { epoch[i] != 0 -> leave(i); tidy() }
+	:: d_step { epoch[i] != 0 && comes(END, i, ANY) -> leave(i); note; tidy() }
 	/* It is started anew. Without a memory of its own that is what came before: no epoch, and no answer. */
 #ifdef FALLBACK
 	:: d_step { epoch[i] != 0 || call[i] != idle || memory[i] != 0 ->
@@ -656,7 +691,7 @@ proctype World() {
 	:: d_step { live[master] && failovers < 2 -> live[master] = 0 }
 	:: d_step { !live[master] -> live[master] = 1 }
 	/* The other is made master: there, and back. The one before keeps what it has, and its process. */
-	:: d_step { failovers < 2 && may_promote ->
+	:: d_step { failovers < 2 && may_promote && quiet ->
 		failovers++; follows = 0; master = 1 - master; live[master] = 1;
 #ifndef TWO_MASTERS
 		time_passes()

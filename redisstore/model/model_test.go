@@ -2,17 +2,14 @@ package model_test
 
 import (
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/senderlock/senderlock/internal/spintest"
 )
 
-const tools = "apt-get install spin gcc"
-
-// check runs the model with some rules changed, breadth first, so that a counterexample is a shortest one. It returns
-// what the checker printed.
+// check searches the model with some rules changed.
 func check(t *testing.T, macros ...string) string {
 	t.Helper()
 	if os.Getenv("SENDERLOCK_MODEL") == "" && os.Getenv("CI") != "true" {
@@ -21,35 +18,7 @@ func check(t *testing.T, macros ...string) string {
 	if raced {
 		t.Skip("SKIPPED: there is nothing for the race detector in a search; the tests without it make it")
 	}
-	for _, name := range []string{"spin", "gcc"} {
-		if _, err := exec.LookPath(name); err != nil {
-			if os.Getenv("CI") == "true" {
-				t.Fatalf("%s is not installed: %s", name, tools)
-			}
-			t.Skipf("SKIPPED, NOTHING WAS CHECKED: %s is not installed: %s", name, tools)
-		}
-	}
-	source, err := filepath.Abs("epochs.pml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	run := func(name string, args ...string) string {
-		command := exec.Command(name, args...)
-		command.Dir = dir
-		out, err := command.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%s %v: %v\n%s", name, args, err, out)
-		}
-		return string(out)
-	}
-	var defines []string
-	for _, m := range macros {
-		defines = append(defines, "-D"+m)
-	}
-	run("spin", append(append([]string{"-a"}, defines...), source)...)
-	run("gcc", "-O2", "-w", "-DSAFETY", "-DNOREDUCE", "-DBFS", "-DMEMLIM=6000", "-o", "pan", "pan.c")
-	return run("./pan")
+	return spintest.Search(t, "epochs.pml", macros, nil)
 }
 
 var stored = regexp.MustCompile(`(\d+) states, stored`)
