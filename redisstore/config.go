@@ -75,7 +75,8 @@ type Config struct {
 	Window time.Duration
 	// Wait is how many replicas must have a claim or a revocation before it counts, and must still follow the master
 	// when it has answered a look-up; with fewer the call fails. Zero does not wait. It makes things exact if it is the
-	// number of all replicas that may be promoted: see the package comment.
+	// number of all replicas that may be promoted: see the package comment. Open refuses fewer where Sentinels say how many
+	// there are.
 	Wait int
 	// Fallback says what happens while Redis cannot be reached. Empty refuses.
 	Fallback Fallback
@@ -285,5 +286,14 @@ func (c *Config) options() rueidis.ClientOption {
 			Password:                c.SentinelPassword,
 			Dialer:                  net.Dialer{Timeout: c.Timeout},
 		},
+	}
+}
+
+// sentinelOptions are for a client of one Sentinel.
+func (c *Config) sentinelOptions(address string) rueidis.ClientOption {
+	return rueidis.ClientOption{
+		InitAddress: []string{address}, TLSConfig: c.TLS, Username: c.SentinelUsername, Password: c.SentinelPassword,
+		Dialer: net.Dialer{Timeout: c.Timeout}, ConnWriteTimeout: c.Timeout, ClientSetInfo: rueidis.DisableClientSetInfo,
+		ForceSingleClient: true, DisableRetry: true, DisableCache: true,
 	}
 }

@@ -38,7 +38,7 @@ var (
 //
 // An ACL user needs the commands +info +get +set +mget +time +eval +evalsha, further +select for another DB than 0, +wait
 // for Wait, +cluster|slots +cluster|shards +cluster|info +asking for a Cluster, and +del +zadd +zrem +zrange
-// +pexpire for the Register. HELLO, AUTH and PING are open to all.
+// +pexpire for the Register; at Sentinels, with Wait, +sentinel|replicas. HELLO, AUTH and PING are open to all.
 type Store struct {
 	config  Config
 	client  rueidis.Client
@@ -133,6 +133,9 @@ func (s *Store) check(ctx context.Context) error {
 	if err := s.inspect(ctx); err != nil {
 		return err
 	}
+	if err := s.covers(ctx); err != nil {
+		return err
+	}
 	if err := s.arrive(ctx); err != nil {
 		return err
 	}
@@ -178,6 +181,53 @@ func (s *Store) ask(ctx context.Context, client rueidis.Client) (role string, er
 		return "", fmt.Errorf("the server is of version %q: use Redis 7 or later, or Valkey", info["redis_version"])
 	}
 	return info["role"], nil
+}
+
+// covers refuses a Wait that leaves out a replica which may be promoted, where that can be known: Sentinels say how many
+// there are.
+func (s *Store) covers(ctx context.Context) (err error) {
+	if s.config.Wait == 0 || s.config.Master == "" {
+		return nil
+	}
+	for _, address := range s.config.Addresses {
+		replicas, e := s.promotable(ctx, address)
+		switch {
+		case e != nil:
+			err = errors.Join(err, fmt.Errorf("asking the Sentinel at %s for replicas: %w", address, e))
+		case replicas > s.config.Wait:
+			return fmt.Errorf("Wait is %d, and the Sentinel at %s may promote any of %d replicas, so one that has not got a claim: "+
+				"raise Wait, give the others replica-priority 0, or have the Sentinels forget those that are gone (SENTINEL RESET)",
+				s.config.Wait, address, replicas)
+		default:
+			return nil
+		}
+	}
+	return err
+}
+
+// promotable asks a Sentinel how many replicas there are that may be promoted.
+func (s *Store) promotable(ctx context.Context, address string) (n int, err error) {
+	sentinel, err := rueidis.NewClient(s.config.sentinelOptions(address))
+	if err != nil {
+		return 0, err
+	}
+	defer sentinel.Close()
+	ctx, cancel := s.within(ctx)
+	defer cancel()
+	replicas, err := sentinel.Do(ctx, sentinel.B().SentinelReplicas().Master(s.config.Master).Build()).ToArray()
+	if err != nil {
+		return 0, err
+	}
+	for _, r := range replicas {
+		about, err := r.AsStrMap()
+		if err != nil {
+			return 0, err
+		}
+		if about["slave-priority"] != "0" {
+			n++
+		}
+	}
+	return n, nil
 }
 
 func parseInfo(text string) map[string]string {

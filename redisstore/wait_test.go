@@ -3,6 +3,7 @@ package redisstore_test
 import (
 	"errors"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,4 +56,28 @@ func TestWaitGuardsLookUps(t *testing.T) {
 		e, err := s.Revoked(t.Context(), tokenOf("alice"))
 		return e == nil && err == nil
 	})
+}
+
+// A Wait that leaves out a replica which may be promoted is refused where Sentinels know of it; one that may not be
+// promoted does not count.
+func TestWaitCoversEveryReplica(t *testing.T) {
+	t.Parallel()
+	master := redistest.Start(t)
+	redistest.Replica(t, master)
+	redistest.Replica(t, master)
+	spare := redistest.Replica(t, master, "--replica-priority", "0")
+	c := redisstore.Config{Addresses: redistest.Sentinels(t, master, 3, 3), Master: "main", Wait: 1, Timeout: patient}
+	redistest.Wait(t, "the Sentinels know that one may not be promoted", func() bool {
+		_, err := redisstore.Open(t.Context(), c)
+		return err != nil && strings.Contains(err.Error(), "any of 2 replicas")
+	})
+	refusesToOpen(t, c, "Wait is 1", "raise Wait")
+	c.Wait = 2
+	works(t, open(t, c))
+	if isMaster(spare) {
+		t.Error("the spare one was promoted")
+	}
+	// A Sentinel that is down does not decide it.
+	c.Wait, c.Addresses = 1, append([]string{"127.0.0.1:1"}, c.Addresses...)
+	refusesToOpen(t, c, "any of 2 replicas")
 }
