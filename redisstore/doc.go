@@ -71,6 +71,7 @@
 //     (min-replicas-max-lag), for look-ups too.
 //   - A Wait that is smaller than the number of replicas that may be promoted. The one that takes over may be one that
 //     nobody waited for. Set replica-priority 0 on the others (cluster-replica-no-failover in a Cluster), or raise Wait.
+//     Open refuses it where Sentinels say how many there are; elsewhere nobody does.
 //   - A failover there and back within two seconds, for an instance that called nobody meanwhile. Let
 //     down-after-milliseconds, or cluster-node-timeout, be two seconds or more.
 //   - Keys that are evicted, and proofs that come again before the count is next looked at, within a second. Eviction is
@@ -101,6 +102,8 @@
 // server's clock. So a clock that is set, forward or back, shortens nothing. What remains: a server whose clock jumps
 // ahead, drops what seems to be over, and is set back between two renewals.
 //
+// docs/exactness.md says for each line which test or model shows it, and how to check it at servers of one's own.
+//
 // # Failure
 //
 // Down, slow, halted, read-only, full, loading, failing over, half-open: each call fails within Timeout, or a little
@@ -111,6 +114,14 @@
 // server is out of reach: Open fails.) It needs a load balancer that
 // brings a client back to the same instance. Revocations cannot be looked up in an outage, so it serves only where they
 // come from elsewhere, such as a revocation.File, or are not used.
+//
+// # Regions
+//
+// Where each of several regions has servers of its own, no claim is made across: it would take as long as the way. Name the
+// region in Config.Region and, alike, in dpop.Nonces.Region: every proof then needs a nonce, which names its region and
+// counts nowhere else, so that a proof counts in one. A client that is led to another region makes a new one, which costs
+// it a round trip. Revocations go to all regions ([Config].Elsewhere): Revoke returns nil when it holds in each, and
+// [Store.RevokeEverywhere] says since when it does, and where it may not. Look-ups ask the own region alone.
 //
 // # Secrets of nonces
 //

@@ -39,11 +39,24 @@ type Server struct {
 // The programs, which are named alike.
 var (
 	server    = kind() + "-server"
-	cli       = kind() + "-cli"
+	cli       = anyCLI()
 	Benchmark = kind() + "-benchmark"
 )
 
 func kind() string { return cmp.Or(os.Getenv("SENDERLOCK_REDIS"), "redis") }
+
+// anyCLI is the server's own, or Redis's, which speaks the same: a server may come without.
+func anyCLI() string {
+	if own := kind() + "-cli"; kind() == "redis" || installed(own) {
+		return own
+	}
+	return "redis-cli"
+}
+
+func installed(program string) bool {
+	_, err := exec.LookPath(program)
+	return err == nil
+}
 
 // Need skips or fails the test if the server is not there.
 func Need(t testing.TB) {
