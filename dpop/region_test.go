@@ -75,3 +75,40 @@ func TestRegionNames(t *testing.T) {
 		}
 	}
 }
+
+// ofRegion is a memory of a region.
+type ofRegion struct {
+	dpop.ReplayStore
+	name string
+}
+
+func (o ofRegion) Region() string { return o.name }
+
+// A store of one region with nonces of another, or of none, would let a proof count in several.
+func TestRegionOfTheStore(t *testing.T) {
+	memory, err := dpop.NewMemory(dpop.MemoryConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = memory.Close() })
+	for _, c := range []struct {
+		store, nonces string
+		want          string
+	}{
+		{"west", "west", ""},
+		{"", "", ""},
+		{"west", "", `Nonces.Region is "", and Replay is the memory of region "west"`},
+		{"", "west", `Nonces.Region is "west", and Replay is the memory of region ""`},
+		{"west", "east", "give both the same name"},
+	} {
+		v, err := dpop.New(dpop.Config{
+			Origins: []string{"https://api.example.com"}, Replay: ofRegion{memory, c.store}, Nonces: dpop.Nonces{Region: c.nonces},
+		})
+		if err == nil {
+			_ = v.Close()
+		}
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("store of %q, nonces of %q: %v", c.store, c.nonces, err)
+		}
+	}
+}

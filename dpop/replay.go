@@ -33,6 +33,14 @@ type ReplayStore interface {
 	Window() time.Duration
 }
 
+// Regional is a ReplayStore that knows of which region it is the memory. [New] refuses it with another
+// [Nonces.Region], because proofs would then count in several.
+type Regional interface {
+	ReplayStore
+	// Region is the name of the region. Empty means that there is one.
+	Region() string
+}
+
 // Claim is [ReplayStore.Claim] as a function.
 type Claim func(ctx context.Context, key ReplayKey, expiry time.Time) (fresh bool, err error)
 

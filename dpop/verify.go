@@ -204,6 +204,10 @@ func (v *Verifier) settleReplay() error {
 		}
 		v.config.Replay, v.release = own, release
 	}
+	if r, ok := v.config.Replay.(Regional); ok && r.Region() != v.config.Nonces.Region {
+		return fmt.Errorf("Nonces.Region is %q, and Replay is the memory of region %q: give both the same name",
+			v.config.Nonces.Region, r.Region())
+	}
 	if kept := v.config.Replay.Window(); kept < life {
 		return fmt.Errorf("Replay has a Window of %v, and a proof is accepted for up to %v (MaxAge or two of Nonces.Period, and Skew): "+
 			"raise the Window on every instance first", kept, life)

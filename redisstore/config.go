@@ -82,8 +82,8 @@ type Config struct {
 	Fallback Fallback
 
 	// Region is the name of this region, where there are several, each with servers and a memory of proofs of its own: no
-	// claim is made across. Give the same name as dpop.Nonces.Region, so that a proof counts in one. Empty means that there
-	// is one region.
+	// claim is made across. Give the same name as dpop.Nonces.Region, so that a proof counts in one; dpop.New refuses
+	// another. Empty means that there is one region.
 	Region string
 	// Elsewhere are the servers of the other regions, each with its Region: a revocation goes to all of them, see
 	// [Store.RevokeEverywhere]. They need not be reachable at the start. Namespace and Retention are those of this region,

@@ -30,6 +30,9 @@ func (s *Store) Claim(ctx context.Context, key dpop.ReplayKey, expiry time.Time)
 // Window returns for how long every claim lives at least.
 func (s *Store) Window() time.Duration { return s.config.Window }
 
+// Region implements [dpop.Regional]: it returns Config.Region.
+func (s *Store) Region() string { return s.config.Region }
+
 func (s *Store) claimable(expiry, now time.Time) error {
 	switch {
 	case s.closed.Load():

@@ -56,7 +56,7 @@ type Store struct {
 }
 
 var (
-	_ dpop.ReplayStore = (*Store)(nil)
+	_ dpop.Regional    = (*Store)(nil)
 	_ revocation.Store = (*Store)(nil)
 )
 
