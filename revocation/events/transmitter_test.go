@@ -143,6 +143,7 @@ func TestTransmitterTriesAgain(t *testing.T) {
 					t.Fatal(err)
 				}
 				time.Sleep(time.Hour)
+				synctest.Wait()
 				if len(seen) != 1 || len(came) != len(test.want) {
 					t.Fatalf("%d texts, came after %v, want %v", len(seen), came, test.want)
 				}
