@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -28,8 +29,8 @@ const (
 //
 // Nothing in it is of the stranger's choice but Presented, which is a hash, and where the request came from and went to.
 type Alert struct {
-	// Kind is the stable name of the cause: "bound_token_as_bearer", "proof_missing", "key_mismatch",
-	// "certificate_missing" or "certificate_mismatch".
+	// Kind is the stable name of the cause: "bound_token_as_bearer", "bound_token_elsewhere",
+	// "proof_missing", "key_mismatch", "certificate_missing" or "certificate_mismatch".
 	Kind string
 	// Token is what the token says: its ID, session, subject and client, and the thumbprints that it is bound to.
 	Token revocation.Token
@@ -106,6 +107,8 @@ func (g *Guard) stranger(grant *Grant, e *Error) (*Alert, string) {
 	switch {
 	case errors.Is(cause, ErrBoundAsBearer):
 		a.Bound = grant.Confirmation.JKT
+	case errors.Is(cause, ErrBoundElsewhere):
+		a.Bound = cmp.Or(grant.Confirmation.JKT, grant.Confirmation.X5tS256)
 	case errors.Is(cause, ErrKeyMismatch):
 		a.Bound, a.Presented = grant.Confirmation.JKT, cause.Received
 	case errors.Is(cause, ErrNoCertificate):
@@ -125,6 +128,8 @@ func (g *Guard) strangerBefore(grant *Grant, e *Error) (*Alert, string) {
 	switch {
 	case grant.sent == "" || len(grant.sent) > g.config.MaxTokenSize:
 		return nil, ""
+	case grant.from != (place{}):
+		kind = ErrBoundElsewhere
 	case grant.scheme == schemeBearer:
 		kind = ErrBoundAsBearer
 	case errors.Is(e.Err, dpop.ErrMissing):

@@ -38,6 +38,16 @@ type Bearer struct {
 	// MaxTokenLifetime is the longest lifetime of a taken token, from iat to exp. Zero means that of
 	// [Config.MaxTokenLifetime]; a year is the most.
 	MaxTokenLifetime time.Duration
+
+	// InsecureCookie names a cookie from which the entry takes tokens as well, where a request has neither Authorization
+	// nor DPoP. A browser sends it with what any page makes it send: what changes something, and what opens a WebSocket,
+	// is refused if it comes from another origin (by [http.CrossOriginProtection]); the rest has to be harmless. A bound
+	// token is not taken from it. Empty reads none.
+	InsecureCookie string
+	// InsecureQuery names a query parameter in the same way, such as "access_token" (RFC 6750 §2.3). The token is then in
+	// the logs of every proxy in between, in histories and bookmarks. Behind a Handler or Route of the Guard the request
+	// is without it, and the answer asks for no Referer and for no cache. Empty reads none.
+	InsecureQuery string
 }
 
 // settleBearer checks the list, and gives lifetimes their default.
@@ -74,7 +84,7 @@ func (b *Bearer) settle(lifetime time.Duration) error {
 	if err := setting.Between("MaxTokenLifetime", &b.MaxTokenLifetime, lifetime, time.Second, maxTokenLifetime); err != nil {
 		return fmt.Errorf(".%w", err)
 	}
-	return nil
+	return b.settlePlaces()
 }
 
 // longestLifetime is that of the tokens that live the longest of all that can be accepted.
@@ -106,7 +116,7 @@ func (g *Guard) unbound(r *http.Request, grant *Grant) error {
 	for i := range g.config.Bearer {
 		b := &g.config.Bearer[i]
 		switch {
-		case !b.names(&grant.Token, route):
+		case !b.reads(grant.from) || !b.names(&grant.Token, route):
 		case now.Before(b.Until):
 			grant.lifetime = max(grant.lifetime, b.MaxTokenLifetime)
 			if grant.within(b.MaxTokenLifetime) == nil && b.Until.After(grant.until) {

@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -46,6 +47,75 @@ func BenchmarkRequest(b *testing.B) {
 		b.Run("refused, "+name, func(b *testing.B) {
 			compareRequests(b, func(*setup) {}, token, http.StatusUnauthorized, func() *http.Request { return get("DPoP "+token, proof()) })
 		})
+	}
+}
+
+// BenchmarkFlood is a refused request of a flood, with alerts and a reaction to them, beside one of which nobody hears:
+// garbage, a stranger's token, and one stolen token over and over.
+func BenchmarkFlood(b *testing.B) {
+	token := bound(named...)
+	strangers := bound(func(t *poptest.Token) { t.Key = poptest.Keyed("ES256", "thief") })
+	proof := thiefProof(token)
+	for name, request := range map[string]func() *http.Request{
+		"garbage":              func() *http.Request { return get("Bearer x.y.z", "") },
+		"garbage, proof":       func() *http.Request { return get("DPoP "+token, "x.y.z") },
+		"a stranger's token":   func() *http.Request { return get("Bearer "+strangers, "") },
+		"stolen, as Bearer":    func() *http.Request { return get("Bearer "+token, "") },
+		"stolen, no proof":     func() *http.Request { return get("DPoP "+token, "") },
+		"stolen, another key":  func() *http.Request { return get("DPoP "+token, proof) },
+		"stolen, from cookies": func() *http.Request { return inCookie(token) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			compareRequests(b, func(s *setup) {
+				store := newRevocations(b, s)
+				s.OnAlert, _ = access.React{By: revocation.ByKey, Store: store, Log: s.Log}.OnAlert()
+				takes(readsElsewhere())(s)
+			}, token, http.StatusUnauthorized, request)
+		})
+	}
+}
+
+// A flood of one stolen token costs one alert and one reaction within a minute, and no signature of a token that is
+// known; a flood of what nobody has verified costs neither.
+func TestFloodIsBounded(t *testing.T) {
+	var a alerts
+	store, asked := new(counting), 0
+	s := newGuard(t, a.install, func(s *setup) {
+		react, err := access.React{By: revocation.ByKey, Store: store, Log: s.Log}.OnAlert()
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := s.OnAlert
+		s.OnAlert = func(ctx context.Context, alert access.Alert) { told(ctx, alert); react(ctx, alert) }
+		s.Wrap = func(next access.Validator) access.Validator {
+			return access.ValidatorFunc(func(ctx context.Context, token string) (*access.Token, error) {
+				asked++
+				return next.ValidateToken(ctx, token)
+			})
+		}
+	})
+	token := bound(named...)
+	flood := func(r func() *http.Request) {
+		for range 1000 {
+			if _, err := s.Check(r()); err == nil {
+				t.Fatal("accepted")
+			}
+		}
+	}
+	flood(func() *http.Request { return get("DPoP "+token, "") })
+	flood(func() *http.Request { return get("DPoP x.y.z", "x.y.z") })
+	if asked != 0 || len(a.heard) != 0 || len(store.entries) != 0 {
+		t.Errorf("before anybody has verified it: asked %d times, %d alerts, %d reactions", asked, len(a.heard), len(store.entries))
+	}
+	if _, err := s.Check(owner(token)); err != nil {
+		t.Fatal(err)
+	}
+	s.WaitForCache()
+	for _, r := range []*http.Request{get("DPoP "+token, ""), get("Bearer "+token, ""), get("DPoP "+token, thiefProof(token))} {
+		flood(func() *http.Request { return r })
+	}
+	if asked != 1 || len(a.heard) != 3 || len(store.entries) != 3 {
+		t.Errorf("asked %d times, %d alerts, %d reactions", asked, len(a.heard), len(store.entries))
 	}
 }
 

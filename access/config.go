@@ -242,6 +242,7 @@ func (g *Guard) settle() error {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	g.places = c.places()
 	return nil
 }
 

@@ -21,10 +21,11 @@ const (
 type credentials struct {
 	scheme scheme
 	token  string
+	from   place
 }
 
-// parseCredentials reads the one Authorization field. A token in the query or the body is never read; one in
-// the query beside one in the header is refused (RFC 6750 §2).
+// parseCredentials reads the one Authorization field. A token in the body is never read; one in the query beside one in
+// the header is refused (RFC 6750 §2).
 func parseCredentials(r *http.Request) (credentials, error) {
 	fields := r.Header["Authorization"]
 	switch {

@@ -31,6 +31,7 @@ type Grant struct {
 	scheme    scheme
 	hasNonce  bool
 	algorithm string        // of the proof
+	from      place         // where the token was
 	sent      string        // as the token; empty once that is known to be good
 	key       string        // of the token in caches
 	lifetime  time.Duration // the longest that the token may have
@@ -47,8 +48,11 @@ type Grant struct {
 }
 
 // SetHeaders adds what the answer to an accepted request needs: a new nonce, if there is one, which makes the
-// answer unfit to be stored (RFC 9449 §8.2).
+// answer unfit to be stored (RFC 9449 §8.2), as does a token that came in the query.
 func (g *Grant) SetHeaders(h http.Header) {
+	if g.from.query != "" {
+		keepPrivate(h)
+	}
 	if g.Nonce == "" {
 		return
 	}

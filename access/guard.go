@@ -39,6 +39,8 @@ type Guard struct {
 	mu     sync.Mutex
 	scopes []string // that routes require, sorted
 
+	places []place // other than Authorization, from which tokens are read
+
 	alarms alarms
 }
 
@@ -100,14 +102,15 @@ func (g *Guard) judge(r *http.Request, grant *Grant) *Error {
 // examine is the part of judging that leaves nothing behind, which a shadow does too.
 func (g *Guard) examine(r *http.Request, grant *Grant) (*Token, *dpop.Proof, *Error) {
 	// 1. Credentials: one Authorization field, one scheme, one token. Method and target are those that came over the wire.
-	c, err := parseCredentials(r)
-	grant.scheme, grant.sent = c.scheme, c.token
+	c, err := g.credentials(r)
+	grant.scheme, grant.sent, grant.from = c.scheme, c.token, c.from
 	if err != nil {
 		return nil, nil, g.refuse(c.scheme, codeOfCredentials(err), err)
 	}
 	if r, err = overTheWire(r); err != nil {
 		return nil, nil, g.refuse(c.scheme, CodeInvalidRequest, err)
 	}
+	r = g.conceal(r)
 
 	// 2. The proof, if there is any sign of one; its signature comes later.
 	var proof *dpop.Proof
@@ -133,6 +136,9 @@ func (g *Guard) examine(r *http.Request, grant *Grant) (*Token, *dpop.Proof, *Er
 	}
 
 	// 4. The sender is the one that the token was issued to.
+	if c.from != (place{}) && token.Confirmation != (Confirmation{}) {
+		return nil, nil, g.refuse(c.scheme, CodeInvalidToken, ErrBoundElsewhere)
+	}
 	if err := g.certificate(r, grant); err != nil {
 		return nil, nil, g.refuse(c.scheme, CodeInvalidToken, err)
 	}

@@ -58,7 +58,7 @@ func (g *Guard) Metadata() *Metadata {
 	m := &Metadata{
 		Resource: c.Resource.URL, Scopes: slices.Clone(c.Resource.Scopes), AuthorizationServers: g.tokens.Issuers(),
 		Name: c.Resource.Name, Documentation: c.Resource.Documentation,
-		BearerMethods:    []string{"header"}, // RFC 6750 §2.1; no other is ever read
+		BearerMethods:    []string{"header"}, // RFC 6750 §2.1; what Config.Bearer reads elsewhere is not for new clients
 		CertificateBound: c.Certificates != nil,
 		DPoPRequired:     g.proofs != nil && c.Certificates == nil && !g.takesBearer(),
 	}

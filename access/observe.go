@@ -44,6 +44,9 @@ type Decision struct {
 	// TokenKnown says that what the token says was still known from an earlier request.
 	TokenKnown bool
 
+	// TokenFrom is "cookie" or "query" for a token that was looked for there. Empty: in the Authorization field.
+	TokenFrom string
+
 	// Binding says what the sender proved. Zero: nothing.
 	Binding Binding
 	// Alert is the kind of [Alert] that the request belongs to, whether or not it was the one that raised it. Empty: none.
@@ -84,7 +87,7 @@ func newDecision(r *http.Request, route string, grant *Grant, e *Error) Decision
 	d := Decision{Method: r.Method, Route: route, Refusal: e, CertificateUnfit: grant.unfit, Binding: grant.Binding, Alert: grant.alert}
 	d.abandoned = e != nil && e.Status >= http.StatusInternalServerError && errors.Is(r.Context().Err(), context.Canceled)
 	d.Began, d.Duration, d.TokenKnown = grant.began, grant.took, grant.known
-	d.Issuer, d.ClientID = grant.Issuer, grant.ClientID
+	d.Issuer, d.ClientID, d.TokenFrom = grant.Issuer, grant.ClientID, grant.from.String()
 	if e == nil {
 		d.Would = grant.would
 	}
@@ -150,6 +153,9 @@ func (d Decision) Attrs() []slog.Attr {
 		slog.Bool("token_known", d.TokenKnown), slog.Duration("duration", d.Duration))
 	if d.Binding != 0 {
 		attrs = append(attrs, slog.String("binding", d.Binding.String()))
+	}
+	if d.TokenFrom != "" {
+		attrs = append(attrs, slog.String("token_from", d.TokenFrom))
 	}
 	if d.Alert != "" {
 		attrs = append(attrs, slog.String("alert", d.Alert))

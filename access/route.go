@@ -160,6 +160,7 @@ type exchange struct {
 
 	// as judged: a request that differs in one of them is another
 	method, target, authorization string
+	cookies                       string // if the token was in one
 
 	response response
 	told     atomic.Bool
@@ -202,15 +203,21 @@ func WithGrant(ctx context.Context, grant *Grant) context.Context {
 // that carries the context of another is judged anew.
 func (g *Guard) enter(r *http.Request, pattern string) (*exchange, *Error) {
 	x, ok := r.Context().Value(exchangeKey{g}).(*exchange)
-	authorization := strings.Join(r.Header["Authorization"], "\n") // of an accepted request there is one
-	if ok && x.method == r.Method && x.target == r.RequestURI && x.authorization == authorization {
+	authorization := strings.Join(r.Header["Authorization"], "\n")
+	if ok && x.method == r.Method && x.target == r.RequestURI && x.authorization == authorization &&
+		(x.cookies == "" || x.cookies == cookies(r)) {
 		return x, nil
 	}
 	x = &exchange{Context: r.Context(), guard: g, method: r.Method, target: r.RequestURI, authorization: authorization}
 	var refusal *Error
 	x.grant, refusal = g.authenticate(r, pattern)
+	if x.grant.from.cookie != "" {
+		x.cookies = cookies(r)
+	}
 	return x, refusal
 }
+
+func cookies(r *http.Request) string { return strings.Join(r.Header["Cookie"], "\n") }
 
 // proceed returns what the next handler gets. The headers of the answer are set now, for whatever writes past our
 // writer, and again when an answer begins.
@@ -224,7 +231,8 @@ func (x *exchange) proceed(p Passage) (w http.ResponseWriter, r *http.Request, o
 		x.request = p.Request
 		return p.Writer, p.Request, false
 	}
-	x.request = p.Request.WithContext(x)
+	x.request = x.guard.conceal(p.Request).WithContext(x)
+	x.target = x.request.RequestURI
 	x.grant.SetHeaders(p.Writer.Header())
 	x.response = response{ResponseWriter: p.Writer, exchange: x}
 	return &x.response, x.request, true
@@ -266,6 +274,10 @@ func (x *exchange) refuse(p Passage, e *Error, render func(*Error, bool) error) 
 func (g *Guard) respond(w http.ResponseWriter, r *http.Request, e *Error, render func(*Error, bool) error) (err error) {
 	linger := g.settleBody(w, r)
 	e.SetHeaders(w.Header())
+	if shown := g.conceal(r); shown != r {
+		keepPrivate(w.Header())
+		r = shown
+	}
 	denied := response{ResponseWriter: w}
 	if g.config.Deny != nil {
 		if err := guarded("Deny", func() error { g.config.Deny(&denied, r, e); return nil }); err != nil {

@@ -84,7 +84,7 @@ func (s *shadow) would(r *http.Request, grant *Grant) *Error {
 // mayAsk counts the tokens about which somebody has to be asked: all but JWTs of Issuers.
 func (s *shadow) mayAsk(r *http.Request, now time.Time) bool {
 	config := &s.guard.config
-	c, err := parseCredentials(r)
+	c, err := s.guard.credentials(r)
 	if err != nil || config.Tokens == nil {
 		return true
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
 
@@ -111,7 +110,7 @@ func (t *Tickets) Stream(next http.Handler, s Stream, demands ...Requirement) ht
 		if grant == nil {
 			grant = &Grant{began: t.guard.config.Now()}
 		}
-		r = withoutTicket(r)
+		r = withoutParameter(r, TicketParameter)
 		x := &exchange{Context: r.Context(), guard: t.guard, grant: grant, method: r.Method, target: r.RequestURI}
 		_ = route.pass(Passage{Writer: w, RefusalWriter: w, Request: r}, x, refusal, serving(next), writing(w))
 	})
@@ -181,15 +180,4 @@ func (t *Tickets) take(text string) (ticket, bool) {
 	held, ok := t.out[key]
 	delete(t.out, key)
 	return held, ok && t.guard.config.Now().Before(held.until)
-}
-
-// withoutTicket returns the request as the handler sees it: a ticket that was used is for no log.
-func withoutTicket(r *http.Request) *http.Request {
-	query := r.URL.Query()
-	query.Del(TicketParameter)
-	u := *r.URL
-	u.RawQuery = query.Encode()
-	clean := *r
-	clean.URL, clean.RequestURI = &u, (&url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}).RequestURI()
-	return &clean
 }

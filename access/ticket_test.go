@@ -95,7 +95,7 @@ func TestTicket(t *testing.T) {
 	if w.Code != http.StatusOK || w.Body.String() != "user-1" || s.ran != 1 {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
-	if r := s.seen[0]; r.URL.RawQuery != "a=1&b=2" || r.RequestURI != "/events?a=1&b=2" {
+	if r := s.seen[0]; r.URL.RawQuery != "a=1&b=2" || r.RequestURI != "https://api.example.com/events?a=1&b=2" {
 		t.Errorf("the handler sees %q, %q", r.URL.RawQuery, r.RequestURI)
 	}
 }

@@ -61,7 +61,7 @@ var (
 
 // New makes the instruments and returns the observer that feeds them. Its error is that of the MeterProvider.
 //
-//	senderlock.decisions          counter, by outcome, reason and route
+//	senderlock.decisions          counter, by outcome, reason, route and binding
 //	senderlock.decision.duration  histogram, by outcome, in seconds
 //	senderlock.tokens             counter of valid tokens, by known: whether they were, from an earlier request
 //	senderlock.alerts             counter of requests with a bound token and without its sender, by kind and route
@@ -130,7 +130,7 @@ func replay(meter metric.Meter, memory Replay) error {
 func (t *telemetry) decided(ctx context.Context, d access.Decision) {
 	outcome, reason := attribute.String("outcome", string(d.Outcome())), attribute.String("reason", d.Reason())
 	route := attribute.String("route", d.Route)
-	t.decisions.Add(ctx, 1, metric.WithAttributes(outcome, reason, route))
+	t.decisions.Add(ctx, 1, metric.WithAttributes(outcome, reason, route, attribute.String("binding", d.Binding.String())))
 	t.took.Record(ctx, d.Duration.Seconds(), metric.WithAttributes(outcome))
 	if d.Issuer != "" {
 		t.tokens.Add(ctx, 1, metric.WithAttributes(attribute.Bool("known", d.TokenKnown)))

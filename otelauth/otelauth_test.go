@@ -119,18 +119,18 @@ func TestMetrics(t *testing.T) {
 	k.ask(k.bound()) // one more than the replay memory holds
 	got := k.points(t)
 	want := map[string]int64{
-		"senderlock.decisions outcome=accepted,reason=,route=/accounts":                      2,
-		"senderlock.decisions outcome=refused,reason=scope_missing,route=/accounts":          1,
-		"senderlock.decisions outcome=refused,reason=token_jws_malformed,route=/accounts":    1,
-		"senderlock.decisions outcome=unavailable,reason=replay_memory_full,route=/accounts": 1,
-		"senderlock.decision.duration outcome=accepted":                                      2,
-		"senderlock.decision.duration outcome=refused":                                       2,
-		"senderlock.decision.duration outcome=unavailable":                                   1,
-		"senderlock.tokens known=false":                                                      4,
-		"senderlock.replay.entries ":                                                         3,
-		"senderlock.replay.capacity ":                                                        3,
-		"senderlock.key_fetches issuer=ISSUER,reason=":                                       1,
-		"senderlock.key_fetch.duration issuer=ISSUER":                                        1,
+		"senderlock.decisions binding=DPoP,outcome=accepted,reason=,route=/accounts":                      2,
+		"senderlock.decisions binding=DPoP,outcome=refused,reason=scope_missing,route=/accounts":          1,
+		"senderlock.decisions binding=none,outcome=refused,reason=token_jws_malformed,route=/accounts":    1,
+		"senderlock.decisions binding=DPoP,outcome=unavailable,reason=replay_memory_full,route=/accounts": 1,
+		"senderlock.decision.duration outcome=accepted":                                                   2,
+		"senderlock.decision.duration outcome=refused":                                                    2,
+		"senderlock.decision.duration outcome=unavailable":                                                1,
+		"senderlock.tokens known=false":                                                                   4,
+		"senderlock.replay.entries ":                                                                      3,
+		"senderlock.replay.capacity ":                                                                     3,
+		"senderlock.key_fetches issuer=ISSUER,reason=":                                                    1,
+		"senderlock.key_fetch.duration issuer=ISSUER":                                                     1,
 	}
 	for name, value := range want {
 		if got[name] != value {
@@ -160,12 +160,12 @@ func TestMetricsOfARollout(t *testing.T) {
 	k.UnprotectedShadow(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), r)
 	got := k.points(t)
 	for name, want := range map[string]int64{
-		"senderlock.alerts kind=bound_token_as_bearer,route=/accounts":                             2,
-		"senderlock.would_be binding=DPoP,outcome=challenged,reason=nonce_missing,route=/accounts": 1,
-		"senderlock.would_be binding=none,outcome=refused,reason=credentials_missing,route=":       1,
-		"senderlock.decisions outcome=shadowed,reason=,route=":                                     1,
-		"senderlock.decisions outcome=accepted,reason=,route=/accounts":                            1,
-		"senderlock.decisions outcome=refused,reason=bound_token_as_bearer,route=/accounts":        2,
+		"senderlock.alerts kind=bound_token_as_bearer,route=/accounts":                                   2,
+		"senderlock.would_be binding=DPoP,outcome=challenged,reason=nonce_missing,route=/accounts":       1,
+		"senderlock.would_be binding=none,outcome=refused,reason=credentials_missing,route=":             1,
+		"senderlock.decisions binding=none,outcome=shadowed,reason=,route=":                              1,
+		"senderlock.decisions binding=DPoP,outcome=accepted,reason=,route=/accounts":                     1,
+		"senderlock.decisions binding=none,outcome=refused,reason=bound_token_as_bearer,route=/accounts": 2,
 	} {
 		if got[name] != want {
 			t.Errorf("%s is %d, want %d; all: %v", name, got[name], want, got)

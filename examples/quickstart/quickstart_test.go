@@ -65,6 +65,13 @@ func TestStory(t *testing.T) {
 			t.Fatalf("the steps are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
 	}
+	// The two that have a genuine token of somebody else raise the alert, and nobody else does.
+	alerts := regexp.MustCompile(`(?m)^✓ (.{42}) .*\n.*\n    ALERT (\w+): a bound token without its sender$`).FindAllStringSubmatch(out, -1)
+	if len(alerts) != 2 || strings.Count(out, "ALERT") != 2 ||
+		strings.TrimSpace(alerts[0][1])+": "+alerts[0][2] != "a thief signs for it with his own key: key_mismatch" ||
+		strings.TrimSpace(alerts[1][1])+": "+alerts[1][2] != "a thief uses it as a bearer token: bound_token_as_bearer" {
+		t.Errorf("alerts %q", alerts)
+	}
 	if !strings.HasSuffix(out, "\n12 answers: 2 accepted, 10 refused, all as expected.\n") {
 		t.Errorf("the summary is missing:\n%s", out)
 	}

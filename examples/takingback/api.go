@@ -13,6 +13,7 @@ import (
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/revocation"
+	"github.com/senderlock/senderlock/revocation/events"
 )
 
 // api is the protected API, as you would write it, with what takes tokens back.
@@ -26,12 +27,17 @@ type api struct {
 	tokens *revocation.Memory
 }
 
-func newAPI(origin, issuer string, log *slog.Logger) (*api, error) {
+func newAPI(origin, issuer string, log *slog.Logger, provider *events.Transmitter) (*api, error) {
 	tokens, err := revocation.NewMemory(revocation.Options{})
 	if err != nil {
 		return nil, err
 	}
+	stolen, err := onAlert(tokens, provider, log)
+	if err != nil {
+		return nil, err
+	}
 	guard, err := access.New(access.Config{
+		OnAlert:    stolen,
 		Origins:    []string{origin},
 		Issuers:    []access.Issuer{{URL: issuer, Audience: origin}},
 		Revocation: tokens,
@@ -45,6 +51,20 @@ func newAPI(origin, issuer string, log *slog.Logger) (*api, error) {
 	a := &api{Echo: echo.New(), guard: guard, auth: auth, issuer: issuer, tokens: tokens}
 	a.routes(access.Requirement{ACRValues: []string{"mfa"}, MaxAuthAge: 5 * time.Minute}, access.Stream{})
 	return a, nil
+}
+
+// onAlert ends the session whose token somebody other than its sender has, and tells the identity provider.
+func onAlert(tokens revocation.Store, provider *events.Transmitter, log *slog.Logger) (func(context.Context, access.Alert), error) {
+	takeBack, err := access.React{By: revocation.BySession, Store: tokens, Log: log}.OnAlert()
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, a access.Alert) {
+		takeBack(ctx, a)
+		if err := provider.Tell(events.ReportSession, a.Token, a.Time); err != nil {
+			log.ErrorContext(ctx, "identity provider not told", "cause", err)
+		}
+	}, nil
 }
 
 // routes makes the routes. What a transfer wants is more than the rest: a second factor, not long ago.

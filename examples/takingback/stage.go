@@ -12,9 +12,10 @@ import (
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/examples/authserver"
 	"github.com/senderlock/senderlock/examples/internal/story"
+	"github.com/senderlock/senderlock/revocation/events"
 )
 
-type apiMaker func(origin, issuer string, log *slog.Logger) (*api, error)
+type apiMaker func(origin, issuer string, log *slog.Logger, provider *events.Transmitter) (*api, error)
 
 // password is that of every user.
 const password = "not a secret"
@@ -30,6 +31,7 @@ type stage struct {
 	story.Servers
 	api            *api
 	origin, issuer string
+	provider       *provider
 }
 
 // start starts the authorization server and the API on free ports of this machine.
@@ -64,7 +66,10 @@ func (s *stage) start(newAPI apiMaker) error {
 	s.Defer(as.Close)
 	s.issuer = as.Issuer()
 
-	if s.api, err = newAPI(s.origin, s.issuer, s.Log.Logger()); err != nil {
+	if s.provider, err = s.startProvider(); err != nil {
+		return err
+	}
+	if s.api, err = newAPI(s.origin, s.issuer, s.Log.Logger(), s.provider.transmitter); err != nil {
 		return err
 	}
 	s.Defer(s.api.close)
@@ -80,6 +85,17 @@ func (s *stage) login(ctx context.Context, user string) *device {
 	d, err := newDevice(ctx, s.issuer, s.origin)
 	if err == nil {
 		err = errors.Join(d.logIn(ctx, user, password, ""), d.api.Transport.(*dpop.Transport).Prime(ctx, s.origin))
+	}
+	s.Note(err)
+	return d
+}
+
+// thief is a device with a key of its own and the token of another.
+func (s *stage) thief(ctx context.Context, victim *device) *device {
+	d, err := newDevice(ctx, s.issuer, s.origin)
+	if err == nil {
+		d.token = victim.token
+		err = d.api.Transport.(*dpop.Transport).Prime(ctx, s.origin)
 	}
 	s.Note(err)
 	return d

@@ -18,6 +18,7 @@ func (s *stage) story(ctx context.Context) {
 	nextSecond()
 	s.again(ctx, phone, "alice", "")
 	s.play(ctx, "Alice's phone, after a new login", phone, "GET", "/accounts", accepted(200))
+	phoneOfAlice := phone
 
 	s.Say("Bob is locked.")
 	bob := s.login(ctx, "bob")
@@ -53,4 +54,15 @@ func (s *stage) story(ctx context.Context) {
 	s.Saw("the stream of events ends", end(), "event: end data: session_revoked")
 	s.play(ctx, "Carol, with the same token", laptop, "GET", "/accounts",
 		refused(401, "invalid_token", "session_revoked"))
+
+	s.Say("Alice's token is stolen.")
+	laptop = s.login(ctx, "alice")
+	s.play(ctx, "Alice's laptop", laptop, "GET", "/accounts", accepted(200))
+	thief := s.thief(ctx, laptop)
+	s.play(ctx, "a thief, with a key of his own", thief, "GET", "/accounts",
+		refused(401, "invalid_token", "key_mismatch"))
+	s.play(ctx, "Alice's laptop, whose session has ended", laptop, "GET", "/accounts",
+		refused(401, "invalid_token", "session_revoked"))
+	s.Saw("the identity provider is told", s.provider.told(ctx), "session ended")
+	s.play(ctx, "Alice's phone, in another session", phoneOfAlice, "GET", "/accounts", accepted(200))
 }

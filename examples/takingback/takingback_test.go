@@ -15,6 +15,7 @@ import (
 	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/examples/internal/story"
 	"github.com/senderlock/senderlock/revocation"
+	"github.com/senderlock/senderlock/revocation/events"
 )
 
 // run runs the program with an API and returns what it prints and its exit status.
@@ -42,6 +43,8 @@ func TestStory(t *testing.T) {
 		"whoever found it, and her password too: GET /accounts: 401 invalid_token key_revoked",
 		"Carol, logged in with her password: POST /transfers: 401 insufficient_user_authentication login_too_weak",
 		"Carol, with the same token: GET /accounts: 401 invalid_token session_revoked",
+		"a thief, with a key of his own: GET /accounts: 401 invalid_token key_mismatch",
+		"Alice's laptop, whose session has ended: GET /accounts: 401 invalid_token session_revoked",
 	}
 	var got []string
 	for _, m := range stepForm.FindAllStringSubmatch(out, -1) {
@@ -58,7 +61,9 @@ func TestStory(t *testing.T) {
 	for _, text := range []string{
 		`acr_values="mfa" max_age="300"`,
 		"\n✓ the stream of events ends\n    event: end data: session_revoked\n",
-		"\n20 answers: 13 accepted, 7 refused, all as expected.\n",
+		"\n    ALERT key_mismatch: a bound token without its sender\n",
+		"\n✓ the identity provider is told\n    session ended\n",
+		"\n24 answers: 15 accepted, 9 refused, all as expected.\n",
 	} {
 		if !strings.Contains(out, text) {
 			t.Errorf("%q is missing:\n%s", text, out)
@@ -112,6 +117,10 @@ func TestWeakenedAPI(t *testing.T) {
 			func(w *weakened) { w.transfer.ACRValues = []string{"platinum"} },
 			"Carol, after the login it asks for: expected 201, got 401 insufficient_user_authentication login_too_weak",
 		},
+		"nobody hears of the thief": {
+			func(w *weakened) { w.OnAlert = nil },
+			`the identity provider is told: expected "session ended", got "nothing came"`,
+		},
 		"nobody looks after the stream": {
 			func(w *weakened) { w.events.Every = time.Minute },
 			`the stream of events ends: expected "event: end data: session_revoked", got ""`,
@@ -119,13 +128,18 @@ func TestWeakenedAPI(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			weak := func(origin, issuer string, log *slog.Logger) (*api, error) {
+			weak := func(origin, issuer string, log *slog.Logger, provider *events.Transmitter) (*api, error) {
 				tokens, err := revocation.NewMemory(revocation.Options{})
+				if err != nil {
+					return nil, err
+				}
+				stolen, err := onAlert(tokens, provider, log)
 				if err != nil {
 					return nil, err
 				}
 				w := weakened{
 					Config: access.Config{
+						OnAlert: stolen,
 						Origins: []string{origin}, Issuers: []access.Issuer{{URL: issuer, Audience: origin}}, Log: log,
 						Revocation: tokens, Register: tokens,
 					},

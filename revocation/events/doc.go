@@ -8,6 +8,8 @@
 // is replayed, has the effect that it had or should have had, and never ends a login that came after the event; no
 // memory of received tokens is needed.
 //
+// The other way round, a [Transmitter] tells an identity provider that a token was stolen.
+//
 // What is not here: the stores, which are in package revocation; the making of streams and their polling
 // (RFC 8936); encrypted tokens; and routes, which are the application's or those of package echoauth.
 package events

@@ -27,6 +27,8 @@ const (
 	AccountDisabled = risc + "account-disabled"
 	// AccountPurged ends all sessions of the user (RISC 1.0 §2.2).
 	AccountPurged = risc + "account-purged"
+	// CredentialCompromise ends all sessions of the user (RISC 1.0 §2.7).
+	CredentialCompromise = risc + "credential-compromise"
 	// SessionsRevoked is what came before SessionRevoked and is still sent (RISC 1.0 §2); it ends all sessions of
 	// the user.
 	SessionsRevoked = risc + "sessions-revoked"
@@ -70,7 +72,7 @@ func (s *SharedSignals) entries(ctx context.Context, c *claims, uri string) ([]r
 // parseEvent reads an event that ends sessions, and returns nil for any other.
 func parseEvent(uri string, raw jsontext.Value) (*event, error) {
 	switch uri {
-	case SessionRevoked, CredentialChange, AccountDisabled, AccountPurged, SessionsRevoked:
+	case SessionRevoked, CredentialChange, AccountDisabled, AccountPurged, CredentialCompromise, SessionsRevoked:
 	default:
 		return nil, nil
 	}

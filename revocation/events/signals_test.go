@@ -54,6 +54,7 @@ func TestSignals(t *testing.T) {
 		"account-disabled":                       {nil, nil, "subject", "subject"},
 		"account-disabled with a reason":         {[]members{one(events.AccountDisabled, members{"reason": "hijacking"})}, nil, "subject", "subject"},
 		"account-purged":                         {[]members{one(events.AccountPurged, nil)}, nil, "subject", "subject"},
+		"credential-compromise":                  {[]members{one(events.CredentialCompromise, members{"credential_type": "password"})}, nil, "subject", "subject"},
 		"sessions-revoked":                       {[]members{one(events.SessionsRevoked, nil)}, nil, "subject", "subject"},
 		"session-revoked of a user":              {[]members{session}, nil, "subject", "subject"},
 		"session-revoked, opaque session":        {[]members{session, in(opaque("s-1"))}, nil, "session", ""},

@@ -14,6 +14,7 @@ import (
 type Log struct {
 	mu   sync.Mutex
 	last entry
+	kind string        // of an alert since the last request
 	news chan struct{} // an entry has come; made when somebody waits
 	live io.Writer     // also hears of each entry, unless nil
 }
@@ -26,7 +27,11 @@ type entry struct {
 	Route   string `json:"route"`
 	Reason  string `json:"reason"`
 	Cause   string `json:"cause"`
+	Kind    string `json:"kind"` // of an alert
 }
+
+// alerted is what the log says at Warn when somebody other than its sender has a token.
+const alerted = "bound token without its sender"
 
 // cause gives the cause in plain words; in full with the expected and the received value.
 func (e entry) cause(full bool) string {
@@ -48,6 +53,13 @@ func (l *Log) Write(text []byte) (int, error) {
 	if err := json.Unmarshal(text, &e); err != nil {
 		return 0, err
 	}
+	if e.Message == alerted {
+		l.kind = e.Kind
+		if l.live != nil {
+			fmt.Fprintf(l.live, "ALERT: %s: %s %s\n", e.Message, e.Kind, e.Route)
+		}
+		return len(text), nil
+	}
 	if e.Message == "request refused" { // not the end of a response, which may come beside another request
 		l.last = e
 		l.tell()
@@ -63,6 +75,13 @@ func (l *Log) Follow(w io.Writer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.live = w
+}
+
+// alert is the kind of the alert that the last request raised; empty if it raised none.
+func (l *Log) alert() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.kind
 }
 
 func (l *Log) read() entry {
@@ -105,5 +124,5 @@ func (l *Log) tell() {
 func (l *Log) clear() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.last = entry{}
+	l.last, l.kind = entry{}, ""
 }

@@ -129,6 +129,9 @@ func (s *Story) judge(who string, response *http.Response, body string, want Ans
 	if entry.Reason != "" {
 		why = entry.Reason + ": " + entry.cause(s.Verbose)
 	}
+	if kind := s.Log.alert(); kind != "" {
+		why += "\n    " + s.paint(red, "ALERT "+kind+": a "+alerted)
+	}
 	s.print(line{who, response.Request.Method, where, told, why, got.Status, got == want})
 }
 
