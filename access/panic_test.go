@@ -155,7 +155,7 @@ func TestClientHangsUp(t *testing.T) {
 			}
 			w := httptest.NewRecorder()
 			s.Handler(s).ServeHTTP(w, owner(bound()).WithContext(ctx))
-			if d := s.decided(t, "unavailable"); d.Outcome() != test.outcome || w.Code != 503 {
+			if d := s.decided(t, "policy_failed"); d.Outcome() != test.outcome || w.Code != 503 {
 				t.Errorf("%s, status %d", d.Outcome(), w.Code)
 			}
 			if line := log.String(); !strings.Contains(line, test.level) || strings.Count(line, "\n") != 1 {
