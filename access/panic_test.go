@@ -184,7 +184,7 @@ func TestLogOfDecisions(t *testing.T) {
 		"accepted":                     {func(*setup) {}, owner(bound()), `level=DEBUG msg="request accepted" outcome=accepted`},
 		"accepted, with LogAccepted":   {func(s *setup) { s.LogAccepted = true }, owner(bound()), `level=INFO msg="request accepted"`},
 		"refused":                      {func(*setup) {}, get("", ""), `level=INFO msg="request refused" outcome=refused`},
-		"our own trouble is an error":  {func(s *setup) { s.Replay = failingStore{} }, owner(bound()), `level=ERROR msg="request refused" outcome=unavailable`},
+		"our own trouble is an error":  {func(s *setup) { s.Replay = failingStore{} }, owner(bound()), `level=ERROR msg="request could not be decided" outcome=unavailable`},
 		"an accepted one has a client": {func(*setup) {}, owner(bound()), "client=client-1"},
 	} {
 		t.Run(name, func(t *testing.T) {

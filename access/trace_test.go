@@ -26,7 +26,7 @@ func TestLogNamesTheToken(t *testing.T) {
 		id            string
 		want, without []string
 	}{
-		"accepted":       {"DPoP", bound(mine), poptest.ClientKey(), 0, "r-1", append(whose, "sub=user-1", "thumbprint="+jkt, "binding=dpop", "request_id=r-1"), nil},
+		"accepted":       {"DPoP", bound(mine), poptest.ClientKey(), 0, "r-1", append(whose, "sub=user-1", "thumbprint="+jkt, "binding=", "request_id=r-1"), nil},
 		"a stolen token": {"DPoP", stolen, thief, 0, "", append(whose, "sub=user-1", "reason=key_mismatch"), []string{"request_id", "binding"}},
 		"hashed":         {"DPoP", bound(mine), poptest.ClientKey(), access.SubjectHashed, "", append(whose, "sub=sha256:", "thumbprint="+jkt), []string{"user-1"}},
 		"dropped":        {"DPoP", bound(mine), poptest.ClientKey(), access.SubjectDropped, "", whose, []string{"user-1", "sub="}},
