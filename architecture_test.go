@@ -31,6 +31,7 @@ var layers = map[string][]string{
 	"dpop":       {"internal", "reason"},
 	"mtls":       {"internal", "reason"},
 	"revocation": {"internal", "reason"},
+	"logqueue":   {},
 	"redisstore": {"dpop", "revocation", "internal", "reason"},
 	"access":     {"dpop", "mtls", "revocation", "internal", "reason"},
 	"echoauth":   {"access", "dpop", "mtls", "revocation", "internal", "reason"},

@@ -104,7 +104,7 @@ func TestCompareAddress(t *testing.T) {
 		"a claim of another kind": {7, "192.0.2.1:5", missing},
 		"a claim that is no IP":   {"everywhere", "192.0.2.1:5", missing},
 		"an empty claim":          {"", "192.0.2.1:5", missing},
-		"a connection without":    {"192.0.2.1", "@", refusal{503, "", "unavailable"}},
+		"a connection without":    {"192.0.2.1", "@", refusal{503, "", "policy_failed"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newGuard(t, func(s *setup) {

@@ -52,8 +52,8 @@ type Alert struct {
 // Attrs returns the alert as attributes of one log line.
 func (a Alert) Attrs() []slog.Attr {
 	return []slog.Attr{
-		slog.String("kind", a.Kind), slog.String("issuer", a.Token.Issuer), slog.String("token", a.Token.ID),
-		slog.String("session", a.Token.Session), slog.String("subject", a.Token.Subject), slog.String("client", a.Token.Client),
+		slog.String("kind", a.Kind), slog.String("issuer", a.Token.Issuer), slog.String("jti", a.Token.ID),
+		slog.String("sid", a.Token.Session), slog.String("sub", a.Token.Subject), slog.String("client", a.Token.Client),
 		slog.String("bound", a.Bound), slog.String("presented", a.Presented), slog.Bool("proven", a.Proven),
 		slog.String("address", a.address()), slog.String("route", a.Route), slog.Time("at", a.Time), slog.Int("count", a.Count),
 	}
@@ -81,13 +81,19 @@ func (g *Guard) alarm(r *http.Request, grant *Grant, e *Error) {
 	a.Route = g.route(r, grant.pattern)
 	_ = guarded("Address", func() (err error) { a.Address, err = g.config.Address(r); return err })
 	ctx := r.Context()
-	g.config.Log.LogAttrs(ctx, slog.LevelWarn, "bound token without its sender", a.Attrs()...)
+	g.config.Log.LogAttrs(ctx, slog.LevelWarn, "bound token without its sender", g.told(*a).Attrs()...)
 	if g.config.OnAlert == nil {
 		return
 	}
 	if err := guarded("OnAlert", func() error { g.config.OnAlert(ctx, *a); return nil }); err != nil {
 		g.config.Log.ErrorContext(ctx, "OnAlert failed", "cause", err.Error())
 	}
+}
+
+// told is an alert as the log hears of it.
+func (g *Guard) told(a Alert) Alert {
+	a.Token.Subject = g.config.LogSubject.Of(a.Token.Subject)
+	return a
 }
 
 // stranger returns the alert that a refusal stands for, and the key of its token, or nil. It verifies nothing and asks

@@ -110,7 +110,7 @@ func TestAlerts(t *testing.T) {
 				got.Route != "GET /accounts" || got.Address != netip.MustParseAddr("192.0.2.1") || !got.Time.Equal(poptest.Now) || got.Count != 1 {
 				t.Errorf("got %+v", got)
 			}
-			for _, want := range []string{"level=WARN", "kind=" + got.Kind, "token=t-1", "session=s-1", "subject=user-1", "client=client-1",
+			for _, want := range []string{"level=WARN", "kind=" + got.Kind, "jti=t-1", "sid=s-1", "sub=user-1", "client=client-1",
 				"bound=" + got.Bound, "address=192.0.2.1", `route="GET /accounts"`, "count=1"} {
 				if !strings.Contains(a.log.String(), want) {
 					t.Errorf("%q is not in the log: %s", want, &a.log)

@@ -120,7 +120,7 @@ func TestCertificateSourceRefuses(t *testing.T) {
 		want refusal
 	}{
 		"its cause": {mtls.ErrForeign, refusal{401, "invalid_token", mtls.Reason(mtls.ErrForeign)}},
-		"trouble":   {errors.New("out of order"), refusal{503, "", "unavailable"}},
+		"trouble":   {errors.New("out of order"), refusal{503, "", "certificate_unknown"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newGuard(t, func(s *setup) {

@@ -125,7 +125,7 @@ type Config struct {
 	// OnlyRegistered refuses tokens that are not on record already: the application records a token when it is
 	// issued, and ends it with [revocation.Register].Forget.
 	OnlyRegistered bool
-	// Address finds the address for Register and for alerts. Nil means [PeerAddress]; behind proxies, give [ForwardedAddress].
+	// Address finds the address for Register, for the log and for alerts. Nil means [PeerAddress]; behind proxies, give [ForwardedAddress].
 	Address AddressSource
 
 	// Policies are asked in turn about every request whose token and sender are in order, before its proof is
@@ -149,6 +149,11 @@ type Config struct {
 	Log *slog.Logger
 	// LogAccepted logs accepted requests at Info.
 	LogAccepted bool
+	// LogSubject says how log and Observer name whom a token stands for: as it is, hashed, or not at all. Zero is as it is.
+	LogSubject SubjectForm
+	// RequestID finds the name of a request in the logs of others, such as proxies. What is longer than 128 octets, or
+	// holds other characters than letters, digits and -_.:=/+ is not logged. Nil means the field X-Request-Id.
+	RequestID func(r *http.Request) string
 	// Route names the route of a request, in decisions and for [Bearer].Routes, by the pattern that it matched: never by
 	// its path, which the client chooses. Nil means r.Pattern, which the
 	// multiplexer of net/http sets; another router's is given here. The adapters of frameworks know theirs.
@@ -210,6 +215,12 @@ func (g *Guard) settle() error {
 	}
 	if c.Route == nil {
 		c.Route = func(r *http.Request) string { return r.Pattern }
+	}
+	if c.RequestID == nil {
+		c.RequestID = func(r *http.Request) string { return r.Header.Get("X-Request-Id") }
+	}
+	if c.LogSubject >= endSubjectForm {
+		return fmt.Errorf("LogSubject is %d: give SubjectPlain, SubjectHashed or SubjectDropped", c.LogSubject)
 	}
 	if err := c.settleNumbers(); err != nil {
 		return err

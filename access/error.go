@@ -71,6 +71,27 @@ func Reason(err error) string { return reason.Of(err) }
 // trouble, answered with 503, whatever it wraps.
 var ErrUnavailable = reason.NewTrouble("", "access: the request could not be decided")
 
+// The parts of ours that are asked for a decision, each with the reason if what went wrong there has no name of its own.
+var (
+	errKeys = ErrUnavailable.At("keys", "keys_unreachable", "access: the issuer's keys could not be had")
+
+	errIntrospection = ErrUnavailable.At("introspection", "introspection_unreachable", "access: the authorization server could not be asked about the token")
+	errRevocation    = ErrUnavailable.At("revocation_store", "revocation_store_unreachable", "access: the store of revocations could not be asked")
+	errRegister      = ErrUnavailable.At("register", "register_unreachable", "access: the record of tokens in use could not be had")
+	errValidator     = ErrUnavailable.At("validator", "validator_failed", "access: the Validator could not judge the token")
+	errPolicy        = ErrUnavailable.At("policy", "policy_failed", "access: a Policy could not decide")
+	errAddress       = ErrUnavailable.At("address", "address_unknown", "access: the address of the request could not be found")
+	errCertificate   = ErrUnavailable.At("certificate", "certificate_unknown", "access: the client's certificate could not be looked for")
+)
+
+// ours says of an error that is no refusal which part of ours it is in.
+func ours(part *reason.Trouble, err error) error {
+	if _, own := errors.AsType[*Error](err); err == nil || own || reason.IsRefusal(err) || reason.Part(err) != "" {
+		return err
+	}
+	return part.Because(err)
+}
+
 // retryAfter is what a client is told to wait when the trouble is ours.
 const retryAfter = time.Second
 

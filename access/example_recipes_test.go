@@ -289,7 +289,7 @@ func ExampleRecheck() {
 	// request 5: welcome
 	// request 6: welcome
 	//   look up alice
-	// request 7: 503 unavailable
+	// request 7: 503 policy_failed
 	//   look up alice
 	// request 8: 401 account_not_active
 	// request 9: 401 account_not_active

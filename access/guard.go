@@ -215,7 +215,7 @@ func (g *Guard) claimUnlessRevoked(ctx context.Context, used scheme, token *Toke
 	})
 	switch {
 	case entry != nil:
-		return g.refuse(used, CodeInvalidToken, entry.Cause())
+		return g.refuse(used, CodeInvalidToken, g.denied(entry))
 	case err != nil:
 		return g.refuse(used, CodeInvalidProof, err)
 	}
@@ -238,11 +238,11 @@ func (g *Guard) token(ctx context.Context, key, raw string) (t *Token, known boo
 			t, err = g.tokens.ValidateToken(ctx, raw)
 			return err
 		})
-		if err != nil {
-			return nil, false, err
+		if err == nil && t == nil {
+			err = errors.New("access: the Validator returned neither a token nor an error")
 		}
-		if t == nil {
-			return nil, false, errors.New("access: the Validator returned neither a token nor an error")
+		if err != nil {
+			return nil, false, ours(errValidator, err)
 		}
 		known = false
 	}
@@ -254,10 +254,10 @@ func (g *Guard) certificate(r *http.Request, grant *Grant) error {
 	if g.config.Certificates == nil {
 		return nil
 	}
-	return guarded("Certificates", func() (err error) {
+	return ours(errCertificate, guarded("Certificates", func() (err error) {
 		grant.Certificate, err = g.config.Certificates(r)
 		return err
-	})
+	}))
 }
 
 // tokenHash returns the hash of the access token, by which caches know it. Where a proof was read, it is at hand.
@@ -276,11 +276,21 @@ func (g *Guard) revoked(ctx context.Context, token *Token) error {
 	entry, err := g.config.Revocation.Revoked(ctx, token.Revocable())
 	switch {
 	case err != nil:
-		return ErrUnavailable.Because(err)
+		return errRevocation.Because(err)
 	case entry != nil:
-		return entry.Cause()
+		return g.denied(entry)
 	}
 	return nil
+}
+
+// denied is the cause for refusing a token that an entry denies. A subject stands in it as in the log.
+func (g *Guard) denied(entry *revocation.Entry) error {
+	if entry.By != revocation.BySubject {
+		return entry.Cause()
+	}
+	told := *entry
+	told.Value = g.config.LogSubject.Of(entry.Value)
+	return told.Cause()
 }
 
 // inUse puts the token on record, or looks for it there. That the record cannot tell is our own trouble.
@@ -297,7 +307,7 @@ func (g *Guard) inUse(r *http.Request, token *Token) error {
 		return err
 	})
 	if err != nil {
-		return err
+		return ours(errAddress, err)
 	}
 	onRecord := true
 	if g.config.OnlyRegistered {
@@ -307,7 +317,7 @@ func (g *Guard) inUse(r *http.Request, token *Token) error {
 	}
 	switch {
 	case err != nil:
-		return ErrUnavailable.Because(err)
+		return errRegister.Because(err)
 	case !onRecord:
 		return ErrNotRegistered
 	}

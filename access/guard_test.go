@@ -14,6 +14,7 @@ import (
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/reason"
 )
 
 func TestOwnerIsAccepted(t *testing.T) {
@@ -273,21 +274,27 @@ func (failingStore) Window() time.Duration { return time.Hour }
 
 // RS-180: what fails on our side is never an accept and never a 401.
 func TestOwnTroubleIs503(t *testing.T) {
-	for name, change := range map[string]func(*setup){
-		"replay store down": func(s *setup) { s.Replay = failingStore{} },
-		"validator down": func(s *setup) {
+	for name, test := range map[string]struct {
+		part, reason string
+		change       func(*setup)
+	}{
+		"replay store down": {"replay_store", "replay_store_unreachable", func(s *setup) { s.Replay = failingStore{} }},
+		"validator down": {"validator", "validator_failed", func(s *setup) {
 			s.Issuers, s.Tokens = nil, access.ValidatorFunc(func(context.Context, string) (*access.Token, error) { return nil, errors.New("no database") })
-		},
-		"validator without an answer": func(s *setup) {
+		}},
+		"validator without an answer": {"validator", "validator_failed", func(s *setup) {
 			s.Issuers, s.Tokens = nil, access.ValidatorFunc(func(context.Context, string) (*access.Token, error) { return nil, nil })
-		},
-		"policy down": func(s *setup) {
+		}},
+		"policy down": {"policy", "policy_failed", func(s *setup) {
 			s.Policies = []access.Policy{func(*http.Request, *access.Grant) error { return errors.New("no database") }}
-		},
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			grant, err := newGuard(t, change).Check(owner(bound()))
-			e := expect(t, err, refusal{503, "", "unavailable"})
+			grant, err := newGuard(t, test.change).Check(owner(bound()))
+			e := expect(t, err, refusal{503, "", test.reason})
+			if part := reason.Part(e); part != test.part {
+				t.Errorf("the part is %q, want %q", part, test.part)
+			}
 			h := http.Header{}
 			e.SetHeaders(h)
 			if grant != nil || h.Get("Retry-After") != "1" || h.Get("WWW-Authenticate") != "" {

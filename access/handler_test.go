@@ -394,7 +394,7 @@ func TestDeny(t *testing.T) {
 		s := newSite(t, func(s *setup) {
 			s.Replay, s.Deny = failingStore{}, func(http.ResponseWriter, *http.Request, *access.Error) {}
 		})
-		w := s.refuses(t, s.Handler(s), owner(bound()), 503, "unavailable")
+		w := s.refuses(t, s.Handler(s), owner(bound()), 503, "replay_store_unreachable")
 		if w.Header().Get("Retry-After") == "" {
 			t.Errorf("header %v", w.Header())
 		}

@@ -43,7 +43,9 @@ const (
 )
 
 // errBusy means that as many questions are open as may be.
-var errBusy = reason.NewTrouble("introspection_busy", "access: too many questions to the authorization server are open")
+var errBusy = &reason.Trouble{
+	Name: "introspection_busy", Part: "introspection", Text: "access: too many questions to the authorization server are open",
+}
 
 // IntrospectionConfig holds the settings of an [Introspection].
 type IntrospectionConfig struct {
@@ -280,7 +282,7 @@ func (i *Introspection) ValidateToken(ctx context.Context, token string) (*Token
 		t, _ := got.Val.(*Token)
 		return t, got.Err
 	case <-ctx.Done():
-		return nil, ErrUnavailable.Because(context.Cause(ctx))
+		return nil, errIntrospection.Because(context.Cause(ctx))
 	}
 }
 
@@ -311,7 +313,7 @@ func (i *Introspection) ask(ctx context.Context, key, token string) (t *Token, e
 		return nil, err
 	}
 	if err != nil {
-		return nil, ErrUnavailable.Because(fmt.Errorf("introspection: %w", err))
+		return nil, errIntrospection.Because(fmt.Errorf("introspection: %w", err))
 	}
 	if t, err = i.judge(body); err != nil {
 		return nil, err
@@ -333,11 +335,11 @@ func (i *Introspection) judge(body jsontext.Value) (*Token, error) {
 		TokenType string `json:"token_type"`
 	}
 	if err := jose.Object(body, &said); err != nil {
-		return nil, ErrUnavailable.Because(fmt.Errorf("introspection: %w", err))
+		return nil, errIntrospection.Because(fmt.Errorf("introspection: %w", err))
 	}
 	switch {
 	case said.Active == nil:
-		return nil, ErrUnavailable.Because(errors.New("introspection: the answer has no active"))
+		return nil, errIntrospection.Because(errors.New("introspection: the answer has no active"))
 	case !*said.Active:
 		return nil, ErrTokenInactive
 	}

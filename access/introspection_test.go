@@ -268,24 +268,24 @@ func TestIntrospectionTrouble(t *testing.T) {
 		reply func(http.ResponseWriter, *http.Request)
 		want  string
 	}{
-		"500":                       {answer(500, "application/json", `{"active":true}`), "unavailable"},
-		"our credentials are wrong": {answer(401, "application/json", `{"error":"invalid_client"}`), "unavailable"},
-		"HTML":                      {answer(200, "text/html", "<p>"), "unavailable"},
+		"500":                       {answer(500, "application/json", `{"active":true}`), "introspection_unreachable"},
+		"our credentials are wrong": {answer(401, "application/json", `{"error":"invalid_client"}`), "introspection_unreachable"},
+		"HTML":                      {answer(200, "text/html", "<p>"), "introspection_unreachable"},
 		"not JSON":                  {answer(200, "application/json", "active"), "json_invalid"},
-		"no active":                 {answer(200, "application/json", `{}`), "unavailable"},
-		"active null":               {answer(200, "application/json", `{"active":null}`), "unavailable"},
+		"no active":                 {answer(200, "application/json", `{}`), "introspection_unreachable"},
+		"active null":               {answer(200, "application/json", `{"active":null}`), "introspection_unreachable"},
 		"active as text":            {answer(200, "application/json", `{"active":"true"}`), "json_invalid"},
 		"active twice":              {answer(200, "application/json", `{"active":false,"active":true}`), "json_invalid"},
-		"a 400 about our question":  {answer(400, "application/json", `{"error":"invalid_request"}`), "unavailable"},
-		"a 400 about our client":    {answer(400, "application/json", `{"error":"unauthorized_client"}`), "unavailable"},
-		"a 400 without a word":      {answer(400, "application/json", ``), "unavailable"},
-		"a 400 in HTML":             {answer(400, "text/html", `<p>unsupported_token_type`), "unavailable"},
-		"a 403 that speaks of it":   {answer(403, "application/json", `{"error":"invalid_token"}`), "unavailable"},
-		"too long":                  {answer(200, "application/json", `{"active":false,"x":"`+strings.Repeat("x", 300_000)+`"}`), "unavailable"},
+		"a 400 about our question":  {answer(400, "application/json", `{"error":"invalid_request"}`), "introspection_unreachable"},
+		"a 400 about our client":    {answer(400, "application/json", `{"error":"unauthorized_client"}`), "introspection_unreachable"},
+		"a 400 without a word":      {answer(400, "application/json", ``), "introspection_unreachable"},
+		"a 400 in HTML":             {answer(400, "text/html", `<p>unsupported_token_type`), "introspection_unreachable"},
+		"a 403 that speaks of it":   {answer(403, "application/json", `{"error":"invalid_token"}`), "introspection_unreachable"},
+		"too long":                  {answer(200, "application/json", `{"active":false,"x":"`+strings.Repeat("x", 300_000)+`"}`), "introspection_unreachable"},
 		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
-		}, "unavailable"},
-		"no answer": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "unavailable"},
+		}, "introspection_unreachable"},
+		"no answer": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "introspection_unreachable"},
 		"a head that never ends": {func(w http.ResponseWriter, _ *http.Request) {
 			conn, _, err := http.NewResponseController(w).Hijack()
 			if err != nil {
@@ -296,12 +296,12 @@ func TestIntrospectionTrouble(t *testing.T) {
 			for err == nil { // until the client has had enough
 				_, err = io.WriteString(conn, "X-More: "+strings.Repeat("x", 1000)+"\r\n")
 			}
-		}, "unavailable"},
+		}, "introspection_unreachable"},
 		"cut off": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.Header().Set("Content-Length", "100")
 			_, _ = io.WriteString(w, `{"active":true`)
-		}, "unavailable"},
+		}, "introspection_unreachable"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEndpoint(t, nil)
@@ -319,7 +319,7 @@ func TestIntrospectionTrouble(t *testing.T) {
 	e := newEndpoint(t, nil)
 	e.Close()
 	_, err := introspecting(t, e).Check(owner("opaque"))
-	expect(t, err, refusal{503, "", "unavailable"})
+	expect(t, err, refusal{503, "", "introspection_unreachable"})
 }
 
 func TestIntrospectionCache(t *testing.T) {
@@ -588,15 +588,15 @@ func TestSignedAnswers(t *testing.T) {
 	}{
 		"good":              {signedType, sign(issuerKey, nil, nil), refusal{}},
 		"inactive":          {signedType, sign(issuerKey, nil, map[string]any{"token_introspection": map[string]any{"active": false}}), refusal{401, "invalid_token", "token_inactive"}},
-		"plain JSON":        {"application/json", `{"active":true}`, refusal{503, "", "unavailable"}},
+		"plain JSON":        {"application/json", `{"active":true}`, refusal{503, "", "introspection_unreachable"}},
 		"tampered":          {signedType, poptest.Tampered(sign(issuerKey, nil, nil)), refusal{503, "", "signature_invalid"}},
 		"by another key":    {signedType, sign(poptest.Keyed("ES256", "x"), nil, nil), refusal{503, "", "signature_invalid"}},
 		"an access token":   {signedType, sign(issuerKey, map[string]any{"typ": "at+jwt"}, nil), refusal{503, "", "typ_wrong"}},
-		"another issuer":    {signedType, sign(issuerKey, nil, map[string]any{"iss": "x"}), refusal{503, "", "unavailable"}},
-		"another client":    {signedType, sign(issuerKey, nil, map[string]any{"aud": "x"}), refusal{503, "", "unavailable"}},
-		"an old answer":     {signedType, sign(issuerKey, nil, map[string]any{"iat": poptest.Now.Unix() - 61}), refusal{503, "", "unavailable"}},
+		"another issuer":    {signedType, sign(issuerKey, nil, map[string]any{"iss": "x"}), refusal{503, "", "introspection_unreachable"}},
+		"another client":    {signedType, sign(issuerKey, nil, map[string]any{"aud": "x"}), refusal{503, "", "introspection_unreachable"}},
+		"an old answer":     {signedType, sign(issuerKey, nil, map[string]any{"iat": poptest.Now.Unix() - 61}), refusal{503, "", "introspection_unreachable"}},
 		"no iat":            {signedType, sign(issuerKey, nil, map[string]any{"iat": nil}), refusal{503, "", "json_invalid"}},
-		"nothing in it":     {signedType, sign(issuerKey, nil, map[string]any{"token_introspection": nil}), refusal{503, "", "unavailable"}},
+		"nothing in it":     {signedType, sign(issuerKey, nil, map[string]any{"token_introspection": nil}), refusal{503, "", "introspection_unreachable"}},
 		"unknown key":       {signedType, sign(issuerKey, map[string]any{"kid": "x"}, nil), refusal{503, "", "key_unknown"}},
 		"crit":              {signedType, sign(issuerKey, map[string]any{"crit": []string{"x"}}, nil), refusal{503, "", "crit_present"}},
 		"not a JWT":         {signedType, "x", refusal{503, "", "jws_malformed"}},

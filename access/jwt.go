@@ -334,7 +334,7 @@ func (i *issuer) verify(ctx context.Context, header jose.Header, compact jose.Co
 	key, err := i.keys.Verify(ctx, header, compact)
 	switch {
 	case errors.Is(err, keyset.ErrUnavailable):
-		return nil, ErrUnavailable.Because(err)
+		return nil, errKeys.Because(err)
 	case errors.Is(err, keyset.ErrUnknownKey):
 		return nil, ErrTokenKey.With("a key of "+i.URL, "kid "+strconv.Quote(header.KeyID)+" with "+header.Algorithm)
 	case err != nil:

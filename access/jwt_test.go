@@ -260,7 +260,7 @@ func TestIssuerDown(t *testing.T) {
 	issuer.SetFailing(true)
 	s := discovered(t, issuer)
 	_, err := s.Check(ownerOf(issuer, poptest.Token{}))
-	expect(t, err, refusal{503, "", "keys_unavailable"})
+	expect(t, err, refusal{503, "", "keys_unreachable"})
 	issuer.SetFailing(false)
 	s.clock.Advance(time.Minute)
 	fresh := func(t poptest.Token) *http.Request {

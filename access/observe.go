@@ -35,12 +35,24 @@ type Decision struct {
 	// Route is the pattern that the request matched ("/accounts/:id"). Empty if there is none.
 	Route string
 
-	// Issuer and ClientID are those of the token. Empty if the token was not found valid.
-	Issuer   string
-	ClientID string
-	// Thumbprint is the beginning of the thumbprint of the key or certificate with which the sender proved to be
-	// itself. Empty if it did not.
+	// Issuer, ClientID, TokenID (jti), Session (sid) and Subject (sub) are those of the token, and Confirmation is what it
+	// is bound to. Empty if the token was not found valid, or does not have it. [Config.LogSubject] hashes or drops Subject.
+	Issuer       string
+	ClientID     string
+	TokenID      string
+	Session      string
+	Subject      string
+	Confirmation Confirmation
+	// Thumbprint is that of the key or certificate with which the sender proved to be itself. Empty if it did not.
 	Thumbprint string
+
+	// Address is where the request comes from, by [Config.Address], and Peer the other end of the connection, which is a
+	// proxy's where there is one. Empty if it is not known.
+	Address string
+	Peer    string
+	// RequestID is the name of the request in the logs of others, by [Config.RequestID]: of a client's choice unless
+	// somebody in between has replaced it. Empty if there is none.
+	RequestID string
 	// TokenKnown says that what the token says was still known from an earlier request.
 	TokenKnown bool
 
@@ -79,28 +91,26 @@ const (
 	Challenged Outcome = "challenged" // of [Decision.WouldBe] alone: the client would have been asked for a nonce, and come again
 )
 
-// thumbprintPrefix is enough to tell the keys of one client apart, and 48 bits are no use to forge one.
-const thumbprintPrefix = 8
-
-// newDecision describes what became of a request: grant is as far as it got, and e what it was refused with, or nil.
-func newDecision(r *http.Request, route string, grant *Grant, e *Error) Decision {
+// decision describes what became of a request: grant is as far as it got, and e what it was refused with, or nil.
+func (g *Guard) decision(r *http.Request, route string, grant *Grant, e *Error) Decision {
 	d := Decision{Method: r.Method, Route: route, Refusal: e, CertificateUnfit: grant.unfit, Binding: grant.Binding, Alert: grant.alert}
 	d.abandoned = e != nil && e.Status >= http.StatusInternalServerError && errors.Is(r.Context().Err(), context.Canceled)
 	d.Began, d.Duration, d.TokenKnown = grant.began, grant.took, grant.known
 	d.Issuer, d.ClientID, d.TokenFrom = grant.Issuer, grant.ClientID, grant.from.String()
+	d.TokenID, d.Session = grant.ID, grant.Token.Session
+	d.Subject, d.Confirmation = g.config.LogSubject.Of(grant.Subject), grant.Confirmation
+	d.Address, d.Peer, d.RequestID = g.from(r), peerOf(r), g.requestID(r)
 	if e == nil {
 		d.Would = grant.would
 	}
 	switch {
 	case grant.Thumbprint != "":
-		d.Thumbprint = prefix(grant.Thumbprint)
+		d.Thumbprint = grant.Thumbprint
 	case grant.Binding&BindingCertificate != 0:
-		d.Thumbprint = prefix(grant.Confirmation.X5tS256)
+		d.Thumbprint = grant.Confirmation.X5tS256
 	}
 	return d
 }
-
-func prefix(thumbprint string) string { return thumbprint[:min(len(thumbprint), thumbprintPrefix)] }
 
 // Outcome tells how the request ended.
 func (d Decision) Outcome() Outcome {
@@ -144,13 +154,21 @@ func (d Decision) WouldBe() Outcome {
 }
 
 // Attrs returns the decision as attributes of one log line. What the client chose is quoted and cut to length; tokens
-// and proofs are not in it.
+// and proofs are not in it. docs/logs-and-metrics.md lists the attributes and what is promised of them.
 func (d Decision) Attrs() []slog.Attr {
-	attrs := append(make([]slog.Attr, 0, 16),
+	attrs := append(make([]slog.Attr, 0, 24),
 		slog.String("outcome", string(d.Outcome())),
 		slog.String("method", d.Method[:min(len(d.Method), methodPrefix)]), slog.String("route", d.Route),
 		slog.String("issuer", d.Issuer), slog.String("client", d.ClientID), slog.String("thumbprint", d.Thumbprint),
 		slog.Bool("token_known", d.TokenKnown), slog.Duration("duration", d.Duration))
+	for _, known := range [...]struct{ name, value string }{
+		{"jti", d.TokenID}, {"sid", d.Session}, {"sub", d.Subject}, {"jkt", d.Confirmation.JKT}, {"x5t#S256", d.Confirmation.X5tS256},
+		{"address", d.Address}, {"peer", d.Peer}, {"request_id", d.RequestID},
+	} {
+		if known.value != "" {
+			attrs = append(attrs, slog.String(known.name, known.value))
+		}
+	}
 	if d.Binding != 0 {
 		attrs = append(attrs, slog.String("binding", d.Binding.String()))
 	}

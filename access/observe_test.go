@@ -60,7 +60,7 @@ func TestCheckIsOneDecision(t *testing.T) {
 			if (d.Issuer == poptest.Issuer) != test.client || (d.ClientID == "client-1") != test.client {
 				t.Errorf("issuer %q, client %q", d.Issuer, d.ClientID)
 			}
-			if (d.Thumbprint == poptest.ClientKey().Thumbprint()[:8]) != test.sender || !test.sender && d.Thumbprint != "" {
+			if (d.Thumbprint == poptest.ClientKey().Thumbprint()) != test.sender || !test.sender && d.Thumbprint != "" {
 				t.Errorf("thumbprint %q", d.Thumbprint)
 			}
 			if d.Route != "GET /accounts" || d.Method != "GET" || !d.Began.Equal(poptest.Now) {
@@ -169,7 +169,7 @@ func TestFetchesAreObserved(t *testing.T) {
 	})
 	issuer.SetFailing(true)
 	_, err := s.Check(ownerOf(issuer, poptest.Token{}))
-	expect(t, err, refusal{503, "", "keys_unavailable"})
+	expect(t, err, refusal{503, "", "keys_unreachable"})
 	issuer.SetFailing(false)
 	s.clock.Advance(11 * time.Second)
 	if _, err := s.Check(ownerOf(issuer, poptest.Token{})); err != nil {

@@ -155,7 +155,7 @@ func TestClientHangsUp(t *testing.T) {
 			}
 			w := httptest.NewRecorder()
 			s.Handler(s).ServeHTTP(w, owner(bound()).WithContext(ctx))
-			if d := s.decided(t, "unavailable"); d.Outcome() != test.outcome || w.Code != 503 {
+			if d := s.decided(t, "policy_failed"); d.Outcome() != test.outcome || w.Code != 503 {
 				t.Errorf("%s, status %d", d.Outcome(), w.Code)
 			}
 			if line := log.String(); !strings.Contains(line, test.level) || strings.Count(line, "\n") != 1 {
@@ -184,7 +184,7 @@ func TestLogOfDecisions(t *testing.T) {
 		"accepted":                     {func(*setup) {}, owner(bound()), `level=DEBUG msg="request accepted" outcome=accepted`},
 		"accepted, with LogAccepted":   {func(s *setup) { s.LogAccepted = true }, owner(bound()), `level=INFO msg="request accepted"`},
 		"refused":                      {func(*setup) {}, get("", ""), `level=INFO msg="request refused" outcome=refused`},
-		"our own trouble is an error":  {func(s *setup) { s.Replay = failingStore{} }, owner(bound()), `level=ERROR msg="request refused" outcome=unavailable`},
+		"our own trouble is an error":  {func(s *setup) { s.Replay = failingStore{} }, owner(bound()), `level=ERROR msg="request could not be decided" outcome=unavailable`},
 		"an accepted one has a client": {func(*setup) {}, owner(bound()), "client=client-1"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -26,7 +26,7 @@ func validPolicies(policies []Policy) error {
 func ask(policies []Policy, r *http.Request, grant *Grant) error {
 	for _, policy := range policies {
 		if err := guarded("a Policy", func() error { return policy(r, grant) }); err != nil {
-			return err
+			return ours(errPolicy, err)
 		}
 	}
 	return nil

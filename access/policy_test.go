@@ -30,7 +30,7 @@ func TestCausesOfAPolicy(t *testing.T) {
 		"a full memory":           {dpop.ErrStoreFull, 503, "replay_memory_full"},
 		"wrapped":                 {fmt.Errorf("audit: %w", dpop.ErrStoreFull), 503, "replay_memory_full"},
 		"beside a refusal":        {fmt.Errorf("%w: %w", access.ErrAccount, revocation.ErrFull), 503, "revocation_full"},
-		"nothing could be asked":  {access.ErrUnavailable, 503, "unavailable"},
+		"nothing could be asked":  {access.ErrUnavailable, 503, "policy_failed"},
 		"a refusal":               {access.ErrAccount, 401, "account_not_active"},
 		"of another package":      {revocation.ErrRevoked, 401, "revoked"},
 		"a nonce that is missing": {dpop.ErrNonceMissing, 401, "nonce_missing"},

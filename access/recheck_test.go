@@ -80,7 +80,7 @@ func TestRecheckHowOften(t *testing.T) {
 
 func TestRecheckRefuses(t *testing.T) {
 	inactive := refusal{401, "invalid_token", "account_not_active"}
-	trouble := refusal{503, "", "unavailable"}
+	trouble := refusal{503, "", "policy_failed"}
 	u := &users{}
 	_, call := rechecked(t, u, access.Recheck{Requests: 2})
 	token := bound()
@@ -193,8 +193,8 @@ func TestRecheckLookupMisbehaves(t *testing.T) {
 		takes  time.Duration
 		reason string
 	}{
-		"it heeds its context": {func(ctx context.Context, _ *access.Token) error { <-ctx.Done(); return ctx.Err() }, 5 * time.Second, "unavailable"},
-		"it does not":          {func(context.Context, *access.Token) error { time.Sleep(time.Minute); return nil }, 5 * time.Second, "unavailable"},
+		"it heeds its context": {func(ctx context.Context, _ *access.Token) error { <-ctx.Done(); return ctx.Err() }, 5 * time.Second, "policy_failed"},
+		"it does not":          {func(context.Context, *access.Token) error { time.Sleep(time.Minute); return nil }, 5 * time.Second, "policy_failed"},
 		"it panics":            {func(context.Context, *access.Token) error { panic("a bug") }, 0, "panic"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -119,7 +119,7 @@ func TestRegisterCannot(t *testing.T) {
 		"the record is full":      {token: bound(), options: revocation.Options{UseCapacity: 1}, want: refusal{503, "", "revocation_full"}},
 		"the record is closed":    {token: bound(), closed: true, want: refusal{503, "", "revocation_closed"}},
 		"closed, and on record":   {token: bound(), closed: true, only: true, want: refusal{503, "", "revocation_closed"}},
-		"a peer without address":  {token: bound(), address: "@", want: refusal{503, "", "unavailable"}},
+		"a peer without address":  {token: bound(), address: "@", want: refusal{503, "", "address_unknown"}},
 		"a jti too large to keep": {token: bound(claim("jti", strings.Repeat("x", 5000))), want: refusal{503, "", "revocation_invalid"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -98,7 +98,7 @@ func (brokenStore) Revoked(context.Context, revocation.Token) (*revocation.Entry
 // RS-180: a store that cannot tell is our own trouble, also when it gives one of its own causes.
 func TestRevocationStoreDown(t *testing.T) {
 	for reason, open := range map[string]func(*setup) revocation.Store{
-		"unavailable": func(s *setup) revocation.Store { return brokenStore{newRevocations(t, s)} },
+		"revocation_store_unreachable": func(s *setup) revocation.Store { return brokenStore{newRevocations(t, s)} },
 		"revocation_closed": func(s *setup) revocation.Store {
 			m := newRevocations(t, s)
 			_ = m.Close()

@@ -323,7 +323,7 @@ func (x *exchange) watch(p Passage, w http.ResponseWriter, r *http.Request, s St
 	case !x.response.begun && (err == nil || errors.Is(err, ctx.Err())):
 		return x.refuse(p, e, refuse)
 	}
-	d := newDecision(r, x.guard.route(watched, p.Pattern), x.grant, e)
+	d := x.guard.decision(r, x.guard.route(watched, p.Pattern), x.grant, e)
 	d.abandoned = false // it was cut before the client went; a connection that was taken over is gone by now
 	x.guard.say(r.Context(), "response ended", d)
 	return err

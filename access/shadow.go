@@ -52,7 +52,7 @@ func (s *shadow) judge(r *http.Request) {
 		grant.would = unavailable(err)
 	}
 	grant.took = g.config.Now().Sub(grant.began)
-	d := newDecision(r, g.route(r, ""), grant, nil)
+	d := g.decision(r, g.route(r, ""), grant, nil)
 	d.shadow = true
 	_ = g.announce(r.Context(), "request shadowed", d)
 }

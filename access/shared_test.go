@@ -70,7 +70,7 @@ func TestSharedStore(t *testing.T) {
 	}{
 		"good":                         {false, nil, 200, ""},
 		"taken back":                   {true, nil, 401, "session_revoked"},
-		"our own trouble":              {false, errors.New("no connection"), 503, "unavailable"},
+		"our own trouble":              {false, errors.New("no connection"), 503, "replay_store_unreachable"},
 		"a named one":                  {false, dpop.ErrStoreFull, 503, "replay_memory_full"},
 		"taken back, and trouble":      {true, errors.New("no connection"), 401, "session_revoked"},
 		"trouble that looks a refusal": {false, access.ErrTokenInactive, 503, "token_inactive"},

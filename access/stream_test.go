@@ -194,7 +194,7 @@ func TestWatchOfAnOpaqueToken(t *testing.T) {
 		want   refusal
 	}{
 		"taken back":                   {access.ErrTokenInactive, 11 * time.Second, refusal{401, "invalid_token", "token_inactive"}},
-		"the data base is down":        {errors.New("down"), 11 * time.Second, refusal{503, "", "unavailable"}},
+		"the data base is down":        {errors.New("down"), 11 * time.Second, refusal{503, "", "validator_failed"}},
 		"good to the end of the token": {nil, 310 * time.Second, refusal{401, "invalid_token", "token_expired"}},
 	} {
 		t.Run(name, func(t *testing.T) {

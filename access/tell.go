@@ -22,13 +22,15 @@ func (g *Guard) tell(r *http.Request, pattern string, grant *Grant, e *Error) er
 	if e == nil && grant.would == nil && g.config.Observer.Decided == nil && !g.config.Log.Enabled(ctx, g.acceptedLevel()) {
 		return nil
 	}
-	d := newDecision(r, g.route(r, pattern), grant, e)
+	d := g.decision(r, g.route(r, pattern), grant, e)
 	text := "request refused"
 	switch d.Outcome() {
 	case Accepted:
 		text = "request accepted"
 	case Abandoned:
 		text = "request abandoned"
+	case Unavailable:
+		text = "request could not be decided"
 	}
 	return g.announce(ctx, text, d)
 }

@@ -57,7 +57,9 @@ var (
 type Trouble = reason.Trouble
 
 // ErrStore means that the replay store could not answer.
-var ErrStore = reason.NewTrouble("", "dpop: the replay store failed")
+var ErrStore = &reason.Trouble{
+	Part: "replay_store", Fallback: "replay_store_unreachable", Text: "dpop: the replay store failed",
+}
 
 // ErrDisagreement means that a precomputed key and crypto/ecdsa judged one signature differently: see
 // [Config.PrecomputedKeys].

@@ -91,7 +91,7 @@ func (o *origins) target(r *http.Request) (string, error) {
 	}
 	public := o.choose(host, port, scheme, told)
 	if public == nil {
-		return "", ErrHost.With(o.String(), joinOrigin(scheme, host, port))
+		return "", o.ignored(r, ErrHost.With(o.String(), joinOrigin(scheme, host, port)))
 	}
 	return public.origin + public.path + path, nil
 }
@@ -151,6 +151,21 @@ func (o *origins) seen(r *http.Request) (host, scheme string, told bool, err err
 		}
 	}
 	return host, scheme, told, nil
+}
+
+// ignored adds to a refusal of a host which forwarded fields did not count, and who sent them: a proxy that was forgotten
+// in ForwardedBy is the usual cause.
+func (o *origins) ignored(r *http.Request, cause *Error) error {
+	var fields []string
+	for _, name := range [...]string{"X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded"} {
+		if r.Header[name] != nil && (name == "Forwarded" || !o.proxies.Believes(r)) {
+			fields = append(fields, name)
+		}
+	}
+	if fields == nil {
+		return cause
+	}
+	return cause.Because(fmt.Errorf("%s from %s was ignored: see ForwardedBy", strings.Join(fields, ", "), r.RemoteAddr))
 }
 
 // targetPath reads the path from the request target, in origin form or absolute form (RFC 9112 §3.2).

@@ -481,3 +481,35 @@ func BenchmarkTarget(b *testing.B) {
 		})
 	}
 }
+
+// A refusal of a host says which forwarded fields did not count, and who sent them.
+func TestIgnoredForwardedFields(t *testing.T) {
+	for name, test := range map[string]struct {
+		peer   string
+		header http.Header
+		want   string // empty: nothing was ignored
+	}{
+		"from a stranger":           {"198.51.100.7:4711", http.Header{"X-Forwarded-Host": {"api.example.com"}}, "X-Forwarded-Host from 198.51.100.7:4711 was ignored"},
+		"both fields":               {"198.51.100.7:4711", http.Header{"X-Forwarded-Host": {"a"}, "X-Forwarded-Proto": {"https"}}, "X-Forwarded-Host, X-Forwarded-Proto from"},
+		"a field that never counts": {"10.1.0.1:4711", http.Header{"Forwarded": {"host=api.example.com"}}, "Forwarded from 10.1.0.1:4711 was ignored"},
+		"from the proxy":            {"10.1.0.1:4711", http.Header{"X-Forwarded-Proto": {"https"}}, ""},
+		"none":                      {"198.51.100.7:4711", http.Header{}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, err := dpop.New(dpop.Config{
+				Origins: []string{"https://api.example.com"}, ForwardedBy: dpop.Peers{Addresses: []string{"10.1.0.1"}}, Namespace: t.Name(),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer v.Close()
+			_, err = v.Target(&http.Request{Host: "internal:8080", RequestURI: "/a", RemoteAddr: test.peer, Header: test.header})
+			if !errors.Is(err, dpop.ErrHost) {
+				t.Fatal(err)
+			}
+			if test.want == "" && strings.Contains(err.Error(), "ignored") || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v, want %q in it", err, test.want)
+			}
+		})
+	}
+}

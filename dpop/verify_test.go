@@ -441,7 +441,7 @@ func TestStoreFails(t *testing.T) {
 		})
 		proof := mint(poptest.Proof{})
 		p, err := v.Verify(requestWith(proof), accessToken)
-		if p != nil || !errors.Is(err, dpop.ErrStore) || !errors.Is(err, down) || dpop.Reason(err) != "" {
+		if p != nil || !errors.Is(err, dpop.ErrStore) || !errors.Is(err, down) || dpop.Reason(err) != "replay_store_unreachable" {
 			t.Errorf("fresh %v: got %v, %v (%s)", fresh, p, err, dpop.Reason(err))
 		}
 		if v.HeaderCached(strings.Split(proof, ".")[0]) {
@@ -681,7 +681,7 @@ func TestClose(t *testing.T) {
 				}
 			}
 			p, err := v.Verify(requestWith(mint(poptest.Proof{})), accessToken)
-			if p != nil || !errors.Is(err, dpop.ErrStore) || dpop.Reason(err) != "" {
+			if p != nil || !errors.Is(err, dpop.ErrStore) || dpop.Reason(err) != "replay_store_unreachable" {
 				t.Errorf("got %v, %v", p, err)
 			}
 		})
@@ -694,7 +694,7 @@ func TestClose(t *testing.T) {
 			}
 		}
 		p, err := v.Verify(requestWith(mint(poptest.Proof{})), accessToken)
-		if p != nil || !errors.Is(err, dpop.ErrStore) || dpop.Reason(err) != "" {
+		if p != nil || !errors.Is(err, dpop.ErrStore) || dpop.Reason(err) != "replay_store_unreachable" {
 			t.Errorf("got %v, %v", p, err)
 		}
 	})

@@ -8,6 +8,7 @@
 package reason
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -134,10 +135,14 @@ func comparison(expected, received string) (attrs []slog.Attr) {
 	return attrs
 }
 
-// Attrs returns err as attributes of a log line: its text as cause, and what the first cause in its chain compares, of a
+// Attrs returns err as attributes of a log line: its text as cause, the part of ours that has
+// a [Trouble], and what the first cause in its chain compares, of a
 // [Trouble] before that of an [Error].
 func Attrs(err error) []slog.Attr {
 	attrs := []slog.Attr{slog.String("cause", err.Error())}
+	if part := Part(err); part != "" {
+		attrs = append(attrs, slog.String("part", part))
+	}
 	if t, ok := errors.AsType[*Trouble](err); ok {
 		return append(attrs, t.Attrs()...)
 	}
@@ -163,10 +168,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // Of returns the stable name of the cause in err's chain, of a [Trouble] before that of an [Error], or the empty string.
 func Of(err error) string {
 	if t, ok := errors.AsType[*Trouble](err); ok {
-		if t.Name != "" {
-			return t.Name
-		}
-		return Of(t.Err)
+		return cmp.Or(t.Name, Of(t.Err), t.Fallback)
 	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Name

@@ -1,6 +1,8 @@
 package reason
 
 import (
+	"cmp"
+	"errors"
 	"log/slog"
 	"strings"
 )
@@ -10,6 +12,8 @@ import (
 // under [errors.Is]. A Trouble is immutable once returned.
 type Trouble struct {
 	Name     string // stable, for logs and metrics: "replay_memory_full"; empty leaves it to the deeper cause
+	Part     string // which part of ours has it: "replay_store"; empty leaves it to the deeper cause
+	Fallback string // the name if Name is empty and no deeper cause has one: "replay_store_unreachable"
 	Text     string // one sentence of ours, for logs
 	Expected string // what would have worked, cut to 200 octets; empty when there is nothing to compare
 	Received string // what there was, cut to 200 octets
@@ -30,6 +34,14 @@ func (t *Trouble) With(expected, received string) *Trouble {
 	return c
 }
 
+// At returns a copy of t that says which part of ours has it, how it is called if no deeper cause has a name, and what it
+// is in one sentence of ours.
+func (t *Trouble) At(part, fallback, text string) *Trouble {
+	c := t.copy()
+	c.Part, c.Fallback, c.Text = part, fallback, text
+	return c
+}
+
 // Because returns a copy of t with a deeper cause.
 func (t *Trouble) Because(err error) *Trouble {
 	c := t.copy()
@@ -47,6 +59,15 @@ func (t *Trouble) copy() *Trouble {
 
 // Error gives the text and what is known of the cause, on one line of a log.
 func (t *Trouble) Error() string { return t.Text + compared(t.Expected, t.Received) + because(t.Err) }
+
+// Part returns which part of ours has the trouble in err's chain, or the empty string.
+func Part(err error) string {
+	t, ok := errors.AsType[*Trouble](err)
+	if !ok {
+		return ""
+	}
+	return cmp.Or(t.Part, Part(t.Err))
+}
 
 // Attrs returns what the cause compares as attributes of a log line: expected and received, as far as they are known.
 func (t *Trouble) Attrs() []slog.Attr { return comparison(t.Expected, t.Received) }

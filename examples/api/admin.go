@@ -3,9 +3,11 @@ package main
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"mime"
 	"net"
@@ -15,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/revocation"
 )
 
@@ -82,7 +85,16 @@ func (a *admin) revoke(w http.ResponseWriter, r *http.Request) {
 	}
 	decoder := json.NewDecoder(r.Body)
 	decoder.DisallowUnknownFields() // a condition that is misspelled must not be left out
-	if err := decoder.Decode(&q); err != nil {
+	err := decoder.Decode(&q)
+	if err == nil {
+		if _, more := decoder.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("there is something behind the object")
+		}
+	}
+	if err == nil {
+		err = q.plausible(time.Now())
+	}
+	if err != nil {
 		fail(w, http.StatusBadRequest, fmt.Sprintf(`send {"by":"session","value":"…"}: %v`, err))
 		return
 	}
@@ -99,6 +111,21 @@ func (a *admin) revoke(w http.ResponseWriter, r *http.Request) {
 		a.log.InfoContext(r.Context(), "revoked", "by", q.By, "value", q.Value, "before", q.Before)
 		answer(w, http.StatusOK, map[string]any{"revoked": map[string]string{"by": q.By, "value": q.Value}})
 	}
+}
+
+// plausible refuses what is valid and cannot be meant: it would be answered with 200, and deny nothing, or everything
+// to come.
+func (q *revocationRequest) plausible(now time.Time) error {
+	switch byName(q.By) {
+	case revocation.ByKey, revocation.ByCertificate:
+		if raw, err := base64.RawURLEncoding.Strict().DecodeString(q.Value); err != nil || len(raw) != sha256.Size {
+			return fmt.Errorf("value is no thumbprint: give the 43 characters of jkt or x5t#S256, as the log has them")
+		}
+	}
+	if ahead := q.Before.Sub(now); ahead > access.DefaultLeeway {
+		return fmt.Errorf("before is %v ahead, which would lock out logins to come: give now, or %v more at most", ahead.Round(time.Second), access.DefaultLeeway)
+	}
+	return nil
 }
 
 // byName is the zero By for a name that is none.

@@ -374,7 +374,7 @@ func TestJWKSURI(t *testing.T) {
 	if a := untrusted.do(call{token: w.bound()}); a.status != 503 {
 		t.Errorf("without CA_FILE: %d", a.status)
 	}
-	untrusted.decision("unavailable", "keys_unavailable")
+	untrusted.decision("unavailable", "keys_unreachable")
 }
 
 func TestLifetimeAndType(t *testing.T) {

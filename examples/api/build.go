@@ -20,6 +20,7 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/logqueue"
 	"github.com/senderlock/senderlock/mtls"
 	"github.com/senderlock/senderlock/otelauth"
 	"github.com/senderlock/senderlock/redisstore"
@@ -47,7 +48,7 @@ type records interface {
 
 // build makes everything that the settings ask for. Nothing listens yet, and no authorization server is asked, so one
 // that is down does not keep the program from starting.
-func build(s *settings, log *slog.Logger) (a *app, err error) {
+func build(s *settings, log *slog.Logger, lines *logqueue.Writer) (a *app, err error) {
 	a = &app{settings: s, log: log}
 	defer func() {
 		if err != nil {
@@ -71,6 +72,9 @@ func build(s *settings, log *slog.Logger) (a *app, err error) {
 	if err != nil {
 		return a, err
 	}
+	registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "senderlock_log_lines_lost_total", Help: "Lines of the log that were dropped because nobody took them",
+	}, func() float64 { return float64(lines.Lost()) }))
 	guard, err := a.guard(replay, tokens, observer)
 	if err != nil {
 		return a, err

@@ -13,6 +13,9 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
+
+	"github.com/senderlock/senderlock/logqueue"
 )
 
 func main() {
@@ -26,16 +29,24 @@ func main() {
 	}
 }
 
+// logWait is how long the end of the program waits for what is left of the log.
+const logWait = 2 * time.Second
+
 // run serves until ctx is done, then until the requests in flight are answered.
 func run(ctx context.Context, get func(string) string, out io.Writer) error {
 	s, err := read(get)
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: s.level}))
-	a, err := build(s, log)
+	lines, err := logqueue.New(logqueue.Config{Writer: out}) // a log that nobody drains stops no request
 	if err != nil {
 		return err
 	}
-	return errors.Join(a.serve(ctx), a.Close())
+	a, err := build(s, slog.New(slog.NewJSONHandler(lines, &slog.HandlerOptions{Level: s.level})), lines)
+	if err != nil {
+		return errors.Join(err, lines.Close(logWait))
+	}
+	err = errors.Join(a.serve(ctx), a.Close())
+	_ = lines.Close(logWait) // nobody reads what was not written
+	return err
 }

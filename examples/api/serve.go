@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -20,6 +22,8 @@ const (
 
 	// shutdownTimeout is how long the requests in flight may take once the program is ending: longer than any may.
 	shutdownTimeout = readTimeout + writeTimeout
+	// quietEvery is the time between two looks at whether connections are still busy.
+	quietEvery = 10 * time.Millisecond
 )
 
 // listener is one of the ports.
@@ -27,6 +31,45 @@ type listener struct {
 	name, address string // the variable, and where it leads
 	server        *http.Server
 	net.Listener
+
+	mu    sync.Mutex
+	busy  map[net.Conn]struct{} // connections that are new, or in the middle of a request
+	ended bool                  // the port is closed
+}
+
+// watch keeps busy up to date. It is the ConnState of the server.
+func (l *listener) watch(c net.Conn, state http.ConnState) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch state {
+	case http.StateNew, http.StateActive:
+		if l.busy == nil {
+			l.busy = map[net.Conn]struct{}{}
+		}
+		l.busy[c] = struct{}{}
+	default:
+		delete(l.busy, c)
+	}
+}
+
+func (l *listener) quiet() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.busy) == 0
+}
+
+// closePort takes no more connections, and leaves those that are open alone.
+func (l *listener) closePort() {
+	l.mu.Lock()
+	l.ended = true
+	l.mu.Unlock()
+	_ = l.Listener.Close()
+}
+
+func (l *listener) portClosed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ended
 }
 
 // serve answers requests until ctx is done. Then it stops without losing one: while the load balancer learns from
@@ -73,6 +116,7 @@ func (a *app) listen() (listeners []*listener, err error) {
 			}
 			return nil, fmt.Errorf("%s: set a port that is free: %w", l.name, err)
 		}
+		l.server.ConnState = l.watch
 		listeners = append(listeners, l)
 	}
 	return listeners, nil
@@ -92,16 +136,25 @@ func (l *listener) serve() error {
 	if l.server.TLSConfig != nil {
 		serve = func(n net.Listener) error { return l.server.ServeTLS(n, "", "") }
 	}
-	if err := serve(l.Listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := serve(l.Listener); !errors.Is(err, http.ErrServerClosed) && !l.portClosed() {
 		return fmt.Errorf("%s: %w", l.name, err)
 	}
 	return nil
 }
 
-// shutdown closes all ports at once and waits for the requests in flight.
+// shutdown closes all ports at once and waits for the requests in flight, those that are half sent too: once Shutdown is
+// called, net/http drops a request that it has not read to its end.
 func shutdown(listeners []*listener) error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
+	for _, l := range listeners {
+		l.closePort()
+	}
+	look := time.NewTicker(quietEvery)
+	defer look.Stop()
+	for ctx.Err() == nil && slices.ContainsFunc(listeners, func(l *listener) bool { return !l.quiet() }) {
+		<-look.C
+	}
 	done := make(chan error, len(listeners))
 	for _, l := range listeners {
 		go func() {

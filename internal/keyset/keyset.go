@@ -26,7 +26,7 @@ var (
 	ErrUnknownKey = reason.New("key_unknown", "the issuer has no key of this kid for this algorithm")
 	ErrAmbiguous  = reason.New("key_ambiguous", "more keys may have signed the token than are tried")
 	// ErrUnavailable is the server's own trouble: whether the key exists could not be learnt.
-	ErrUnavailable = reason.New("keys_unavailable", "the issuer's key set could not be fetched")
+	ErrUnavailable = reason.New("keys_unreachable", "the issuer's key set could not be fetched")
 )
 
 // The deeper causes below [ErrUnavailable]. ErrSet is also returned by [New], for a static set.

@@ -68,7 +68,7 @@ func (f suite) TestOneDecisionARequest(t *testing.T) {
 				t.Errorf("%s %s", d.Method, d.Route)
 			}
 			if known := test.token != "nonsense"; (d.ClientID == "client-1") != known || (d.Issuer == poptest.Issuer) != known ||
-				(d.Thumbprint == poptest.ClientKey().Thumbprint()[:8]) != known {
+				(d.Thumbprint == poptest.ClientKey().Thumbprint()) != known {
 				t.Errorf("issuer %q, client %q, thumbprint %q", d.Issuer, d.ClientID, d.Thumbprint)
 			}
 		})
@@ -128,7 +128,7 @@ func (f suite) TestLogOfAcceptedRequests(t *testing.T) {
 			}
 			for key, want := range map[string]any{
 				"level": test.want, "msg": "request accepted", "outcome": "accepted", "issuer": poptest.Issuer, "client": "client-1",
-				"thumbprint": poptest.ClientKey().Thumbprint()[:8], "route": "/accounts", "method": "GET", "token_known": false,
+				"thumbprint": poptest.ClientKey().Thumbprint(), "route": "/accounts", "method": "GET", "token_known": false,
 			} {
 				if line[key] != want {
 					t.Errorf("%s is %v, want %v", key, line[key], want)

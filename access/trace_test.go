@@ -1,0 +1,82 @@
+package access_test
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/revocation"
+)
+
+// A line of a verified token says whose it is, whole; one of a token that was not says nothing that the token claims.
+func TestLogNamesTheToken(t *testing.T) {
+	mine := func(p *poptest.Token) { p.Claims = map[string]any{"jti": "t-1", "sid": "s-1"} }
+	thief := poptest.Keyed("ES256", "thief")
+	forged := bound(mine, func(p *poptest.Token) { p.Key = thief })
+	stolen := bound(mine)
+	jkt := poptest.ClientKey().Thumbprint()
+	whose := []string{"issuer=" + poptest.Issuer, "client=client-1", "jti=t-1", "sid=s-1", "jkt=" + jkt, "address=192.0.2.1", "peer=192.0.2.1"}
+	for name, test := range map[string]struct {
+		scheme, token string
+		key           *poptest.Key
+		form          access.SubjectForm
+		id            string
+		want, without []string
+	}{
+		"accepted":       {"DPoP", bound(mine), poptest.ClientKey(), 0, "r-1", append(whose, "sub=user-1", "thumbprint="+jkt, "binding=", "request_id=r-1"), nil},
+		"a stolen token": {"DPoP", stolen, thief, 0, "", append(whose, "sub=user-1", "reason=key_mismatch"), []string{"request_id", "binding"}},
+		"hashed":         {"DPoP", bound(mine), poptest.ClientKey(), access.SubjectHashed, "", append(whose, "sub=sha256:", "thumbprint="+jkt), []string{"user-1"}},
+		"dropped":        {"DPoP", bound(mine), poptest.ClientKey(), access.SubjectDropped, "", whose, []string{"user-1", "sub="}},
+		"a forged token": {
+			"DPoP", forged, poptest.ClientKey(), 0, "", []string{"reason=token_signature_invalid", "peer=192.0.2.1"},
+			[]string{"t-1", "s-1", "sub=", "client-1", jkt},
+		},
+		"no name of a request": {"DPoP", bound(mine), poptest.ClientKey(), 0, "a b", whose, []string{"request_id"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			s := newGuard(t, func(s *setup) {
+				s.Log, s.LogAccepted, s.LogSubject = slog.New(slog.NewTextHandler(&log, nil)), true, test.form
+			})
+			r := get(test.scheme+" "+test.token, poptest.Proof{Token: test.token, Key: test.key}.String())
+			r.RemoteAddr = "192.0.2.1:1234"
+			if test.id != "" {
+				r.Header.Set("X-Request-Id", test.id)
+			}
+			_, _ = s.Check(r)
+			for _, want := range test.want {
+				if !strings.Contains(log.String(), want) {
+					t.Errorf("no %s in %s", want, &log)
+				}
+			}
+			for _, no := range test.without {
+				if strings.Contains(log.String(), no) {
+					t.Errorf("%s in %s", no, &log)
+				}
+			}
+		})
+	}
+}
+
+// What was revoked by its subject does not bring the subject back into the log.
+func TestRevokedSubjectStaysHashed(t *testing.T) {
+	store, err := revocation.NewMemory(revocation.Options{Now: poptest.NewClock().Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Revoke(t.Context(), revocation.Entry{Issuer: poptest.Issuer, By: revocation.BySubject, Value: "user-1"}); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	s := newGuard(t, func(s *setup) {
+		s.Revocation, s.LogSubject, s.Log = store, access.SubjectHashed, slog.New(slog.NewTextHandler(&log, nil))
+	})
+	_, err = s.Check(owner(bound()))
+	expect(t, err, refusal{401, "invalid_token", "subject_revoked"})
+	if hash := access.SubjectHashed.Of("user-1"); strings.Contains(log.String(), "user-1") || !strings.Contains(log.String(), "received="+hash) {
+		t.Errorf("the log says %s", &log)
+	}
+}
