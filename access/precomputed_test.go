@@ -19,6 +19,7 @@ import (
 // A table that is wrong, of a client's key or an issuer's, is our own trouble: 503 for one request, with its reason in
 // log and metrics, and no table is used any more.
 func TestPrecomputedKeyThatDisagrees(t *testing.T) {
+	poptest.NeedsTables(t)
 	for name, test := range map[string]struct {
 		change func(*setup)
 		before int // accepted requests that make the table
@@ -100,6 +101,7 @@ func TestPrecomputedKeysAreOffUnlessConfigured(t *testing.T) {
 
 // What a shared store says of the token counts as well: a proof beside a token that was taken back was not accepted.
 func TestPrecomputedKeysAndRevokedTokens(t *testing.T) {
+	poptest.NeedsTables(t)
 	synctest.Test(t, func(t *testing.T) {
 		var store *shared
 		s := newGuard(t, func(s *setup) {

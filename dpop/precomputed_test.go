@@ -26,6 +26,7 @@ func held(t *testing.T, v *dpop.Verifier, want dpop.PrecomputedStats) {
 
 // A key gets a table by four accepted proofs, and by nothing else.
 func TestPrecomputedKeysAreThoseOfAcceptedProofs(t *testing.T) {
+	poptest.NeedsTables(t)
 	synctest.Test(t, func(t *testing.T) {
 		v, _ := newServer(t, func(c *dpop.Config) { c.PrecomputedKeys = 10 })
 		stranger := poptest.Keyed("ES256", "stranger")
@@ -83,6 +84,7 @@ func TestPrecomputedKeysAreOffUnlessConfigured(t *testing.T) {
 
 // A table that is wrong costs one proof, which was neither good nor bad, and the use of tables.
 func TestPrecomputedKeyThatDisagrees(t *testing.T) {
+	poptest.NeedsTables(t)
 	synctest.Test(t, func(t *testing.T) {
 		t.Cleanup(precomputed.MakeWrong())
 		var log bytes.Buffer

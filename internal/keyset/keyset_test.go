@@ -317,6 +317,7 @@ func TestVerify(t *testing.T) {
 
 // The first P-256 keys of a set get tables when it is adopted, if that is wanted, and one each however often it is listed.
 func TestPrecomputedKeys(t *testing.T) {
+	poptest.NeedsTables(t)
 	one, two, three := poptest.IssuerKey(), poptest.Keyed("ES256", "two"), poptest.Keyed("ES256", "three")
 	set := jwks(t, jwk(poptest.Keyed("ES384", "wide"), nil), jwk(one, map[string]any{"kid": "1"}),
 		jwk(one, map[string]any{"kid": "1 again"}), jwk(two, map[string]any{"kid": "2"}), jwk(three, map[string]any{"kid": "3"}))
@@ -350,6 +351,7 @@ func TestPrecomputedKeys(t *testing.T) {
 
 // That a table is wrong ends the search: another key may not answer that the signature is bad.
 func TestPrecomputedKeyThatDisagrees(t *testing.T) {
+	poptest.NeedsTables(t)
 	t.Cleanup(precomputed.MakeWrong())
 	k, other := poptest.IssuerKey(), poptest.Keyed("ES256", "other")
 	s := open(t, keyset.Config{JWKS: jwks(t, jwk(k, nil), jwk(other, nil)), PrecomputedKeys: 2})
