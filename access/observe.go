@@ -154,7 +154,7 @@ func (d Decision) WouldBe() Outcome {
 }
 
 // Attrs returns the decision as attributes of one log line. What the client chose is quoted and cut to length; tokens
-// and proofs are not in it. docs/logs-and-metrics.md lists the attributes and what is promised of them.
+// and proofs are not in it. The README of examples/api lists the attributes; their names stay, and new ones may come.
 func (d Decision) Attrs() []slog.Attr {
 	attrs := append(make([]slog.Attr, 0, 24),
 		slog.String("outcome", string(d.Outcome())),

@@ -113,7 +113,7 @@ func TestLogLines(t *testing.T) {
 	line := p.decision("accepted", "")
 	for key, want := range map[string]any{
 		"level": "INFO", "msg": "request accepted", "issuer": w.URL(), "client": "client-1", "route": "/api/items/:id",
-		"thumbprint": poptest.ClientKey().Thumbprint()[:8], "method": "GET",
+		"thumbprint": poptest.ClientKey().Thumbprint(), "method": "GET",
 	} {
 		if line[key] != want {
 			t.Errorf("%s is %v, want %v", key, line[key], want)

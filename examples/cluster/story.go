@@ -41,7 +41,7 @@ func (s *stage) story(ctx context.Context) {
 	s.Say("Redis is killed. Nothing can be decided, so nothing is accepted, and the client is not to blame.")
 	s.Note(s.redis.kill())
 	for _, who := range []string{"the owner, at one instance", "the owner, at the other"} {
-		s.play(who, "GET", path, token, s.proof("GET", path, token, ""), refused(503, "", "unavailable"))
+		s.play(who, "GET", path, token, s.proof("GET", path, token, ""), refused(503, "", "replay_store_unreachable"))
 	}
 
 	s.Say("Redis is back. What it was told last may be lost, so what may be old stays refused.")

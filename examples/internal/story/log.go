@@ -60,7 +60,7 @@ func (l *Log) Write(text []byte) (int, error) {
 		}
 		return len(text), nil
 	}
-	if e.Message == "request refused" { // not the end of a response, which may come beside another request
+	if e.Message == "request refused" || e.Message == "request could not be decided" { // not the end of a response, which may come beside another request
 		l.last = e
 		l.tell()
 	}
