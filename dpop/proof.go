@@ -165,6 +165,9 @@ func (v *Verifier) parseHeader(raw string) (header, error) {
 	if h, ok := v.headers.Get(raw); ok {
 		return h, nil
 	}
+	if err := jose.ModulusFits(raw, v.config.MaxRSABits); err != nil {
+		return header{}, err
+	}
 	h, err := jose.ParseHeader(raw)
 	switch {
 	case err != nil:

@@ -202,16 +202,20 @@ func (j *jwk) ec() (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	public, err := ecdsa.ParseUncompressedPublicKey(curve, slices.Concat([]byte{4}, x, y))
-	if err != nil {
-		return nil, ErrKey.With("a point on "+string(j.Curve), "another point")
-	}
 	k := &Key{
-		public: public, family: "EC", curve: string(j.Curve), alg: string(j.Alg), sigLen: 2 * size,
+		family: "EC", curve: string(j.Curve), alg: string(j.Alg), sigLen: 2 * size,
 		thumbprint: Hash(string(`{"crv":"` + j.Curve + `","kty":"EC","x":"` + j.X + `","y":"` + j.Y + `"}`)),
 	}
+	point := slices.Concat([]byte{4}, x, y)
 	if curve == elliptic.P256() {
-		k.known, _ = precomputed.NewKey(public) // which refuses other curves, and points that are not on it
+		if k.known, err = precomputed.ParseKey(point); err == nil {
+			k.public = k.known.Public()
+		}
+	} else {
+		k.public, err = ecdsa.ParseUncompressedPublicKey(curve, point)
+	}
+	if err != nil {
+		return nil, ErrKey.With("a point on "+string(j.Curve), "another point")
 	}
 	return k, nil
 }
@@ -251,6 +255,31 @@ func (j *jwk) okp() (*Key, error) {
 		public: ed25519.PublicKey(x), family: "OKP", curve: string(j.Curve), alg: string(j.Alg), sigLen: ed25519.SignatureSize,
 		thumbprint: Hash(string(`{"crv":"Ed25519","kty":"OKP","x":"` + j.X + `"}`)),
 	}, nil
+}
+
+// ModulusFits returns [ErrKey] if the modulus of an RSA key in a header part shows to be longer than maxBits already
+// where it begins, so that a hostile header costs no more than one of usual size. It sees the usual spelling alone:
+// nil leaves the judgement to [ParseKey].
+func ModulusFits(part string, maxBits int) error {
+	const before = 252 // octets of a header in front of the modulus; more are not searched
+	digits := base64.RawURLEncoding.EncodedLen((maxBits + 7) / 8)
+	prefix := base64.RawURLEncoding.EncodedLen(before+digits+1) / 4 * 4
+	if len(part) <= prefix {
+		return nil
+	}
+	raw, err := Decode(part[:prefix])
+	if err != nil {
+		return nil
+	}
+	_, jwk, _ := bytes.Cut(raw, []byte(`"jwk":{`))
+	members, modulus, found := bytes.Cut(jwk, []byte(`"n":"`)) // in a string the quotes would be escaped
+	switch {
+	case !found || bytes.ContainsAny(members, "{}") || !bytes.Contains(members, []byte(`"kty":"RSA"`)):
+		return nil
+	case len(modulus) <= digits || bytes.IndexByte(modulus[:digits+1], '"') >= 0:
+		return nil
+	}
+	return ErrKey.With(fmt.Sprintf("at most %d bits", maxBits), "a longer modulus")
 }
 
 // exponents are those that crypto/rsa can verify with; a larger one would fail as a wrong signature.

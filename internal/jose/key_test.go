@@ -836,3 +836,43 @@ func FuzzParseKey(f *testing.F) {
 		}
 	})
 }
+
+// What shows early is a modulus that no key may have. Everything else is left to ParseKey, which says the same of it, or
+// accepts it.
+func TestModulusFits(t *testing.T) {
+	modulus := func(bits int) string { return b64(strings.Repeat("\xff", bits/8)) }
+	rsa := func(n string) string { return `{"kty":"RSA","e":"AQAB","n":"` + n + `"}` }
+	long := strings.Repeat("A", 4000)
+	for name, test := range map[string]struct {
+		header string
+		early  bool // refused by ModulusFits
+		late   bool // refused by ParseKey
+	}{
+		"16 kbit":                  {`{"alg":"RS256","jwk":` + rsa(modulus(16384)) + `}`, true, true},
+		"an octet too long":        {`{"alg":"RS256","jwk":` + rsa(modulus(4104)) + `,"kid":"` + long + `"}`, true, true},
+		"the longest":              {`{"alg":"RS256","jwk":` + rsa(modulus(4096)) + `,"kid":"` + long + `"}`, false, false},
+		"short, and a long member": {`{"alg":"RS256","jwk":` + rsa(modulus(2048)) + `,"x":{"n":"` + long + `"}}`, false, false},
+		"a long member, and short": {`{"alg":"RS256","x":{"kty":"RSA","n":"` + long + `"},"jwk":` + rsa(modulus(2048)) + `}`, false, false},
+		"another n within the key": {`{"alg":"RS256","jwk":{"kty":"RSA","x":{"n":"` + long + `"},"e":"AQAB","n":"` + modulus(2048) + `"}}`, false, false},
+		"spelled in a string":      {`{"alg":"RS256","kid":"\"jwk\":{\"kty\":\"RSA\",\"n\":\"` + long + `","jwk":` + rsa(modulus(2048)) + `}`, false, false},
+		"a space in between":       {`{"alg":"RS256","jwk": ` + rsa(modulus(16384)) + `}`, false, true},
+		"16 kbit, far behind":      {`{"alg":"RS256","kid":"` + long + `","jwk":` + rsa(modulus(16384)) + `}`, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			header := b64(test.header)
+			if err := jose.ModulusFits(header, jose.DefaultRSABits); errors.Is(err, jose.ErrKey) != test.early {
+				t.Errorf("ModulusFits = %v", err)
+			}
+			h, err := jose.ParseHeader(header)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := jose.ParseKey(h.JWK, 0); errors.Is(err, jose.ErrKey) != test.late {
+				t.Errorf("ParseKey = %v", err)
+			}
+		})
+	}
+	if err := jose.ModulusFits(b64(`{"alg":"RS256","jwk":`+rsa(modulus(8192))+`}`), 16384); err != nil {
+		t.Errorf("ModulusFits = %v where 16384 bits are accepted", err)
+	}
+}

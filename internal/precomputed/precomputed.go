@@ -92,18 +92,18 @@ type Key struct {
 // A point is the coordinates of a key, 32 octets each. Two keys share a table only if these are the same.
 type point [64]byte
 
-// NewKey returns an error for a key of another curve and for one that is not a point on P-256. The key must not be
-// changed afterwards.
-func NewKey(public *ecdsa.PublicKey) (*Key, error) {
-	if public.Curve != elliptic.P256() {
-		return nil, errors.New("precomputed: the key is not of P-256")
-	}
-	encoded, err := public.Bytes()
+// ParseKey reads a key as an uncompressed point (SEC 1 §2.3.3): an octet 4 and the two coordinates. It returns an error
+// for what is no point on P-256.
+func ParseKey(uncompressed []byte) (*Key, error) {
+	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), uncompressed)
 	if err != nil {
 		return nil, fmt.Errorf("precomputed: %w", err)
 	}
-	return &Key{public, point(encoded[1:])}, nil
+	return &Key{public, point(uncompressed[1:])}, nil
 }
+
+// Public returns the key as crypto/ecdsa has it. It must not be changed.
+func (k *Key) Public() *ecdsa.PublicKey { return k.public }
 
 // Keys verifies signatures, with tables for the keys that deserve one. A nil Keys has no tables. It is safe for
 // concurrent use.

@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"log/slog"
-	"math/big"
 	"os"
 	"os/exec"
 	"runtime"
@@ -34,7 +33,11 @@ func newClient(t testing.TB) client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := precomputed.NewKey(&private.PublicKey)
+	point, err := private.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := precomputed.ParseKey(point)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -364,18 +367,23 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-func TestNewKeyRefuses(t *testing.T) {
+func TestParseKeyRefuses(t *testing.T) {
 	wide, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := precomputed.NewKey(&wide.PublicKey); err == nil || !strings.Contains(err.Error(), "not of P-256") {
-		t.Errorf("NewKey = %v, want an error with %q", err, "not of P-256")
+	ofP384, err := wide.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
 	}
-	//lint:ignore SA1019 There is no other way to a key that is wrong.
-	off := ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}
-	if _, err := precomputed.NewKey(&off); err == nil || !strings.Contains(err.Error(), "not on curve") {
-		t.Errorf("NewKey = %v, want an error with %q", err, "not on curve")
+	compressed := append([]byte{2}, make([]byte, 32)...)
+	for name, point := range map[string][]byte{
+		"nothing": nil, "infinity": {0}, "compressed": compressed, "of P-384": ofP384,
+		"off the curve": append([]byte{4}, make([]byte, 64)...),
+	} {
+		if key, err := precomputed.ParseKey(point); err == nil || key != nil {
+			t.Errorf("%s: ParseKey = %v, %v, want an error", name, key, err)
+		}
 	}
 }
 
