@@ -1,21 +1,17 @@
 package access_test
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/senderlock/senderlock/internal/mutant"
 )
 
-// mutant is one rule of the way from bearer to bound, or of the alert, that is left out; finds is the test that must
-// fail then.
-type mutant struct{ name, finds, file, old, new string }
-
-var mutants = []mutant{
+// mutants are rules of the way from bearer to bound, and of the alert, that are left out while on is true; finds is the
+// test that must fail then.
+var mutants = []struct{ name, finds, file, old, new string }{
 	{"an unknown route matches", "TestBearerCriteria", "bearer.go", `slices.Contains(b.Routes, route)`, `on && route == "" || slices.Contains(b.Routes, route)`},
 	{"clients are not looked at", "TestBearerCriteria", "bearer.go", `slices.Contains(b.Clients, t.ClientID)`, `on || slices.Contains(b.Clients, t.ClientID)`},
 	{"scopes are not looked at", "TestBearerCriteria", "bearer.go", `len(t.Scopes) > 0 && !slices`, `on || len(t.Scopes) > 0 && !slices`},
@@ -59,69 +55,31 @@ var mutants = []mutant{
 	{"the presented key is taken back", "TestReact", "react.go", `Value: t.KeyThumbprint, Before`, `Value: map[bool]string{true: a.Presented, false: t.KeyThumbprint}[on], Before`},
 }
 
-// Every rule that is left out is missed by a test. All are built into one binary, each behind a switch.
+// bare is the switch of the mutant that it stands in.
+var bare = regexp.MustCompile(`\bon\b`)
+
+// Every rule that is left out is missed by a test.
 func TestMutants(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the package once more")
 	}
-	binary := buildMutants(t)
+	var names, tests []string
+	var edits []mutant.Edit
+	for _, m := range mutants {
+		names, tests = append(names, m.name), append(tests, m.finds)
+		on := fmt.Sprintf("on(%q)", m.name)
+		edits = append(edits, mutant.Edit{"access/" + m.file, m.old, bare.ReplaceAllLiteralString(m.new, on)})
+	}
+	binary := mutant.Build(t, names, edits)
+	if out, err := mutant.Run(t, binary, "", "^("+strings.Join(tests, "|")+")$"); err != nil {
+		t.Fatalf("the switches alone make a test fail: %v\n%s", err, out)
+	}
 	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
-			run := exec.CommandContext(t.Context(), binary, "-test.run=^("+m.finds+")$", "-test.timeout=60s")
-			if out, err := run.CombinedOutput(); err != nil {
-				t.Fatalf("%s fails without it: %v\n%s", m.finds, err, out)
-			}
-			run = exec.CommandContext(t.Context(), binary, "-test.run=^("+m.finds+")$", "-test.timeout=60s")
-			run.Env = append(os.Environ(), "SENDERLOCK_MUTANT="+m.name)
-			if out, err := run.CombinedOutput(); err == nil {
+			t.Parallel()
+			if out, err := mutant.Run(t, binary, m.name, "^("+m.finds+")$"); err == nil {
 				t.Errorf("%s does not miss it\n%s", m.finds, out)
 			}
 		})
 	}
-}
-
-var switchForm = regexp.MustCompile(`\bon\b`)
-
-func buildMutants(t *testing.T) string {
-	t.Helper()
-	here, err := filepath.Abs(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sources := map[string]string{"mutant.go": "package access\n\nimport \"os\"\n\nvar mutantOn = os.Getenv(\"SENDERLOCK_MUTANT\")\n"}
-	for _, m := range mutants {
-		if sources[m.file] == "" {
-			text, err := os.ReadFile(m.file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			sources[m.file] = string(text)
-		}
-		if n := strings.Count(sources[m.file], m.old); n != 1 {
-			t.Fatalf("%s holds %q %d times, want once", m.file, m.old, n)
-		}
-		on := fmt.Sprintf("(mutantOn == %q)", m.name)
-		planted := switchForm.ReplaceAllLiteralString(m.new, on)
-		sources[m.file] = strings.Replace(sources[m.file], m.old, planted, 1)
-	}
-	folder, replace := t.TempDir(), map[string]string{}
-	for name, text := range sources {
-		file := filepath.Join(folder, name)
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		replace[filepath.Join(here, name)] = file
-	}
-	overlay, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, binary := filepath.Join(folder, "overlay.json"), filepath.Join(folder, "mutants.exe")
-	if err := os.WriteFile(file, overlay, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-overlay", file, "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("the mutants do not build: %v\n%s", err, out)
-	}
-	return binary
 }

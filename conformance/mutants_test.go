@@ -1,16 +1,11 @@
 package conformance_test
 
 import (
-	"encoding/json"
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/conformance"
+	"github.com/senderlock/senderlock/internal/mutant"
 )
 
 // planted is a defect, and the case that finds it.
@@ -136,10 +131,7 @@ func onlyJWT(*testing.T) defects {
 	return defects{config: func(c *access.Config) { c.Tokens = nil }}
 }
 
-// An edit plants defects: on(name) is true while that mutant is asked.
-type edit struct{ file, old, new string }
-
-var edits = []edit{
+var edits = []mutant.Edit{
 	{"dpop/proof.go", `case len(fields) > 1:`, `case len(fields) > 1 && !on("two DPoP fields: the first counts"):`},
 	{"dpop/proof.go", `case len(fields[0]) > v.config.MaxSize:`,
 		`case len(fields[0]) > v.config.MaxSize && !on("a proof of any size"):`},
@@ -149,8 +141,10 @@ var edits = []edit{
 	{"dpop/proof.go", `if required.text.value == "" {`,
 		`if required.text.value == "" && !(on("jti may be missing") && required.name == "jti") {`},
 	{"dpop/proof.go", `kind != jsontext.KindString {`, `kind != jsontext.KindString && !on("claims of any type") {`},
+	{"dpop/verify.go", `	"slices"`, `	"slices"
+	"strings"`},
 	{"dpop/verify.go", `if p.claims.Method.value != r.Method {`,
-		`if p.claims.Method.value != r.Method && !on("htm is not looked at") && !(on("htm in any case") && mutant.Fold(p.claims.Method.value, r.Method)) {`},
+		`if p.claims.Method.value != r.Method && !on("htm is not looked at") && !(on("htm in any case") && strings.EqualFold(p.claims.Method.value, r.Method)) {`},
 	{"dpop/verify.go", `if !matches(p.claims.Target.value, target) {`,
 		`if !matches(p.claims.Target.value, target) && !on("htu is not looked at") {`},
 	{"dpop/verify.go", `if token == "" {`, `if token == "" || on("ath may be missing") && !p.claims.TokenHash.set {`},
@@ -192,8 +186,8 @@ var edits = []edit{
 	}
 	if err := v.compare(p, r, token); err != nil {`},
 	{"dpop/verify.go", `	return NewReplayKey(v.config.Namespace, p.Thumbprint(), p.claims.ID.value)`,
-		`	return NewReplayKey(v.config.Namespace, mutant.Text("one key uses up another's jti", p.Thumbprint(), ""),
-		mutant.Text("a jti is remembered with its iat", p.claims.ID.value, p.claims.ID.value+string(p.claims.IssuedAt)))`},
+		`	return NewReplayKey(v.config.Namespace, either("one key uses up another's jti", "", p.Thumbprint()),
+		either("a jti is remembered with its iat", p.claims.ID.value+string(p.claims.IssuedAt), p.claims.ID.value))`},
 	{"dpop/proof.go", `if err := p.header.key.VerifyBy(p.tables, p.header.alg, p.compact); err != nil {`,
 		`if err := p.header.key.VerifyBy(p.tables, p.header.alg, p.compact); err != nil && !on("the proof's signature is not verified") {`},
 	{"internal/jose/jws.go", `	if header == "" || payload == ""`, `	if on("parts behind the third are ignored") {
@@ -261,7 +255,7 @@ var edits = []edit{
 		return ok && path == u.path
 	}`},
 	{"dpop/uri.go", `return strings.ToLower(host), nil`,
-		`return mutant.Text("the host's case matters", strings.ToLower(host), host), nil`},
+		`return either("the host's case matters", host, strings.ToLower(host)), nil`},
 	{"dpop/uri.go", `if port == "" || port == defaultPort(scheme) {`,
 		`if port == "" || port == defaultPort(scheme) && !on("the default port matters") {`},
 	{"dpop/uri.go", `if octets[c] == literal || !encoded`,
@@ -300,7 +294,7 @@ var edits = []edit{
 	{"access/credentials.go", `case strings.EqualFold(name, string(schemeDPoP)):`,
 		`case strings.EqualFold(name, string(schemeDPoP)) && !(on("the scheme's case matters") && name != "DPoP"):`},
 	{"access/credentials.go", `c.token = strings.TrimLeft(rest, " ")`,
-		`c.token = mutant.Text("one space behind the scheme", strings.TrimLeft(rest, " "), rest)`},
+		`c.token = either("one space behind the scheme", rest, strings.TrimLeft(rest, " "))`},
 	{"access/credentials.go", `!challenge.IsToken68(c.token) {`,
 		`!challenge.IsToken68(c.token) && !on("any text is a token") {`},
 	{"access/credentials.go", `if tokenInQuery(r.URL) {`,
@@ -345,7 +339,7 @@ var edits = []edit{
 	{"access/grant.go", `if q.Nonce && !grant.hasNonce {`,
 		`if q.Nonce && !grant.hasNonce && !on("the route's nonce is not demanded") {`},
 	{"access/jwt.go", `from, ok := j.issuers[claims.Issuer]`,
-		`from, ok := j.issuers[mutant.Text("a slash behind the issuer does not matter", claims.Issuer, strings.TrimRight(claims.Issuer, "/"))]`},
+		`from, ok := j.issuers[either("a slash behind the issuer does not matter", strings.TrimRight(claims.Issuer, "/"), claims.Issuer)]`},
 	{"access/jwt.go", `if !slices.ContainsFunc(i.audiences, func(a string) bool { return slices.Contains(claims.Audience, a) }) {`,
 		`if !slices.ContainsFunc(i.audiences, func(a string) bool { return slices.Contains(claims.Audience, a) }) && !on("aud is not looked at") &&
 		!(on("a longer audience is ours") && strings.HasPrefix(strings.Join(claims.Audience, " "), i.Audience)) {`},
@@ -379,7 +373,7 @@ var edits = []edit{
 	{"access/introspection.go", `len(claims.Audience) > 0 && !slices.Contains(`,
 		`len(claims.Audience) > 0 && !on("introspection's aud is not looked at") && !slices.Contains(`},
 	{"access/challenge.go", `parameter{"algs", strings.Join(g.proofs.Algorithms(), " ")}`,
-		`parameter{mutant.Text("challenges have no algs", "algs", "a"), strings.Join(g.proofs.Algorithms(), " ")}`},
+		`parameter{either("challenges have no algs", "a", "algs"), strings.Join(g.proofs.Algorithms(), " ")}`},
 	{"access/challenge.go", `if list[i].scheme == used {`,
 		`if list[i].scheme == used || on("the error stands on every challenge") {`},
 	{"access/challenge.go", `if e.Scope != "" {`, `if e.Scope != "" && !on("the scope is not named") {`},
@@ -393,139 +387,35 @@ var edits = []edit{
 		`if len(e.challenges) > 0 && !on("browsers may not read the challenge") {`},
 }
 
-// mutantSource is the package with the switch. It exists in the mutants' build alone.
-const mutantSource = `package mutant
-
-import (
-	"strings"
-	"sync"
-)
-
-var (
-	mu   sync.RWMutex
-	name string
-	seen = map[string]bool{}
-)
-
-func Set(n string) { mu.Lock(); defer mu.Unlock(); name, seen = n, map[string]bool{} }
-
-func On(n string) bool { mu.RLock(); defer mu.RUnlock(); return n == name }
-
-func Text(n, good, bad string) string {
-	if On(n) {
-		return bad
-	}
-	return good
-}
-
-func Fold(a, b string) bool { return strings.EqualFold(a, b) }
-
-func Again(s string) bool { mu.Lock(); defer mu.Unlock(); again := seen[s]; seen[s] = true; return again }
-`
-
-const mutantImport = `"github.com/senderlock/senderlock/internal/mutant"`
-
-// setMutant turns one defect on. It is nil outside of the mutants' build.
-var setMutant func(string)
-
-const hookSource = `package conformance_test
-
-import ` + mutantImport + `
-
-func init() { setMutant = mutant.Set }
-`
-
 // Every planted defect is found by the case that is named beside it.
 func TestMutants(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the module once more")
 	}
-	if setMutant != nil {
-		t.Skip("is the mutants' build itself")
+	var names []string
+	for _, m := range mutants {
+		names = append(names, m.name)
 	}
-	binary := buildMutants(t)
-	child := exec.CommandContext(t.Context(), binary, "-test.run=^TestMutantsInside$", "-test.timeout=120s")
-	if out, err := child.CombinedOutput(); err != nil {
+	binary := mutant.Build(t, names, edits)
+	if out, err := mutant.Run(t, binary, "", "^TestMutantsInside$"); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
 
-// buildMutants builds the tests of this package with all defects in the sources, each behind its switch.
-func buildMutants(t *testing.T) string {
-	t.Helper()
-	root, err := filepath.Abs("..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	folder := t.TempDir()
-	replace := map[string]string{}
-	write := func(path, content string) {
-		file := filepath.Join(folder, fmt.Sprint(len(replace), ".go"))
-		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		replace[filepath.Join(root, path)] = file
-	}
-	sources := map[string]string{}
-	for _, e := range edits {
-		if sources[e.file] == "" {
-			text, err := os.ReadFile(filepath.Join(root, e.file))
-			if err != nil {
-				t.Fatal(err)
-			}
-			sources[e.file] = strings.Replace(string(text), "import (", "import (\n\t"+mutantImport, 1)
-		}
-		if n := strings.Count(sources[e.file], e.old); n != 1 {
-			t.Errorf("%s holds %q %d times, want once", e.file, e.old, n)
-		}
-		sources[e.file] = strings.Replace(sources[e.file], e.old, strings.ReplaceAll(e.new, `on("`, `mutant.On("`), 1)
-	}
-	for path, text := range sources {
-		write(path, text)
-	}
-	write("internal/mutant/mutant.go", mutantSource)
-	write("conformance/mutant_hook_test.go", hookSource)
-	overlay, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, binary := filepath.Join(folder, "overlay.json"), filepath.Join(folder, "mutants.exe")
-	if err := os.WriteFile(file, overlay, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-overlay", file, "-o", binary,
-		".").CombinedOutput()
-	if err != nil {
-		t.Fatalf("the mutants do not build: %v\n%s", err, out)
-	}
-	return binary
-}
-
 // TestMutantsInside asks each mutant the one case that must find it.
 func TestMutantsInside(t *testing.T) {
-	if setMutant == nil {
+	if !mutant.Inside() {
 		t.Skip("TestMutants runs it")
 	}
-	switches := map[string]bool{}
-	for _, e := range edits {
-		for _, m := range mutants {
-			if strings.Contains(e.new, `"`+m.name+`"`) {
-				switches[m.name] = true
-			}
-		}
-	}
 	for _, m := range mutants {
-		if !switches[m.name] {
-			t.Errorf("no edit plants %q", m.name)
-		}
 		// Each in a test of its own, so that its server is closed before the next: the caches of all of them together
 		// take more memory than a machine has.
 		t.Run(m.name, func(t *testing.T) {
-			setMutant("")
+			mutant.Set("")
 			if got := outcome(t, m); got != conformance.Pass {
 				t.Errorf("%s: without the defect %q the outcome is %s", m.finds, m.name, got)
 			}
-			setMutant(m.name)
+			mutant.Set(m.name)
 			if got := outcome(t, m); got != conformance.Fail {
 				t.Errorf("%s does not find %q: %s", m.finds, m.name, got)
 			}

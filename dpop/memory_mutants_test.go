@@ -1,19 +1,11 @@
 package dpop_test
 
 import (
-	"encoding/json"
-	"fmt"
-	"maps"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-)
 
-// mutantEnv names the mutant that a child process of TestMemoryMutants is.
-const mutantEnv = "SENDERLOCK_MUTANT"
+	"github.com/senderlock/senderlock/internal/mutant"
+)
 
 // memoryMutants are the defences of the replay memory that are taken away, each with the test that guards it.
 var memoryMutants = []struct {
@@ -57,73 +49,56 @@ var memoryMutants = []struct {
 }
 
 // memoryEdits plant all of them in one copy of memory.go, each behind its switch, so one build serves them all.
-var memoryEdits = []struct{ old, new string }{
-	{"\ts.cache.Wait()\n\tif !s.holds(key) {", `	if !on("no wait") && !on("get, then set") {
+var memoryEdits = []mutant.Edit{
+	{"dpop/memory.go", "\ts.cache.Wait()\n\tif !s.holds(key) {", `	if !on("no wait") && !on("get, then set") {
 		s.cache.Wait()
 	}
 	if !s.holds(key) && !on("no second look") && !on("get, then set") {`},
-	{"\tstripe.Lock()\n\tdefer stripe.Unlock()", `	if !on("no lock") {
+	{"dpop/memory.go", "\tstripe.Lock()\n\tdefer stripe.Unlock()", `	if !on("no lock") {
 		stripe.Lock()
 		defer stripe.Unlock()
 	}`},
-	{"if m.live.Add(1) > m.maxEntries {", `if on("count and place apart") {
+	{"dpop/memory.go", "if m.live.Add(1) > m.maxEntries {", `if on("count and place apart") {
 		if m.live.Load() >= m.maxEntries {
 			return false, ErrStoreFull
 		}
 	} else if m.live.Add(1) > m.maxEntries && !on("no count") {`},
-	{"MaxCost:            math.MaxInt64", `MaxCost: either[int64]("eviction instead of refusal", 50, math.MaxInt64)`},
-	{"\t\tm.live.Add(-1)\n\t\treturn false, ErrNotRecorded", `		if !on("failed claims keep their place") {
+	{"dpop/memory.go", "MaxCost:            math.MaxInt64", `MaxCost: either("eviction instead of refusal", int64(50), math.MaxInt64)`},
+	{"dpop/memory.go", "\t\tm.live.Add(-1)\n\t\treturn false, ErrNotRecorded", `		if !on("failed claims keep their place") {
 			m.live.Add(-1)
 		}
 		return false, ErrNotRecorded`},
-	{"m.live.Add(-s.entries.Load())", `if !on("expired entries keep their place") {
+	{"dpop/memory.go", "m.live.Add(-s.entries.Load())", `if !on("expired entries keep their place") {
 			m.live.Add(-s.entries.Load())
 		}`},
-	{"m.forgotten = max(m.forgotten, s.slot)", `if !on("newest forgotten not remembered") {
+	{"dpop/memory.go", "m.forgotten = max(m.forgotten, s.slot)", `if !on("newest forgotten not remembered") {
 			m.forgotten = either("forgotten with the clock", s.slot-1, max(m.forgotten, s.slot))
 		}`},
-	{"m.forget(now)", `m.forget(either("slices dropped too early", now+1, now))`},
-	{"case expiry.Before(now):", `case expiry.Before(now) && !on("expired claims recorded"),
+	{"dpop/memory.go", "m.forget(now)", `m.forget(either("slices dropped too early", now+1, now))`},
+	{"dpop/memory.go", "case expiry.Before(now):", `case expiry.Before(now) && !on("expired claims recorded"),
 		on("last instant not counted") && !expiry.After(now):`},
-	{"if m.holds(key[:]) {", `if either("only the claim's own slice looked at", s.holds, m.holds)(key[:]) {`},
-	{"slot := max(slotOf(expiry), slotOf(now.Add(m.Window())))",
+	{"dpop/memory.go", "if m.holds(key[:]) {", `if either("only the claim's own slice looked at", s.holds, m.holds)(key[:]) {`},
+	{"dpop/memory.go", "slot := max(slotOf(expiry), slotOf(now.Add(m.Window())))",
 		`slot := either("window not kept", slotOf(expiry), max(slotOf(expiry), slotOf(now.Add(m.Window()))))`},
-	{"m.since.Store(&again)", `if !on("widened without a new beginning") {
+	{"dpop/memory.go", "m.since.Store(&again)", `if !on("widened without a new beginning") {
 			m.since.Store(&again)
 		}`},
-	{"m.now().Add(skew)", `m.now().Add(either("a new beginning before what was dated ahead", 0, skew))`},
-	{"m.window.Store(int64(window))", `if !on("a wider window in words only") {
+	{"dpop/memory.go", "m.now().Add(skew)", `m.now().Add(either("a new beginning before what was dated ahead", 0, skew))`},
+	{"dpop/memory.go", "m.window.Store(int64(window))", `if !on("a wider window in words only") {
 		m.window.Store(int64(window))
 	}`},
-	{"max(1, binary.BigEndian.Uint64(key[8:]))", `either("half of the hash", 0,
+	{"dpop/memory.go", "max(1, binary.BigEndian.Uint64(key[8:]))", `either("half of the hash", 0,
 		max(either("second hash may be 0", uint64(0), 1), binary.BigEndian.Uint64(key[8:])))`},
-	{"m.closed = true", `m.closed = !on("Close not remembered")`},
-	{"m.closing.Go(s.cache.Close)", `if !on("caches never closed") {
+	{"dpop/memory.go", "m.closed = true", `m.closed = !on("Close not remembered")`},
+	{"dpop/memory.go", "m.closing.Go(s.cache.Close)", `if !on("caches never closed") {
 			m.closing.Go(s.cache.Close)
 		}`},
-	{"defer m.mu.RUnlock()", `if on("caches closed in the hands of claims") {
+	{"dpop/memory.go", "defer m.mu.RUnlock()", `if on("caches closed in the hands of claims") {
 		m.mu.RUnlock()
 	} else {
 		defer m.mu.RUnlock()
 	}`},
 }
-
-// switchSource has the switches. It exists in the mutants' build alone.
-const switchSource = `package dpop
-
-import "os"
-
-var mutant = os.Getenv("` + mutantEnv + `")
-
-func on(name string) bool { return name == mutant }
-
-func either[T any](name string, bad, good T) T {
-	if on(name) {
-		return bad
-	}
-	return good
-}
-`
 
 // Each defence of the replay memory is taken away in a copy of memory.go, and the test that guards it must
 // fail, by what it asserts. So none of these defences can be lost unnoticed, and none of these tests is idle.
@@ -131,18 +106,17 @@ func TestMemoryMutants(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the package once more")
 	}
-	if os.Getenv(mutantEnv) != "" {
+	if mutant.Inside() {
 		t.Skip("is a mutant itself")
 	}
-	binary := buildMutants(t)
+	var names, tests []string
+	for _, m := range memoryMutants {
+		names, tests = append(names, m.name), append(tests, m.test)
+	}
+	binary := mutant.Build(t, names, memoryEdits)
 	t.Run("none", func(t *testing.T) {
 		t.Parallel()
-		tests := map[string]bool{}
-		for _, m := range memoryMutants {
-			tests[m.test] = true
-		}
-		pattern := "^(" + strings.Join(slices.Sorted(maps.Keys(tests)), "|") + ")$"
-		if out, err := runMutant(t, binary, "none", pattern, 1); err != nil {
+		if out, err := mutant.Run(t, binary, "", "^("+strings.Join(tests, "|")+")$"); err != nil {
 			t.Errorf("the switches alone make a test fail (%v):\n%s", err, out)
 		}
 	})
@@ -150,7 +124,7 @@ func TestMemoryMutants(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			// A race may not show the first time.
-			text, err := runMutant(t, binary, m.name, "^"+m.test+"$", 30)
+			text, err := mutant.Run(t, binary, m.name, "^"+m.test+"$", "-test.count=30", "-test.failfast")
 			failed, panicked := strings.Contains(text, "--- FAIL: "+m.test), strings.Contains(text, "panic: ")
 			switch {
 			case err == nil:
@@ -163,63 +137,4 @@ func TestMemoryMutants(t *testing.T) {
 			}
 		})
 	}
-}
-
-// runMutant runs tests with one defence taken away, until one fails. What then never returns ends in a panic of the
-// testing package, long after any of these tests is through on a slow machine.
-func runMutant(t *testing.T, binary, name, tests string, count int) (printed string, err error) {
-	t.Helper()
-	child := exec.CommandContext(t.Context(), binary, "-test.run="+tests, fmt.Sprint("-test.count=", count),
-		"-test.failfast", "-test.timeout=3m")
-	child.Env = append(os.Environ(), mutantEnv+"="+name)
-	out, err := child.CombinedOutput()
-	return string(out), err
-}
-
-// buildMutants builds this package's tests with all mutants in memory.go. A mutant that does not compile proves
-// nothing, and neither does one that no edit plants: they fail the test.
-func buildMutants(t *testing.T) (binary string) {
-	t.Helper()
-	source, err := os.ReadFile("memory.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, planted := string(source), ""
-	for _, e := range memoryEdits {
-		if n := strings.Count(string(source), e.old); n != 1 {
-			t.Errorf("memory.go holds %q %d times, want once", e.old, n)
-		}
-		text, planted = strings.Replace(text, e.old, e.new, 1), planted+e.new
-	}
-	for _, m := range memoryMutants {
-		if !strings.Contains(planted, `"`+m.name+`"`) {
-			t.Errorf("no edit plants %q", m.name)
-		}
-	}
-	here, err := filepath.Abs(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	write := func(name, content string) (file string) {
-		file = filepath.Join(dir, name)
-		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return file
-	}
-	replace, err := json.Marshal(map[string]map[string]string{"Replace": {
-		filepath.Join(here, "memory.go"): write("memory.go", text),
-		filepath.Join(here, "switch.go"): write("switch.go", switchSource),
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	binary = filepath.Join(dir, "dpop.test.exe")
-	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-overlay",
-		write("overlay.json", string(replace)), "-o", binary, ".")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("the mutants do not build: %v\n%s", err, out)
-	}
-	return binary
 }
