@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/recent"
 	"github.com/senderlock/senderlock/reason"
 	"github.com/senderlock/senderlock/revocation"
 )
@@ -17,9 +18,9 @@ import (
 const (
 	// alertPause is for how long further requests with one token and of one kind are counted, and raise no alert.
 	alertPause = time.Minute
-	// maxAlarms is how many pairs of token and kind are remembered at least; the most is twice as many. Of one that is
-	// forgotten the next request raises an alert again.
-	maxAlarms = 10_000
+	// maxAlarms is how many pairs of token and kind are remembered. Of one that is forgotten the next request raises an
+	// alert again.
+	maxAlarms = 20_000
 )
 
 // Alert says that somebody other than its sender has an access token: it is genuine, it has not expired, it is bound, and
@@ -151,38 +152,29 @@ func (g *Guard) strangerBefore(grant *Grant, e *Error) (*Alert, string) {
 	return &Alert{Kind: kind.Name, Token: t.Revocable(), Bound: t.Confirmation.JKT}, key
 }
 
-// alarms counts alerts, in two generations: when the young one is full the old one goes, so memory is bounded.
+// alarms counts alerts.
 type alarms struct {
-	mu         sync.Mutex
-	young, old map[string]*alarmed
+	mu    sync.Mutex
+	known *recent.Map[string, alarmed] // by token and kind
 }
 
-// alarmed is what is known of one pair of token and kind.
 type alarmed struct {
 	last time.Time // when an alert was raised
 	more int       // requests since
 }
 
+func newAlarms() *alarms { return &alarms{known: recent.New[string, alarmed](maxAlarms)} }
+
 // count returns how many requests an alert about them stands for, or zero if there was one a moment ago.
 func (a *alarms) count(key string, now time.Time) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	known := a.young[key]
-	if known == nil {
-		known = a.old[key]
+	about, known := a.known.Get(key)
+	about.more++
+	count := 0
+	if !known || now.Sub(about.last) >= alertPause {
+		count, about = about.more, alarmed{last: now}
 	}
-	switch {
-	case known == nil:
-		known = &alarmed{}
-	case now.Sub(known.last) < alertPause:
-		known.more++
-		return 0
-	}
-	if len(a.young) >= maxAlarms || a.young == nil {
-		a.young, a.old = map[string]*alarmed{}, a.young
-	}
-	count := known.more + 1
-	known.last, known.more = now, 0
-	a.young[key] = known
+	a.known.Add(key, about)
 	return count
 }

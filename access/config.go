@@ -195,7 +195,7 @@ type SharedStore interface {
 // New checks the settings and makes a Guard. Its error names the field and what to put there. It asks nothing of the
 // network, so an issuer that is down does not keep a server from starting. Close the Guard when the server has stopped.
 func New(config Config) (*Guard, error) {
-	g := &Guard{config: config}
+	g := &Guard{config: config, alarms: newAlarms()}
 	if err := g.settle(); err != nil {
 		_ = g.Close()
 		return nil, fmt.Errorf("access.Config: %w", err)

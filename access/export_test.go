@@ -35,16 +35,19 @@ func (i *Introspection) WaitForCaches() { i.good.Wait(); i.inactive.Wait() }
 func (i *Introspection) Judge(body []byte) (*Token, error) { return i.judge(body) }
 
 // Alarms are what counts alerts.
-type Alarms struct{ alarms }
+type Alarms struct{ *alarms }
 
-// MaxAlarms is how many of them each generation holds.
+// MaxAlarms is how many of them are remembered.
 const MaxAlarms = maxAlarms
 
+// NewAlarms makes them.
+func NewAlarms() Alarms { return Alarms{newAlarms()} }
+
 // Count counts one.
-func (a *Alarms) Count(key string, now time.Time) int { return a.count(key, now) }
+func (a Alarms) Count(key string, now time.Time) int { return a.count(key, now) }
 
 // Len is how many are remembered.
-func (a *Alarms) Len() int { return len(a.young) + len(a.old) }
+func (a Alarms) Len() int { return a.known.Len() }
 
 // MaxShadowQuestions is the most that a shadow asks in a second.
 const MaxShadowQuestions = maxShadowQuestions

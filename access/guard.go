@@ -41,7 +41,7 @@ type Guard struct {
 
 	places []place // other than Authorization, from which tokens are read
 
-	alarms alarms
+	alarms *alarms
 }
 
 // Close ends background work and releases memory; later requests are refused with 503. The stores, Tokens and

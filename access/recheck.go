@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/senderlock/senderlock/internal/recent"
 	"github.com/senderlock/senderlock/reason"
 )
 
@@ -34,8 +35,8 @@ type Recheck struct {
 	// Percent looks up again after so much of the token's life, from 1 to 100: of a token of 15 minutes, 10 looks up
 	// every 90 seconds.
 	Percent int
-	// Tokens is how many tokens are remembered at least; the most is twice as many, of some 150 octets each. Zero
-	// means 100,000. One that is forgotten is looked up again, a refused one too.
+	// Tokens is how many tokens are remembered, those that were used last, of some 250 octets each. Zero means 100,000.
+	// One that is forgotten is looked up again, a refused one too.
 	Tokens int
 	// Now is the clock. Nil means [time.Now].
 	Now func() time.Time
@@ -61,18 +62,17 @@ func (c Recheck) Policy() (Policy, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	k := &rechecker{Recheck: c, young: map[string]*checked{}}
+	k := &rechecker{Recheck: c, tokens: recent.New[string, *checked](c.Tokens)}
 	return k.ask, nil
 }
 
-// rechecker remembers when tokens were looked up, in two generations: when the young one is full the old one goes,
-// so that what is used stays and memory is bounded.
+// rechecker remembers when tokens were looked up.
 type rechecker struct {
 	Recheck
 	flight singleflight.Group
 
-	mu         sync.Mutex
-	young, old map[string]*checked
+	mu     sync.Mutex
+	tokens *recent.Map[string, *checked]
 }
 
 // checked is what is known of one token.
@@ -113,21 +113,15 @@ func (k *rechecker) ask(r *http.Request, grant *Grant) error {
 	}
 }
 
-// token returns what is known of a token, and makes room for what is new.
+// token returns what is known of a token.
 func (k *rechecker) token(key string) *checked {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if t := k.young[key]; t != nil {
-		return t
-	}
-	t := k.old[key]
-	if t == nil {
+	t, known := k.tokens.Get(key)
+	if !known {
 		t = &checked{}
+		k.tokens.Add(key, t)
 	}
-	if len(k.young) >= k.Tokens {
-		k.young, k.old = map[string]*checked{}, k.young
-	}
-	k.young[key] = t
 	return t
 }
 

@@ -221,7 +221,7 @@ func TestRecheckLookupMisbehaves(t *testing.T) {
 // What is remembered is bounded: tokens in use stay, others are looked up again.
 func TestRecheckForgets(t *testing.T) {
 	u := &users{}
-	_, call := rechecked(t, u, access.Recheck{Requests: 1000, Tokens: 2})
+	_, call := rechecked(t, u, access.Recheck{Requests: 1000, Tokens: 3})
 	used, idle := bound(), bound()
 	for _, token := range []string{used, idle, used, bound(), used, bound(), bound(), used} {
 		if err := call(token); err != nil {
