@@ -1,9 +1,9 @@
 package redisstore
 
 import (
-	"encoding/binary"
 	"time"
 
+	"github.com/senderlock/senderlock/internal/packed"
 	"github.com/senderlock/senderlock/revocation"
 )
 
@@ -28,28 +28,18 @@ func encode(entries []revocation.Entry) string {
 		case e.ExceptSession != "":
 			kind, except = kindExceptSession, e.ExceptSession
 		}
-		b = binary.AppendVarint(append(b, kind), at.Unix())
-		b = append(binary.AppendUvarint(b, uint64(len(except))), except...)
+		b = packed.AppendString(packed.AppendInt(append(b, kind), at.Unix()), except)
 	}
 	return string(b)
 }
 
 // decode returns the entries, each with what template says. It fails with [ErrDamaged].
 func decode(s string, template revocation.Entry) (entries []revocation.Entry, err error) {
-	for b := []byte(s); len(b) > 0; {
-		e, kind := template, b[0]
-		seconds, n := binary.Varint(b[1:])
-		if n <= 0 {
+	for r := packed.Read([]byte(s)); r.More(); {
+		e, kind, at, except := template, r.Octet(), time.Unix(r.Int(), 0), r.String()
+		if r.Failed() {
 			return nil, ErrDamaged
 		}
-		b = b[1+n:]
-		size, n := binary.Uvarint(b)
-		if n <= 0 || size > uint64(len(b)-n) {
-			return nil, ErrDamaged
-		}
-		except := string(b[n : n+int(size)])
-		b = b[n+int(size):]
-		at := time.Unix(seconds, 0)
 		switch {
 		case kind == kindAll && except == "":
 			e.Expiry = at

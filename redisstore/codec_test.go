@@ -37,22 +37,3 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
-
-func FuzzDecodeUse(f *testing.F) {
-	u := revocation.Use{
-		Issuer: "i", ID: "t", Subject: "alice", Session: "s", Client: "c", KeyThumbprint: "k", Address: "192.0.2.1",
-		FirstSeen: time.Unix(1, 0), LastSeen: time.Unix(-2, 0), Expiry: time.Unix(1<<40, 0),
-	}
-	f.Add(encodeUse(&u), encodeSeen(u.LastSeen, u.Address))
-	f.Add("", "")
-	f.Add("\x02\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "\x02")
-	f.Fuzz(func(t *testing.T, token, seen string) {
-		u, ok := decodeUse(token, seen)
-		if !ok {
-			return
-		}
-		if again, ok := decodeUse(encodeUse(&u), encodeSeen(u.LastSeen, u.Address)); !ok || again != u {
-			t.Errorf("%+v became %+v", u, again)
-		}
-	})
-}

@@ -3,7 +3,6 @@ package redisstore
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/packed"
 	"github.com/senderlock/senderlock/revocation"
 )
 
@@ -39,17 +39,17 @@ func (s *Store) Record(ctx context.Context, t revocation.Token, address string) 
 	if !now.Before(until) {
 		return nil
 	}
-	use := revocation.Use{
+	use := packed.Use{
 		Issuer: t.Issuer, ID: t.ID, Subject: t.Subject, Session: t.Session, Client: t.Client, KeyThumbprint: t.KeyThumbprint,
-		FirstSeen: now, Expiry: t.Expiry.Add(time.Second - 1).Truncate(time.Second),
+		FirstSeen: now, LastSeen: now, Expiry: t.Expiry.Add(time.Second - 1).Truncate(time.Second), Address: address,
 	}
 	k, life, b := s.useKeys(t.Issuer, t.Subject, t.ID), s.lifetime(until, now), s.client.B()
 	answers, err := s.all(ctx,
-		b.Set().Key(k.token).Value(encodeUse(&use)).Nx().Px(life).Build(),
+		b.Set().Key(k.token).Value(string(use.Token())).Nx().Px(life).Build(),
 		b.Zadd().Key(k.list).ScoreMember().ScoreMember(float64(until.Unix()), t.ID).Build(),
 		b.Pexpire().Key(k.list).Milliseconds(life.Milliseconds()).Nx().Build(),
 		b.Pexpire().Key(k.list).Milliseconds(life.Milliseconds()).Gt().Build(),
-		b.Set().Key(k.seen).Value(encodeSeen(now, address)).Px(life).Build(),
+		b.Set().Key(k.seen).Value(string(use.Sight())).Px(life).Build(),
 		b.Zrange().Key(k.list).Min("-inf").Max(s.over(now)).Byscore().Limit(0, trimmed).Build(),
 	)
 	if err != nil {
@@ -88,8 +88,8 @@ func (s *Store) Seen(ctx context.Context, t revocation.Token, address string) (b
 	if t.Issuer == "" || t.ID == "" || !now.Before(s.useUntil(t.Expiry)) {
 		return false, nil
 	}
-	k := s.useKeys(t.Issuer, t.Subject, t.ID)
-	answers, err := s.all(ctx, s.client.B().Set().Key(k.seen).Value(encodeSeen(now, address)).Xx().Keepttl().Build())
+	k, use := s.useKeys(t.Issuer, t.Subject, t.ID), packed.Use{LastSeen: now, Address: address}
+	answers, err := s.all(ctx, s.client.B().Set().Key(k.seen).Value(string(use.Sight())).Xx().Keepttl().Build())
 	return err == nil && !rueidis.IsRedisNil(answers[0].Error()), err
 }
 
@@ -163,10 +163,11 @@ func (s *Store) uses(values []string) (uses []revocation.Use, err error) {
 		if pair[0] == "" || pair[1] == "" { // ended, or forgotten
 			continue
 		}
-		u, ok := decodeUse(pair[0], pair[1])
+		use, ok := packed.ReadUse([]byte(pair[0]), []byte(pair[1]))
 		if !ok {
 			return nil, ErrDamaged
 		}
+		u := revocation.Use(use)
 		if now.Before(s.useUntil(u.Expiry)) {
 			uses = append(uses, u)
 		}
@@ -245,42 +246,4 @@ func (s *Store) recordable(t *revocation.Token, address string) error {
 		return revocation.ErrLifetime.With("an expiry", "none")
 	}
 	return s.usable(t.Issuer, t.ID, t.Subject, t.Session, t.Client, t.KeyThumbprint, address)
-}
-
-func encodeUse(u *revocation.Use) string {
-	b := binary.AppendVarint(binary.AppendVarint(nil, u.FirstSeen.Unix()), u.Expiry.Unix())
-	for _, v := range [...]string{u.Issuer, u.ID, u.Subject, u.Session, u.Client, u.KeyThumbprint} {
-		b = append(binary.AppendUvarint(b, uint64(len(v))), v...)
-	}
-	return string(b)
-}
-
-func encodeSeen(at time.Time, address string) string {
-	return string(append(binary.AppendVarint(nil, at.Unix()), address...))
-}
-
-func decodeUse(token, seen string) (u revocation.Use, ok bool) {
-	times := [3]int64{}
-	b := []byte(token)
-	for i := range 2 {
-		n := 0
-		if times[i], n = binary.Varint(b); n <= 0 {
-			return u, false
-		}
-		b = b[n:]
-	}
-	for _, v := range [...]*string{&u.Issuer, &u.ID, &u.Subject, &u.Session, &u.Client, &u.KeyThumbprint} {
-		size, n := binary.Uvarint(b)
-		if n <= 0 || size > uint64(len(b)-n) {
-			return u, false
-		}
-		*v, b = string(b[n:n+int(size)]), b[n+int(size):]
-	}
-	last, n := binary.Varint([]byte(seen))
-	if n <= 0 || len(b) > 0 {
-		return u, false
-	}
-	u.FirstSeen, u.Expiry, u.LastSeen = time.Unix(times[0], 0), time.Unix(times[1], 0), time.Unix(last, 0)
-	u.Address = seen[n:]
-	return u, true
 }

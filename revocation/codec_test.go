@@ -64,3 +64,20 @@ func TestDecodeRefuses(t *testing.T) {
 		t.Error("a record under another key was read")
 	}
 }
+
+// What an earlier release wrote about a token in use is read.
+func TestOlderUse(t *testing.T) {
+	u := Use{
+		Issuer: "https://login.example.com", ID: "t", Subject: "alice", Session: "s", Client: "c", KeyThumbprint: "k",
+		Address: "192.0.2.1", FirstSeen: time.Unix(1, 0), LastSeen: time.Unix(2, 0), Expiry: time.Unix(3, 0),
+	}
+	name, value := u.useKey().encode(), []byte("\x19https://login.example.com\x01t\x05alice\x01s\x01c\x01k\x09192.0.2.1\x02\x04\x06")
+	if got, ok := decodeUse(name, seal(name, slices.Clone(value))); !ok || got != u {
+		t.Errorf("%t, %+v", ok, got)
+	}
+	for what, damaged := range map[string][]byte{"with more behind it": append(slices.Clone(value), 0), "cut off": value[:len(value)-1]} {
+		if got, ok := decodeUse(name, seal(name, damaged)); ok {
+			t.Errorf("one %s was read: %+v", what, got)
+		}
+	}
+}

@@ -2,7 +2,6 @@ package revocation
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +14,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"github.com/senderlock/senderlock/internal/packed"
 	"github.com/senderlock/senderlock/internal/privatefile"
 )
 
@@ -222,8 +222,8 @@ func loadTime(tx *bolt.Tx, key []byte) (second int64, known bool, err error) {
 		return 0, false, nil
 	}
 	r := unseal(key, value)
-	second = r.int()
-	if r.failed {
+	second = r.Int()
+	if r.Failed() {
 		return 0, false, ErrFile.With("an intact "+string(key), string(value))
 	}
 	return second, true, nil
@@ -239,7 +239,7 @@ func (f *File) writeTimes(tx *bolt.Tx) error {
 }
 
 func writeTime(tx *bolt.Tx, key []byte, second int64) error {
-	value := seal(key, binary.AppendVarint(nil, second))
+	value := seal(key, packed.AppendInt(nil, second))
 	meta := tx.Bucket(bucketMeta)
 	if string(meta.Get(key)) == string(value) {
 		return nil
