@@ -48,7 +48,7 @@ var layers = map[string][]string{
 // and adapters, which decide nothing and so need nothing but the guard.
 var apart = map[string][]string{
 	"storetest":     {"dpop", "revocation"},
-	"otelauth":      {"access"},
+	"otelauth":      {"access", "reason"},
 	"internal/mint": {},
 	"internal/peer": {},
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // from puts the address of the peer and of X-Forwarded-For on a request.
@@ -58,7 +59,7 @@ func TestAddressSources(t *testing.T) {
 			}
 			got, err := proxies(t)(r)
 			if test.proxied == "" {
-				if access.Reason(err) != "address_mismatch" {
+				if reason.Of(err) != "address_mismatch" {
 					t.Errorf("got %v, %v", got, err)
 				}
 			} else if err != nil || got.String() != test.proxied {

@@ -13,6 +13,7 @@ import (
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/mtls"
+	"github.com/senderlock/senderlock/reason"
 	"github.com/senderlock/senderlock/revocation"
 )
 
@@ -253,7 +254,7 @@ func TestReact(t *testing.T) {
 				{get("DPoP "+sessions, thiefProof(sessions)), test.sameSess},
 				{get("DPoP "+thiefs, thiefProof(thiefs)), ""}, // whose key was presented
 			} {
-				if _, err := s.Check(check.r); access.Reason(err) != check.want {
+				if _, err := s.Check(check.r); reason.Of(err) != check.want {
 					t.Errorf("%v, want %q", err, check.want)
 				}
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/mtls"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // with puts the client's certificate on a request, as a TLS server does.
@@ -119,7 +120,7 @@ func TestCertificateSourceRefuses(t *testing.T) {
 		err  error
 		want refusal
 	}{
-		"its cause": {mtls.ErrForeign, refusal{401, "invalid_token", mtls.Reason(mtls.ErrForeign)}},
+		"its cause": {mtls.ErrForeign, refusal{401, "invalid_token", reason.Of(mtls.ErrForeign)}},
 		"trouble":   {errors.New("out of order"), refusal{503, "", "certificate_unknown"}},
 	} {
 		t.Run(name, func(t *testing.T) {

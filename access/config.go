@@ -260,7 +260,7 @@ func (g *Guard) settle() error {
 func (c *Config) settleNumbers() error {
 	return errors.Join(
 		setting.Between("MaxTokenLifetime", &c.MaxTokenLifetime, DefaultMaxTokenLifetime, time.Second, maxTokenLifetime),
-		setting.Between("MaxTokenSize", &c.MaxTokenSize, DefaultMaxTokenSize, 512, 1<<20),
+		setting.Between("MaxTokenSize", &c.MaxTokenSize, defaultMaxTokenSize, 512, 1<<20),
 		setting.Between("Leeway", &c.Leeway, DefaultLeeway, time.Millisecond, time.Minute),
 		setting.Between("KnownTokens", &c.KnownTokens, defaultKnownTokens, 1000, maxKnownTokens),
 		setting.Between("PrecomputedIssuerKeys", &c.PrecomputedIssuerKeys, 0, 0, maxPrecomputedIssuerKeys),

@@ -12,6 +12,7 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // readsElsewhere is an entry that takes the tokens of client-1 from a cookie and a query too.
@@ -123,7 +124,7 @@ func TestTokensElsewhereAreNotReadByDefault(t *testing.T) {
 	} {
 		for _, r := range []*http.Request{inCookie(poptest.Token{}.String()), inQuery(poptest.Token{}.String())} {
 			_, err := newGuard(t, settings).Check(r)
-			if access.Reason(err) != "credentials_missing" {
+			if reason.Of(err) != "credentials_missing" {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

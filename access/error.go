@@ -64,9 +64,6 @@ var (
 	ErrACR     = reason.New("login_too_weak", "a stronger login is required")
 )
 
-// Reason returns the stable name of the cause in err's chain, or the empty string when there is none.
-func Reason(err error) string { return reason.Of(err) }
-
 // ErrUnavailable means that what a decision needs could not be asked: an issuer's keys, a data base. It is our own
 // trouble, answered with 503, whatever it wraps.
 var ErrUnavailable = reason.NewTrouble("", "access: the request could not be decided")

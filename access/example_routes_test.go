@@ -14,6 +14,7 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/mtls"
+	"github.com/senderlock/senderlock/reason"
 	"github.com/senderlock/senderlock/revocation"
 	"github.com/senderlock/senderlock/senderlocktest"
 )
@@ -82,7 +83,7 @@ func ExampleGuard_Stream() {
 		}
 		close(began)
 		<-r.Context().Done() // where there are further events, select
-		fmt.Println("ended:", access.Reason(context.Cause(r.Context())))
+		fmt.Println("ended:", reason.Of(context.Cause(r.Context())))
 	})
 	server := guard.Stream(events, access.Stream{Every: 10 * time.Millisecond})
 
@@ -192,7 +193,7 @@ func ExampleNewIntrospection() {
 		r := client.Sign(httptest.NewRequest("GET", senderlocktest.Origin+"/accounts", nil), token)
 		grant, err := guard.Check(r)
 		if err != nil {
-			fmt.Println("refused:", access.Reason(err))
+			fmt.Println("refused:", reason.Of(err))
 			continue
 		}
 		fmt.Println("accepted:", grant.Subject)
@@ -223,7 +224,7 @@ func ExampleConfig_certificates() {
 		r := httptest.NewRequest("GET", senderlocktest.Origin+"/accounts", nil)
 		r.Header.Set("Authorization", "Bearer "+token)
 		_, err := guard.Check(senderlocktest.WithCertificate(r, certificate))
-		fmt.Println(cmp.Or(access.Reason(err), "accepted"))
+		fmt.Println(cmp.Or(reason.Of(err), "accepted"))
 	}
 	// Output:
 	// accepted

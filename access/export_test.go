@@ -54,3 +54,12 @@ const MaxShadowQuestions = maxShadowQuestions
 
 // TokenKnown reports whether the token was known.
 func (g *Grant) TokenKnown() bool { return g.known }
+
+// DefaultMaxTokenSize is the default of Config.MaxTokenSize.
+const DefaultMaxTokenSize = defaultMaxTokenSize
+
+// Metadata is what is published.
+type Metadata = metadata
+
+// Metadata returns it.
+func (g *Guard) Metadata() *Metadata { return g.published() }

@@ -25,8 +25,7 @@ import (
 	"github.com/senderlock/senderlock/reason"
 )
 
-// DefaultIntrospectionTimeout is the default of [IntrospectionConfig.Timeout].
-const DefaultIntrospectionTimeout = 5 * time.Second
+const defaultIntrospectionTimeout = 5 * time.Second
 
 // The bounds of one answer, in octets, of how many are kept with [IntrospectionConfig.CacheFor], and of connections.
 const (
@@ -165,10 +164,10 @@ func (i *Introspection) settle() (err error) {
 	if err := i.settleClient(); err != nil {
 		return err
 	}
-	if err := setting.Between("Timeout", &i.config.Timeout, DefaultIntrospectionTimeout, time.Millisecond, time.Minute); err != nil {
+	if err := setting.Between("Timeout", &i.config.Timeout, defaultIntrospectionTimeout, time.Millisecond, time.Minute); err != nil {
 		return err
 	}
-	if err := setting.Between("MaxSize", &i.config.MaxSize, DefaultMaxTokenSize, 512, 1<<20); err != nil {
+	if err := setting.Between("MaxSize", &i.config.MaxSize, defaultMaxTokenSize, 512, 1<<20); err != nil {
 		return err
 	}
 	if err := setting.Between("CacheFor", &i.config.CacheFor, 0, 0, 5*time.Minute); err != nil {

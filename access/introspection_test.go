@@ -21,6 +21,7 @@ import (
 	"github.com/senderlock/senderlock/internal/jose"
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/mtls"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // endpoint is an authorization server's introspection as a test wants it.
@@ -186,7 +187,7 @@ func TestStepUpForBothKindsOfToken(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := ask.guard.Allow(ask.r, grant, q); access.Reason(err) != name {
+			if err := ask.guard.Allow(ask.r, grant, q); reason.Of(err) != name {
 				t.Errorf("%s: %v, want %q", kind, err, name)
 			}
 		}

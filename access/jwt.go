@@ -23,7 +23,7 @@ import (
 // The defaults of [Config.Leeway] and [Config.MaxTokenSize].
 const (
 	DefaultLeeway       = 10 * time.Second
-	DefaultMaxTokenSize = 16 << 10 // octets
+	defaultMaxTokenSize = 16 << 10 // octets
 )
 
 // Issuer is an authorization server whose JWT access tokens are accepted. URL and Audience are required.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // Every way in which a JWT access token can be wrong, each with the name that an operator sees. All of them are
@@ -344,7 +345,7 @@ func FuzzToken(f *testing.F) {
 			t.Fatalf("got %v and %v", token, err)
 		}
 		if err != nil {
-			if access.Reason(err) == "" {
+			if reason.Of(err) == "" {
 				t.Errorf("no reason: %v", err)
 			}
 			return

@@ -32,9 +32,9 @@ type Resource struct {
 	Documentation string
 }
 
-// Metadata is the protected resource metadata of a [Guard] (RFC 9728 §2). Members without values are left out of
+// metadata is the protected resource metadata of a [Guard] (RFC 9728 §2). Members without values are left out of
 // its JSON. It is an [http.Handler] that serves itself, to everyone: mount it at [Guard.MetadataPath].
-type Metadata struct {
+type metadata struct {
 	Resource             string   `json:"resource"`
 	AuthorizationServers []string `json:"authorization_servers,omitempty"`
 	Scopes               []string `json:"scopes_supported,omitempty"`
@@ -49,13 +49,13 @@ type Metadata struct {
 	CertificateBound bool `json:"tls_client_certificate_bound_access_tokens,omitzero"`
 }
 
-// Metadata returns what the Guard's settings say, or nil if there is no [Config.Resource].
-func (g *Guard) Metadata() *Metadata {
+// published returns what the Guard's settings say, or nil if there is no [Config.Resource].
+func (g *Guard) published() *metadata {
 	c := &g.config
 	if c.Resource == nil {
 		return nil
 	}
-	m := &Metadata{
+	m := &metadata{
 		Resource: c.Resource.URL, Scopes: slices.Clone(c.Resource.Scopes), AuthorizationServers: g.tokens.Issuers(),
 		Name: c.Resource.Name, Documentation: c.Resource.Documentation,
 		BearerMethods:    []string{"header"}, // RFC 6750 §2.1; what Config.Bearer reads elsewhere is not for new clients
@@ -76,7 +76,7 @@ func (g *Guard) Metadata() *Metadata {
 // MetadataHandler serves the metadata to everyone, for [Guard.MetadataPath]. Scopes that routes require after it was
 // made are listed too. It answers 404 without [Config.Resource].
 func (g *Guard) MetadataHandler() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.Metadata().ServeHTTP(w, r) })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.published().ServeHTTP(w, r) })
 }
 
 // servesMetadata answers a request for the published metadata, so that a Guard in front of everything does not ask for
@@ -85,7 +85,7 @@ func (g *Guard) servesMetadata(w http.ResponseWriter, r *http.Request) bool {
 	if g.metadata == nil || r.URL.Path != g.metadata.Path || r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false
 	}
-	g.Metadata().ServeHTTP(w, r)
+	g.published().ServeHTTP(w, r)
 	return true
 }
 
@@ -108,7 +108,7 @@ func (g *Guard) MetadataPath() string {
 }
 
 // ServeHTTP answers GET and HEAD. Code of any origin may read it.
-func (m *Metadata) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (m *metadata) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if m == nil {
 		http.NotFound(w, r)
 		return

@@ -13,6 +13,7 @@ import (
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/mtls"
+	"github.com/senderlock/senderlock/reason"
 )
 
 func resource(changes ...func(*access.Resource)) *access.Resource {
@@ -184,9 +185,9 @@ func TestMetadataListsTheAlgorithms(t *testing.T) {
 						t.Errorf("%s is listed: %v", alg, err)
 					}
 				} else {
-					expect(t, err, refusal{401, "invalid_dpop_proof", access.Reason(err)})
-					if !strings.HasPrefix(access.Reason(err), "alg") {
-						t.Errorf("%s is refused as %s", alg, access.Reason(err))
+					expect(t, err, refusal{401, "invalid_dpop_proof", reason.Of(err)})
+					if !strings.HasPrefix(reason.Of(err), "alg") {
+						t.Errorf("%s is refused as %s", alg, reason.Of(err))
 					}
 				}
 			}

@@ -12,6 +12,7 @@ import (
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/reason"
 	"github.com/senderlock/senderlock/revocation"
 )
 
@@ -175,7 +176,7 @@ func TestFetchesAreObserved(t *testing.T) {
 	if _, err := s.Check(ownerOf(issuer, poptest.Token{})); err != nil {
 		t.Fatal(err)
 	}
-	if len(fetches) != 2 || access.Reason(fetches[0].Err) == "" || fetches[1].Err != nil || fetches[0].Issuer != issuer.URL() {
+	if len(fetches) != 2 || reason.Of(fetches[0].Err) == "" || fetches[1].Err != nil || fetches[0].Issuer != issuer.URL() {
 		t.Errorf("%+v", fetches)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/mtls"
+	"github.com/senderlock/senderlock/reason"
 	"github.com/senderlock/senderlock/revocation"
 )
 
@@ -135,7 +136,7 @@ func TestCertificatesAreVerifiedWhereNeeded(t *testing.T) {
 			w := httptest.NewRecorder()
 			s.Handler(s, test.demands...).ServeHTTP(w, test.r)
 			d := s.decided(t, test.want)
-			if (w.Code == 200) != (test.want == "") || access.Reason(d.CertificateUnfit) != test.unfit {
+			if (w.Code == 200) != (test.want == "") || reason.Of(d.CertificateUnfit) != test.unfit {
 				t.Errorf("status %d, unfit %v", w.Code, d.CertificateUnfit)
 			}
 			if attr := slices.ContainsFunc(d.Attrs(), func(a slog.Attr) bool { return a.Key == "certificate_unfit" && a.Value.String() == test.unfit }); attr != (test.unfit != "") {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // tries gives the guard demands that it reports.
@@ -81,7 +82,7 @@ func TestReportOnlyLetsNobodyIn(t *testing.T) {
 		{owner(token), []access.Requirement{{Scopes: []string{"b"}}}, "scope_missing"},
 	} {
 		_, err := s.Check(test.r, test.demands...)
-		if d := heard[len(heard)-1]; access.Reason(err) != test.want || d.Would != nil || d.WouldBe() != "" {
+		if d := heard[len(heard)-1]; reason.Of(err) != test.want || d.Would != nil || d.WouldBe() != "" {
 			t.Errorf("%v, want %q; would %v", err, test.want, d.Would)
 		}
 	}

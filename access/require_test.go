@@ -130,7 +130,7 @@ func TestRequirementSettings(t *testing.T) {
 		"unknown binding":   {access.Requirement{Binding: 0x80}, "Binding is none"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := test.q.Validate(); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, err := newGuard(t).Guard.Route(test.q); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q in it", err, test.want)
 			}
 		})

@@ -11,8 +11,7 @@ import (
 	"github.com/senderlock/senderlock/reason"
 )
 
-// DefaultStreamInterval is the default of [Stream.Every].
-const DefaultStreamInterval = time.Second
+const defaultStreamInterval = time.Second
 
 const (
 	maxStreamInterval = time.Minute
@@ -35,10 +34,10 @@ type Stream struct {
 	Policies []Policy
 }
 
-// Validate checks the settings, so that a route can be refused when it is made. Its error names the field and
+// validate checks the settings, so that a route can be refused when it is made. Its error names the field and
 // what to put there.
-func (s Stream) Validate() error {
-	if err := setting.Between("Every", &s.Every, DefaultStreamInterval, time.Millisecond, maxStreamInterval); err != nil {
+func (s Stream) validate() error {
+	if err := setting.Between("Every", &s.Every, defaultStreamInterval, time.Millisecond, maxStreamInterval); err != nil {
 		return fmt.Errorf("access.Stream: %w", err)
 	}
 	if err := validPolicies(s.Policies); err != nil {
@@ -63,7 +62,7 @@ func (s Stream) Validate() error {
 func (g *Guard) Watch(r *http.Request, grant *Grant, s Stream) (context.Context, context.CancelFunc) {
 	ctx, end := context.WithCancelCause(r.Context())
 	cancel := func() { end(context.Canceled) }
-	err := s.Validate()
+	err := s.validate()
 	if grant == nil {
 		err = errors.New("access: Watch without a grant: it is for a request that was accepted")
 	}
@@ -72,7 +71,7 @@ func (g *Guard) Watch(r *http.Request, grant *Grant, s Stream) (context.Context,
 		return ctx, cancel
 	}
 	if s.Every == 0 {
-		s.Every = DefaultStreamInterval
+		s.Every = defaultStreamInterval
 	}
 	// With fields and a Grant of its own: the handler may change those of the request meanwhile.
 	own := *grant

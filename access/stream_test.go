@@ -261,7 +261,7 @@ func TestStreamSettings(t *testing.T) {
 		"Every is 1h0m0s":    {Every: time.Hour},
 		"Policies[0] is nil": {Policies: []access.Policy{nil}},
 	} {
-		if err := stream.Validate(); err == nil || !strings.HasPrefix(err.Error(), "access.Stream: ") || !strings.Contains(err.Error(), want) {
+		if _, err := newGuard(t).Guard.StreamRoute(stream); err == nil || !strings.HasPrefix(err.Error(), "access.Stream: ") || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q in it", err, want)
 		}
 	}

@@ -19,13 +19,13 @@ var ErrTicket = reason.New("ticket_unknown", "the ticket is unknown, used or too
 
 // The defaults of [TicketsConfig], and the bounds of a ticket's life.
 const (
-	DefaultTicketLife = 10 * time.Second
-	DefaultMaxTickets = 10_000
+	defaultTicketLife = 10 * time.Second
+	defaultMaxTickets = 10_000
 
 	maxTicketLife = time.Minute
 
-	// TicketParameter is the member of the query in which a ticket is sent.
-	TicketParameter = "ticket"
+	// ticketParameter is the member of the query in which a ticket is sent.
+	ticketParameter = "ticket"
 )
 
 // TicketsConfig holds the settings of [Tickets]. The zero value is ready for use.
@@ -38,7 +38,7 @@ type TicketsConfig struct {
 }
 
 // Tickets let a browser open a WebSocket or an EventSource, for which it cannot set Authorization or DPoP: a page asks
-// for a ticket by a POST with its token and a proof, and sends it once, in the query of the upgrade. A ticket stands for
+// for a ticket by a POST with its token and a proof, and sends it once, as "ticket" in the query of the upgrade. It stands for
 // the grant of the POST. Make them with [Guard.Tickets]; they are safe for concurrent use.
 //
 // What it gives up: a ticket is a bearer credential in a URL, which servers and proxies write to their logs. Who reads
@@ -65,8 +65,8 @@ type ticket struct {
 // Tickets checks the settings. Its error names the field and what to put there.
 func (g *Guard) Tickets(c TicketsConfig) (*Tickets, error) {
 	err := errors.Join(
-		setting.Between("Life", &c.Life, DefaultTicketLife, time.Second, maxTicketLife),
-		setting.Between("Max", &c.Max, DefaultMaxTickets, 1, 1_000_000),
+		setting.Between("Life", &c.Life, defaultTicketLife, time.Second, maxTicketLife),
+		setting.Between("Max", &c.Max, defaultMaxTickets, 1, 1_000_000),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("access.TicketsConfig: %w", err)
@@ -101,7 +101,7 @@ func (t *Tickets) Stream(next http.Handler, s Stream, demands ...Requirement) ht
 	route := must(t.guard.StreamRoute(s, demands...))
 	ever := t.guard.handler(next, route)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		sent := r.URL.Query()[TicketParameter]
+		sent := r.URL.Query()[ticketParameter]
 		if len(sent) == 0 {
 			ever.ServeHTTP(w, r)
 			return
@@ -110,7 +110,7 @@ func (t *Tickets) Stream(next http.Handler, s Stream, demands ...Requirement) ht
 		if grant == nil {
 			grant = &Grant{began: t.guard.config.Now()}
 		}
-		r = withoutParameter(r, TicketParameter)
+		r = withoutParameter(r, ticketParameter)
 		x := &exchange{Context: r.Context(), guard: t.guard, grant: grant, method: r.Method, target: r.RequestURI}
 		_ = route.pass(Passage{Writer: w, RefusalWriter: w, Request: r}, x, refusal, serving(next), writing(w))
 	})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // A token that is made of claims says what they say, and gives them all back.
@@ -51,7 +52,7 @@ func TestNewTokenRefuses(t *testing.T) {
 		"an unknown cnf":  {map[string]any{"cnf": map[string]any{"kid": "x"}}, "token_cnf_not_understood"},
 		"a cnf of nobody": {map[string]any{"cnf": nil}, "token_cnf_not_understood"},
 	} {
-		if token, err := access.NewToken(test.claims); token != nil || access.Reason(err) != test.want {
+		if token, err := access.NewToken(test.claims); token != nil || reason.Of(err) != test.want {
 			t.Errorf("%s: %v, %v", name, token, err)
 		}
 	}

@@ -8,9 +8,6 @@ import (
 	"github.com/senderlock/senderlock/reason"
 )
 
-// Error is the cause for which a proof was refused: see [reason.Error].
-type Error = reason.Error
-
 // The causes for which a proof is refused, in the order of RFC 9449 §4.3. The name in each is stable.
 var (
 	ErrMissing     = reason.New("proof_missing", "no DPoP field")
@@ -53,9 +50,6 @@ var (
 	ErrNonceRegion = reason.New("nonce_region", "the nonce is for another region")
 )
 
-// Trouble is the cause for which nothing could be decided about a proof: see [reason.Trouble].
-type Trouble = reason.Trouble
-
 // ErrStore means that the replay store could not answer.
 var ErrStore = &reason.Trouble{
 	Part: "replay_store", Fallback: "replay_store_unreachable", Text: "dpop: the replay store failed",
@@ -81,9 +75,6 @@ var (
 
 // ErrUnsigned means that [Verifier.Remember] was called before [Proof.VerifySignature] succeeded.
 var ErrUnsigned = errors.New("dpop: signature not verified")
-
-// Reason returns the stable name of the cause in err's chain, or the empty string when there is none.
-func Reason(err error) string { return reason.Of(err) }
 
 // NeedsNonce reports whether err is answered with error="use_dpop_nonce" and a nonce (RFC 9449 §9).
 func NeedsNonce(err error) bool {

@@ -9,3 +9,6 @@ func (v *Verifier) HeaderCached(header string) bool {
 
 // PrecomputedKeys returns how many keys may have a table.
 func (v *Verifier) PrecomputedKeys() int { return v.config.PrecomputedKeys }
+
+// DefaultMaxSize is the default of Config.MaxSize.
+const DefaultMaxSize = defaultMaxSize

@@ -12,6 +12,7 @@ import (
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // poptest.Now is five seconds into a minute, so a nonce of Now is accepted for 115 more seconds.
@@ -29,7 +30,7 @@ func TestNonceAges(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		age     time.Duration
-		want    *dpop.Error
+		want    *reason.Error
 		off     time.Duration
 		renewed bool
 	}{
@@ -177,7 +178,7 @@ func TestNonceStandsForTime(t *testing.T) {
 	nonce := v.Nonce()
 	for _, c := range []struct {
 		off  time.Duration
-		want *dpop.Error
+		want *reason.Error
 	}{{-year, dpop.ErrStale}, {year, dpop.ErrFuture}, {-20 * year, dpop.ErrStale}} {
 		iat := poptest.Now.Add(c.off)
 		refuses(t, v, requestWith(mint(poptest.Proof{IssuedAt: iat})), c.want)
@@ -200,7 +201,7 @@ func TestNonceSharing(t *testing.T) {
 	for _, c := range []struct {
 		name           string
 		issuer, reader func(*dpop.Config)
-		want           *dpop.Error
+		want           *reason.Error
 	}{
 		{"shared secret", sharing(secret(1)), sharing(secret(1)), nil},
 		{"different secrets", sharing(secret(1)), sharing(secret(2)), dpop.ErrNonceForeign},
@@ -237,7 +238,7 @@ func TestNonceBetweenClocks(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		ahead time.Duration // issuer's clock
-		want  *dpop.Error
+		want  *reason.Error
 	}{
 		{"behind by a second", -time.Second, nil},
 		{"behind, in the period before", -65 * time.Second, nil},

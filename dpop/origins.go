@@ -9,6 +9,7 @@ import (
 
 	peers "github.com/senderlock/senderlock/internal/peer" // beside the peer of a Transport
 	"github.com/senderlock/senderlock/internal/setting"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // Peers are the direct peers of connections whose forwarded fields are believed: see there for the fields.
@@ -155,7 +156,7 @@ func (o *origins) seen(r *http.Request) (host, scheme string, told bool, err err
 
 // ignored adds to a refusal of a host which forwarded fields did not count, and who sent them: a proxy that was forgotten
 // in ForwardedBy is the usual cause.
-func (o *origins) ignored(r *http.Request, cause *Error) error {
+func (o *origins) ignored(r *http.Request, cause *reason.Error) error {
 	var fields []string
 	for _, name := range [...]string{"X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded"} {
 		if r.Header[name] != nil && (name == "Forwarded" || !o.proxies.Believes(r)) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // read parses a request as the server does, without the server's own checks, so that ours are seen.
@@ -165,7 +166,7 @@ func TestTargetHTTP2(t *testing.T) {
 	o := origins(t, "https://api.example.com")
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got, err := o.Target(r)
-		_, _ = io.WriteString(w, r.Proto+" "+got+" "+dpop.Reason(err))
+		_, _ = io.WriteString(w, r.Proto+" "+got+" "+reason.Of(err))
 	}))
 	server.EnableHTTP2 = true
 	server.StartTLS()
@@ -328,7 +329,7 @@ func TestTargetForwarded(t *testing.T) {
 		r := read(t, "/a", "api.example.com", "X-Forwarded-Proto: http")
 		r.RemoteAddr = "10.1.2.3:80"
 		_, err := one.Target(r)
-		if e, ok := errors.AsType[*dpop.Error](err); !ok || e.Received != "http://api.example.com" {
+		if e, ok := errors.AsType[*reason.Error](err); !ok || e.Received != "http://api.example.com" {
 			t.Errorf("got %v", err)
 		}
 	})

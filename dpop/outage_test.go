@@ -9,6 +9,7 @@ import (
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // shared is the memory that several instances share over a network. It keeps keys by its own clock and loses them
@@ -209,7 +210,7 @@ func pair(t *testing.T) *fleet {
 	return f
 }
 
-func (f *fleet) verify(i int, p poptest.Proof, want *dpop.Error) {
+func (f *fleet) verify(i int, p poptest.Proof, want *reason.Error) {
 	f.t.Helper()
 	p.IssuedAt = f.clock.Now()
 	if want == nil {
@@ -305,7 +306,7 @@ func TestRememberBy(t *testing.T) {
 	}
 	f := pair(t)
 	var calls []call
-	answer := func(fresh bool, err error) dpop.Claim {
+	answer := func(fresh bool, err error) func(context.Context, dpop.ReplayKey, time.Time) (bool, error) {
 		return func(_ context.Context, key dpop.ReplayKey, expiry time.Time) (bool, error) {
 			calls = append(calls, call{key, expiry})
 			return fresh, err

@@ -97,8 +97,8 @@ func TestPrecomputedKeyThatDisagrees(t *testing.T) {
 		held(t, v, dpop.PrecomputedStats{Held: 1, Built: 1})
 		good := mint(poptest.Proof{})
 		p, err := v.Verify(requestWith(good), accessToken)
-		if p != nil || !errors.Is(err, dpop.ErrDisagreement) || reason.IsRefusal(err) || dpop.Reason(err) != "precomputed_keys_disagree" {
-			t.Errorf("Verify = %v, %v (%s); want our own trouble", p, err, dpop.Reason(err))
+		if p != nil || !errors.Is(err, dpop.ErrDisagreement) || reason.IsRefusal(err) || reason.Of(err) != "precomputed_keys_disagree" {
+			t.Errorf("Verify = %v, %v (%s); want our own trouble", p, err, reason.Of(err))
 		}
 		if n := strings.Count(log.String(), "level=ERROR"); n != 1 {
 			t.Errorf("logged %q, want one error", log.String())

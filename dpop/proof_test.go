@@ -26,6 +26,7 @@ import (
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/reason"
 )
 
 const accessToken = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU"
@@ -139,7 +140,7 @@ func offCurve() members {
 type refusal struct {
 	name  string
 	proof string
-	want  *dpop.Error
+	want  *reason.Error
 }
 
 // refusals are proofs for a GET of poptest.URL with accessToken, each with one thing wrong (RS-024: which check
@@ -407,10 +408,10 @@ func TestEveryLetterCounts(t *testing.T) {
 			continue
 		}
 		_, err := v.Verify(requestWith(proof[:i]+string(flipped)+proof[i+1:]), accessToken)
-		if _, ok := errors.AsType[*dpop.Error](err); !ok {
+		if _, ok := errors.AsType[*reason.Error](err); !ok {
 			t.Fatalf("letter %d in the other case: %v", i, err)
 		}
-		seen[dpop.Reason(err)]++
+		seen[reason.Of(err)]++
 	}
 	if seen["signature_invalid"] == 0 {
 		t.Errorf("no case got as far as the signature: %v", seen)
@@ -531,7 +532,7 @@ func TestFields(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		fields []string
-		want   *dpop.Error
+		want   *reason.Error
 	}{
 		{"RS-001 none", nil, dpop.ErrMissing},
 		{"RS-003 RS-175 two different", []string{good(), good()}, dpop.ErrMultiple},
@@ -567,7 +568,7 @@ func wire(t *testing.T, http2 bool) *httptest.Server {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := v.Verify(r, accessToken); err != nil {
 			w.WriteHeader(http.StatusUnauthorized)
-			_, _ = io.WriteString(w, dpop.Reason(err))
+			_, _ = io.WriteString(w, reason.Of(err))
 			return
 		}
 		w.Header().Set("Proto", r.Proto)

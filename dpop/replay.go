@@ -41,9 +41,6 @@ type Regional interface {
 	Region() string
 }
 
-// Claim is [ReplayStore.Claim] as a function.
-type Claim func(ctx context.Context, key ReplayKey, expiry time.Time) (fresh bool, err error)
-
 // Fallback is a way to go on while the replay store is out of reach. While it is down, the [Verifier] accepts only
 // proofs with a nonce that counts for this process alone, which it hands out by itself, and claims them from Local. All
 // other instances refuse such a proof, at any time, so it is accepted at most once anywhere. Clients must then come back

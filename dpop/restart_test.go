@@ -11,6 +11,7 @@ import (
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // forgetful is the harshest store that the contract of ReplayStore allows: it forgets a key at the very instant
@@ -106,7 +107,7 @@ func TestRestart(t *testing.T) {
 			for step := range 140 {
 				for i, proof := range used {
 					_, err := second.Verify(requestWith(proof), accessToken)
-					if _, refused := errors.AsType[*dpop.Error](err); !refused {
+					if _, refused := errors.AsType[*reason.Error](err); !refused {
 						t.Fatalf("%d s after the restart: proof %d: %v", step, i, err)
 					}
 				}
@@ -211,7 +212,7 @@ func TestRestartRuleIsForStoresThatForget(t *testing.T) {
 	store := newForgetful(clock.Now)
 	for name, c := range map[string]struct {
 		change func(*dpop.Config)
-		want   *dpop.Error
+		want   *reason.Error
 	}{
 		"forgets":                 {func(s *dpop.Config) { s.Replay = store }, dpop.ErrRestart},
 		"own memory":              {nil, dpop.ErrRestart},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // ordinary returns a Verifier on the system's clock without a replay store of its own.
@@ -187,7 +188,7 @@ func TestVerifiersComeAndGo(t *testing.T) {
 			mu.Unlock()
 			for _, proof := range tries {
 				_, err := v.Verify(requestWith(proof), accessToken)
-				if _, refused := errors.AsType[*dpop.Error](err); err != nil && !refused {
+				if _, refused := errors.AsType[*reason.Error](err); err != nil && !refused {
 					t.Errorf("an open Verifier: %v", err)
 				}
 				if err == nil {

@@ -23,9 +23,9 @@ import (
 const (
 	// DefaultMaxKept is the default of [TransportConfig.MaxKept], in octets.
 	DefaultMaxKept = 64 << 10
-	// MaxClockDifference is the largest difference that a [Transport] learns from a server. It covers every mistake
+	// maxClockDifference is the largest difference that a [Transport] learns from a server. It covers every mistake
 	// about time zones; beyond it a server's Date is not believed, so that it cannot have proofs made for years ahead.
-	MaxClockDifference = 24 * time.Hour
+	maxClockDifference = 24 * time.Hour
 
 	// Date counts whole seconds and travels a while, so what is below cannot be told from agreement.
 	clockResolution = 2 * time.Second
@@ -71,7 +71,7 @@ type TransportConfig struct {
 //
 // It remembers the newest nonce of each origin, from any response. When a server asks for a nonce the request is
 // sent once more with it, and likewise when a server refuses a proof and its Date shows that our clock is wrong by
-// up to [MaxClockDifference]; never twice, and only if its body can be sent again: there is none, the request has
+// up to a day; never twice, and only if its body can be sent again: there is none, the request has
 // GetBody, or its ContentLength is known and at most MaxKept. Any other body is never kept; the response then says
 // what the server wants, and [Transport.Prime] beforehand avoids it. The clock is only corrected by a server that
 // refused, for that server alone: as long as proofs are accepted, our own clock is good enough.
@@ -384,7 +384,7 @@ func (p *peer) learnClock(h http.Header, now time.Time, used time.Duration) bool
 	}
 	ahead := date.Sub(now)
 	switch {
-	case ahead.Abs() > MaxClockDifference:
+	case ahead.Abs() > maxClockDifference:
 		return false
 	case ahead.Abs() < clockResolution:
 		ahead = 0

@@ -21,7 +21,7 @@ import (
 const (
 	DefaultMaxAge  = time.Minute
 	DefaultSkew    = 10 * time.Second
-	DefaultMaxSize = 8 << 10 // octets
+	defaultMaxSize = 8 << 10 // octets
 )
 
 // The bounds of the settings. A proof is remembered for as long as it could be accepted, so a longer life costs
@@ -152,7 +152,7 @@ func (v *Verifier) settle() (err error) {
 	if err := setting.Between("Skew", &v.config.Skew, DefaultSkew, time.Millisecond, maxSkew); err != nil {
 		return err
 	}
-	if err := setting.Between("MaxSize", &v.config.MaxSize, DefaultMaxSize, 512, 1<<20); err != nil {
+	if err := setting.Between("MaxSize", &v.config.MaxSize, defaultMaxSize, 512, 1<<20); err != nil {
 		return err
 	}
 	if err := setting.Between("MaxRSABits", &v.config.MaxRSABits, jose.DefaultRSABits, jose.MinRSABits, 16384); err != nil {
@@ -374,8 +374,9 @@ func (v *Verifier) Remember(ctx context.Context, p *Proof) error {
 }
 
 // RememberBy does what [Verifier.Remember] does by another way to the same replay store: one that asks it something
-// else on the same trip. A proof that counts for this instance alone (see [Fallback]) does not go that way.
-func (v *Verifier) RememberBy(ctx context.Context, p *Proof, claim Claim) error {
+// else on the same trip, and otherwise does what [ReplayStore].Claim does. A proof that counts for this instance alone (see [Fallback]) does not go that way.
+func (v *Verifier) RememberBy(ctx context.Context, p *Proof,
+	claim func(ctx context.Context, key ReplayKey, expiry time.Time) (fresh bool, err error)) error {
 	if !p.signed {
 		return ErrUnsigned
 	}

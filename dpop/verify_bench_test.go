@@ -13,6 +13,7 @@ import (
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/reason"
 )
 
 func alwaysFresh(context.Context, dpop.ReplayKey, time.Time) (bool, error) { return true, nil }
@@ -73,7 +74,7 @@ func BenchmarkRefuse(b *testing.B) {
 	for _, c := range []struct {
 		name  string
 		proof string
-		want  *dpop.Error
+		want  *reason.Error
 	}{
 		{"bad syntax", strings.Repeat("A", 8000), dpop.ErrMalformed},
 		{"bad JSON", rawPayload(strings.TrimSuffix(text(1), "}")), dpop.ErrJSON},

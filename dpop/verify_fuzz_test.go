@@ -20,6 +20,7 @@ import (
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // The strict reading: a second opinion on what was accepted, by encoding/json and nothing of this module.
@@ -205,8 +206,8 @@ func strictProof(field string) error {
 func judged(t *testing.T, p *dpop.Proof, err error, strict func() error) {
 	t.Helper()
 	if err != nil {
-		cause, ok := errors.AsType[*dpop.Error](err)
-		if p != nil || !ok || dpop.Reason(err) == "" || cause.Text == "" {
+		cause, ok := errors.AsType[*reason.Error](err)
+		if p != nil || !ok || reason.Of(err) == "" || cause.Text == "" {
 			t.Fatalf("a refusal of another kind: %v, %v", p, err)
 		}
 		return

@@ -16,6 +16,7 @@ import (
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // newServer returns a Verifier under a clock that shows poptest.Now. It accepts proofs at once, as a server that
@@ -60,7 +61,7 @@ func accepts(t testing.TB, v *dpop.Verifier, r *http.Request) *dpop.Proof {
 	return p
 }
 
-func refuses(t testing.TB, v *dpop.Verifier, r *http.Request, want *dpop.Error) *dpop.Error {
+func refuses(t testing.TB, v *dpop.Verifier, r *http.Request, want *reason.Error) *reason.Error {
 	t.Helper()
 	p, err := v.Verify(r, accessToken)
 	if p != nil {
@@ -70,11 +71,11 @@ func refuses(t testing.TB, v *dpop.Verifier, r *http.Request, want *dpop.Error) 
 }
 
 // isReason checks that an error is a refusal for the wanted cause, in chain and in name.
-func isReason(t testing.TB, err error, want *dpop.Error) *dpop.Error {
+func isReason(t testing.TB, err error, want *reason.Error) *reason.Error {
 	t.Helper()
-	cause, ok := errors.AsType[*dpop.Error](err)
-	if !ok || !errors.Is(err, want) || dpop.Reason(err) != want.Name || want.Name == "" {
-		t.Fatalf("got %v (%s), want %s", err, dpop.Reason(err), want.Name)
+	cause, ok := errors.AsType[*reason.Error](err)
+	if !ok || !errors.Is(err, want) || reason.Of(err) != want.Name || want.Name == "" {
+		t.Fatalf("got %v (%s), want %s", err, reason.Of(err), want.Name)
 	}
 	return cause
 }
@@ -113,7 +114,7 @@ func TestTarget(t *testing.T) {
 // Without a token, as at a token endpoint, ath is not looked at; with one it must be there.
 func TestWithoutToken(t *testing.T) {
 	v, _ := newServer(t, nil)
-	for proof, want := range map[string]*dpop.Error{
+	for proof, want := range map[string]*reason.Error{
 		poptest.Proof{}.String(): dpop.ErrNoTokenHash, poptest.Proof{Token: "any"}.String(): dpop.ErrTokenHash,
 	} {
 		if _, err := v.Verify(requestWith(proof), ""); err != nil {
@@ -144,7 +145,7 @@ func TestOwnLifetime(t *testing.T) {
 		name  string
 		claim string
 		value any
-		want  *dpop.Error
+		want  *reason.Error
 		off   time.Duration
 	}{
 		{"exp to come", "exp", at(time.Minute), nil, 0},
@@ -232,7 +233,7 @@ func TestTimeEdges(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		iat  any
-		want *dpop.Error
+		want *reason.Error
 		off  time.Duration
 	}{
 		{"now", clock(0), nil, 0},
@@ -282,7 +283,7 @@ func TestTimeEdgesOfTheClock(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		now     time.Duration // after iat
-		want    *dpop.Error
+		want    *reason.Error
 		missing time.Duration
 	}{
 		{"last instant", 3 * time.Second, nil, 0},
@@ -375,7 +376,7 @@ func TestRefusedIsNotRecorded(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		r    *http.Request
-		want *dpop.Error
+		want *reason.Error
 	}{
 		{"signature", requestWith(poptest.Tampered(good)), dpop.ErrSignature},
 		{"method", request("POST", poptest.URL, good), dpop.ErrMethod},
@@ -441,8 +442,8 @@ func TestStoreFails(t *testing.T) {
 		})
 		proof := mint(poptest.Proof{})
 		p, err := v.Verify(requestWith(proof), accessToken)
-		if p != nil || !errors.Is(err, dpop.ErrStore) || !errors.Is(err, down) || dpop.Reason(err) != "replay_store_unreachable" {
-			t.Errorf("fresh %v: got %v, %v (%s)", fresh, p, err, dpop.Reason(err))
+		if p != nil || !errors.Is(err, dpop.ErrStore) || !errors.Is(err, down) || reason.Of(err) != "replay_store_unreachable" {
+			t.Errorf("fresh %v: got %v, %v (%s)", fresh, p, err, reason.Of(err))
 		}
 		if v.HeaderCached(strings.Split(proof, ".")[0]) {
 			t.Error("the header was cached")
@@ -513,7 +514,7 @@ func TestTimeRunsOut(t *testing.T) {
 		name  string
 		nonce bool
 		wait  time.Duration
-		want  *dpop.Error
+		want  *reason.Error
 		off   time.Duration
 	}{
 		{"last instant of iat", false, dpop.DefaultMaxAge, nil, 0},
@@ -634,7 +635,7 @@ func TestSettings(t *testing.T) {
 			}
 		case err == nil || !strings.HasPrefix(err.Error(), "dpop.Config: "+c.field):
 			t.Errorf("%s: got %v", c.field, err)
-		case v != nil || dpop.Reason(err) != "": // nothing accepts, and nothing looks like the client's fault
+		case v != nil || reason.Of(err) != "": // nothing accepts, and nothing looks like the client's fault
 			t.Errorf("%s: got %v with %v", c.field, v, err)
 		}
 	}
@@ -681,7 +682,7 @@ func TestClose(t *testing.T) {
 				}
 			}
 			p, err := v.Verify(requestWith(mint(poptest.Proof{})), accessToken)
-			if p != nil || !errors.Is(err, dpop.ErrStore) || dpop.Reason(err) != "replay_store_unreachable" {
+			if p != nil || !errors.Is(err, dpop.ErrStore) || reason.Of(err) != "replay_store_unreachable" {
 				t.Errorf("got %v, %v", p, err)
 			}
 		})
@@ -694,7 +695,7 @@ func TestClose(t *testing.T) {
 			}
 		}
 		p, err := v.Verify(requestWith(mint(poptest.Proof{})), accessToken)
-		if p != nil || !errors.Is(err, dpop.ErrStore) || dpop.Reason(err) != "replay_store_unreachable" {
+		if p != nil || !errors.Is(err, dpop.ErrStore) || reason.Of(err) != "replay_store_unreachable" {
 			t.Errorf("got %v, %v", p, err)
 		}
 	})
@@ -726,7 +727,7 @@ func TestHeaderCache(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		proof poptest.Proof
-		want  *dpop.Error
+		want  *reason.Error
 	}{
 		{"signature", poptest.Proof{Key: mine, Signer: other}, dpop.ErrSignature},
 		{"token", poptest.Proof{Key: mine, Token: "x"}, dpop.ErrTokenHash},

@@ -12,6 +12,7 @@ import (
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/echoauth/internal/echotest"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // Echo's debug mode tells clients errors in full. Ours hold what a client sent, and stay inside.
@@ -27,7 +28,7 @@ func TestDebugTellsNoCause(t *testing.T) {
 	var got error
 	e.HTTPErrorHandler = func(err error, _ echo.Context) { got = err }
 	e.ServeHTTP(httptest.NewRecorder(), echotest.Hostile())
-	if !errors.Is(got, dpop.ErrTarget) || access.Reason(got) != "htu_mismatch" {
+	if !errors.Is(got, dpop.ErrTarget) || reason.Of(got) != "htu_mismatch" {
 		t.Errorf("a handler of one's own got %v", got)
 	}
 }

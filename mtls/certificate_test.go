@@ -9,6 +9,7 @@ import (
 
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/mtls"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // strangeCurve is a certificate on a curve that crypto/x509 does not know (prime239v3 of ANSI X9.62), as others, such
@@ -38,7 +39,7 @@ func TestCertificateThatGoCannotParse(t *testing.T) {
 		if want := stdSum(der); got.Thumbprint() != want || !got.Matches(want) {
 			t.Errorf("thumbprint = %s, want %s", got.Thumbprint(), want)
 		}
-		if cert, err := got.X509(); cert != nil || mtls.Reason(err) != mtls.ErrCertificate.Name {
+		if cert, err := got.X509(); cert != nil || reason.Of(err) != mtls.ErrCertificate.Name {
 			t.Errorf("X509 = %v, %v", cert, err)
 		}
 	}
@@ -110,7 +111,7 @@ func TestVerifyIsJudgedWhenCalled(t *testing.T) {
 		{leaf.NotBefore.Add(-time.Second), "certificate_not_yet_valid"}, {poptest.Now, ""},
 	} {
 		clock.Set(step.at)
-		if got := mtls.Reason(cert.Verify()); got != step.reason {
+		if got := reason.Of(cert.Verify()); got != step.reason {
 			t.Errorf("at %v: %q, want %q", step.at, got, step.reason)
 		}
 	}
@@ -119,7 +120,7 @@ func TestVerifyIsJudgedWhenCalled(t *testing.T) {
 func TestNoCertificate(t *testing.T) {
 	var none *mtls.Certificate
 	_, err := none.X509()
-	for name, got := range map[string]string{"X509": mtls.Reason(err), "Verify": mtls.Reason(none.Verify())} {
+	for name, got := range map[string]string{"X509": reason.Of(err), "Verify": reason.Of(none.Verify())} {
 		if got != mtls.ErrCertificate.Name {
 			t.Errorf("%s: %q", name, got)
 		}

@@ -7,11 +7,6 @@ import (
 	"github.com/senderlock/senderlock/reason"
 )
 
-// Error is the cause for which a request was refused. It holds the stable name of the reason, the expected and
-// the received value and, for causes of time, by how much the time missed its window. Received values come
-// from the client: they are for logs, never for answers. It matches its sentinel under [errors.Is].
-type Error = reason.Error
-
 // The causes for which the field of a proxy is refused. The name in each is stable.
 var (
 	ErrForeign   = reason.New("certificate_field_foreign", "the certificate field came from no listed proxy")
@@ -33,9 +28,6 @@ var (
 	ErrUsage       = reason.New("certificate_usage", "the certificate is not for authenticating clients")
 	ErrUntrusted   = reason.New("certificate_untrusted", "the certificate leads to none of the trusted roots")
 )
-
-// Reason returns the stable name of the cause in err's chain, or the empty string when there is none.
-func Reason(err error) string { return reason.Of(err) }
 
 // brief keeps the beginning of an error's text and nothing else of it: errors of crypto/x509 hold the certificate
 // and quote names from it, both as large as a client likes, and refusals are remembered.

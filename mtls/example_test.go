@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 
 	"github.com/senderlock/senderlock/mtls"
+	"github.com/senderlock/senderlock/reason"
 	"github.com/senderlock/senderlock/senderlocktest"
 )
 
@@ -61,7 +62,7 @@ func ExampleFromProxy() {
 		r.RemoteAddr = peer
 		r.Header.Set("Client-Cert", field)
 		certificate, err := source(r)
-		fmt.Printf("%t, refused for %q\n", certificate != nil, mtls.Reason(err))
+		fmt.Printf("%t, refused for %q\n", certificate != nil, reason.Of(err))
 	}
 	// Output:
 	// true, refused for ""
@@ -102,7 +103,7 @@ func ExampleVerification() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Printf("refused for %q\n", mtls.Reason(certificate.Verify()))
+		fmt.Printf("refused for %q\n", reason.Of(certificate.Verify()))
 	}
 	// Output:
 	// refused for ""

@@ -20,3 +20,6 @@ func Remember(n int) (accepted, refused int) {
 	}
 	return known.accepted.Len(), known.refused.Len()
 }
+
+// DefaultMaxSize is the default of Proxy.MaxSize.
+const DefaultMaxSize = defaultMaxSize

@@ -12,6 +12,7 @@ import (
 
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/mtls"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // fuzzFormat feeds a field to the source of a format. Nothing panics; a refusal has a reason; and what is accepted
@@ -33,8 +34,8 @@ func fuzzFormat(f *testing.F, format mtls.Format, elements int, holds func(value
 	f.Fuzz(func(t *testing.T, value string) {
 		cert, err := source(request(proxyAddr, e.field, value))
 		if err != nil {
-			if cert != nil || mtls.Reason(err) == "" {
-				t.Fatalf("refused with certificate %v and reason %q", cert != nil, mtls.Reason(err))
+			if cert != nil || reason.Of(err) == "" {
+				t.Fatalf("refused with certificate %v and reason %q", cert != nil, reason.Of(err))
 			}
 			return
 		}
@@ -122,7 +123,7 @@ func FuzzClientCertChain(f *testing.F) {
 			t.Fatal(err)
 		}
 		got, err := verify(source, request(proxyAddr, "Client-Cert", one, "Client-Cert-Chain", chain))
-		if err != nil && mtls.Reason(err) == "" || err == nil && !bytes.Equal(got.DER, cert.Raw) {
+		if err != nil && reason.Of(err) == "" || err == nil && !bytes.Equal(got.DER, cert.Raw) {
 			t.Fatalf("certificate %s, error %v", got.Thumbprint(), err)
 		}
 	})
@@ -142,7 +143,7 @@ func FuzzDER(f *testing.F) {
 			t.Fatal("thumbprint is not that of the octets that came")
 		}
 		parsed, err := cert.X509()
-		if (parsed == nil) == (err == nil) || err != nil && mtls.Reason(err) == "" {
+		if (parsed == nil) == (err == nil) || err != nil && reason.Of(err) == "" {
 			t.Fatalf("neither parsed nor refused with a reason: %v", err)
 		}
 		if parsed == nil {
@@ -152,7 +153,7 @@ func FuzzDER(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := verify(verified, overTLS(parsed, parsed)); err != nil && mtls.Reason(err) == "" {
+		if _, err := verify(verified, overTLS(parsed, parsed)); err != nil && reason.Of(err) == "" {
 			t.Fatalf("no reason: %v", err)
 		}
 	})

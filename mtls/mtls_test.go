@@ -18,6 +18,7 @@ import (
 
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/mtls"
+	"github.com/senderlock/senderlock/reason"
 )
 
 const (
@@ -57,8 +58,8 @@ func wants(t *testing.T, got *mtls.Certificate, err error, cert *x509.Certificat
 	if !errors.Is(err, cause) {
 		t.Fatalf("error = %v, want %v", err, cause)
 	}
-	if cause != nil && (got != nil || mtls.Reason(err) == "") {
-		t.Fatalf("refused with certificate %v and reason %q", got != nil, mtls.Reason(err))
+	if cause != nil && (got != nil || reason.Of(err) == "") {
+		t.Fatalf("refused with certificate %v and reason %q", got != nil, reason.Of(err))
 	}
 	if (got == nil) != (cert == nil) || got != nil && !bytes.Equal(got.DER, cert.Raw) {
 		t.Fatalf("certificate with thumbprint %q, want that of %v", got.Thumbprint(), subject(cert))

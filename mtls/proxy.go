@@ -11,8 +11,8 @@ import (
 	"github.com/senderlock/senderlock/internal/peer"
 )
 
-// DefaultMaxSize is the size in octets up to which a certificate field is accepted when Proxy.MaxSize is zero.
-const DefaultMaxSize = 16 << 10
+// defaultMaxSize is the size in octets up to which a certificate field is accepted when Proxy.MaxSize is zero.
+const defaultMaxSize = 16 << 10
 
 // Format is how a proxy writes the client's certificate into a request field. The zero Format is RFC 9440.
 type Format int
@@ -148,7 +148,7 @@ func (p *Proxy) complete() error {
 	if p.MaxSize < 0 {
 		return errors.New("mtls: Proxy.MaxSize: give a number of octets, or zero for the default")
 	}
-	p.MaxSize = cmp.Or(p.MaxSize, DefaultMaxSize)
+	p.MaxSize = cmp.Or(p.MaxSize, defaultMaxSize)
 	if p.Elements < 0 || p.Elements > 0 && p.Format != Envoy {
 		return errors.New("mtls: Proxy.Elements: give the number of Envoys, and only for the format Envoy")
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/mtls"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // tell answers with the thumbprint of the client's certificate, "none", or 401 and the reason, and says in Resumed
@@ -26,7 +27,7 @@ func tell(source mtls.CertificateSource) http.HandlerFunc {
 		cert, err := verify(source, r)
 		switch {
 		case err != nil:
-			http.Error(w, mtls.Reason(err), http.StatusUnauthorized)
+			http.Error(w, reason.Of(err), http.StatusUnauthorized)
 		case cert == nil:
 			io.WriteString(w, "none")
 		default:

@@ -19,6 +19,7 @@ import (
 
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/mtls"
+	"github.com/senderlock/senderlock/reason"
 )
 
 func serverOnly(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }
@@ -99,7 +100,7 @@ func TestVerification(t *testing.T) {
 				if want == nil {
 					continue
 				}
-				if err := got.Verify(); !errors.Is(err, c.cause) || c.cause != nil && mtls.Reason(err) == "" {
+				if err := got.Verify(); !errors.Is(err, c.cause) || c.cause != nil && reason.Of(err) == "" {
 					t.Errorf("Verify = %v, want %v", err, c.cause)
 				}
 			}
@@ -341,7 +342,7 @@ func TestTimesAreMeasured(t *testing.T) {
 	} {
 		clock.Set(at)
 		_, err := verify(source, overTLS(cert))
-		e, _ := errors.AsType[*mtls.Error](err)
+		e, _ := errors.AsType[*reason.Error](err)
 		if got := fmt.Sprintf("%s by %s", e.Name, e.Difference); got != want {
 			t.Errorf("refused for %s, want %s", got, want)
 		}
@@ -367,7 +368,7 @@ func TestHugeRSAKeyInTheChain(t *testing.T) {
 	_, below := intermediate(t, ca)
 	got, err := verify(source, request(proxyAddr, "X-Amzn-Mtls-Clientcert", alb(below.Raw, der)))
 	wants(t, got, err, nil, mtls.ErrUntrusted)
-	if e, _ := errors.AsType[*mtls.Error](err); e.Received != "16001 bits" {
+	if e, _ := errors.AsType[*reason.Error](err); e.Received != "16001 bits" {
 		t.Errorf("error = %v, want the size of the key", err)
 	}
 }

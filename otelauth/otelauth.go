@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/reason"
 )
 
 const scope = "github.com/senderlock/senderlock/otelauth"
@@ -158,12 +159,12 @@ func (t *telemetry) decided(ctx context.Context, d access.Decision) {
 
 func (t *telemetry) fetched(f access.Fetch) {
 	ctx := context.Background() // a fetch is for many requests
-	issuer, reason := attribute.String("issuer", f.Issuer), attribute.String("reason", access.Reason(f.Err))
-	t.fetches.Add(ctx, 1, metric.WithAttributes(issuer, reason))
+	issuer, why := attribute.String("issuer", f.Issuer), attribute.String("reason", reason.Of(f.Err))
+	t.fetches.Add(ctx, 1, metric.WithAttributes(issuer, why))
 	t.fetchTook.Record(ctx, f.Duration.Seconds(), metric.WithAttributes(issuer))
-	_, span := t.tracer.Start(ctx, "senderlock.key_fetch", trace.WithTimestamp(f.Began), trace.WithAttributes(issuer, reason))
+	_, span := t.tracer.Start(ctx, "senderlock.key_fetch", trace.WithTimestamp(f.Began), trace.WithAttributes(issuer, why))
 	if f.Err != nil {
-		span.SetStatus(codes.Error, access.Reason(f.Err))
+		span.SetStatus(codes.Error, reason.Of(f.Err))
 	}
 	span.End(trace.WithTimestamp(f.Began.Add(f.Duration)))
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/mtls"
+	"github.com/senderlock/senderlock/reason"
 	"github.com/senderlock/senderlock/senderlocktest"
 )
 
@@ -64,7 +65,7 @@ func ExampleWithCertificate() {
 		r := httptest.NewRequest("GET", senderlocktest.Origin+"/accounts", nil)
 		r.Header.Set("Authorization", "Bearer "+token)
 		_, err := guard.Check(senderlocktest.WithCertificate(r, certificate))
-		fmt.Printf("refused for %q\n", access.Reason(err))
+		fmt.Printf("refused for %q\n", reason.Of(err))
 	}
 	// Output:
 	// refused for ""

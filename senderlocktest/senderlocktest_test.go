@@ -11,6 +11,7 @@ import (
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/mtls"
+	"github.com/senderlock/senderlock/reason"
 	"github.com/senderlock/senderlock/senderlocktest"
 )
 
@@ -76,7 +77,7 @@ func TestTokenSaysWhatItIsAsked(t *testing.T) {
 
 // What is to be refused can be made as well.
 func TestRefusals(t *testing.T) {
-	for reason, attempt := range map[string]func(*world) error{
+	for name, attempt := range map[string]func(*world) error{
 		"key_mismatch": func(w *world) error {
 			_, err := w.check(senderlocktest.NewClient(w.clock), w.issuer.Token(senderlocktest.Token{Client: w.client}))
 			return err
@@ -113,8 +114,8 @@ func TestRefusals(t *testing.T) {
 			return err
 		},
 	} {
-		t.Run(reason, func(t *testing.T) {
-			if err := attempt(newWorld(t)); access.Reason(err) != reason {
+		t.Run(name, func(t *testing.T) {
+			if err := attempt(newWorld(t)); reason.Of(err) != name {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -131,7 +132,7 @@ func TestCertificates(t *testing.T) {
 	if err != nil || grant.Binding != access.BindingDPoP|access.BindingCertificate {
 		t.Errorf("%v", err)
 	}
-	if _, err := w.guard.Check(senderlocktest.WithCertificate(w.client.Sign(r(), token), other)); access.Reason(err) != "certificate_mismatch" {
+	if _, err := w.guard.Check(senderlocktest.WithCertificate(w.client.Sign(r(), token), other)); reason.Of(err) != "certificate_mismatch" {
 		t.Errorf("got %v", err)
 	}
 }
@@ -193,7 +194,7 @@ func TestClock(t *testing.T) {
 	token := w.issuer.Token(senderlocktest.Token{Client: w.client})
 	r := w.client.Sign(httptest.NewRequest("GET", senderlocktest.Origin, nil), token)
 	w.clock.Advance(2 * time.Minute)
-	if _, err := w.guard.Check(r); access.Reason(err) != "iat_too_old" {
+	if _, err := w.guard.Check(r); reason.Of(err) != "iat_too_old" {
 		t.Errorf("a proof of two minutes ago: %v", err)
 	}
 	w.clock.Advance(-2 * time.Minute)

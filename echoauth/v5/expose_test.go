@@ -9,10 +9,10 @@ import (
 
 	"github.com/labstack/echo/v5"
 
-	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/echoauth/internal/echotest"
 	"github.com/senderlock/senderlock/echoauth/v5"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // Echo's error handler can be told to tell clients errors in full. Ours hold what a client sent, and stay inside.
@@ -28,7 +28,7 @@ func TestExposedErrorsTellNoCause(t *testing.T) {
 	var got error
 	e.HTTPErrorHandler = func(_ *echo.Context, err error) { got = err }
 	e.ServeHTTP(httptest.NewRecorder(), echotest.Hostile())
-	if !errors.Is(got, dpop.ErrTarget) || access.Reason(got) != "htu_mismatch" {
+	if !errors.Is(got, dpop.ErrTarget) || reason.Of(got) != "htu_mismatch" {
 		t.Errorf("a handler of one's own got %v", got)
 	}
 }

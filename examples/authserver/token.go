@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // maxForm is the largest accepted form, in octets.
@@ -126,7 +127,7 @@ func (s *Server) proof(w http.ResponseWriter, r *http.Request, client *Client) (
 		}
 		return proof.Thumbprint(), nil
 	}
-	cause, ok := errors.AsType[*dpop.Error](err)
+	cause, ok := errors.AsType[*reason.Error](err)
 	switch {
 	case dpop.NeedsNonce(err):
 		w.Header().Set("DPoP-Nonce", s.proofs.Nonce())

@@ -12,6 +12,7 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/echoauth"
+	"github.com/senderlock/senderlock/reason"
 	"github.com/senderlock/senderlock/revocation"
 	"github.com/senderlock/senderlock/revocation/events"
 )
@@ -154,7 +155,7 @@ func (a *api) events(c echo.Context) error {
 	fmt.Fprint(c.Response(), "data: your balance is 100\n\n")
 	c.Response().Flush()
 	<-ctx.Done() // your events would come here
-	fmt.Fprintf(c.Response(), "event: end\ndata: %s\n\n", access.Reason(context.Cause(ctx)))
+	fmt.Fprintf(c.Response(), "event: end\ndata: %s\n\n", reason.Of(context.Cause(ctx)))
 	return nil
 }
 

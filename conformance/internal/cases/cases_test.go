@@ -20,6 +20,7 @@ import (
 	"github.com/senderlock/senderlock/conformance/internal/cases"
 	"github.com/senderlock/senderlock/conformance/vectors"
 	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // The committed files are what the generator makes.
@@ -203,17 +204,17 @@ func TestStaticsThroughTheVerifier(t *testing.T) {
 			}
 			defer func() { _ = verifier.Close() }()
 			proof, err := verifier.Verify(request(t, &s), s.Token)
-			reason, accepted := dpop.Reason(err), err == nil
+			name, accepted := reason.Of(err), err == nil
 			if accepted && proof.Thumbprint() != s.Thumbprint {
-				accepted, reason = false, "key_mismatch"
+				accepted, name = false, "key_mismatch"
 			}
 			switch {
 			case accepted != s.Accept:
 				t.Errorf("accepted = %t, want %t (%v)", accepted, s.Accept, err)
-			case !accepted && s.Reason != "" && reason != s.Reason:
-				t.Errorf("refused as %q, want %q (%v)", reason, s.Reason, err)
+			case !accepted && s.Reason != "" && name != s.Reason:
+				t.Errorf("refused as %q, want %q (%v)", name, s.Reason, err)
 			case !accepted && err != nil:
-				if _, ok := errors.AsType[*dpop.Error](err); !ok {
+				if _, ok := errors.AsType[*reason.Error](err); !ok {
 					t.Errorf("refused with %v, which is not the client's fault", err)
 				}
 			}

@@ -29,7 +29,11 @@ func (f suite) TestMetadataIsPublished(t *testing.T) {
 			challenge := a.serve(get(poptest.URL)).Header().Get("WWW-Authenticate")
 			_, link, _ := strings.Cut(challenge, `resource_metadata="`)
 			w := a.serve(get(strings.TrimSuffix(link, `"`)))
-			var got access.Metadata
+			var got struct {
+				Resource             string
+				AuthorizationServers []string `json:"authorization_servers"`
+				Scopes               []string `json:"scopes_supported"`
+			}
 			if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 200 || w.Header().Get("Content-Type") != "application/json" {
 				t.Fatalf("%s: %d %s", challenge, w.Code, w.Body)
 			}

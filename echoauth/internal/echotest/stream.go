@@ -19,6 +19,7 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/reason"
 	"github.com/senderlock/senderlock/revocation"
 )
 
@@ -29,7 +30,7 @@ func sendEvents(c Context) error {
 	fmt.Fprint(c.Response(), "data: begin\n\n")
 	c.Response().(http.Flusher).Flush()
 	<-ctx.Done()
-	fmt.Fprintf(c.Response(), "event: end\ndata: %s\n\n", access.Reason(context.Cause(ctx)))
+	fmt.Fprintf(c.Response(), "event: end\ndata: %s\n\n", reason.Of(context.Cause(ctx)))
 	return nil
 }
 
@@ -38,7 +39,7 @@ func socket(c Context) error {
 	websocket.Server{Handler: func(ws *websocket.Conn) {
 		ctx := ws.Request().Context()
 		stop := context.AfterFunc(ctx, func() {
-			_ = websocket.Message.Send(ws, "end: "+access.Reason(context.Cause(ctx)))
+			_ = websocket.Message.Send(ws, "end: "+reason.Of(context.Cause(ctx)))
 			_ = ws.Close()
 		})
 		defer stop()
