@@ -278,6 +278,9 @@ func (r *runner) buildAt(
 	if errors.Is(err, errNoTokens) {
 		return nil, &skipped{"the authorization server gives no token for it: " + visible(err.Error())}
 	}
+	if errors.Is(err, recipe.ErrVoid) {
+		return nil, &skipped{"it changes nothing of the URL " + target.String() + ": one with a path of letters asks it"}
+	}
 	return sent, err
 }
 

@@ -119,6 +119,9 @@ var mutants = []planted{
 	{name: "a login that has not been is fresh", finds: "stepup-ahead"},
 	{name: "introspection's active is not looked at", finds: "introspection-inactive"},
 	{name: "introspection's aud is not looked at", finds: "introspection-aud"},
+	{name: "introspection's iss is not looked at", finds: "introspection-iss"},
+	{name: "introspection: a longer iss is ours", finds: "introspection-iss-longer"},
+	{name: "token_type DPoP without cnf is a bearer token", finds: "introspection-type-bearer"},
 	{name: "lifetimes of ten minutes are too long", finds: "token-lifetime-14"},
 }
 
@@ -372,6 +375,11 @@ var edits = []mutant.Edit{
 		`case !*said.Active && !on("introspection's active is not looked at"):`},
 	{"access/introspection.go", `len(claims.Audience) > 0 && !slices.Contains(`,
 		`len(claims.Audience) > 0 && !on("introspection's aud is not looked at") && !slices.Contains(`},
+	{"access/introspection.go", `case claims.Issuer != "" && claims.Issuer != i.config.Issuer:`,
+		`case claims.Issuer != "" && claims.Issuer != i.config.Issuer && !on("introspection's iss is not looked at") &&
+		!(on("introspection: a longer iss is ours") && strings.HasPrefix(claims.Issuer, i.config.Issuer)):`},
+	{"access/introspection.go", `strings.EqualFold(said.TokenType, string(schemeDPoP)) && `,
+		`strings.EqualFold(said.TokenType, string(schemeDPoP)) && !on("token_type DPoP without cnf is a bearer token") && `},
 	{"access/challenge.go", `parameter{"algs", strings.Join(g.proofs.Algorithms(), " ")}`,
 		`parameter{either("challenges have no algs", "a", "algs"), strings.Join(g.proofs.Algorithms(), " ")}`},
 	{"access/challenge.go", `if list[i].scheme == used {`,

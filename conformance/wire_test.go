@@ -81,6 +81,45 @@ func TestMiddlewareOverTheWire(t *testing.T) {
 	}
 }
 
+// A resource may be the root, may be written without its slash, and may end with one. What then changes nothing of its URL is
+// listed as skipped.
+func TestResourcesWithoutAName(t *testing.T) {
+	for path, test := range map[string]struct{ skipped []string }{
+		"": {void}, "/": {void}, "/slash/": {[]string{"htu-double-encoding", "htu-ok-unreserved"}}, "/1": {[]string{"htu-path-case"}},
+	} {
+		t.Run(path, func(t *testing.T) {
+			s, o := onTheWire(t)
+			o.URL = strings.TrimSuffix(o.URL, "/resource") + path
+			guard, err := access.New(s.config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = guard.Close() })
+			s.Handler = guard.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+			o.Groups, o.Endpoints = []string{"uri", "paths", "field", "proxy", "method"}, nil
+			report, err := conformance.RunURL(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if report.Failed() || report.Count[conformance.Pass] < 200 {
+				t.Errorf("%s passed, %v\n%s", report.Score(), report.Count, failures(report))
+			}
+			var skipped []string
+			for _, r := range report.Results {
+				if strings.Contains(r.Why, "changes nothing of the URL") && !strings.Contains(r.ID, "@") {
+					skipped = append(skipped, r.ID)
+				}
+			}
+			if slices.Sort(skipped); !slices.Equal(skipped, test.skipped) {
+				t.Errorf("skipped as void: %q, want %q", skipped, test.skipped)
+			}
+		})
+	}
+}
+
+// void are the cases that change nothing of the root.
+var void = []string{"htu-double-encoding", "htu-fullwidth", "htu-no-path", "htu-ok-unreserved", "htu-path-case", "htu-prefix", "htu-root"}
+
 // A server that demands a nonce of every proof is asked with nonces.
 func TestNonceInForce(t *testing.T) {
 	_, o := onTheWire(t, func(c *access.Config) {

@@ -53,7 +53,7 @@ type Step struct {
 // key "client", a new proof by that key.
 //
 // Texts may hold ${name}, which the sender replaces: now (seconds since 1970), now+N, now-N, url (the target
-// without its query), origin, host, path, method, token, proof, ath, jti (one for each case), random (new at each
+// without its query), origin, host, path, base (the path of the resource), method, token, proof, ath, jti (one for each case), random (new at each
 // place), nonce (the last that the server gave in this case), issuer, audience, jkt:KEY, x5t:CERTIFICATE,
 // certificate:NAME (base64 of the DER), ath:before (the hash of the token before), metadata (the path of the metadata).
 // After a bar changes may follow: of letters (upper, lower, title, invert, wide), of length (short, first, tail), of
@@ -131,6 +131,9 @@ type Answer struct {
 	Error  []string `json:"error,omitempty"`  // any of these codes; empty: not looked at
 	Checks []string `json:"checks,omitempty"` // further properties, by name
 }
+
+// Refuses reports whether nothing but a refusal is wanted.
+func (a *Answer) Refuses() bool { return !a.Accept && !a.Any && !a.Closed && a.Exact == 0 }
 
 // File is static.json.
 type File struct {

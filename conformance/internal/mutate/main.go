@@ -1,16 +1,18 @@
 // Command mutate changes the sources of this module in small ways and asks whether anything notices: the tests of the
 // package, and the conformance suite with our own middleware as its subject. From the root of the module:
 //
-//	go run ./conformance/internal/mutate -sample 60 -seed 1 -for 10m
+//	go run ./conformance/internal/mutate -seed 1 -budget 10m
 //
-// All mutants are built in at once, each behind a switch, so that one build of each test serves them all. Without -sample
-// every mutant is asked, which takes hours. survivors.txt lists those that may survive, each with a reason; the status is 1
+// All mutants are built in at once, each behind a switch, so that one build of each test serves them all, and each is asked of
+// the tests alone that come by it. Without -budget and -sample every mutant is asked, which takes an hour. survivors.txt lists those that may survive, each with a reason; the status is 1
 // if another one does, or if the score is below -least.
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
@@ -19,6 +21,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -28,7 +31,7 @@ type settings struct {
 	packages, excused string
 	sample, workers   int
 	seed              uint64
-	within, one       time.Duration
+	budget, one       time.Duration
 	least             float64
 	list              bool
 }
@@ -38,9 +41,10 @@ func main() {
 	flag.StringVar(&s.packages, "packages", "dpop,access,mtls", "the folders whose sources are changed")
 	flag.StringVar(&s.excused, "excused", "conformance/internal/mutate/survivors.txt", "the `file` of survivors with a reason")
 	flag.IntVar(&s.sample, "sample", 0, "how `many` mutants are asked: 0 is all")
-	flag.Uint64Var(&s.seed, "seed", 1, "of the sample")
-	flag.DurationVar(&s.within, "for", 0, "ask no new mutant after this `time`: 0 is no end")
-	flag.DurationVar(&s.one, "each", 4*time.Minute, "for one run of a test, after which the mutant counts as found")
+	flag.Uint64Var(&s.seed, "seed", 1, "the `number` of the order in which mutants are asked")
+	flag.DurationVar(&s.budget, "budget", 0, "ask no new mutant after this `time`: 0 is no end")
+	flag.DurationVar(&s.one, "each", 20*time.Second,
+		"the `time` for one run of tests, beside ten times what they take without a mutant; after it the mutant counts as found")
 	flag.IntVar(&s.workers, "workers", 2, "how `many` mutants at once")
 	flag.Float64Var(&s.least, "least", 95, "the least score in percent")
 	flag.BoolVar(&s.list, "list", false, "list the mutants and ask none")
@@ -60,9 +64,9 @@ func run(s *settings) error {
 	if err != nil {
 		return err
 	}
+	order := rand.New(rand.NewPCG(s.seed, 0)) //nolint:gosec // to be repeated
+	order.Shuffle(len(mutants), func(i, j int) { mutants[i], mutants[j] = mutants[j], mutants[i] })
 	if s.sample > 0 && s.sample < len(mutants) {
-		order := rand.New(rand.NewPCG(s.seed, 0)) //nolint:gosec // to be repeated
-		order.Shuffle(len(mutants), func(i, j int) { mutants[i], mutants[j] = mutants[j], mutants[i] })
 		mutants = mutants[:s.sample]
 	}
 	if s.list {
@@ -76,14 +80,13 @@ func run(s *settings) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
-	tests, err := build(root, folder, sources, strings.Split(s.packages, ","))
+	programs, err := build(root, folder, sources, strings.Split(s.packages, ","))
 	if err != nil {
 		return err
 	}
-	for _, test := range tests {
-		if found, out := test.finds(s, mutant{}); found {
-			return fmt.Errorf("%s fails without any mutant:\n%s", test.folder, out)
-		}
+	tests, err := trace(s, programs, folder)
+	if err != nil {
+		return err
 	}
 	return report(s, ask(s, tests, mutants), root)
 }
@@ -112,13 +115,13 @@ func plantAll(root string, folders []string) (sources []*source, mutants []mutan
 	return sources, mutants, nil
 }
 
-// test is a test program with all mutants in it.
-type test struct {
-	folder, binary, run string
+// program is a test program with all mutants in it, and the tests in it that are asked: all of them if only is empty.
+type program struct {
+	folder, binary, only string
 }
 
 // build builds the tests of the folders and those of the suite.
-func build(root, folder string, sources []*source, folders []string) (tests []test, err error) {
+func build(root, folder string, sources []*source, folders []string) (programs []program, err error) {
 	replace := map[string]string{}
 	write := func(path, text string) error {
 		file := filepath.Join(folder, fmt.Sprint(len(replace), ".go"))
@@ -140,88 +143,166 @@ func build(root, folder string, sources []*source, folders []string) (tests []te
 	if err := os.WriteFile(filepath.Join(folder, "overlay.json"), overlay, 0o600); err != nil {
 		return nil, err
 	}
-	for _, f := range append(slices.Clone(folders), "conformance") {
-		t := test{folder: f, binary: filepath.Join(folder, strings.ReplaceAll(f, "/", "-")+".test")}
-		if f == "conformance" {
-			t.run = "^TestMiddlewareStrict$"
+	for _, f := range append(slices.Clone(folders), suite) {
+		p := program{folder: f, binary: filepath.Join(folder, strings.ReplaceAll(f, "/", "-")+".test")}
+		if f == suite {
+			p.only = "^TestMiddlewareStrict$"
 		}
-		cmd := exec.Command("go", "test", "-c", "-vet=off", "-overlay", filepath.Join(folder, "overlay.json"), "-o", t.binary, "./"+f) //nolint:gosec // ours
+		cmd := exec.Command("go", "test", "-c", "-vet=off", "-overlay", filepath.Join(folder, "overlay.json"), "-o", p.binary, "./"+f) //nolint:gosec // ours
 		cmd.Dir = root
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("the mutants of %s do not build: %w\n%s", f, err, out)
 		}
-		tests = append(tests, t)
+		programs = append(programs, p)
 	}
-	return tests, nil
+	return programs, nil
 }
 
-// finds reports whether a test fails with a mutant, and what it said.
-func (t *test) finds(s *settings, m mutant) (bool, []byte) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.one)
+// suite is the folder of the conformance suite, whose strict run is asked last.
+const suite = "conformance"
+
+// test is one test of a program: how long it takes without a mutant, and which mutants it comes by.
+type test struct {
+	*program
+	name    string
+	took    time.Duration
+	reaches map[int]bool
+}
+
+// trace runs each test once without any mutant, so that a mutant is later asked of those tests alone that come by it.
+func trace(s *settings, programs []program, folder string) ([]test, error) {
+	var tests []test
+	for i := range programs {
+		p := &programs[i]
+		out, err := exec.Command(p.binary, "-test.list", cmp.Or(p.only, "^(Test|Fuzz|Example)")).Output() //nolint:gosec // ours
+		if err != nil {
+			return nil, err
+		}
+		for name := range strings.FieldsSeq(string(out)) {
+			tests = append(tests, test{program: p, name: name, reaches: map[int]bool{}})
+		}
+	}
+	var failures []error
+	var mu sync.Mutex
+	atOnce(s.workers, len(tests), func(i int) {
+		t := &tests[i]
+		file := filepath.Join(folder, fmt.Sprint("reached", i))
+		begin := time.Now()
+		out, err := t.run([]string{t.name}, 5*time.Minute, "SENDERLOCK_REACHED="+file)
+		t.took = time.Since(begin)
+		text, _ := os.ReadFile(file) //nolint:gosec // ours; a test that comes by none writes none
+		for line := range strings.FieldsSeq(string(text)) {
+			if n, err := strconv.Atoi(line); err == nil {
+				t.reaches[n] = true
+			}
+		}
+		if err != nil {
+			mu.Lock()
+			failures = append(failures, fmt.Errorf("%s %s fails without any mutant: %w\n%s", t.folder, t.name, err, out))
+			mu.Unlock()
+		}
+	})
+	return tests, errors.Join(failures...)
+}
+
+// atOnce does n things, some at the same time.
+func atOnce(workers, n int, do func(int)) {
+	todo := make(chan int)
+	var all sync.WaitGroup
+	for range workers {
+		all.Go(func() {
+			for i := range todo {
+				do(i)
+			}
+		})
+	}
+	for i := range n {
+		todo <- i
+	}
+	close(todo)
+	all.Wait()
+}
+
+// run runs tests of a program and ends them when they take too long.
+func (p *program) run(names []string, within time.Duration, environment string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, t.binary, "-test.failfast", "-test.short", "-test.run", t.run) //nolint:gosec // ours
-	cmd.Dir, cmd.Env = t.folder, append(os.Environ(), fmt.Sprint("SENDERLOCK_MUTANT=", m.number))
-	out, err := cmd.CombinedOutput()
-	return err != nil, out
+	cmd := exec.CommandContext(ctx, p.binary, "-test.failfast", "-test.short", "-test.run", "^("+strings.Join(names, "|")+")$") //nolint:gosec // ours
+	cmd.Dir, cmd.Env = p.folder, append(os.Environ(), environment)
+	cmd.WaitDelay = time.Second // what it has started may hold its output open
+	return cmd.CombinedOutput()
 }
 
 // answer is what became of a mutant.
 type answer struct {
 	mutant
-	by string // the test that found it
+	by string // the folder whose tests found it
 }
 
-// ask asks the tests about each mutant: those of its own folder first, the suite last.
+// ask asks the tests about each mutant until the time is over.
 func ask(s *settings, tests []test, mutants []mutant) (answers []answer) {
 	begin := time.Now()
-	todo := make(chan mutant)
 	var mu sync.Mutex
-	var workers sync.WaitGroup
-	for range s.workers {
-		workers.Go(func() {
-			for m := range todo {
-				a := answer{mutant: m}
-				for _, t := range order(tests, m) {
-					if found, _ := t.finds(s, m); found {
-						a.by = t.folder
-						break
-					}
-				}
-				mu.Lock()
-				answers = append(answers, a)
-				if a.by == "" {
-					fmt.Println("survives", m)
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	for _, m := range mutants {
-		if s.within > 0 && time.Since(begin) > s.within {
-			break
+	atOnce(s.workers, len(mutants), func(i int) {
+		m := mutants[i]
+		if s.budget > 0 && time.Since(begin) > s.budget {
+			return
 		}
-		todo <- m
-	}
-	close(todo)
-	workers.Wait()
+		a := answer{mutant: m, by: finder(s, tests, m)}
+		mu.Lock()
+		defer mu.Unlock()
+		answers = append(answers, a)
+		if a.by == "" {
+			fmt.Println("survives", m)
+		}
+	})
 	return answers
 }
 
-// order is in which order the tests are asked about a mutant.
-func order(tests []test, m mutant) []test {
+// finder is the folder whose tests find a mutant, or nothing.
+func finder(s *settings, tests []test, m mutant) string {
+	for _, batch := range batches(tests, m) {
+		var names []string
+		within := s.one
+		for _, t := range batch {
+			names = append(names, t.name)
+			within += 10 * t.took
+		}
+		if _, err := batch[0].run(names, within, fmt.Sprint("SENDERLOCK_MUTANT=", m.number)); err != nil {
+			return batch[0].folder
+		}
+	}
+	return ""
+}
+
+// batches are the tests that come by a mutant, in the order in which they are asked: those of its own folder before the
+// others, the suite last, the quick ones before the slow. Each batch is one run of a program.
+func batches(tests []test, m mutant) (list [][]test) {
 	own := func(t test) int {
 		switch t.folder {
 		case filepath.ToSlash(filepath.Dir(m.file)):
 			return 0
-		case "conformance":
-			return 1
+		case suite:
+			return 2
 		}
-		return 2
+		return 1
 	}
-	list := slices.Clone(tests)
-	slices.SortStableFunc(list, func(a, b test) int { return own(a) - own(b) })
+	near := slices.DeleteFunc(slices.Clone(tests), func(t test) bool { return !t.reaches[m.number] })
+	slices.SortStableFunc(near, func(a, b test) int {
+		return cmp.Or(own(a)-own(b), strings.Compare(a.folder, b.folder), cmp.Compare(a.took, b.took))
+	})
+	var took time.Duration
+	for i, t := range near {
+		if i == 0 || near[i-1].folder != t.folder || took+t.took > batchTime {
+			list, took = append(list, nil), 0
+		}
+		list[len(list)-1], took = append(list[len(list)-1], t), took+t.took
+	}
 	return list
 }
+
+// batchTime is how long the tests of one run take together, if there are several.
+const batchTime = 2 * time.Second
 
 // report tells the score, and which survivors nobody has excused.
 func report(s *settings, answers []answer, root string) error {

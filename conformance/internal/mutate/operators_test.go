@@ -44,6 +44,7 @@ func TestPlant(t *testing.T) {
 		"a case":         {"func f(a bool) {\n\tswitch {\n\tcase a:\n\t}\n}", "case mutant.Or(1, mutant.And(2, a)):", 2},
 		"a closure":      {"func f() (int, error) {\n\tg := func() bool { return false }\n\treturn 1, e\n}", "return 1, mutant.NoError(2, e)", 2},
 		"no panic":       {"func f() {\n\tpanic(1)\n}", "\tpanic(1)", 0},
+		"no lock":        {"func f() {\n\tmu.Lock()\n\tmu.RUnlock()\n}", "\tmu.Lock()", 0},
 		"no definition":  {"func f() {\n\tx := 1\n}", "\tx := 1", 0},
 		"no nil":         {"func f() error {\n\treturn nil\n}", "return nil", 0},
 		"no init":        {"func init() {\n\tg()\n}", "\tg()", 0},

@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -91,15 +92,20 @@ type Sent struct {
 type builder struct {
 	*World
 	state  *State
-	base   string // the endpoint's path
+	base   string // the endpoint's path, without a slash at its end
 	path   string // with the recipe's, without the query
 	method string
 	now    time.Time
 	token  string
 	proof  *cases.Proof
 	kind   string // what is being signed: "token" or "proof"
+	htu    string // of a proof whose recipe says it
 	err    error
 }
+
+// ErrVoid is what a recipe ends with that changes nothing of this endpoint's URL: a path without letters in upper case,
+// for instance.
+var ErrVoid = errors.New("recipe: it changes nothing of this URL")
 
 // Build makes the request of a step; path is that of its endpoint.
 func (w *World) Build(state *State, s *cases.Step, path string) (*Sent, error) {
@@ -107,8 +113,11 @@ func (w *World) Build(state *State, s *cases.Step, path string) (*Sent, error) {
 	if state.signature == nil {
 		state.signature = map[string]string{}
 	}
-	b := &builder{World: w, state: state, now: w.Now(), method: cmp.Or(r.Method, "GET"), base: path,
-		path: path + r.Path, proof: r.Proof}
+	b := &builder{World: w, state: state, now: w.Now(), method: cmp.Or(r.Method, "GET"),
+		base: strings.TrimRight(path, "/"), path: cmp.Or(path, "/"), proof: r.Proof}
+	if r.Path != "" {
+		b.path = b.base + r.Path
+	}
 	if b.proof == nil {
 		b.proof = &cases.Proof{}
 	}
@@ -163,6 +172,9 @@ func (w *World) Build(state *State, s *cases.Step, path string) (*Sent, error) {
 		add(h.Name, b.expand(h.Value))
 	}
 	sent.Secrets = state.secrets
+	if s.Base.Refuses() && (b.htu == w.Origin+b.path || b.htu == w.Origin && b.path == "/") {
+		b.fail(ErrVoid)
+	}
 	return sent, b.err
 }
 
@@ -291,6 +303,9 @@ func (b *builder) makeProof(p *cases.Proof) string {
 		claims["nonce"] = b.state.Nonce
 	}
 	payload := b.members(claims, p.Claims)
+	if text, ok := claims["htu"].(rawText); ok {
+		_ = json.Unmarshal([]byte(text), &b.htu) // one that is no text differs from any URL
+	}
 	if p.RawPayload != "" {
 		payload = b.expand(p.RawPayload)
 	}
@@ -388,6 +403,8 @@ func (b *builder) value(name string) string {
 		return b.host()
 	case "path":
 		return b.path
+	case "base":
+		return b.base
 	case "method":
 		return b.method
 	case "token":
@@ -450,6 +467,9 @@ func (b *builder) change(s, change string) string {
 	case "tail":
 		return s[1:]
 	case "encode", "encode-twice": // the last character, which is unreserved
+		if strings.HasSuffix(s, "/") {
+			b.fail(ErrVoid)
+		}
 		percent := map[string]string{"encode": "%", "encode-twice": "%25"}[change]
 		return fmt.Sprintf("%s%s%02X", s[:len(s)-1], percent, s[len(s)-1])
 	case "short":
@@ -459,6 +479,9 @@ func (b *builder) change(s, change string) string {
 	case "digits":
 		return strings.Map(func(r rune) rune { return '0' + r%10 }, s)
 	case "wide": // the first letter as its wide form, which NFKC folds
+		if s == "" {
+			return s
+		}
 		return string(rune(s[0])-'!'+'！') + s[1:]
 	case "first-half":
 		return s[:len(s)/2] + strings.Repeat("A", len(s)-len(s)/2)

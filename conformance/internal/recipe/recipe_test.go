@@ -44,6 +44,19 @@ func TestEveryCaseBuilds(t *testing.T) {
 	}
 }
 
+// The path of a request is the resource's and what the recipe adds, with one slash between them.
+func TestPaths(t *testing.T) {
+	for _, test := range []struct{ resource, adds, want string }{
+		{"", "", "/"}, {"/", "", "/"}, {"/a", "", "/a"}, {"/a/", "", "/a/"},
+		{"", "/b", "/b"}, {"/", "/b", "/b"}, {"/a", "/b", "/a/b"}, {"/a/", "/b", "/a/b"}, {"/a", "//b", "/a//b"},
+	} {
+		sent, err := world(t).Build(&recipe.State{}, &cases.Step{Send: cases.Request{Path: test.adds}}, test.resource)
+		if err != nil || sent.Target != test.want {
+			t.Errorf("%q with %q below it: %q, %v, want %q", test.resource, test.adds, sent.Target, err, test.want)
+		}
+	}
+}
+
 func part(t *testing.T, compact string, i int) map[string]any {
 	t.Helper()
 	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(compact, ".")[i])
