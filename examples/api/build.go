@@ -48,8 +48,8 @@ type records interface {
 	Close() error
 }
 
-// build makes everything that the settings ask for. Nothing listens yet, and no authorization server is asked, so one
-// that is down does not keep the program from starting.
+// build makes everything that the settings ask for. Nothing listens yet, and no answer of an
+// authorization server is waited for, so one that is down does not keep the program from starting.
 func build(s *settings, log *slog.Logger, lines *logqueue.Writer) (a *app, err error) {
 	a = &app{settings: s, log: log}
 	defer func() {
@@ -224,6 +224,7 @@ func (a *app) guard(replay dpop.ReplayStore, tokens records, o *operations, obse
 		return nil, err
 	}
 	a.onClose(guard.Close)
+	guard.FetchKeys() // readiness waits for them
 	return guard, nil
 }
 
