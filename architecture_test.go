@@ -36,6 +36,7 @@ var layers = map[string][]string{
 	"access":     {"dpop", "mtls", "revocation", "internal", "reason"},
 	"echoauth":   {"access", "dpop", "mtls", "revocation", "internal", "reason"},
 	"otelauth":   {"access", "dpop", "mtls", "revocation", "internal", "reason"},
+	"admin":      {"access", "dpop", "mtls", "revocation", "internal", "reason"},
 	"storetest":  {"dpop", "revocation", "internal", "reason"},
 	// What users' tests need. It plays the issuer and the client; the guard under test is theirs.
 	"senderlocktest": {"access", "dpop", "mtls", "revocation", "internal", "reason"},
@@ -49,6 +50,7 @@ var layers = map[string][]string{
 var apart = map[string][]string{
 	"storetest":     {"dpop", "revocation"},
 	"otelauth":      {"access", "reason"},
+	"admin":         {"access", "revocation", "internal/setting"},
 	"internal/mint": {},
 	"internal/peer": {},
 }
@@ -152,6 +154,8 @@ func TestImportRulesCanFail(t *testing.T) {
 		"an adapter of the other":     {imports(own("echoauth/v5"), echo+"/v4"), "echoauth/v5 imports " + echo + "/v4"},
 		"an adapter of its own":       {imports(own("echoauth/v5"), echo+"/v5", own("access")), ""},
 		"otelauth imports dpop":       {imports(own("otelauth"), own("dpop")), "otelauth imports dpop"},
+		"admin imports dpop":          {imports(own("admin"), own("dpop")), "admin imports dpop"},
+		"access imports admin":        {imports(own("access"), own("admin")), "access reaches admin"},
 		"echoauth imports ristretto":  {imports(own("echoauth"), "github.com/dgraph-io/ristretto/v2"), "echoauth imports github.com/dgraph-io/ristretto"},
 		"access imports rueidis":      {imports(own("access"), "github.com/redis/rueidis"), "access imports github.com/redis/rueidis"},
 		"jose imports jwx":            {imports(own("internal/jose"), "github.com/lestrrat-go/jwx/v2/jws"), "internal/jose imports github.com/lestrrat-go/jwx"},

@@ -17,6 +17,8 @@
 //     Echo 5; nothing else outside examples knows Echo.
 //   - reason has the two kinds of cause: a refusal, and our own trouble.
 //   - otelauth tells OpenTelemetry what is decided.
+//   - admin is the operator's handler: tokens are taken back, revocations
+//     lifted, tokens in use looked for, by a page or by curl.
 //   - conformance asks any resource server whether it does all that.
 //   - storetest has the contracts of stores, for anybody's own;
 //     senderlocktest has keys, tokens, proofs and an issuer for users' tests.

@@ -32,6 +32,7 @@ type Guard struct {
 
 	proofs   *dpop.Verifier // nil: no DPoP
 	tokens   Validator
+	jwts     *jwts                // of Issuers
 	cache    *cache.Cache[*Token] // by tokenHash
 	standing map[scheme]string    // what all challenges of a scheme say
 	metadata *url.URL             // where it is found; nil without Resource

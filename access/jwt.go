@@ -110,6 +110,7 @@ func (g *Guard) settleValidators() (err error) {
 	if j.now == nil {
 		j.now = time.Now
 	}
+	g.jwts = j
 	g.closers = append(g.closers, j.close)
 	for i, settings := range c.Issuers {
 		if err := j.add(settings, c); err != nil {

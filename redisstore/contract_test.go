@@ -40,25 +40,29 @@ func TestReplayStore(t *testing.T) {
 func TestRevocationStore(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, c redisstore.Config) {
-		storetest.TestRevocationStore(t, func(t *testing.T) storetest.Revocation {
+		empty := func(t *testing.T) storetest.Revocation {
 			clock := poptest.NewClock()
 			redisstore.AtClock(&c, clock.Now)
 			c.Namespace = fresh()
 			c.Retention = revocation.Retention{Lifetime: 10 * time.Minute}
 			return storetest.Revocation{Store: open(t, c), Now: clock.Now, Advance: clock.Advance}
-		})
+		}
+		storetest.TestRevocationStore(t, empty)
+		storetest.TestLifter(t, empty)
 	})
 }
 
 func TestRegister(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, c redisstore.Config) {
-		storetest.TestRegister(t, func(t *testing.T) storetest.Register {
+		empty := func(t *testing.T) storetest.Register {
 			clock := poptest.NewClock()
 			redisstore.AtClock(&c, clock.Now)
 			c.Namespace = fresh()
 			s := open(t, c)
 			return storetest.Register{Register: s, Store: s, Now: clock.Now, Advance: clock.Advance}
-		})
+		}
+		storetest.TestRegister(t, empty)
+		storetest.TestSearcher(t, empty)
 	})
 }

@@ -222,7 +222,7 @@ func tokenOf(subject string) revocation.Token {
 
 // minimal are the rights that the doc comment of Store names.
 const minimal = "+info +eval +evalsha +time +get +set +mget +select +wait +cluster|slots +cluster|shards +cluster|info " +
-	"+asking +del +zadd +zrem +zrange +pexpire"
+	"+asking +del +zadd +zrem +zrange +pexpire +scan"
 
 // allow makes the user api, with those rights on the keys of shop.
 func allow(s *redistest.Server) {
@@ -293,8 +293,16 @@ func works(t *testing.T, s *redisstore.Store) {
 		}
 		if uses, err := s.InUse(t.Context(), poptest.Issuer, name); len(uses) != 1 || err != nil {
 			t.Fatalf("InUse = %v, %v", uses, err)
+		} else if found, err := s.Search(t.Context(), revocation.Search{Issuer: poptest.Issuer, By: revocation.ByToken, Value: uses[0].ID}); found.Total != 1 || err != nil {
+			t.Fatalf("Search = %v, %v", found, err)
 		} else if err := s.Forget(t.Context(), uses[0]); err != nil {
 			t.Fatal(err)
+		}
+		if err := s.Lift(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		if e, err := s.Revoked(t.Context(), tokenOf(name)); e != nil || err != nil {
+			t.Fatalf("Revoked = %v, %v after Lift", e, err)
 		}
 		if e, err := s.Revoked(t.Context(), tokenOf("nobody")); e != nil || err != nil {
 			t.Fatalf("Revoked = %v, %v", e, err)

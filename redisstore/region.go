@@ -28,18 +28,27 @@ type Held struct {
 // by their names. All are told at the same time, so it takes as long as the slowest, and Timeout at the most. Calling
 // again is always safe.
 func (s *Store) RevokeEverywhere(ctx context.Context, e revocation.Entry) []Held {
+	return s.tellEverywhere(ctx, e, (*Store).revoke)
+}
+
+// tellEverywhere calls a method of the store of each region at the same time.
+func (s *Store) tellEverywhere(ctx context.Context, e revocation.Entry, method func(*Store, context.Context, revocation.Entry) error) []Held {
 	held := make([]Held, 1+len(s.elsewhere))
 	var all sync.WaitGroup
-	tell := func(h *Held, region string, revoke func(context.Context, revocation.Entry) error) {
+	tell := func(h *Held, region string, connect func() (*Store, error)) {
 		all.Go(func() {
-			if *h = (Held{Region: region, Err: revoke(ctx, e)}); h.Err == nil {
+			there, err := connect()
+			if err == nil {
+				err = method(there, ctx, e)
+			}
+			if *h = (Held{Region: region, Err: err}); err == nil {
 				h.Since = s.now()
 			}
 		})
 	}
-	tell(&held[0], s.config.Region, s.revoke)
+	tell(&held[0], s.config.Region, func() (*Store, error) { return s, nil })
 	for i, r := range s.elsewhere {
-		tell(&held[i+1], r.config.Region, r.revoke)
+		tell(&held[i+1], r.config.Region, r.connect)
 	}
 	all.Wait()
 	return held
@@ -66,14 +75,6 @@ type remote struct {
 	config Config
 	mu     sync.Mutex
 	store  *Store // nil until the first revocation that reached them
-}
-
-func (r *remote) revoke(ctx context.Context, e revocation.Entry) error {
-	s, err := r.connect()
-	if err != nil {
-		return err
-	}
-	return s.revoke(ctx, e)
 }
 
 func (r *remote) connect() (*Store, error) {

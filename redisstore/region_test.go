@@ -131,6 +131,28 @@ func TestRegionOutOfReach(t *testing.T) {
 	}
 }
 
+// What was revoked everywhere is lifted everywhere, or the error says where it may not be.
+func TestLiftGoesToAllRegions(t *testing.T) {
+	t.Parallel()
+	r := twoRegions(t, time.Second)
+	west, east := open(t, r.settings["west"]), open(t, r.settings["east"])
+	if err := west.Revoke(t.Context(), mallory()); err != nil || !denied(t, east) {
+		t.Fatal(err)
+	}
+	for _, h := range west.LiftEverywhere(t.Context(), mallory()) {
+		if h.Err != nil || h.Since.IsZero() {
+			t.Errorf("%+v", h)
+		}
+	}
+	if denied(t, west) || denied(t, east) {
+		t.Errorf("denied in west: %t, in east: %t", denied(t, west), denied(t, east))
+	}
+	r.servers["east"].Kill()
+	if err := west.Lift(t.Context(), mallory()); err == nil || !strings.Contains(err.Error(), "in region east") {
+		t.Errorf("Lift = %v, want the name of the other region", err)
+	}
+}
+
 func TestRegionSettings(t *testing.T) {
 	at := []string{net.JoinHostPort("127.0.0.1", "1")}
 	other := redisstore.Config{Addresses: at, Region: "east"}

@@ -26,8 +26,10 @@ func (s *Store) useKeys(issuer, subject, id string) useKeys {
 	// In a Cluster, what stands in braces decides about the server.
 	list := s.config.Namespace + ":u:{" + encodeHash(dpop.NewReplayKey(issuer, subject, "")) + "}"
 	token := list + ":" + encodeHash(dpop.NewReplayKey(issuer, subject, id))
-	return useKeys{list: list, token: token, seen: token + ":seen"}
+	return useKeys{list: list, token: token, seen: token + seenSuffix}
 }
+
+const seenSuffix = ":seen"
 
 // Record implements [revocation.Register].
 func (s *Store) Record(ctx context.Context, t revocation.Token, address string) error {

@@ -38,7 +38,7 @@ var (
 //
 // An ACL user needs the commands +info +get +set +mget +time +eval +evalsha, further +select for another DB than 0, +wait
 // for Wait, +cluster|slots +cluster|shards +cluster|info +asking for a Cluster, and +del +zadd +zrem +zrange
-// +pexpire for the Register; at Sentinels, with Wait, +sentinel|replicas. HELLO, AUTH and PING are open to all.
+// +pexpire for the Register, +scan for Search; at Sentinels, with Wait, +sentinel|replicas. HELLO, AUTH and PING are open to all.
 type Store struct {
 	config  Config
 	client  rueidis.Client

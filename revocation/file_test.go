@@ -623,3 +623,30 @@ func TestRegisterReopen(t *testing.T) {
 		t.Errorf("Seen = %t, %v of a forgotten token after a crash", ok, err)
 	}
 }
+
+// What was lifted stays lifted after a restart, and what was not stays in force.
+func TestLiftIsDurable(t *testing.T) {
+	path := filepathOf(t)
+	f := openFile(t, path, revocation.Options{Now: poptest.NewClock().Now})
+	for _, name := range []string{"alice", "bob"} {
+		mustRevoke(t, f, subject(name))
+	}
+	if err := f.Lift(t.Context(), subject("alice")); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f = openFile(t, path, revocation.Options{Now: poptest.NewClock().Now})
+	for name, denied := range map[string]bool{"alice": false, "bob": true} {
+		if e, err := f.Revoked(t.Context(), tokenOf(name)); err != nil || (e != nil) != denied {
+			t.Errorf("%s after a restart: %+v, %v, want denied %t", name, e, err, denied)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Lift(t.Context(), subject("bob")); !errors.Is(err, revocation.ErrClosed) {
+		t.Errorf("Lift of a closed file = %v", err)
+	}
+}

@@ -47,21 +47,25 @@ func bothStores(t *testing.T, test func(t *testing.T, open func(revocation.Optio
 
 func TestStore(t *testing.T) {
 	bothStores(t, func(t *testing.T, open func(revocation.Options) store) {
-		storetest.TestRevocationStore(t, func(*testing.T) storetest.Revocation {
+		fresh := func(*testing.T) storetest.Revocation {
 			clock := poptest.NewClock()
 			s := open(revocation.Options{Now: clock.Now, Retention: revocation.Retention{Lifetime: 10 * time.Minute}})
 			return storetest.Revocation{Store: s, Now: clock.Now, Advance: clock.Advance}
-		})
+		}
+		storetest.TestRevocationStore(t, fresh)
+		storetest.TestLifter(t, fresh)
 	})
 }
 
 func TestRegister(t *testing.T) {
 	bothStores(t, func(t *testing.T, open func(revocation.Options) store) {
-		storetest.TestRegister(t, func(*testing.T) storetest.Register {
+		fresh := func(*testing.T) storetest.Register {
 			clock := poptest.NewClock()
 			s := open(revocation.Options{Now: clock.Now})
 			return storetest.Register{Register: s, Store: s, Now: clock.Now, Advance: clock.Advance}
-		})
+		}
+		storetest.TestRegister(t, fresh)
+		storetest.TestSearcher(t, fresh)
 	})
 }
 

@@ -127,15 +127,32 @@ func Union(entries ...Entry) []Entry {
 			r.marks = r.marks.with(e.mark())
 		}
 	}
-	var union []Entry
+	return r.entries(key{entries[0].Issuer, entries[0].Value, entries[0].By})
+}
+
+// entries are what the record of k denies.
+func (r record) entries(k key) (all []Entry) {
 	if r.expiry != 0 {
-		union = append(union, Entry{Expiry: time.Unix(r.expiry, 0)})
+		all = append(all, Entry{Expiry: time.Unix(r.expiry, 0)})
 	}
 	for _, m := range r.marks {
-		union = append(union, *m.entry())
+		all = append(all, *m.entry())
 	}
-	for i := range union {
-		union[i].Issuer, union[i].By, union[i].Value = entries[0].Issuer, entries[0].By, entries[0].Value
+	for i := range all {
+		all[i].Issuer, all[i].By, all[i].Value = k.issuer, k.by, k.value
 	}
-	return union
+	return all
+}
+
+// live is what of r has not ended.
+func (r record) live(s span, now int64) (rest record) {
+	if r.expiry != 0 && now < s.all(r.expiry) {
+		rest.expiry = r.expiry
+	}
+	for _, m := range r.marks {
+		if now < s.mark(m) {
+			rest.marks = append(rest.marks, m)
+		}
+	}
+	return rest
 }

@@ -144,8 +144,8 @@ func (e *Entry) validate() error {
 // several processes if they share the store.
 type Store interface {
 	// Revoke puts e in force. When it returns nil, every call of Revoked that begins later, in any process
-	// that shares the store, sees e, until e is dropped. The set of denied tokens only grows: e is added to
-	// what is there, and repeating an entry is harmless. An entry whose tokens have all expired is accepted,
+	// that shares the store, sees e, until e is dropped or lifted ([Lifter]). The set of denied tokens only grows
+	// by it: e is added to what is there, and repeating an entry is harmless. An entry whose tokens have all expired is accepted,
 	// and may be dropped at once.
 	//
 	// An error means that e must be taken as not in force, or not durably so: [ErrInvalid], [ErrFull], or the

@@ -192,13 +192,30 @@ func (t *table) purge(now int64, limit int) []key {
 			n := heap.Pop(&s.queue).(*node)
 			// Before the record is gone, so that no look-up finds neither.
 			raise(&t.horizon, n.until)
-			s.remove(n)
-			t.byKind[n.key.by].Add(-1)
-			t.size.Add(-1)
+			t.forget(s, n)
 			dropped = append(dropped, n.key)
 		}
 		return dropped
 	})
+}
+
+// lift takes off all that is in force under k. Nothing was dropped that had ended, so the horizon stays.
+func (t *table) lift(k key) {
+	hash := t.hash(k)
+	s := t.shard(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := s.find(k, hash); n != nil {
+		heap.Remove(&s.queue, n.index)
+		t.forget(s, n)
+	}
+}
+
+// forget takes away a node that is no longer in the queue, and counts it off.
+func (t *table) forget(s *shard, n *node) {
+	s.remove(n)
+	t.byKind[n.key.by].Add(-1)
+	t.size.Add(-1)
 }
 
 // raise sets v to at least to.

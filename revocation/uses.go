@@ -1,9 +1,9 @@
 package revocation
 
 import (
-	"cmp"
 	"container/heap"
 	"hash/maphash"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -200,10 +200,30 @@ func (u *uses) list(o owner, now int64) []Use {
 		}
 	}
 	s.mu.Unlock()
-	slices.SortFunc(out, func(a, b Use) int {
-		return cmp.Or(b.LastSeen.Compare(a.LastSeen), cmp.Compare(a.ID, b.ID))
-	})
+	slices.SortFunc(out, lastUsedFirst)
 	return out
+}
+
+// all goes through what is on record. The shard that is being gone through is locked.
+func (u *uses) all(now int64) iter.Seq[Use] {
+	return func(yield func(Use) bool) {
+		for i := range u.shards {
+			if !u.shards[i].each(now, yield) {
+				return
+			}
+		}
+	}
+}
+
+func (s *useShard) each(now int64, yield func(Use) bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.queue {
+		if now < n.until && !yield(n.use) {
+			return false
+		}
+	}
+	return true
 }
 
 // purge drops records of expired tokens, at most limit, and returns their keys.

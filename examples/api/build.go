@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric"
 
 	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/admin"
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/logqueue"
 	"github.com/senderlock/senderlock/mtls"
@@ -33,6 +34,7 @@ type app struct {
 	log      *slog.Logger
 	api      *echo.Echo
 	admin    http.Handler
+	ready    *admin.Readiness
 	tls      *tls.Config // nil: no TLS listener
 	ending   atomic.Bool // no new work is wanted
 
@@ -46,8 +48,8 @@ type records interface {
 	Close() error
 }
 
-// build makes everything that the settings ask for. Nothing listens yet, and no authorization server is asked, so one
-// that is down does not keep the program from starting.
+// build makes everything that the settings ask for. Nothing listens yet, and no answer of an
+// authorization server is waited for, so one that is down does not keep the program from starting.
 func build(s *settings, log *slog.Logger, lines *logqueue.Writer) (a *app, err error) {
 	a = &app{settings: s, log: log}
 	defer func() {
@@ -75,14 +77,21 @@ func build(s *settings, log *slog.Logger, lines *logqueue.Writer) (a *app, err e
 	registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "senderlock_log_lines_lost_total", Help: "Lines of the log that were dropped because nobody took them",
 	}, func() float64 { return float64(lines.Lost()) }))
-	guard, err := a.guard(replay, tokens, observer)
+	o, observer, err := a.operations(shared, tokens, observer)
+	if err != nil {
+		return a, err
+	}
+	a.ready = o.ready
+	guard, err := a.guard(replay, tokens, o, observer)
 	if err != nil {
 		return a, err
 	}
 	if a.api, err = a.routes(guard, tokens); err != nil {
 		return a, err
 	}
-	a.admin = newAdmin(s, log, tokens, registry)
+	if a.admin, err = a.operator(tokens, o, registry); err != nil {
+		return a, err
+	}
 	return a, a.listenTLS()
 }
 
@@ -183,7 +192,7 @@ func (a *app) telemetry(replay dpop.ReplayStore) (*prometheus.Registry, access.O
 	return registry, observer, err
 }
 
-func (a *app) guard(replay dpop.ReplayStore, tokens records, observer access.Observer) (*access.Guard, error) {
+func (a *app) guard(replay dpop.ReplayStore, tokens records, o *operations, observer access.Observer) (*access.Guard, error) {
 	s := a.settings
 	certificates, err := s.certificates()
 	if err != nil {
@@ -209,12 +218,13 @@ func (a *app) guard(replay dpop.ReplayStore, tokens records, observer access.Obs
 		Revocation: tokens, Register: register, Address: address,
 		Certificates: certificates,
 		RequireNonce: s.nonce, Nonces: s.nonces, Replay: replay,
-		Log: a.log, LogAccepted: true, Observer: observer,
+		Log: a.log, LogAccepted: true, Observer: observer, OnAlert: o.alerts.Observe(nil),
 	})
 	if err != nil {
 		return nil, err
 	}
 	a.onClose(guard.Close)
+	guard.FetchKeys() // readiness waits for them
 	return guard, nil
 }
 

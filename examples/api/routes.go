@@ -39,6 +39,7 @@ func (a *app) routes(guard *access.Guard, store revocation.Store) (*echo.Echo, e
 	}
 	e.POST("/backchannel-logout", logout)
 	e.GET("/healthz", a.health)
+	e.GET("/readyz", echo.WrapHandler(a.ready))
 	if a.settings.resource() != nil {
 		auth.PublishMetadata(e)
 	}

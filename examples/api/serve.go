@@ -89,6 +89,7 @@ func (a *app) serve(ctx context.Context) error {
 	case err = <-failed: // one port alone would be half an API
 	case <-ctx.Done():
 		a.ending.Store(true)
+		a.ready.End()
 		a.log.Info("ending", "delay", a.settings.drain)
 		select {
 		case <-time.After(a.settings.drain):

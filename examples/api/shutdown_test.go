@@ -16,15 +16,14 @@ import (
 // authorization server, and those that come on open connections while it is ending.
 func TestGracefulEnd(t *testing.T) {
 	w := newWorld(t)
+	w.Hang() // the issuer, whose keys are needed, does not answer for now
 	p := w.start(t, env{"SHUTDOWN_DELAY": "1"})
 	const each = 20
-	// The nonce is learnt before, so that nobody has to ask twice. The issuer, whose keys are needed, does not answer
-	// for now.
+	// The nonce is learnt before, so that nobody has to ask twice.
 	nonce := p.do(call{token: "nonsense", noRetry: true}).header.Get("DPoP-Nonce")
 	if nonce == "" {
 		t.Fatal("no nonce")
 	}
-	w.Hang()
 
 	type result struct {
 		status int

@@ -19,9 +19,16 @@ type outcome struct {
 	err      error
 }
 
+// Start begins the background work, and so the first fetch, before a key is asked for. It does not wait.
+func (s *Set) Start() {
+	if s.source != nil {
+		s.start.Do(func() { s.background.Go(s.keepFresh) })
+	}
+}
+
 // refetch makes the set as new as the cooldown allows and returns what came of the last fetch.
 func (s *Set) refetch(ctx context.Context) outcome {
-	s.start.Do(func() { s.background.Go(s.keepFresh) })
+	s.Start()
 	select {
 	case result := <-s.flight.DoChan("", s.attempt):
 		return result.Val.(outcome)

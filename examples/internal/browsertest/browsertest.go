@@ -97,6 +97,12 @@ func (b *Browser) Open(url string) {
 	do(b, chromedp.Navigate(url))
 }
 
+// Phone makes the tab a phone's, 360 pixels wide.
+func (b *Browser) Phone() {
+	b.t.Helper()
+	do(b, chromedp.EmulateViewport(360, 740, chromedp.EmulateMobile))
+}
+
 // Click clicks the element that a CSS selector finds, once it can be seen.
 func (b *Browser) Click(selector string) {
 	b.t.Helper()
