@@ -33,9 +33,11 @@ type Config struct {
 	// nobody.
 	ForwardedBy Peers
 
-	// Issuers are the authorization servers whose JWT access tokens are accepted. Required, unless Tokens is set.
+	// Issuers are the authorization servers whose JWT access tokens are accepted. Required, unless Tenants or Tokens is set.
 	Issuers []Issuer
-	// Tokens checks every access token that is not a JWT of Issuers: an [Introspection], or the application's
+	// Tenants looks up issuers that are not among Issuers when the first token of theirs comes. Nil looks none up.
+	Tenants *Tenants
+	// Tokens checks every access token that is not a JWT of Issuers or Tenants: an [Introspection], or the application's
 	// own look-up. It is the caller's to close. Nil refuses such tokens.
 	Tokens Validator
 	// Wrap wraps what validates tokens, JWTs of Issuers and Tokens alike, to demand or to add something: a token that has
