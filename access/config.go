@@ -78,7 +78,7 @@ type Config struct {
 	// Algorithms are the accepted algorithms of proofs. Nil means all of [dpop.Algorithms].
 	Algorithms []string
 	// MaxAge is for how long after its iat a proof is accepted. Zero means one minute; ten are the most. See
-	// [dpop.Config] for what to do before it is raised.
+	// [dpop.Config] for what to do before it is raised, and [dpop.FiveMinutes] for what some communities ask for.
 	MaxAge time.Duration
 	// Skew is how far ahead a client's clock may be. Zero means ten seconds; a millisecond is the least,
 	// five minutes the most.

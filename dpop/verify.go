@@ -24,6 +24,12 @@ const (
 	DefaultMaxSize = 8 << 10 // octets
 )
 
+// FiveMinutes is both [Config.MaxAge] and [Config.Skew] where a community asks servers to bear with clocks that are wrong
+// by five minutes either way. A replay store that is shared then needs a Window of ten minutes at least. What it costs: a
+// proof that was intercepted and has not been used is good for so long, and is remembered for ten minutes. Where clients
+// know nonces, [Config.RequireNonce] bears with any clock and costs none of that.
+const FiveMinutes = 5 * time.Minute
+
 // The bounds of the settings. A proof is remembered for as long as it could be accepted, so a longer life costs
 // memory, and RFC 9449 §11.1 asks for seconds or minutes.
 const (
@@ -60,7 +66,8 @@ type Config struct {
 
 	// Algorithms are the accepted JWS algorithms. Nil means all of [Algorithms].
 	Algorithms []string
-	// MaxAge is for how long after its iat a proof is accepted. Zero means one minute; ten are the most. Where a replay
+	// MaxAge is for how long after its iat a proof is accepted. Zero means one minute; ten are the most; [FiveMinutes] is
+	// what some communities ask for. Where a replay
 	// store is shared, raise its Window first, on every instance, and MaxAge one old window later.
 	MaxAge time.Duration
 	// Skew is how far ahead a client's clock may be, and by how much nbf and exp of a proof that has them may miss the
