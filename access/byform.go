@@ -30,7 +30,7 @@ func (b byForm) ValidateToken(ctx context.Context, token string) (*Token, error)
 // asks reports whether the JWTs of an issuer are for the other one to judge.
 func (b byForm) asks(issuer string) bool {
 	known := b.opaque.Issuers()
-	return len(known) == 0 || slices.Contains(known, issuer)
+	return len(known) == 0 && b.jwts.tenants == nil || slices.Contains(known, issuer)
 }
 
 // Issuers returns the identifiers of the issuers of both.

@@ -36,7 +36,7 @@ func TestChallenges(t *testing.T) {
 		"malformed Bearer": {true, get("Bearer", ""), []string{
 			"DPoP " + algs, `Bearer error="invalid_request", error_description="the Authorization field is malformed"`,
 		}},
-		"nonce": {false, get("DPoP "+token, poptest.Proof{Token: token, Nonce: "x"}.String()), []string{
+		"nonce": {false, get("DPoP "+token, poptest.Proof{Token: token, Nonce: "x", IssuedAt: poptest.Now.Add(-time.Hour)}.String()), []string{
 			`DPoP error="use_dpop_nonce", error_description="the nonce is not one of ours", ` + algs,
 		}},
 	} {
@@ -110,7 +110,7 @@ func TestNothingIsReflected(t *testing.T) {
 		"ath":    get("DPoP "+token, poptest.Proof{Token: token, Claims: map[string]any{"ath": evil}}.String()),
 		"typ":    get("DPoP "+token, poptest.Proof{Token: token, Header: map[string]any{"typ": evil}}.String()),
 		"alg":    get("DPoP "+token, poptest.Proof{Token: token, Header: map[string]any{"alg": evil}}.String()),
-		"nonce":  get("DPoP "+token, poptest.Proof{Token: token, Nonce: evil}.String()),
+		"nonce":  get("DPoP "+token, poptest.Proof{Token: token, Nonce: evil, IssuedAt: poptest.Now.Add(-time.Hour)}.String()),
 		"iat":    get("DPoP "+token, poptest.Proof{Token: token, Claims: map[string]any{"iat": evil}}.String()),
 		"proof":  get("DPoP "+token, mark),
 		"iss":    owner(bound(claim("iss", evil))),

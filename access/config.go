@@ -33,9 +33,11 @@ type Config struct {
 	// nobody.
 	ForwardedBy Peers
 
-	// Issuers are the authorization servers whose JWT access tokens are accepted. Required, unless Tokens is set.
+	// Issuers are the authorization servers whose JWT access tokens are accepted. Required, unless Tenants or Tokens is set.
 	Issuers []Issuer
-	// Tokens checks every access token that is not a JWT of Issuers: an [Introspection], or the application's
+	// Tenants looks up issuers that are not among Issuers when the first token of theirs comes. Nil looks none up.
+	Tenants *Tenants
+	// Tokens checks every access token that is not a JWT of Issuers or Tenants: an [Introspection], or the application's
 	// own look-up. It is the caller's to close. Nil refuses such tokens.
 	Tokens Validator
 	// Wrap wraps what validates tokens, JWTs of Issuers and Tokens alike, to demand or to add something: a token that has
@@ -76,7 +78,7 @@ type Config struct {
 	// Algorithms are the accepted algorithms of proofs. Nil means all of [dpop.Algorithms].
 	Algorithms []string
 	// MaxAge is for how long after its iat a proof is accepted. Zero means one minute; ten are the most. See
-	// [dpop.Config] for what to do before it is raised.
+	// [dpop.Config] for what to do before it is raised, and [dpop.FiveMinutes] for what some communities ask for.
 	MaxAge time.Duration
 	// Skew is how far ahead a client's clock may be. Zero means ten seconds; a millisecond is the least,
 	// five minutes the most.

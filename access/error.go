@@ -70,7 +70,8 @@ var ErrUnavailable = reason.NewTrouble("", "access: the request could not be dec
 
 // The parts of ours that are asked for a decision, each with the reason if what went wrong there has no name of its own.
 var (
-	errKeys = ErrUnavailable.At("keys", "keys_unreachable", "access: the issuer's keys could not be had")
+	errKeys    = ErrUnavailable.At("keys", "keys_unreachable", "access: the issuer's keys could not be had")
+	errTenants = ErrUnavailable.At("tenants", "tenants_unreachable", "access: whose the issuer is could not be asked")
 
 	errIntrospection = ErrUnavailable.At("introspection", "introspection_unreachable", "access: the authorization server could not be asked about the token")
 	errRevocation    = ErrUnavailable.At("revocation_store", "revocation_store_unreachable", "access: the store of revocations could not be asked")

@@ -143,7 +143,7 @@ func TestRefusals(t *testing.T) {
 		"RS-012 signed with another key":     {get("DPoP "+token, poptest.Proof{Token: token, Signer: other}.String()), proof401("signature_invalid")},
 		"RS-070 a proof of an hour ago":      {get("DPoP "+token, poptest.Proof{Token: token, IssuedAt: poptest.Now.Add(-time.Hour)}.String()), proof401("iat_too_old")},
 		"RS-079 RS-135 the token as proof":   {get("DPoP "+token, token), proof401("typ_wrong")},
-		"RS-057 a nonce that is not ours":    {get("DPoP "+token, poptest.Proof{Token: token, Nonce: "x"}.String()), refusal{401, "use_dpop_nonce", "nonce_foreign"}},
+		"RS-057 a nonce that is not ours":    {get("DPoP "+token, poptest.Proof{Token: token, Nonce: "x", IssuedAt: poptest.Now.Add(-time.Hour)}.String()), refusal{401, "use_dpop_nonce", "nonce_foreign"}},
 
 		"RS-023 RS-045 proof by another key":    {get("DPoP "+token, poptest.Proof{Token: token, Key: other}.String()), token401("key_mismatch")},
 		"RS-050 bound token as Bearer":          {get("Bearer "+token, ""), token401("bound_token_as_bearer")},

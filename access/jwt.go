@@ -39,6 +39,11 @@ type Issuer struct {
 
 	// JWKSURL is the address of its keys. Empty finds it by discovery: RFC 8414, then OpenID Connect.
 	JWKSURL string
+	// MetadataURL is the address of one metadata document for many tenants, for an issuer that has no document of its own.
+	// The issuer that it names may have a placeholder in braces for what URL has there
+	// ("https://login.example.com/{tenantid}/v2.0"), and of its keys count only those whose own member issuer is URL or
+	// fits it by such a placeholder: else the key of one tenant would sign for another. Empty finds the metadata by URL.
+	MetadataURL string
 	// OpenIDFirst looks for metadata where OpenID Connect has it first, and then where RFC 8414 does.
 	OpenIDFirst bool
 	// KeyRefresh is the longest time between two fetches of its keys: for how long at most a key that it has withdrawn
@@ -73,6 +78,7 @@ type ScopeClaim struct {
 // jwts is a [Validator] of JWT access tokens (RFC 9068 §4), from one or several issuers.
 type jwts struct {
 	issuers map[string]*issuer
+	tenants *tenants // nil: none are looked up
 	urls    []string
 	maxSize int
 	leeway  time.Duration
@@ -99,7 +105,7 @@ func (g *Guard) settleTokens() error {
 
 func (g *Guard) settleValidators() (err error) {
 	c := &g.config
-	if len(c.Issuers) == 0 && c.Tokens == nil {
+	if len(c.Issuers) == 0 && c.Tenants == nil && c.Tokens == nil {
 		return errors.New(`Issuers is empty: give the authorization servers, such as {URL: "https://login.example.com", Audience: "https://api.example.com"}`)
 	}
 	if g.cache, err = cache.New[*Token](int64(c.KnownTokens)); err != nil {
@@ -117,6 +123,13 @@ func (g *Guard) settleValidators() (err error) {
 			return fmt.Errorf("Issuers[%d]%w", i, err)
 		}
 	}
+	if c.Tenants != nil {
+		settings := *c.Tenants
+		if err := settings.settle(c); err != nil {
+			return err
+		}
+		j.tenants = newTenants(settings, c, j.now)
+	}
 	if g.tokens = j; c.Tokens != nil {
 		g.tokens = byForm{j, c.Tokens}
 	}
@@ -124,52 +137,69 @@ func (g *Guard) settleValidators() (err error) {
 }
 
 func (j *jwts) add(settings Issuer, c *Config) error {
-	u, err := url.Parse(settings.URL)
+	if j.issuers[settings.URL] != nil {
+		return fmt.Errorf(".URL is %s, as of another issuer: list each once", setting.Address(settings.URL))
+	}
+	made, err := c.issuer(settings, nil)
+	if err != nil {
+		return err
+	}
+	j.issuers[settings.URL] = made
+	j.urls = append(j.urls, settings.URL)
+	return nil
+}
+
+// issuer checks the settings of an issuer, which is one of Tenants unless they are nil, and makes what fetches its keys.
+func (c *Config) issuer(settings Issuer, of *Tenants) (*issuer, error) {
+	if err := settings.complete(); err != nil {
+		return nil, err
+	}
+	keys, err := keyset.New(keyset.Config{
+		Issuer: settings.URL, JWKSURL: settings.JWKSURL, JWKS: settings.JWKS, OpenIDFirst: settings.OpenIDFirst,
+		MetadataURL: settings.MetadataURL, FoundAtRunTime: of != nil,
+		InsecurePrivateAddresses: of != nil && of.InsecurePrivateAddresses,
+		Refresh:                  settings.KeyRefresh, Fetched: c.Observer.fetches(settings.URL, c.Log),
+		HTTPClient: c.HTTPClient, InsecureAllowHTTP: c.InsecureAllowHTTP, Now: c.Now, Log: c.Log,
+		PrecomputedKeys: c.PrecomputedIssuerKeys, PrecomputedRecheck: c.PrecomputedRecheck,
+	})
+	if err != nil {
+		return nil, fmt.Errorf(": %w", err)
+	}
+	return &issuer{
+		Issuer: settings, audiences: append([]string{settings.Audience}, settings.MoreAudiences...), keys: keys,
+	}, nil
+}
+
+// complete checks what is not about keys, and fills in what is not set.
+func (i *Issuer) complete() (err error) {
+	u, err := url.Parse(i.URL)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return fmt.Errorf(".URL is %s: give the issuer identifier, such as %q", setting.Address(settings.URL), "https://login.example.com")
-	case j.issuers[settings.URL] != nil:
-		return fmt.Errorf(".URL is %s, as of another issuer: list each once", setting.Address(settings.URL))
-	case settings.Audience == "":
+		return fmt.Errorf(".URL is %s: give the issuer identifier, such as %q", setting.Address(i.URL), "https://login.example.com")
+	case i.Audience == "":
 		return errors.New(`.Audience is empty: give the identifier of this resource server, such as "https://api.example.com"`)
-	case slices.Contains(settings.MoreAudiences, ""):
+	case slices.Contains(i.MoreAudiences, ""):
 		return errors.New(".MoreAudiences has an empty one: give identifiers of this resource server, or leave it nil")
 	}
-	if settings.Algorithms, err = setting.Chosen(".Algorithms", settings.Algorithms, jose.Algorithms()); err != nil {
+	if i.Algorithms, err = setting.Chosen(".Algorithms", i.Algorithms, jose.Algorithms()); err != nil {
 		return err
 	}
 	var scopeClaims []string
-	if settings.ScopeClaims != nil {
+	if i.ScopeClaims != nil {
 		scopeClaims = []string{}
 	}
-	for _, claim := range settings.ScopeClaims {
+	for _, claim := range i.ScopeClaims {
 		if claim.Prefix != "" && !quotable(claim.Prefix) {
 			return fmt.Errorf(".ScopeClaims has the Prefix %q: give printable ASCII without space, quote and backslash, or leave it empty", claim.Prefix)
 		}
 		scopeClaims = append(scopeClaims, claim.Name)
 	}
-	for field, claims := range map[string][]string{".ClientClaims": settings.ClientClaims, ".ScopeClaims": scopeClaims} {
+	for field, claims := range map[string][]string{".ClientClaims": i.ClientClaims, ".ScopeClaims": scopeClaims} {
 		if claims != nil && len(claims) == 0 || slices.Contains(claims, "") {
 			return fmt.Errorf("%s has no claim, or one without a name: give the names of claims, or leave it nil", field)
 		}
 	}
-	if err := setting.Between(".KeyRefresh", &settings.KeyRefresh, keyset.DefaultRefresh, time.Minute, 24*time.Hour); err != nil {
-		return err
-	}
-	keys, err := keyset.New(keyset.Config{
-		Issuer: settings.URL, JWKSURL: settings.JWKSURL, JWKS: settings.JWKS, OpenIDFirst: settings.OpenIDFirst,
-		Refresh: settings.KeyRefresh, Fetched: c.Observer.fetches(settings.URL, c.Log),
-		HTTPClient: c.HTTPClient, InsecureAllowHTTP: c.InsecureAllowHTTP, Now: j.now, Log: c.Log,
-		PrecomputedKeys: c.PrecomputedIssuerKeys, PrecomputedRecheck: c.PrecomputedRecheck,
-	})
-	if err != nil {
-		return fmt.Errorf(": %w", err)
-	}
-	j.issuers[settings.URL] = &issuer{
-		Issuer: settings, audiences: append([]string{settings.Audience}, settings.MoreAudiences...), keys: keys,
-	}
-	j.urls = append(j.urls, settings.URL)
-	return nil
+	return setting.Between(".KeyRefresh", &i.KeyRefresh, keyset.DefaultRefresh, time.Minute, 24*time.Hour)
 }
 
 // close ends the fetching of keys.
@@ -177,6 +207,9 @@ func (j *jwts) close() error {
 	var all []error
 	for _, i := range j.issuers {
 		all = append(all, i.keys.Close())
+	}
+	if j.tenants != nil {
+		all = append(all, j.tenants.closeAll())
 	}
 	return errors.Join(all...)
 }
@@ -225,9 +258,9 @@ func (j *jwts) validate(ctx context.Context, token string) (*Token, error) {
 	if err := jose.Object(payload, &claims); err != nil {
 		return nil, err
 	}
-	from, ok := j.issuers[claims.Issuer]
-	if !ok {
-		return nil, ErrTokenIssuer.With(strings.Join(j.urls, " "), claims.Issuer)
+	from, still, err := j.issuer(ctx, claims.Issuer)
+	if err != nil {
+		return nil, err
 	}
 	t, err := from.judge(header, &claims, payload)
 	if err != nil {
@@ -236,8 +269,20 @@ func (j *jwts) validate(ctx context.Context, token string) (*Token, error) {
 	if err := t.lives(j.now(), j.leeway); err != nil {
 		return nil, err
 	}
-	t.current, err = from.verify(ctx, header, compact)
+	key, err := from.verify(ctx, header, compact)
+	t.current = func() bool { return still() && from.keys.Has(key) }
 	return t, err
+}
+
+// issuer returns the issuer of a token, and how to ask later whether it is one still.
+func (j *jwts) issuer(ctx context.Context, iss string) (*issuer, func() bool, error) {
+	if from, ok := j.issuers[iss]; ok {
+		return from, func() bool { return true }, nil
+	}
+	if j.tenants != nil {
+		return j.tenants.issuer(ctx, iss)
+	}
+	return nil, nil, ErrTokenIssuer.With(strings.Join(j.urls, " "), iss)
 }
 
 // judge compares header and claims with the settings of the issuer.
@@ -330,16 +375,14 @@ func (i *issuer) judgeType(typ string, payload jsontext.Value) error {
 }
 
 // verify checks the signature under the issuer's keys, with the algorithm that is on the list and fits the key.
-// It returns how to ask later whether the key still is the issuer's.
-func (i *issuer) verify(ctx context.Context, header jose.Header, compact jose.Compact) (current func() bool, err error) {
+// It returns the key.
+func (i *issuer) verify(ctx context.Context, header jose.Header, compact jose.Compact) (*keyset.Key, error) {
 	key, err := i.keys.Verify(ctx, header, compact)
 	switch {
 	case errors.Is(err, keyset.ErrUnavailable):
 		return nil, errKeys.Because(err)
 	case errors.Is(err, keyset.ErrUnknownKey):
 		return nil, ErrTokenKey.With("a key of "+i.URL, "kid "+strconv.Quote(header.KeyID)+" with "+header.Algorithm)
-	case err != nil:
-		return nil, err
 	}
-	return func() bool { return i.keys.Has(key) }, nil
+	return key, err
 }

@@ -30,7 +30,7 @@ func overTheNetwork(t testing.TB, server *httptest.Server, r *http.Request) *htt
 func (s *site) withOldNonce(t testing.TB) *http.Request {
 	t.Helper()
 	token := bound()
-	_, err := s.Check(get("DPoP "+token, poptest.Proof{Token: token, Nonce: "x"}.String()))
+	_, err := s.Check(get("DPoP "+token, poptest.Proof{Token: token, Nonce: "x", IssuedAt: poptest.Now.Add(-time.Hour)}.String()))
 	refused, ok := err.(*access.Error)
 	if !ok {
 		t.Fatalf("a foreign nonce: %v", err)

@@ -153,14 +153,17 @@ var edits = []mutant.Edit{
 	{"dpop/verify.go", `if token == "" {`, `if token == "" || on("ath may be missing") && !p.claims.TokenHash.set {`},
 	{"dpop/verify.go", `[]byte(p.claims.TokenHash.value)) != 1 {`,
 		`[]byte(p.claims.TokenHash.value)) != 1 && !on("ath is not compared") {`},
+	{"dpop/verify.go", `	if !p.claims.Nonce.set {`, `	if !p.claims.Nonce.set || on("nonces are not looked at") {`},
+	{"dpop/proof.go", `return !p.stamp.until.IsZero() }`,
+		`return !p.stamp.until.IsZero() || p.claims.Nonce.set && on("nonces are not looked at") }`},
 	{"dpop/verify.go", `	if p.HasNonce() {
-		if p.stamp, err =`, `	if p.HasNonce() && !on("nonces are not looked at") {
-		if p.stamp, err =`},
+		p.until = p.stamp.until`, `	if p.HasNonce() && !on("nonces are not looked at") {
+		p.until = p.stamp.until`},
 	{"dpop/verify.go", `case p.issued.Before(earliest):`,
 		`case p.issued.Before(earliest) && !on("old proofs pass"):`},
 	{"dpop/verify.go", `case p.issued.After(latest):`,
 		`case p.issued.After(latest) && !on("proofs from the future pass") || on("no clock may be ahead") && p.issued.After(now):`},
-	{"dpop/verify.go", `p.until = last.Add(1) // the last instant itself is still good`, `p.until = last.Add(1)
+	{"dpop/verify.go", `p.until = p.issued.Add(v.config.MaxAge).Add(1) // the last instant itself is still good`, `p.until = p.issued.Add(v.config.MaxAge).Add(1)
 	if on("old proofs pass") {
 		p.until = now.Add(v.config.MaxAge)
 	}`},
@@ -177,9 +180,6 @@ var edits = []mutant.Edit{
 		}`},
 	{"dpop/verify.go", `	case !fresh:`,
 		`	case !fresh && !on("a used proof passes") && !on("the claim comes before the checks"):`},
-	{"dpop/verify.go", `	if p.HasNonce() {
-		p.until = p.stamp.until`, `	if p.HasNonce() && !on("nonces are not looked at") {
-		p.until = p.stamp.until`},
 	{"dpop/verify.go", `	if err := v.compare(p, r, token); err != nil {`,
 		`	if on("the claim comes before the checks") {
 		key := NewReplayKey(v.config.Namespace, p.Thumbprint(), p.claims.ID.value)

@@ -23,6 +23,7 @@ const (
 
 	nonceTime = 8
 	nonceLife = 8
+	nonceKind = 3 // of those of nonceLife
 	nonceMAC  = 16
 	nonceSize = nonceTime + nonceLife + nonceMAC
 )
@@ -38,6 +39,11 @@ const (
 // its issue, a mark of the process that issued it and a MAC, so nothing is stored, and every instance that shares
 // the secrets and the period accepts it; only while the replay store is out of reach are there nonces that count for
 // the instance alone that issued them (see [Fallback]). The zero Nonces is good for a single instance.
+//
+// Where no nonce is demanded and there is no Fallback, a proof with the nonce of another server, which many clients send
+// because they know no other, is judged by its iat as one without. Every nonce of a Namespace shows that it is one,
+// whoever issued it and by whichever secret: a proof with such a nonce is never judged by its iat, so none is accepted
+// once by its nonce and, when that use is forgotten, once more by its iat.
 type Nonces struct {
 	// Secrets are at least 32 random octets each. The first signs, all verify: to rotate, put a new one second,
 	// then first, then drop the old one, each two periods apart. Empty means a random secret for this process:
@@ -65,19 +71,20 @@ type nonceSource struct {
 	period  time.Duration
 	life    atomic.Pointer[life]
 	context string
+	kind    [nonceKind]byte // tells nonces of the namespace from those of other servers
 	region  string
 }
 
 // A life is a time in which the replay store of this process forgot nothing. Its mark tells the nonces issued in
-// it from all earlier ones and from those of other instances.
+// it from all earlier ones and from those of other instances. It begins with the kind of the nonces.
 type life struct {
 	mark  [nonceLife]byte
 	since time.Time
 }
 
-func newLife(since time.Time) *life {
+func (s *nonceSource) newLife(since time.Time) *life {
 	l := &life{since: since}
-	_, _ = rand.Read(l.mark[:]) // never fails
+	_, _ = rand.Read(l.mark[copy(l.mark[:], s.kind[:]):]) // never fails
 	return l
 }
 
@@ -103,10 +110,12 @@ func newNonceSource(settings Nonces, namespace string) (s *nonceSource, err erro
 		_, _ = rand.Read(secret) // never fails
 		s.secrets = [][]byte{secret}
 	}
-	s.life.Store(newLife(time.Time{}))
 	// The namespace keeps APIs apart that share a secret. The period is there because it decides how long a proof
 	// is remembered: after a change, older nonces must not come back to life.
 	s.context = fmt.Sprintf("senderlock dpop nonce\x00%v\x00%s\x00", s.period, namespace)
+	kind := sha256.Sum256([]byte("senderlock dpop nonce of a namespace\x00" + namespace))
+	s.kind = [nonceKind]byte(kind[:])
+	s.life.Store(s.newLife(time.Time{}))
 	return s, nil
 }
 
@@ -117,7 +126,7 @@ func notOfARegion(r rune) bool {
 // renew begins a new life if the replay store's memory begins at another instant than it did.
 func (s *nonceSource) renew(since time.Time) {
 	if old := s.life.Load(); !old.since.Equal(since) {
-		s.life.CompareAndSwap(old, newLife(since))
+		s.life.CompareAndSwap(old, s.newLife(since))
 	}
 }
 
@@ -170,6 +179,13 @@ func (s *nonceSource) read(nonce string, now time.Time, skew time.Duration) (sta
 		issued: issued, mark: [nonceLife]byte(message[nonceTime : nonceTime+nonceLife]), local: local,
 		until: until, current: now.Before(begin.Add(s.period)),
 	}, nil
+}
+
+// shows reports whether a nonce shows that it was issued for the namespace, by whomever. One that does not was never
+// accepted by anybody.
+func (s *nonceSource) shows(nonce string) bool {
+	b, err := jose.Decode(nonce)
+	return err == nil && len(b) >= nonceSize && bytes.HasPrefix(b[nonceTime:], s.kind[:])
 }
 
 // own reports whether this process has issued the nonce, since its replay store last forgot.

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -68,52 +69,113 @@ func TestNonceAges(t *testing.T) {
 	}
 }
 
-// RS-057, RS-059, RS-066: nonces that were changed, or that somebody else made.
+// RS-057, RS-059, RS-066: nonces that were changed, or that somebody else made. Where none is demanded, one that does not
+// show that it is of the namespace, and so was never good, is as none.
 func TestNonceForeign(t *testing.T) {
 	v, clock := newServer(t, nil)
+	demanding, _ := newServer(t, func(s *dpop.Config) { s.RequireNonce = true })
+	withFallback, _ := newServer(t, func(s *dpop.Config) { s.Fallback = alone{local: newMemory(t, dpop.MemoryConfig{})} })
 	stranger, _ := newServer(t, nil)
+	other, _ := newServer(t, func(s *dpop.Config) { s.Namespace = "authorization server" })
 	good := v.Nonce()
 	raw, err := base64.RawURLEncoding.DecodeString(good)
 	if err != nil {
 		t.Fatal(err)
 	}
 	clock.Advance(time.Second)
-	for name, nonce := range map[string]string{
-		"of another server":    stranger.Nonce(),
-		"as RFC 9449 shows it": poptest.Vectors().RFC9449.NonceExamples[0],
-		"short":                good[1:],
-		"cut by four":          good[:len(good)-4],
-		"long":                 good + "A",
-		"longer":               good + "AAAA",
-		"very long":            strings.Repeat(good, 50),
-		"padded":               good + "=",
-		"with a line break":    good[:8] + "\n" + good[8:],
-		"for a line break":     good[:8] + "\n" + good[9:],
-		"with a space":         good + " ",
-		"with stray bits":      strayBits(good),
-		"standard alphabet":    base64.RawStdEncoding.EncodeToString(slices.Repeat([]byte{0xff}, 32)),
-		"MAC of zeros":         b64(append(bytes.Clone(raw[:16]), make([]byte, 16)...)),
-		"all zero":             b64(make([]byte, 32)),
+	for name, c := range map[string]struct {
+		nonce string
+		shows bool // that it is of the namespace
+	}{
+		"of another secret":    {stranger.Nonce(), true},
+		"longer":               {good + "AAAA", true},
+		"MAC of zeros":         {b64(append(bytes.Clone(raw[:16]), make([]byte, 16)...)), true},
+		"of another namespace": {other.Nonce(), false},
+		"as RFC 9449 shows it": {poptest.Vectors().RFC9449.NonceExamples[0], false},
+		"empty":                {"", false},
+		"short":                {good[1:], false},
+		"cut by four":          {good[:len(good)-4], false},
+		"long":                 {good + "A", true},
+		"very long":            {strings.Repeat(good+"A", 50), true},
+		"padded":               {good + "=", false},
+		"with a line break":    {good[:8] + "\n" + good[8:], false},
+		"for a line break":     {good[:8] + "\n" + good[9:], false},
+		"with a space":         {good + " ", false},
+		"with stray bits":      {strayBits(good), false},
+		"standard alphabet":    {base64.RawStdEncoding.EncodeToString(slices.Repeat([]byte{0xff}, 32)), false},
+		"all zero":             {b64(make([]byte, 32)), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cause := refuses(t, v, requestWith(withNonce(nonce)), dpop.ErrNonceForeign)
-			if !dpop.NeedsNonce(cause) {
-				t.Error("not answered with a nonce")
+			proof := func(iat time.Time) *http.Request {
+				return requestWith(claims(members{"nonce": c.nonce, "iat": iat.Unix()}))
 			}
+			now := clock.Now().Truncate(time.Second)
+			for _, strict := range []*dpop.Verifier{demanding, withFallback} {
+				if cause := refuses(t, strict, proof(now), dpop.ErrNonceForeign); !dpop.NeedsNonce(cause) {
+					t.Error("not answered with a nonce")
+				}
+			}
+			for _, off := range []time.Duration{-61 * time.Second, 11 * time.Second} { // with ours, such a clock is no matter
+				refuses(t, v, proof(now.Add(off)), dpop.ErrNonceForeign)
+			}
+			if c.shows {
+				refuses(t, v, proof(now), dpop.ErrNonceForeign)
+				return
+			}
+			r := proof(now)
+			if p := accepts(t, v, r); p.HasNonce() || v.NextNonce(p) != "" {
+				t.Errorf("taken for ours; NextNonce() = %q", v.NextNonce(p))
+			}
+			refuses(t, v, r, dpop.ErrReplayed)
 		})
 	}
-	refuses(t, v, requestWith(claims(members{"nonce": ""})), dpop.ErrNonceForeign)
 	refuses(t, v, requestWith(claims(members{"nonce": null})), dpop.ErrJSON)
 
 	// Every bit of it counts: the time, the mark of the process and the MAC.
 	for bit := range 8 * len(raw) {
 		changed := bytes.Clone(raw)
 		changed[bit/8] ^= 1 << (bit % 8)
-		_, err := v.Read(requestWith(withNonce(b64(changed))), accessToken)
+		_, err := demanding.Read(requestWith(withNonce(b64(changed))), accessToken)
 		isReason(t, err, dpop.ErrNonceForeign)
 	}
 	accepts(t, v, requestWith(withNonce(good)))
 }
+
+// Until the memory of a server is old enough, a nonce of another is no more than none: it is answered with one of ours.
+func TestNonceForeignAfterStart(t *testing.T) {
+	clock := poptest.NewClock()
+	v := life(t, clock, nil)
+	proof := func() string { return mint(poptest.Proof{Nonce: "not-ours", IssuedAt: clock.Now()}) }
+	if cause := refuses(t, v, requestWith(proof()), dpop.ErrRestart); !dpop.NeedsNonce(cause) {
+		t.Error("not answered with a nonce")
+	}
+	clock.Advance(dpop.DefaultSkew)
+	accepts(t, v, requestWith(proof()))
+}
+
+// A proof that was accepted by its nonce, with an iat that was still to come, does not come back when its time has come:
+// the nonce is old by then, or of a secret that is gone.
+func TestNonceOfBeforeIsNoneOfAnother(t *testing.T) {
+	for name, later := range map[string]func(*dpop.Config){
+		"the same secret": sharing(secret(1)),
+		"a new secret":    sharing(secret(2)),
+		"another period":  func(s *dpop.Config) { s.Nonces = dpop.Nonces{Period: time.Second, Secrets: [][]byte{secret(1)}} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			first, clock := newServer(t, sharing(secret(1)))
+			day := clock.Now().Add(24 * time.Hour)
+			proof := mint(poptest.Proof{Nonce: first.Nonce(), IssuedAt: day})
+			accepts(t, first, requestWith(proof))
+			clock.Set(day)
+			second, _ := newServer(t, func(s *dpop.Config) { later(s); s.Now = clock.Now })
+			if err := errOf(second.Verify(requestWith(proof), accessToken)); !dpop.NeedsNonce(err) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func errOf(_ *dpop.Proof, err error) error { return err }
 
 // RS-059, RS-061: nonces differ where time moved, have the required alphabet, and no common end.
 func TestNonceText(t *testing.T) {
@@ -214,7 +276,7 @@ func TestNonceSharing(t *testing.T) {
 		{"rotation: the second does not sign", sharing(secret(1), secret(2)), sharing(secret(2)), dpop.ErrNonceForeign},
 		{"rotation: reader dropped the old one", sharing(secret(1)), sharing(secret(2)), dpop.ErrNonceForeign},
 		{"another namespace", sharing(secret(1)), func(s *dpop.Config) {
-			s.Namespace, s.Nonces.Secrets = "b", [][]byte{secret(1)}
+			s.Namespace, s.Nonces.Secrets, s.RequireNonce = "b", [][]byte{secret(1)}, true
 		}, dpop.ErrNonceForeign},
 		// A longer period would bring a nonce back to life after its proofs have been forgotten.
 		{"another period", sharing(secret(1)), func(s *dpop.Config) {

@@ -38,8 +38,8 @@ func (p *Proof) Algorithm() string { return p.header.alg }
 // IssuedAt returns the time at which the client says that it made the proof, by the client's clock.
 func (p *Proof) IssuedAt() time.Time { return p.issued }
 
-// HasNonce reports whether the proof carries a nonce. [Verifier.Read] has found it to be a fresh one of ours.
-func (p *Proof) HasNonce() bool { return p.claims.Nonce.set }
+// HasNonce reports whether the proof carries a nonce that [Verifier.Read] has found to be a fresh one of ours.
+func (p *Proof) HasNonce() bool { return !p.stamp.until.IsZero() }
 
 // TokenHash returns the base64url SHA-256 hash of the access token that came with the proof, which [Verifier.Read] has
 // found to be its ath. It is empty where none came.

@@ -365,7 +365,7 @@ func refusals() []refusal {
 		{"RS-007 nbf an array", claims(members{"nbf": []int{0}}), dpop.ErrJSON},
 		{"exp an hour ago", claims(members{"exp": poptest.Now.Unix() - 3600}), dpop.ErrExpired},
 		{"nbf in an hour", claims(members{"nbf": poptest.Now.Unix() + 3600}), dpop.ErrNotYet},
-		{"RS-057 RS-066 a nonce that is not ours", claims(members{"nonce": "eyJ7S_zG.eyJH0-Z.HX4w-7v"}), dpop.ErrNonceForeign},
+		{"RS-057 RS-066 a nonce that is not ours", claims(members{"nonce": b64(make([]byte, 8)) + "x", "iat": poptest.Now.Unix() - 3600}), dpop.ErrNonceForeign},
 	}
 }
 

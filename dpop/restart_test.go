@@ -242,7 +242,8 @@ type walk struct {
 	server   *dpop.Verifier
 	store    *forgetful
 
-	neighbour *dpop.Verifier // shares the secrets; its clock is off
+	neighbour *dpop.Verifier // shares the first secret; its clock is off
+	secret    byte           // of the server, other than that of the process before it at times
 	nonces    []string
 	proofs    []*past
 	accepted  int
@@ -251,14 +252,19 @@ type walk struct {
 type past struct {
 	proof    string
 	accepted int
+	iat      time.Time
 	expiry   time.Time
 }
 
 func (w *walk) start() {
+	w.secret = 7 + byte(w.IntN(4)/3)
 	w.store = newForgetful(w.clock.Now)
 	// The least that the settings allow, so that it forgets often.
 	w.store.window = max(w.settings.MaxAge, 2*w.settings.Nonces.Period) + w.settings.Skew
-	w.server = life(w.t, w.clock, func(s *dpop.Config) { w.apply(s); s.Replay = w.store })
+	w.server = life(w.t, w.clock, func(s *dpop.Config) {
+		w.apply(s)
+		s.Replay, s.Nonces.Secrets = w.store, [][]byte{secret(w.secret)}
+	})
 }
 
 func (w *walk) apply(s *dpop.Config) {
@@ -273,7 +279,11 @@ func (w *walk) between(least, most time.Duration) time.Duration {
 // move sets the clock: a little, by a life of a proof, or exactly to the edge of one.
 func (w *walk) move() {
 	longest := max(w.settings.MaxAge+w.settings.Skew, 2*w.settings.Nonces.Period)
-	switch w.IntN(6) {
+	switch w.IntN(7) {
+	case 6: // the time has come of a proof that was made ahead of it
+		if p := w.any(); p != nil && p.iat.After(w.clock.Now()) {
+			w.clock.Set(p.iat)
+		}
 	case 0:
 		w.clock.Advance(w.between(0, longest))
 	case 1:
@@ -307,11 +317,17 @@ func (w *walk) mint() *past {
 		w.nonces = append(w.nonces, w.server.Nonce())
 	case 1:
 		w.nonces = append(w.nonces, w.neighbour.Nonce())
+	case 2:
+		w.nonces = append(w.nonces, "of another server")
 	}
 	if w.IntN(2) == 0 && len(w.nonces) > 0 {
 		c["nonce"] = w.nonces[max(0, len(w.nonces)-1-w.IntN(4))]
+		if w.IntN(4) == 0 {
+			iat = w.clock.Now().Add(w.between(0, 24*time.Hour))
+			c["iat"] = numericDate(iat)
+		}
 	}
-	p := &past{proof: claims(c)}
+	p := &past{proof: claims(c), iat: iat}
 	w.proofs = append(w.proofs, p)
 	return p
 }

@@ -24,6 +24,12 @@ const (
 	defaultMaxSize = 8 << 10 // octets
 )
 
+// FiveMinutes is both [Config.MaxAge] and [Config.Skew] where a community asks servers to bear with clocks that are wrong
+// by five minutes either way. A replay store that is shared then needs a Window of ten minutes at least. What it costs: a
+// proof that was intercepted and has not been used is good for so long, and is remembered for ten minutes. Where clients
+// know nonces, [Config.RequireNonce] bears with any clock and costs none of that.
+const FiveMinutes = 5 * time.Minute
+
 // The bounds of the settings. A proof is remembered for as long as it could be accepted, so a longer life costs
 // memory, and RFC 9449 §11.1 asks for seconds or minutes.
 const (
@@ -60,7 +66,8 @@ type Config struct {
 
 	// Algorithms are the accepted JWS algorithms. Nil means all of [Algorithms].
 	Algorithms []string
-	// MaxAge is for how long after its iat a proof is accepted. Zero means one minute; ten are the most. Where a replay
+	// MaxAge is for how long after its iat a proof is accepted. Zero means one minute; ten are the most; [FiveMinutes] is
+	// what some communities ask for. Where a replay
 	// store is shared, raise its Window first, on every instance, and MaxAge one old window later.
 	MaxAge time.Duration
 	// Skew is how far ahead a client's clock may be, and by how much nbf and exp of a proof that has them may miss the
@@ -84,8 +91,8 @@ type Config struct {
 	Namespace string
 	// Nonces are the settings of nonces; the zero value serves a single instance.
 	Nonces Nonces
-	// RequireNonce refuses proofs without a nonce. A nonce that is present must be ours in any case, and then
-	// stands for time: iat is not judged, so a client with a wrong clock works.
+	// RequireNonce refuses proofs without a nonce of ours. A nonce of ours stands for time in any case: iat is not judged,
+	// so a client with a wrong clock works. For nonces of other servers see [Nonces].
 	RequireNonce bool
 	// InsecureForgetAtStart accepts proofs that may have been used before this process began. With a replay
 	// store that forgets (see [ReplayStore]) every proof of the last minute can then be used once more after a
@@ -300,17 +307,13 @@ func (v *Verifier) compare(p *Proof, r *http.Request, token string) error {
 
 // current judges when the proof was made (items 10 and 11), and with that until when it can be accepted: the
 // two belong together, or a proof outlives the memory of its use.
-func (v *Verifier) current(p *Proof, now time.Time) (err error) {
+func (v *Verifier) current(p *Proof, now time.Time) error {
 	if err := p.lives(now, v.config.Skew); err != nil {
 		return err
 	}
-	if p.HasNonce() {
-		if p.stamp, err = v.nonces.read(p.claims.Nonce.value, now, v.config.Skew); err != nil {
-			return err
-		}
-		if p.stamp.local && (v.config.Fallback == nil || !v.nonces.own(p.stamp)) {
-			return ErrNonceElsewhere.With("a nonce for this instance", p.claims.Nonce.value)
-		}
+	nonce := v.readNonce(p, now)
+	if nonce != nil && !v.passesOver(p, nonce) {
+		return nonce
 	}
 	if v.down() && !p.stamp.local {
 		return ErrOutage
@@ -319,17 +322,50 @@ func (v *Verifier) current(p *Proof, now time.Time) (err error) {
 		p.until = p.stamp.until
 		return v.unused(p)
 	}
-	last := p.issued.Add(v.config.MaxAge)
-	switch earliest, latest := now.Add(-v.config.MaxAge), now.Add(v.config.Skew); {
-	case v.config.RequireNonce:
+	if v.config.RequireNonce {
 		return ErrNonceMissing
+	}
+	if err := v.inTime(p, now); err != nil && nonce != nil {
+		return nonce // with one of ours a client with a wrong clock gets in
+	} else if err != nil {
+		return err
+	}
+	p.until = p.issued.Add(v.config.MaxAge).Add(1) // the last instant itself is still good
+	return v.unused(p)
+}
+
+// readNonce finds out what the nonce of a proof stands for, if it has one.
+func (v *Verifier) readNonce(p *Proof, now time.Time) error {
+	if !p.claims.Nonce.set {
+		return nil
+	}
+	stamp, err := v.nonces.read(p.claims.Nonce.value, now, v.config.Skew)
+	if err != nil {
+		return err
+	}
+	if stamp.local && (v.config.Fallback == nil || !v.nonces.own(stamp)) {
+		return ErrNonceElsewhere.With("a nonce for this instance", p.claims.Nonce.value)
+	}
+	p.stamp = stamp
+	return nil
+}
+
+// passesOver reports whether a proof whose nonce was refused is judged as one without: [Nonces] says when, and why that
+// is safe.
+func (v *Verifier) passesOver(p *Proof, refused error) bool {
+	return errors.Is(refused, ErrNonceForeign) && !v.nonces.shows(p.claims.Nonce.value) &&
+		!v.config.RequireNonce && v.config.Fallback == nil
+}
+
+// inTime judges iat.
+func (v *Verifier) inTime(p *Proof, now time.Time) error {
+	switch earliest, latest := now.Add(-v.config.MaxAge), now.Add(v.config.Skew); {
 	case p.issued.Before(earliest):
-		return ErrStale.With("iat from "+when(earliest), when(p.issued)).Off(now.Sub(last))
+		return ErrStale.With("iat from "+when(earliest), when(p.issued)).Off(earliest.Sub(p.issued))
 	case p.issued.After(latest):
 		return ErrFuture.With("iat up to "+when(latest), jose.DescribeDate(p.claims.IssuedAt, p.issued)).Off(p.issued.Sub(latest))
 	}
-	p.until = last.Add(1) // the last instant itself is still good
-	return v.unused(p)
+	return nil
 }
 
 // unused returns [ErrRestart] for a proof that may have been accepted before the replay store's memory begins.

@@ -134,7 +134,9 @@ func strictPayload(raw []byte) error {
 		return fmt.Errorf("ath %q, %v", ath, err)
 	}
 	if m["nonce"] != nil {
-		return errors.New("a nonce that nobody issued")
+		if nonce, err := stringOf(m, "nonce"); err != nil || ofTheNamespace(nonce) {
+			return fmt.Errorf("nonce %q, which nobody issued, %v", nonce, err)
+		}
 	}
 	htu, err := stringOf(m, "htu")
 	if err != nil {
@@ -158,6 +160,13 @@ func strictPayload(raw []byte) error {
 		return fmt.Errorf("iat %s", m["iat"])
 	}
 	return nil
+}
+
+// ofTheNamespace reports whether a nonce shows that a Verifier of the empty namespace may have issued it.
+func ofTheNamespace(nonce string) bool {
+	raw, err := base64.RawURLEncoding.DecodeString(nonce)
+	kind := sha256.Sum256([]byte("senderlock dpop nonce of a namespace\x00"))
+	return err == nil && b64(raw) == nonce && len(raw) >= 32 && bytes.Equal(raw[8:11], kind[:3])
 }
 
 // strictProof re-reads a whole field, the ES256 signature included.
@@ -280,13 +289,13 @@ func FuzzProof(f *testing.F) {
 func FuzzNonce(f *testing.F) {
 	v, _ := newServer(f, nil)
 	good := v.Nonce()
-	for _, s := range []string{good, "", good[1:], strayBits(good), good[:8] + "\n" + good[9:], good + good, "\x00", "é"} {
+	for _, s := range []string{good, "", good[1:], good + "AAAA", strayBits(good), good[:8] + "\n" + good[9:], good + good, "\x00", "é"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, nonce string) {
 		p, err := v.Read(requestWith(claims(members{"nonce": nonce})), accessToken)
 		judged(t, p, err, func() error {
-			if nonce != good {
+			if p.HasNonce() != (nonce == good) || nonce != good && ofTheNamespace(nonce) {
 				return errors.New("nobody issued it")
 			}
 			return nil

@@ -803,3 +803,18 @@ func TestHeaderCacheIsUsed(t *testing.T) {
 		t.Errorf("%v allocations with a known key, %v with a new one", warm, cold)
 	}
 }
+
+// Five minutes either way, to the second; and a proof is remembered from one end to the other.
+func TestFiveMinutes(t *testing.T) {
+	v, clock := newServer(t, func(s *dpop.Config) { s.MaxAge, s.Skew = dpop.FiveMinutes, dpop.FiveMinutes })
+	at := func(off time.Duration) string { return mint(poptest.Proof{IssuedAt: clock.Now().Add(off)}) }
+	accepts(t, v, requestWith(at(-5*time.Minute)))
+	refuses(t, v, requestWith(at(-5*time.Minute-time.Second)), dpop.ErrStale)
+	refuses(t, v, requestWith(at(5*time.Minute+time.Second)), dpop.ErrFuture)
+	ahead := at(5 * time.Minute)
+	accepts(t, v, requestWith(ahead))
+	clock.Advance(10 * time.Minute)
+	refuses(t, v, requestWith(ahead), dpop.ErrReplayed)
+	clock.Advance(1)
+	refuses(t, v, requestWith(ahead), dpop.ErrStale)
+}

@@ -159,6 +159,11 @@ func (c *crowd) mint() string {
 	m := members{"iat": numericDate(c.now().Add(edges[c.IntN(len(edges))]))}
 	if c.IntN(4) == 0 && len(c.nonces) > 0 {
 		m["nonce"] = c.nonces[max(0, len(c.nonces)-1-c.IntN(4))]
+		if c.IntN(4) == 0 {
+			m["iat"] = numericDate(c.now().Add(c.between(0, time.Hour)))
+		}
+	} else if c.IntN(8) == 0 {
+		m["nonce"] = "of another server"
 	}
 	c.proofs = append(c.proofs, claims(m))
 	return c.proofs[len(c.proofs)-1]

@@ -147,6 +147,29 @@ func TestLogLines(t *testing.T) {
 	}
 }
 
+// MAX_AGE and SKEW move the bounds of iat. A proof within them is refused here only because the process has just started.
+func TestTimesOfProofs(t *testing.T) {
+	w := newWorld(t)
+	for name, test := range map[string]struct {
+		env    env
+		off    time.Duration
+		reason string
+	}{
+		"old":              {env{}, -4 * time.Minute, "iat_too_old"},
+		"old, accepted":    {env{"MAX_AGE": "300"}, -4 * time.Minute, "iat_before_start"},
+		"too old as well":  {env{"MAX_AGE": "300"}, -6 * time.Minute, "iat_too_old"},
+		"ahead":            {env{}, 4 * time.Minute, "iat_in_future"},
+		"ahead, accepted":  {env{"SKEW": "300"}, 4 * time.Minute, "iat_before_start"},
+		"ahead by too far": {env{"SKEW": "300"}, 6 * time.Minute, "iat_in_future"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := w.start(t, test.env)
+			p.do(call{token: w.bound(), noRetry: true, proof: func(p *poptest.Proof) { p.IssuedAt = time.Now().Add(test.off) }})
+			p.decision("refused", test.reason)
+		})
+	}
+}
+
 // Nonces that are required, that age, and that any answer renews.
 func TestRequiredNonces(t *testing.T) {
 	w := newWorld(t)

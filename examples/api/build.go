@@ -123,8 +123,8 @@ func (a *app) shared() (*redisstore.Store, error) {
 		return nil, fmt.Errorf(want, err)
 	}
 	c.Retention = a.settings.retention()
-	if c.Window == 0 { // as long as nonces count
-		c.Window = max(redisstore.DefaultWindow, 2*a.settings.nonces.Period+dpop.DefaultSkew)
+	if c.Window == 0 {
+		c.Window = max(redisstore.DefaultWindow, a.settings.proofLife())
 	}
 	store, err := redisstore.Open(context.Background(), c)
 	if err != nil {
@@ -139,7 +139,7 @@ func (a *app) replay(shared *redisstore.Store) (dpop.ReplayStore, error) {
 	if shared != nil {
 		return shared, nil
 	}
-	m, err := dpop.NewMemory(dpop.MemoryConfig{})
+	m, err := dpop.NewMemory(dpop.MemoryConfig{Window: a.settings.proofLife()})
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +217,7 @@ func (a *app) guard(replay dpop.ReplayStore, tokens records, o *operations, obse
 		Issuers: []access.Issuer{s.issuer}, HTTPClient: s.client(), Tokens: opaque, MaxTokenLifetime: s.maxLifetime,
 		Revocation: tokens, Register: register, Address: address,
 		Certificates: certificates,
-		RequireNonce: s.nonce, Nonces: s.nonces, Replay: replay,
+		MaxAge:       s.maxAge, Skew: s.skew, RequireNonce: s.nonce, Nonces: s.nonces, Replay: replay,
 		Log: a.log, LogAccepted: true, Observer: observer, OnAlert: o.alerts.Observe(nil),
 	})
 	if err != nil {

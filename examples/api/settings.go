@@ -28,6 +28,8 @@ type settings struct {
 	logoutClients []string       // aud of logout tokens
 
 	origins    []string
+	maxAge     time.Duration // of proofs
+	skew       time.Duration
 	nonce      bool // required
 	nonces     dpop.Nonces
 	corsOrigin string
@@ -56,6 +58,8 @@ const (
 
 const (
 	maxNonceTTL    = 30 * time.Minute
+	maxAge         = 10 * time.Minute
+	maxSkew        = 5 * time.Minute
 	maxLifetime    = 24 * time.Hour
 	minAdminToken  = 32
 	maxDrain       = 5 * time.Minute
@@ -78,6 +82,8 @@ func read(get func(string) string) (*settings, error) {
 			KeyRefresh: e.seconds("KEY_REFRESH", 15*time.Minute, time.Minute, 24*time.Hour),
 		},
 		issuerCAs:      e.pool("CA_FILE"),
+		maxAge:         e.seconds("MAX_AGE", dpop.DefaultMaxAge, time.Second, maxAge),
+		skew:           e.seconds("SKEW", dpop.DefaultSkew, time.Second, maxSkew),
 		proxies:        e.peers("TRUSTED_PROXIES"),
 		corsOrigin:     e.text("CORS_ORIGIN", ""),
 		redisURL:       e.text("REPLAY_REDIS_URL", ""),
@@ -107,6 +113,9 @@ func read(get func(string) string) (*settings, error) {
 	}
 	return s, errors.Join(e.problems...)
 }
+
+// proofLife is for how long a proof may be accepted, and has to be remembered.
+func (s *settings) proofLife() time.Duration { return max(s.maxAge, 2*s.nonces.Period) + s.skew }
 
 func (s *settings) readTLS(e *environment) {
 	before := len(e.problems)

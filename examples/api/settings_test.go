@@ -88,6 +88,8 @@ func TestWrongVariables(t *testing.T) {
 		"ADMIN_TOKEN, short":               {env{"ADMIN_TOKEN": "secret"}, `ADMIN_TOKEN is not usable: set at least 32`},
 		"ADMIN_TOKEN without port":         {env{"ADMIN_TOKEN": strings.Repeat("a", 32), "ADMIN_PORT": ""}, `ADMIN_TOKEN is set without ADMIN_PORT`},
 		"MAX_TOKEN_LIFETIME":               {env{"MAX_TOKEN_LIFETIME": "for ever"}, `MAX_TOKEN_LIFETIME is "for ever": set a number of seconds from 1 to 86400`},
+		"MAX_AGE, too long":                {env{"MAX_AGE": "601"}, `MAX_AGE is "601": set a number of seconds from 1 to 600`},
+		"SKEW, zero":                       {env{"SKEW": "0"}, `SKEW is "0": set a number of seconds from 1 to 300`},
 		"KEY_REFRESH":                      {env{"KEY_REFRESH": "10"}, `KEY_REFRESH is "10": set a number of seconds from 60 to 86400`},
 		"MAX_TOKEN_LIFETIME, a year":       {env{"MAX_TOKEN_LIFETIME": "8760h"}, `MAX_TOKEN_LIFETIME is "8760h": set a number of seconds`},
 		"ACCEPT_TYPE_JWT":                  {env{"ACCEPT_TYPE_JWT": "1"}, `ACCEPT_TYPE_JWT is "1": set one of off, on`},

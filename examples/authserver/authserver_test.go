@@ -283,7 +283,7 @@ func TestTokenEndpointRefuses(t *testing.T) {
 		"other method":   {ask{proof: &poptest.Proof{Method: "GET"}}, 400, "invalid_dpop_proof"},
 		"old proof":      {ask{proof: &poptest.Proof{IssuedAt: poptest.Now.Add(-time.Hour)}}, 400, "invalid_dpop_proof"},
 		"forged proof":   {ask{proof: &poptest.Proof{Signer: poptest.NewKey("ES256")}}, 400, "invalid_dpop_proof"},
-		"foreign nonce":  {ask{proof: &poptest.Proof{Nonce: "not-ours"}}, 400, "use_dpop_nonce"},
+		"foreign nonce":  {ask{proof: &poptest.Proof{Nonce: "not-ours", IssuedAt: poptest.Now.Add(-time.Hour)}}, 400, "use_dpop_nonce"},
 		"bearer client":  {ask{form: values("grant_type", "client_credentials", "client_id", "legacy", "client_secret", "s"), raw: used}, 400, "invalid_dpop_proof"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -18,6 +18,8 @@ func (c *Config) complete() error {
 	switch {
 	case c.JWKS != nil && c.JWKSURL != "":
 		return errors.New("JWKSURL and JWKS: give one of them, the address of the key set or the set itself")
+	case c.MetadataURL != "" && (c.JWKS != nil || c.JWKSURL != ""):
+		return errors.New("MetadataURL beside JWKSURL or JWKS: give one of them")
 	case c.Refresh < 0:
 		return fmt.Errorf("Refresh %v: give the time between fetches, or zero for %v", c.Refresh, DefaultRefresh)
 	case c.Cooldown < 0:
@@ -46,21 +48,33 @@ func (c *Config) complete() error {
 
 // parseURL accepts the absolute https URL of a document, without user name and fragment; http only for loopback
 // hosts, unless all of http is allowed.
-func parseURL(raw string, allowHTTP bool) (*url.URL, error) {
+func parseURL(raw string, allow scheme) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Hostname() == "" || strings.Contains(raw, "#") {
 		return nil, errors.New("not an absolute URL without fragment")
 	}
-	return u, permitted(u, allowHTTP)
+	return u, permitted(u, allow)
 }
 
+// scheme says which URLs may be of http.
+type scheme int
+
+const (
+	httpOfThisMachine scheme = iota
+	anyHTTP
+	httpsAlone
+)
+
 // permitted is the rule for every URL that is fetched: configured, named by metadata or redirected to.
-func permitted(u *url.URL, allowHTTP bool) error {
+func permitted(u *url.URL, allow scheme) error {
 	switch {
 	case u.User != nil:
 		return errors.New("a user name or password in the URL")
-	case u.Scheme == "https", u.Scheme == "http" && (allowHTTP || setting.Loopback(u.Hostname())):
+	case u.Scheme == "https", u.Scheme == "http" && allow == anyHTTP,
+		u.Scheme == "http" && allow == httpOfThisMachine && setting.Loopback(u.Hostname()):
 		return nil
+	case u.Scheme == "http" && allow == httpsAlone:
+		return errors.New("http")
 	case u.Scheme == "http":
 		return errors.New("http to a host that is not this machine, without InsecureAllowHTTP")
 	}

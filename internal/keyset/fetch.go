@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -23,30 +24,52 @@ const (
 	fetchTimeout = 5 * time.Second
 	maxAnswer    = 1 << 20
 	maxRedirects = 3
+	maxHeader    = 64 << 10
 )
 
 // source is where a key set is published.
 type source struct {
-	client    *http.Client
-	own       bool // client is not the user's
-	allowHTTP bool
+	client *http.Client
+	own    bool // client is not the user's
+	allow  scheme
 
 	jwksURL  string // empty: discovery
 	issuer   *url.URL
 	name     string   // the issuer identifier as configured
 	metadata []string // where its metadata may be, in the order of trying
+	ofMany   bool     // the metadata is that of many tenants
+}
+
+func transportOf(c *http.Client) http.RoundTripper {
+	if c == nil {
+		return nil
+	}
+	return c.Transport
 }
 
 func newSource(c Config) (*source, error) {
-	s := &source{own: c.HTTPClient == nil, allowHTTP: c.InsecureAllowHTTP, jwksURL: c.JWKSURL, name: c.Issuer}
+	s := &source{own: c.HTTPClient == nil, jwksURL: c.JWKSURL, name: c.Issuer, ofMany: c.MetadataURL != ""}
+	switch {
+	case c.FoundAtRunTime:
+		s.allow = httpsAlone
+	case c.InsecureAllowHTTP:
+		s.allow = anyHTTP
+	}
 	s.client = s.limited(c.HTTPClient)
+	if c.FoundAtRunTime && !c.InsecurePrivateAddresses {
+		transport, err := publicly(transportOf(c.HTTPClient))
+		if err != nil {
+			return nil, err
+		}
+		s.client.Transport, s.own = transport, true
+	}
 	if c.JWKSURL != "" {
-		if _, err := parseURL(c.JWKSURL, c.InsecureAllowHTTP); err != nil {
+		if _, err := parseURL(c.JWKSURL, s.allow); err != nil {
 			return nil, fmt.Errorf("JWKSURL: %w: give the https URL of the issuer's key set", err)
 		}
 		return s, nil
 	}
-	u, err := parseURL(c.Issuer, c.InsecureAllowHTTP)
+	u, err := parseURL(c.Issuer, s.allow)
 	if err == nil && strings.Contains(c.Issuer, "?") {
 		err = errors.New("a query") // RFC 8414 §2
 	}
@@ -54,6 +77,13 @@ func newSource(c Config) (*source, error) {
 		return nil, fmt.Errorf("issuer identifier: %w: give an https URL, or set JWKSURL or JWKS", err)
 	}
 	s.issuer = u
+	if s.ofMany {
+		if _, err := parseURL(c.MetadataURL, s.allow); err != nil {
+			return nil, fmt.Errorf("MetadataURL: %w: give the https URL of the metadata", err)
+		}
+		s.metadata = []string{c.MetadataURL}
+		return s, nil
+	}
 	origin, path := u.Scheme+"://"+u.Host, strings.TrimSuffix(u.EscapedPath(), "/")
 	s.metadata = []string{
 		origin + "/.well-known/oauth-authorization-server" + path,
@@ -73,7 +103,7 @@ func (s *source) limited(c *http.Client) *http.Client {
 	} else {
 		client.Transport = &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
-			MaxResponseHeaderBytes: 64 << 10,
+			MaxResponseHeaderBytes: maxHeader,
 		}
 	}
 	theirs := client.CheckRedirect
@@ -84,7 +114,7 @@ func (s *source) limited(c *http.Client) *http.Client {
 		if next.URL.Scheme != via[0].URL.Scheme {
 			return ErrRedirect.With("the scheme "+via[0].URL.Scheme, next.URL.Redacted())
 		}
-		if err := permitted(next.URL, s.allowHTTP); err != nil {
+		if err := permitted(next.URL, s.allow); err != nil {
 			return ErrRedirect.With("a permitted URL", next.URL.Redacted()).Because(err)
 		}
 		if theirs != nil {
@@ -148,17 +178,41 @@ func (s *source) readMetadata(ctx context.Context, location string) (string, err
 		return "", ErrMetadata.Because(err)
 	}
 	// RFC 8414 §3.3; without it one tenant of a host could speak for another.
-	if metadata.Issuer != s.name {
+	if !s.speaksFor(metadata.Issuer) {
 		return "", ErrMetadata.With("issuer "+s.name, metadata.Issuer)
 	}
-	u, err := parseURL(metadata.JWKSURI, s.allowHTTP)
-	if err == nil && u.Scheme != "https" && s.issuer.Scheme == "https" && !s.allowHTTP {
+	u, err := parseURL(metadata.JWKSURI, s.allow)
+	if err == nil && u.Scheme != "https" && s.issuer.Scheme == "https" && s.allow != anyHTTP {
 		err = errors.New("http, named over https")
 	}
 	if err != nil {
 		return "", ErrMetadata.With("a permitted jwks_uri", metadata.JWKSURI).Because(err)
 	}
 	return metadata.JWKSURI, nil
+}
+
+// placeholder is what stands in the place of a tenant.
+var placeholder = regexp.MustCompile(`\{[A-Za-z0-9_-]+\}`)
+
+// speaksFor reports whether said, of metadata or of a key, names the issuer: in what is published for many tenants also
+// by one placeholder, for one segment of a path or one label of a host.
+func (s *source) speaksFor(said string) bool {
+	if said == s.name {
+		return true
+	}
+	at := placeholder.FindAllStringIndex(said, 2)
+	if !s.ofMany || len(at) != 1 {
+		return false
+	}
+	tenant, ok := strings.CutPrefix(s.name, said[:at[0][0]])
+	if ok {
+		tenant, ok = strings.CutSuffix(tenant, said[at[0][1]:])
+	}
+	return ok && tenant != "" && !strings.ContainsFunc(tenant, notOfATenant)
+}
+
+func notOfATenant(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
 }
 
 // document is what an issuer publishes.

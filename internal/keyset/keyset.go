@@ -34,8 +34,10 @@ var (
 	ErrFetch    = reason.New("keys_fetch_failed", "the issuer did not answer as expected")
 	ErrRedirect = reason.New("keys_redirect_refused", "the issuer redirects to where keys are not taken from")
 	ErrTooLarge = reason.New("keys_too_large", "the issuer's answer is larger than the accepted size")
+	ErrAddress  = reason.New("issuer_address_not_public", "the issuer is at an address that is not public")
 	ErrMetadata = reason.New("issuer_metadata_invalid", "the issuer's metadata is not usable")
 	ErrSet      = reason.New("key_set_invalid", "not a JWK set with at least one usable key")
+	ErrTenant   = reason.New("key_of_another_tenant", "the key does not say that it is this issuer's")
 )
 
 // The values of zero fields of [Config].
@@ -53,6 +55,10 @@ type Config struct {
 	// must equal Issuer exactly. The first place has half of the time at the most. Metadata is read anew with every fetch, so a jwks_uri that moves is followed.
 	// With JWKSURL or JWKS, Issuer only names the set in logs.
 	Issuer string
+	// MetadataURL is the address of one metadata document for many tenants, which takes the place of discovery by Issuer.
+	// Its issuer may have a placeholder, such as {tenantid}, for what Issuer has. The keys are then those alone whose own
+	// member issuer is Issuer, or has it by such a placeholder: the others are of other tenants.
+	MetadataURL string
 	// JWKSURL is the address of the key set. Empty means discovery.
 	JWKSURL string
 	// JWKS is a JWK set (RFC 7517 §5). When set, nothing is ever fetched.
@@ -76,6 +82,11 @@ type Config struct {
 	// hosts (127.0.0.0/8, ::1, localhost) need no leave, but https metadata never leads to them over http.
 	InsecureAllowHTTP bool
 
+	// FoundAtRunTime is for an Issuer that was first heard of in a token: nothing is fetched but over https and, unless
+	// InsecurePrivateAddresses is set, from public addresses; without a proxy.
+	FoundAtRunTime           bool
+	InsecurePrivateAddresses bool
+
 	// PrecomputedKeys is how many P-256 keys of the set, the first ones, get a table when the set is adopted, each of
 	// [precomputed.Memory] octets. Zero means none. A table that accepted too much would accept forged tokens.
 	PrecomputedKeys int
@@ -95,7 +106,8 @@ type Config struct {
 // Key is one of an issuer's keys. It is immutable and safe for concurrent use.
 type Key struct {
 	*jose.Key
-	ID string // kid; empty when the key has none
+	ID     string // kid; empty when the key has none
+	issuer string // whose the key is, where a set is that of many tenants; empty when the key does not say
 }
 
 // Set is an issuer's current key set. It is safe for concurrent use; the look-up of a known key takes no lock.

@@ -101,7 +101,9 @@ type skip struct {
 
 // parse reads a JWK set (RFC 7517 §5). A key that is not understood or not acceptable is skipped and does not
 // spoil the others; [ErrSet] comes back when none is left or the set itself is no strict JSON.
-func parse(raw []byte, maxRSABits int) ([]*Key, []skip, error) {
+//
+// With a function mine, keys of whose own issuer it says no are skipped too.
+func parse(raw []byte, maxRSABits int, mine func(issuer string) bool) ([]*Key, []skip, error) {
 	values, err := split(raw)
 	if err != nil {
 		return nil, nil, ErrSet.Because(err)
@@ -110,6 +112,9 @@ func parse(raw []byte, maxRSABits int) ([]*Key, []skip, error) {
 	var skipped []skip
 	for _, value := range values {
 		k, err := parseKey(value, maxRSABits)
+		if err == nil && mine != nil && !mine(k.issuer) {
+			err = ErrTenant.With("a key with this issuer", k.issuer)
+		}
 		if err != nil {
 			skipped = append(skipped, skip{k.ID, err})
 			continue
@@ -125,13 +130,19 @@ func parse(raw []byte, maxRSABits int) ([]*Key, []skip, error) {
 // parseKey reads one key; next to an error, only ID means anything.
 func parseKey(value jsontext.Value, maxRSABits int) (*Key, error) {
 	var named struct {
-		KeyID jose.Member `json:"kid"`
+		KeyID  jose.Member    `json:"kid"`
+		Issuer jsontext.Value `json:"issuer"`
 	}
 	if err := jose.Object(value, &named); err != nil {
 		return &Key{}, err
 	}
 	key, err := jose.ParseIssuerKey(value, maxRSABits)
-	return &Key{Key: key, ID: string(named.KeyID)}, err
+	k := &Key{Key: key, ID: string(named.KeyID)}
+	if named.Issuer.Kind() == jsontext.KindString {
+		said, _ := jsontext.AppendUnquote(nil, named.Issuer) // it is a string of strict JSON
+		k.issuer = string(said)
+	}
+	return k, err
 }
 
 // split returns the elements of the keys array. The set's own members must differ in name; what is doubled

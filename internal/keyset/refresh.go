@@ -74,7 +74,11 @@ func (s *Set) renew() (lifetime time.Duration, err error) {
 
 // adopt puts a key set in the place of the current one, unless it is not usable.
 func (s *Set) adopt(raw []byte) error {
-	keys, skipped, err := parse(raw, s.maxRSABits)
+	var mine func(issuer string) bool
+	if s.source != nil && s.source.ofMany {
+		mine = s.source.speaksFor
+	}
+	keys, skipped, err := parse(raw, s.maxRSABits, mine)
 	s.report(skipped)
 	if err != nil {
 		return err

@@ -57,6 +57,16 @@ func (m *Map[K, V]) Add(key K, value V) (dropped bool) {
 	return true
 }
 
+// Oldest returns the entry that was used least recently, and leaves it there.
+func (m *Map[K, V]) Oldest() (key K, value V, ok bool) {
+	e := m.order.Back()
+	if e == nil {
+		return key, value, false
+	}
+	it := e.Value.(*item[K, V])
+	return it.key, it.value, true
+}
+
 // Remove forgets an entry, if there is one.
 func (m *Map[K, V]) Remove(key K) {
 	if e, ok := m.index[key]; ok {

@@ -210,8 +210,28 @@ func (f suite) TestBeyondTheQuirks(t *testing.T) {
 	}
 }
 
-// RS-057, RS-058, RS-066: a nonce that is not known is refused even where none is demanded: its client has met nonces
-// and can learn the right one. The refusal supplies it, and the next request gets in.
+// Clients that know no nonces of an API send it that of their authorization server: where none is demanded, it is as none.
+func (f suite) TestNonceOfAnotherServer(t *testing.T) {
+	free, strict := f.newService(t, "HTTP/1.1", nil), f.newService(t, "HTTP/1.1", demandNonces)
+	for name, nonce := range map[string]string{
+		"a word": "nonce", "of the authorization server": "eyJ7S_zG.eyJH0-Z.HX4w-7v", "an empty one": "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			free.lets(t, withNonce(nonce))
+			if status, _ := free.answer(t, withNonce(nonce), at(poptest.Now.Add(-time.Hour))); status != http.StatusUnauthorized {
+				t.Errorf("with an old iat: %d", status)
+			}
+			free.expect(t, "nonce_foreign")
+			if status, _ := strict.answer(t, withNonce(nonce)); status != http.StatusUnauthorized {
+				t.Errorf("where one is demanded: %d", status)
+			}
+			strict.expect(t, "nonce_foreign")
+		})
+	}
+}
+
+// RS-057, RS-058, RS-066: a nonce that shows that it is of this API, and does not count, is refused even where none is
+// demanded: its client has met nonces and can learn the right one. The refusal supplies it, and the next request gets in.
 func (f suite) TestUnknownNonceWhereNoneIsDemanded(t *testing.T) {
 	stranger := f.newService(t, "HTTP/1.1", demandNonces)
 	_, header := stranger.answer(t)
@@ -220,11 +240,8 @@ func (f suite) TestUnknownNonceWhereNoneIsDemanded(t *testing.T) {
 		nonce  func(*service) string
 		reason string
 	}{
-		"a word":                      {func(*service) string { return "nonce" }, "nonce_foreign"},
-		"of the authorization server": {func(*service) string { return "eyJ7S_zG.eyJH0-Z.HX4w-7v" }, "nonce_foreign"},
-		"of another API":              {func(*service) string { return foreign }, "nonce_foreign"},
-		"an empty one":                {func(*service) string { return "" }, "nonce_foreign"},
-		"ours, cut short":             {func(s *service) string { return s.nonce(t)[1:] }, "nonce_foreign"},
+		"of an instance with other secrets": {func(*service) string { return foreign }, "nonce_foreign"},
+		"ours, longer":                      {func(s *service) string { return s.nonce(t) + "AAAA" }, "nonce_foreign"},
 		"ours, from before a restart": {func(s *service) string {
 			nonce := s.nonce(t)
 			s.start(t)
@@ -261,7 +278,7 @@ func (f suite) TestUnknownNonceWhereNoneIsDemanded(t *testing.T) {
 // nonce returns a new nonce of the server, from its refusal of one that is not.
 func (s *service) nonce(t *testing.T) string {
 	t.Helper()
-	_, header := s.answer(t, withNonce("x"))
+	_, header := s.answer(t, withNonce("x"), at(poptest.Now.Add(-time.Hour))) // with a good iat that of another is as none
 	s.took()
 	nonce := header.Get("DPoP-Nonce")
 	if nonce == "" {
