@@ -64,7 +64,8 @@ func startKeycloak(t *testing.T, apiURL string) *keycloak {
 	k.client("bearer", "bearer-secret", map[string]string{"dpop.bound.access.tokens": "false"})
 	logout := map[string]string{"backchannel.logout.url": apiURL + "/backchannel-logout", "backchannel.logout.session.required": "true"}
 	k.client(k.app, "", logout, "http://127.0.0.1/callback")
-	k.client(k.web, k.webSecret, logout, "http://localhost/*")
+	k.client(k.web, k.webSecret, logout, "http://localhost:*")
+	k.client("short", "", map[string]string{"access.token.lifespan": "5"}, "http://127.0.0.1/callback")
 	return k
 }
 
@@ -166,6 +167,8 @@ func TestKeycloak(t *testing.T) {
 		a.told("logout received")
 		a.call(folder, "/api/read", "invalid_token")
 	})
+	t.Run("refresh", func(t *testing.T) { a.in(t).refresh("short", "-scope", "openid read") })
+	t.Run("token handler", func(t *testing.T) { a.in(t).tokenHandler(free(t), "-scope", "openid read") })
 }
 
 // user is the identifier of a user.

@@ -42,7 +42,7 @@ func startOIDCProvider(t *testing.T, apiPort string, changes ...string) provider
 	start(t, nil, "node", filepath.Join(folder, "server.mjs")).line("listening")
 	return provider{
 		issuer: "http://127.0.0.1:" + port, audience: "http://127.0.0.1:" + apiPort,
-		machine: "machine", machineSecret: "machine-secret", app: "app",
+		machine: "machine", machineSecret: "machine-secret", app: "app", web: "web", webSecret: "web-secret",
 		signIn: func(b *browsertest.Browser) {
 			b.Type(`[name=login]`, "alice")
 			b.Type(`[name=password]`, "anything")
@@ -54,17 +54,24 @@ func startOIDCProvider(t *testing.T, apiPort string, changes ...string) provider
 }
 
 func TestOIDCProvider(t *testing.T) {
-	port := free(t)
-	p := startOIDCProvider(t, port)
+	port, web := free(t), free(t)
+	p := startOIDCProvider(t, port, "http://localhost:3000", "http://localhost:"+web)
 	a := p.startAPI(t, port, map[string]string{"LOGOUT_CLIENT_ID": "app"})
 
 	t.Run("client credentials", func(t *testing.T) { a.in(t).clientCredentials() })
 	t.Run("a user in a browser", func(t *testing.T) {
 		a, folder := a.in(t), filepath.Join(t.TempDir(), "native")
-		a.logIn(folder, "-scope", "openid read", "-resource", p.audience, "-max-age", "5m")
+		b := a.logIn(folder, "-scope", "openid read", "-resource", p.audience, "-max-age", "5m")
 		a.call(folder, "/api/read", `"binding":"DPoP"`)
 		a.call(folder, "/api/write", "insufficient_scope")
+		a.call(folder, "/api/stepup", "login is too old or too weak") // its pages for development reach no acr
+		a.told("login_too_weak")
+		b.Open(p.metadata(t, "end_session_endpoint"))
+		b.Click("[name=logout]")
+		a.told("logout received")
+		a.call(folder, "/api/read", "invalid_token")
 	})
+	t.Run("token handler", func(t *testing.T) { a.in(t).tokenHandler(web, "-scope", "openid read", "-resource", p.audience) })
 }
 
 // Opaque tokens are asked about at the provider, which knows what they are bound to.
@@ -88,5 +95,7 @@ func TestOIDCProviderNonces(t *testing.T) {
 func TestOIDCProviderExpiry(t *testing.T) {
 	port := free(t)
 	p := startOIDCProvider(t, port, "accessTokenTTL: 600", "accessTokenTTL: 5")
-	p.startAPI(t, port, nil).expiry(p.machine, p.machineSecret)
+	a := p.startAPI(t, port, nil)
+	t.Run("expiry", func(t *testing.T) { a.in(t).expiry(p.machine, p.machineSecret) })
+	t.Run("refresh", func(t *testing.T) { a.in(t).refresh(p.app, "-scope", "openid read", "-resource", p.audience) })
 }

@@ -2,10 +2,15 @@ package providers_test
 
 import (
 	"net/http"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
+
+	"github.com/senderlock/senderlock/examples/internal/browsertest"
 )
 
 // clientCredentials is a machine that gets a token bound to its key, and a thief who has the token alone.
@@ -66,6 +71,46 @@ func (a *api) until(client *http.Client, status int) {
 type fixed struct{ token *oauth2.Token }
 
 func (f fixed) Token() (*oauth2.Token, error) { return f.token, nil }
+
+// refresh is a user whose tokens live for some seconds: the app goes on with others.
+func (a *api) refresh(app string, args ...string) {
+	a.t.Helper()
+	a.app = app
+	folder := filepath.Join(a.t.TempDir(), "native")
+	a.logIn(folder, args...)
+	a.call(folder, "/api/read", `"binding":"DPoP"`)
+	time.Sleep(6 * time.Second)
+	a.call(folder, "/api/read", `"binding":"DPoP"`)
+	seen := map[string]bool{}
+	for _, m := range regexp.MustCompile(`"msg":"request accepted".*"client":"`+app+`".*"jti":"([^"]+)"`).FindAllStringSubmatch(a.text(), -1) {
+		seen[m[1]] = true
+	}
+	if len(seen) != 2 {
+		a.t.Errorf("the API saw the tokens %v, want two", seen)
+	}
+}
+
+// tokenHandler is a user in a browser whose tokens examples/tokenhandler keeps.
+func (a *api) tokenHandler(port string, args ...string) {
+	a.t.Helper()
+	backend := start(a.t, map[string]string{"TOKENHANDLER_SECRET": a.webSecret}, filepath.Join(programs, "tokenhandler"),
+		append([]string{"-listen", "localhost:" + port, "-issuer", a.issuer, "-client", a.web, "-api", a.url + "/api"}, args...)...)
+	backend.line("Open http://localhost:" + port)
+	b := browsertest.Start(a.t)
+	b.Open("http://localhost:" + port)
+	b.Wait(`document.body?.dataset.state === "out"`)
+	b.Click("#login")
+	a.signIn(b)
+	b.Wait(`document.body?.dataset.state === "in"`)
+	if got := browsertest.Value[string](b, `fetch("/api/read").then(async (a) => a.status + await a.text())`); !strings.HasPrefix(got, "200") {
+		a.t.Errorf("the page got %s", got)
+	}
+	b.Click("#logout")
+	b.Wait(`document.body?.dataset.state === "out"`)
+	if got := browsertest.Value[int](b, `fetch("/api/read").then((a) => a.status)`); got != http.StatusUnauthorized {
+		a.t.Errorf("after the logout the page got %d", got)
+	}
+}
 
 // unbound is a client of which the provider demands no proof, and whose token is nobody's.
 func (a *api) unbound(client, secret string) {

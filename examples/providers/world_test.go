@@ -342,8 +342,8 @@ func (a *api) native(folder string, args ...string) (printed string, err error) 
 	return string(out), err
 }
 
-// logIn logs the user in with examples/native and the pages of the provider in a browser.
-func (a *api) logIn(folder string, args ...string) {
+// logIn logs the user in with examples/native and the pages of the provider in a browser, which it returns.
+func (a *api) logIn(folder string, args ...string) *browsertest.Browser {
 	a.t.Helper()
 	args = append([]string{"login", "-dir", folder, "-issuer", a.issuer, "-client", a.app, "-api", a.url, "-no-browser"}, args...)
 	if a.resource != "" {
@@ -363,6 +363,7 @@ func (a *api) logIn(folder string, args ...string) {
 	case <-time.After(patience):
 		a.t.Fatal("native login did not end")
 	}
+	return b
 }
 
 // call calls the API with examples/native, and compares what the program prints.
