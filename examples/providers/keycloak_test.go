@@ -2,14 +2,22 @@ package providers_test
 
 import (
 	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"testing"
 
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+
 	"github.com/senderlock/senderlock/examples/internal/browsertest"
+	"github.com/senderlock/senderlock/internal/poptest"
 )
 
 // keycloak is a Keycloak that runs, with the realm demo.
@@ -22,13 +30,14 @@ type keycloak struct {
 
 // startKeycloak starts it, and sets up the API, a user and clients through its administration, by the steps of
 // examples/api/README.md.
-func startKeycloak(t *testing.T, apiURL string) *keycloak {
+func startKeycloak(t *testing.T, apiURL string, options ...string) *keycloak {
 	t.Helper()
 	port := free(t)
 	base := "http://127.0.0.1:" + port
 	server := start(t, map[string]string{
 		"KC_BOOTSTRAP_ADMIN_USERNAME": "admin", "KC_BOOTSTRAP_ADMIN_PASSWORD": "admin", "JAVA_OPTS_APPEND": "-Xmx600m",
-	}, filepath.Join(find(t, "keycloak"), "bin", "kc.sh"), "start-dev", "--db=dev-mem", "--http-host=127.0.0.1", "--http-port="+port)
+	}, filepath.Join(find(t, "keycloak-*"), "bin", "kc.sh"),
+		append([]string{"start-dev", "--db=dev-mem", "--http-host=127.0.0.1", "--http-port=" + port}, options...)...)
 	server.line("Listening on:")
 
 	k := &keycloak{t: t, admin: base + "/admin/realms", provider: provider{
@@ -62,6 +71,9 @@ func startKeycloak(t *testing.T, apiURL string) *keycloak {
 	k.client("expiring", "expiring-secret", map[string]string{"access.token.lifespan": "5"})
 	k.client("typ-jwt", "typ-jwt-secret", map[string]string{"access.token.header.type.rfc9068": "false"})
 	k.client("bearer", "bearer-secret", map[string]string{"dpop.bound.access.tokens": "false"})
+	k.client("certificate", "certificate-secret", map[string]string{
+		"dpop.bound.access.tokens": "false", "tls.client.certificate.bound.access.tokens": "true",
+	})
 	logout := map[string]string{"backchannel.logout.url": apiURL + "/backchannel-logout", "backchannel.logout.session.required": "true"}
 	k.client(k.app, "", logout, "http://127.0.0.1/callback")
 	k.client(k.web, k.webSecret, logout, "http://localhost:*")
@@ -169,6 +181,54 @@ func TestKeycloak(t *testing.T) {
 	})
 	t.Run("refresh", func(t *testing.T) { a.in(t).refresh("short", "-scope", "openid read") })
 	t.Run("token handler", func(t *testing.T) { a.in(t).tokenHandler(free(t), "-scope", "openid read") })
+}
+
+// A token bound to the certificate with which it was asked for opens the API to that certificate alone.
+func TestKeycloakCertificates(t *testing.T) {
+	certificates, folder := map[string]tls.Certificate{}, t.TempDir()
+	for _, name := range []string{"server", "client", "thief"} {
+		certificates[name] = poptest.SelfSigned(t, "127.0.0.1")
+		certificate, key := poptest.PEM(t, certificates[name])
+		for file, content := range map[string][]byte{name + ".pem": certificate, name + "-key.pem": key} {
+			if err := os.WriteFile(filepath.Join(folder, file), content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	in := func(file string) string { return filepath.Join(folder, file) }
+	securePort := free(t)
+	k := startKeycloak(t, "http://127.0.0.1:9", "--https-port="+securePort, "--https-client-auth=request",
+		"--https-certificate-file="+in("server.pem"), "--https-certificate-key-file="+in("server-key.pem"),
+		"--truststore-paths="+in("client.pem")+","+in("thief.pem"))
+	k.issuer = "https://127.0.0.1:" + securePort + "/realms/demo"
+	tlsPort := free(t)
+	a := k.startAPI(t, free(t), map[string]string{
+		"CA_FILE": in("server.pem"), "TLS_PORT": tlsPort, "TLS_CERT_FILE": in("server.pem"), "TLS_KEY_FILE": in("server-key.pem"),
+	})
+	a.url = "https://127.0.0.1:" + tlsPort
+	roots := x509.NewCertPool()
+	roots.AddCert(certificates["server"].Leaf)
+	with := func(names ...string) *http.Client {
+		config := &tls.Config{RootCAs: roots}
+		for _, name := range names {
+			config.Certificates = append(config.Certificates, certificates[name])
+		}
+		return &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
+	}
+	config := clientcredentials.Config{
+		ClientID: "certificate", ClientSecret: "certificate-secret", Scopes: []string{"read"},
+		TokenURL: k.issuer + "/protocol/openid-connect/token",
+	}
+	token, err := config.Token(context.WithValue(t.Context(), oauth2.HTTPClient, with("client")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bearer := []string{"Authorization", "Bearer " + token.AccessToken}
+	a.get(with("client"), "/api/read", http.StatusOK, bearer...)
+	a.get(with("thief"), "/api/read", http.StatusUnauthorized, bearer...)
+	a.decision("certificate_mismatch")
+	a.get(with(), "/api/read", http.StatusUnauthorized, bearer...)
+	a.decision("certificate_missing")
 }
 
 // user is the identifier of a user.

@@ -33,7 +33,7 @@ func startOIDCProvider(t *testing.T, apiPort string, changes ...string) provider
 		}
 	}
 	folder := t.TempDir()
-	if err := os.Symlink(filepath.Join(find(t, "oidc-provider"), "node_modules"), filepath.Join(folder, "node_modules")); err != nil {
+	if err := os.Symlink(filepath.Join(find(t, "oidc-provider-*"), "node_modules"), filepath.Join(folder, "node_modules")); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(folder, "server.mjs"), []byte(program+"console.log('listening');\n"), 0o600); err != nil {
