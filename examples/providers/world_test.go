@@ -1,0 +1,376 @@
+package providers_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+
+	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/examples/internal/browsertest"
+	"github.com/senderlock/senderlock/internal/poptest"
+)
+
+// foldersVariable names the environment variable with the folder in which .ci/providers put the servers.
+const foldersVariable = "SENDERLOCK_PROVIDERS"
+
+// patience is how long a test waits for what has to come; a server in Java on a machine that does other work takes
+// its time to start.
+const patience = 8 * time.Minute
+
+// programs is the folder of the programs of examples/ that take part, built once.
+var programs string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		if os.Getenv(foldersVariable) == "" {
+			return m.Run() // which skips
+		}
+		folder, err := os.MkdirTemp("", "providers")
+		if err == nil {
+			defer os.RemoveAll(folder)
+			programs = folder
+			build := exec.Command("go", "build", "-o", folder, "../api", "../native", "../tokenhandler")
+			build.Stdout, build.Stderr = os.Stderr, os.Stderr
+			err = build.Run()
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// find returns the folder of a server, whose name is a pattern, or skips the test where it was not fetched.
+func find(t *testing.T, server string) string {
+	t.Helper()
+	all := os.Getenv(foldersVariable)
+	if all == "" {
+		t.Skipf("needs %s with %s in it: run bash .ci/providers, which fetches it", foldersVariable, server)
+	}
+	found, err := filepath.Glob(filepath.Join(all, server))
+	if err != nil || len(found) == 0 {
+		t.Skipf("%s is not in %s: run bash .ci/providers, which fetches it (%v)", server, all, err)
+	}
+	return found[len(found)-1]
+}
+
+// process is a running program.
+type process struct {
+	t       *testing.T
+	command *exec.Cmd
+	done    chan struct{} // closed when it has ended
+
+	mu      sync.Mutex
+	printed bytes.Buffer // on either output
+	changed chan struct{}
+}
+
+// start runs a program until the test ends, with these variables beside those of this process.
+func start(t *testing.T, variables map[string]string, name string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, command: exec.Command(name, args...), done: make(chan struct{}), changed: make(chan struct{}, 1)}
+	p.command.Env = os.Environ()
+	for name, value := range variables {
+		p.command.Env = append(p.command.Env, name+"="+value)
+	}
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.command.Stdout, p.command.Stderr = in, in
+	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a script's child ends with it
+	if err := p.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	in.Close()
+	go func() {
+		p.read(out)
+		_ = p.command.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		p.stop()
+		if t.Failed() {
+			t.Logf("%s printed, at the end:\n%s", filepath.Base(name), tail(p.text()))
+		}
+	})
+	return p
+}
+
+func (p *process) read(out io.Reader) {
+	for lines := bufio.NewReader(out); ; {
+		line, err := lines.ReadString('\n')
+		p.mu.Lock()
+		p.printed.WriteString(line)
+		p.mu.Unlock()
+		select {
+		case p.changed <- struct{}{}:
+		default:
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (p *process) text() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.printed.String()
+}
+
+// line waits for a line that holds a text, and returns the line.
+func (p *process) line(holds string) string {
+	p.t.Helper()
+	line, err := p.find(holds, patience)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return line
+}
+
+func (p *process) find(holds string, patience time.Duration) (line string, err error) {
+	late := time.After(patience)
+	for {
+		for line := range strings.Lines(p.text()) {
+			if strings.Contains(line, holds) {
+				return strings.TrimSpace(line), nil
+			}
+		}
+		select {
+		case <-p.changed:
+		case <-p.done:
+			return "", fmt.Errorf("%s ended before it said %q", filepath.Base(p.command.Path), holds)
+		case <-late:
+			return "", fmt.Errorf("%s did not say %q", filepath.Base(p.command.Path), holds)
+		}
+	}
+}
+
+func (p *process) stop() {
+	_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL)
+	<-p.done
+}
+
+func tail(text string) string {
+	lines := strings.Split(text, "\n")
+	return strings.Join(lines[max(0, len(lines)-40):], "\n")
+}
+
+// free is a port of this machine on which nothing listens.
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// provider is an authorization server that runs, with a user and clients as README.md of examples/api says.
+type provider struct {
+	issuer   string
+	audience string
+	// resource is what clients name the API by, where they have to.
+	resource string
+	// machine gets tokens for itself, with a secret; app is a native app and web a backend, for a user who signs in.
+	machine, machineSecret string
+	app                    string
+	web, webSecret         string
+	// signIn fills in the pages that the server shows until it sends the browser back.
+	signIn func(*browsertest.Browser)
+}
+
+// api is examples/api, which trusts the provider.
+type api struct {
+	*process
+	provider
+	t   *testing.T
+	url string
+}
+
+// in is a for a test of its own.
+func (a *api) in(t *testing.T) *api {
+	b := *a
+	b.t = t
+	return &b
+}
+
+func (p provider) startAPI(t *testing.T, port string, variables map[string]string) *api {
+	t.Helper()
+	all := map[string]string{"ISSUER": p.issuer, "AUDIENCE": p.audience, "PORT": port, "SHUTDOWN_DELAY": "0"}
+	for name, value := range variables {
+		all[name] = value
+	}
+	a := &api{provider: p, t: t, url: "http://127.0.0.1:" + port, process: start(t, all, filepath.Join(programs, "api"))}
+	a.line(`"msg":"listening"`)
+	return a
+}
+
+// decision waits for a line of the log with a reason.
+func (a *api) decision(reason string) { a.t.Helper(); a.told(`"reason":"` + reason + `"`) }
+
+// told waits for a line of the log.
+func (a *api) told(holds string) {
+	a.t.Helper()
+	if _, err := a.find(holds, 20*time.Second); err != nil {
+		a.t.Error(err)
+	}
+}
+
+// tokens is the token endpoint as the provider's metadata gives it.
+func (p provider) tokens(t *testing.T) string { return p.metadata(t, "token_endpoint") }
+
+func (p provider) metadata(t *testing.T, member string) string {
+	t.Helper()
+	resp, err := http.Get(p.issuer + "/.well-known/openid-configuration")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var members map[string]any
+	if err := json.NewDecoder(resp.Body).Decode(&members); err != nil {
+		t.Fatal(err)
+	}
+	value, _ := members[member].(string)
+	if value == "" {
+		t.Fatalf("the metadata of %s has no %s", p.issuer, member)
+	}
+	return value
+}
+
+// sender is a client that holds a key.
+type sender struct {
+	*http.Client
+	tokens oauth2.TokenSource
+}
+
+// newSender is a client with credentials of its own, whose tokens are bound to the key of a name.
+func (a *api) newSender(key, client, secret string, scopes ...string) *sender {
+	a.t.Helper()
+	signer, err := dpop.NewSigner(poptest.Keyed("ES256", key).Private, "ES256")
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	endpoint := a.tokens(a.t)
+	config := clientcredentials.Config{ClientID: client, ClientSecret: secret, TokenURL: endpoint, Scopes: scopes}
+	if a.resource != "" {
+		config.EndpointParams = url.Values{"resource": {a.resource}}
+	}
+	transport := func(config dpop.TransportConfig) http.RoundTripper {
+		config.Signer = signer
+		tr, err := dpop.NewTransport(config)
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		return tr
+	}
+	ctx := context.WithValue(a.t.Context(), oauth2.HTTPClient, &http.Client{Transport: transport(dpop.TransportConfig{Origins: []string{origin(endpoint)}})})
+	s := &sender{tokens: config.TokenSource(ctx)}
+	s.Client = &http.Client{Transport: transport(dpop.TransportConfig{Origins: []string{a.url}, Token: s.token})}
+	return s
+}
+
+func (s *sender) token(context.Context) (string, error) {
+	t, err := s.tokens.Token()
+	if err != nil {
+		return "", err
+	}
+	return t.AccessToken, nil
+}
+
+func origin(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		panic(err)
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+// get sends a request and compares the status of the answer.
+func (a *api) get(client *http.Client, path string, want int, header ...string) {
+	a.t.Helper()
+	req, err := http.NewRequestWithContext(a.t.Context(), http.MethodGet, a.url+path, nil)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	for field := range slices.Chunk(header, 2) {
+		req.Header.Set(field[0], field[1])
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != want {
+		answer, _ := httputil.DumpResponse(resp, true)
+		a.t.Errorf("GET %s: %d, want %d:\n%s", path, resp.StatusCode, want, answer)
+	}
+}
+
+// native runs examples/native and returns what it printed.
+func (a *api) native(folder string, args ...string) (printed string, err error) {
+	a.t.Helper()
+	c := exec.CommandContext(a.t.Context(), filepath.Join(programs, "native"), args[0], "-dir", folder)
+	c.Args = append(c.Args, args[1:]...)
+	out, err := c.CombinedOutput()
+	return string(out), err
+}
+
+// logIn logs the user in with examples/native and the pages of the provider in a browser, which it returns.
+func (a *api) logIn(folder string, args ...string) *browsertest.Browser {
+	a.t.Helper()
+	args = append([]string{"login", "-dir", folder, "-issuer", a.issuer, "-client", a.app, "-api", a.url, "-no-browser"}, args...)
+	if a.resource != "" {
+		args = append(args, "-resource", a.resource)
+	}
+	app := start(a.t, nil, filepath.Join(programs, "native"), args...)
+	address := app.line(a.metadata(a.t, "authorization_endpoint"))
+	b := browsertest.Start(a.t)
+	b.Open(address[strings.Index(address, "http"):])
+	a.signIn(b)
+	b.Wait(`location.pathname === "/callback"`)
+	select {
+	case <-app.done:
+		if !app.command.ProcessState.Success() {
+			a.t.Fatalf("native login ended with %v:\n%s", app.command.ProcessState, app.text())
+		}
+	case <-time.After(patience):
+		a.t.Fatal("native login did not end")
+	}
+	return b
+}
+
+// call calls the API with examples/native, and compares what the program prints.
+func (a *api) call(folder, path, want string) {
+	a.t.Helper()
+	printed, _ := a.native(folder, "call", a.url+path)
+	if !strings.Contains(printed, want) {
+		a.t.Errorf("native call %s printed %q, want %q in it", path, printed, want)
+	}
+}
