@@ -1,49 +1,137 @@
 package senderlock_test
 
 import (
+	"bytes"
 	"errors"
-	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"sync/atomic"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // A tag can be moved to other code; a commit cannot.
 var pinned = regexp.MustCompile(`^[\w-]+(/[\w-]+)+@[0-9a-f]{40} # v\d+\.\d+\.\d+$`)
 
-func TestActionsArePinned(t *testing.T) {
-	uses := regexp.MustCompile(`(?m)^[ -]*uses: *(.*)$`)
-	found := 0
-	check := func(file string) {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, use := range uses.FindAllStringSubmatch(string(text), -1) {
-			found++
-			if !pinned.MatchString(use[1]) {
-				t.Errorf("%s uses %s: put the commit's hash, and the version behind it", file, use[1])
-			}
-		}
+// step, job, workflow and action are what we use of GitHub's files; a member that is none of these is a mistake.
+type step struct {
+	Name, Run, Shell string
+	Uses             yaml.Node // with the comment behind it
+	With, Env        map[string]string
+}
+
+type job struct {
+	Name     string
+	RunsOn   string `yaml:"runs-on"`
+	Timeout  int    `yaml:"timeout-minutes"`
+	Strategy struct {
+		FailFast bool `yaml:"fail-fast"`
+		Matrix   any
 	}
-	check("action.yml")
-	err := filepath.WalkDir(".github/workflows", func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && !entry.IsDir() {
-			check(path)
-		}
-		return err
-	})
+	Needs       string
+	Permissions map[string]string
+	Env         map[string]string
+	Steps       []step
+}
+
+type workflow struct {
+	Name        string
+	On          any
+	Permissions map[string]string
+	Concurrency any
+	Jobs        map[string]job
+}
+
+type action struct {
+	Name, Description string
+	Inputs            map[string]struct {
+		Description, Default string
+		Required             bool
+	}
+	Runs struct {
+		Using string
+		Steps []step
+	}
+}
+
+// readYAML reads a file strictly.
+func readYAML(t *testing.T, file string, into any) {
+	t.Helper()
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if found < 8 {
-		t.Errorf("%d actions were found, want at least 8", found)
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	d.KnownFields(true)
+	if err := d.Decode(into); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+}
+
+// What runs in CI says what it may do and for how long, and each step either runs or uses something.
+func TestWorkflows(t *testing.T) {
+	files, err := filepath.Glob(".github/workflows/*.yml")
+	if err != nil || len(files) < 2 {
+		t.Fatal(files, err)
+	}
+	found := 0
+	check := func(place string, steps []step) {
+		if len(steps) == 0 {
+			t.Errorf("%s has no steps", place)
+		}
+		for n, s := range steps {
+			if (s.Run == "") == (s.Uses.Value == "") {
+				t.Errorf("%s, step %d: either run or uses", place, n+1)
+			}
+			if s.Uses.Value == "" {
+				continue
+			}
+			found++
+			if use := s.Uses.Value + " " + s.Uses.LineComment; !pinned.MatchString(use) {
+				t.Errorf("%s uses %s: put the commit's hash, and the version behind it", place, use)
+			}
+		}
+	}
+	for _, file := range files {
+		var w workflow
+		readYAML(t, file, &w)
+		if w.Name == "" || w.On == nil || w.Permissions == nil || len(w.Jobs) == 0 {
+			t.Errorf("%s: name, on, permissions and jobs are what a workflow needs: %+v", file, w)
+		}
+		for name, j := range w.Jobs {
+			if _, known := w.Jobs[j.Needs]; j.RunsOn == "" || j.Timeout == 0 || j.Needs != "" && !known {
+				t.Errorf("%s, %s: runs-on %q, timeout-minutes %d, needs %q", file, name, j.RunsOn, j.Timeout, j.Needs)
+			}
+			check(file+", "+name, j.Steps)
+		}
+	}
+	var a action
+	readYAML(t, "action.yml", &a)
+	check("action.yml", a.Runs.Steps)
+	inputs := regexp.MustCompile(`^\$\{\{ inputs\.(\w+) \}\}$`)
+	for _, s := range a.Runs.Steps {
+		if s.Run != "" && s.Shell == "" {
+			t.Error("action.yml: a step that runs in an action names its shell")
+		}
+		for name, value := range s.Env {
+			match := inputs.FindStringSubmatch(value)
+			if match == nil {
+				t.Errorf("action.yml: %s is %s, not an input", name, value)
+			} else if _, known := a.Inputs[match[1]]; !known {
+				t.Errorf("action.yml: %s is an input that is not described", match[1])
+			}
+		}
+	}
+	if a.Name == "" || a.Description == "" || a.Runs.Using != "composite" {
+		t.Errorf("action.yml: %+v", a)
+	}
+	if found < 7 {
+		t.Errorf("%d actions were found, want at least 7", found)
 	}
 	for use, want := range map[string]bool{
 		"actions/checkout@v4":                                                false,
@@ -59,14 +147,9 @@ func TestActionsArePinned(t *testing.T) {
 
 // The script of action.yml builds the suite and asks; a server that refuses everything cannot be judged.
 func TestActionAsks(t *testing.T) {
-	text, err := os.ReadFile("action.yml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, script, ok := strings.Cut(string(text), "run: |\n")
-	if !ok {
-		t.Fatal("action.yml has no script")
-	}
+	var a action
+	readYAML(t, "action.yml", &a)
+	script := a.Runs.Steps[len(a.Runs.Steps)-1].Run
 	var asked atomic.Bool
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		asked.Store(true)
@@ -78,11 +161,11 @@ func TestActionAsks(t *testing.T) {
 		t.Fatal(err)
 	}
 	folder := t.TempDir()
-	action := exec.CommandContext(t.Context(), "bash", "-e", "-c", script)
-	action.Dir = folder
-	action.Env = append(os.Environ(), "GITHUB_ACTION_PATH="+root, "RUNNER_TEMP="+folder, "URL="+server.URL+"/resource",
+	run := exec.CommandContext(t.Context(), "bash", "-e", "-c", script)
+	run.Dir = folder
+	run.Env = append(os.Environ(), "GITHUB_ACTION_PATH="+root, "RUNNER_TEMP="+folder, "URL="+server.URL+"/resource",
 		"PROFILE=base", "ARGUMENTS=--issuer 127.0.0.1:0", "REPORTS=reports")
-	output, err := action.CombinedOutput()
+	output, err := run.CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != 2 || !asked.Load() {
 		t.Errorf("the action ended with %v, asked: %t\n%s", err, asked.Load(), output)

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"runtime"
-	"strings"
 	"testing"
 	"time"
 
@@ -19,7 +18,7 @@ import (
 // BenchmarkRequest is a whole request through a Handler, without a socket, in multiples of one bare ECDSA verification:
 // accepted ones with keys precomputed and without, and refused ones.
 func BenchmarkRequest(b *testing.B) {
-	token, thief := bound(), poptest.Keyed("ES256", "thief")
+	token := bound()
 	for _, precomputed := range []int{0, 4} {
 		settings := func(s *setup) { s.PrecomputedKeys, s.PrecomputedIssuerKeys = precomputed, precomputed }
 		suffix := fmt.Sprintf(", precomputed=%d", precomputed)
@@ -30,20 +29,7 @@ func BenchmarkRequest(b *testing.B) {
 			compareRequests(b, settings, token, http.StatusOK, func() *http.Request { return owner(bound()) })
 		})
 	}
-	header := func(jwk string) string {
-		return poptest.Proof{Token: token, RawHeader: `{"typ":"dpop+jwt",` + jwk + `}`}.String()
-	}
-	for name, proof := range map[string]func() string{
-		"garbage":   func() string { return "x.y.z" },
-		"old":       func() string { return poptest.Proof{Token: token, IssuedAt: poptest.Now.Add(-time.Hour)}.String() },
-		"wrong key": func() string { return poptest.Proof{Token: token, Key: thief}.String() },
-		"small order": func() string {
-			return header(`"alg":"EdDSA","jwk":{"kty":"OKP","crv":"Ed25519","x":"` + strings.Repeat("A", 43) + `"}`)
-		},
-		"RSA 16 kbit": func() string {
-			return header(`"alg":"RS256","jwk":{"kty":"RSA","e":"AQAB","n":"` + strings.Repeat("_", 2731) + `"}`)
-		},
-	} {
+	for name, proof := range poptest.HostileProofs(token) {
 		b.Run("refused, "+name, func(b *testing.B) {
 			compareRequests(b, func(*setup) {}, token, http.StatusUnauthorized, func() *http.Request { return get("DPoP "+token, proof()) })
 		})
@@ -119,25 +105,15 @@ func TestFloodIsBounded(t *testing.T) {
 	}
 }
 
-// sink is a response writer that costs next to nothing.
-type sink struct {
-	header http.Header
-	status int
-}
-
-func (s *sink) Header() http.Header         { return s.header }
-func (s *sink) Write(b []byte) (int, error) { return len(b), nil }
-func (s *sink) WriteHeader(status int)      { s.status = status }
-
 // compareRequests compares requests to a Guard that knows poptest's client, the issuer and a token.
 func compareRequests(b *testing.B, settings func(*setup), token string, status int, request func() *http.Request) {
 	s := newGuard(b, settings)
 	h := s.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }),
 		access.Requirement{Scopes: []string{"accounts:read"}})
-	w := &sink{header: http.Header{}}
+	w := poptest.NewSink()
 	for range 4 {
-		if h.ServeHTTP(w, owner(token)); w.status != http.StatusOK {
-			b.Fatalf("status %d, %v", w.status, w.header)
+		if h.ServeHTTP(w, owner(token)); w.Status != http.StatusOK {
+			b.Fatalf("status %d, %v", w.Status, w.Fields)
 		}
 	}
 	s.WaitForCache()
@@ -147,9 +123,9 @@ func compareRequests(b *testing.B, settings func(*setup), token string, status i
 	poptest.ComparePrepared(b, func() func() {
 		r := request()
 		return func() {
-			clear(w.header)
-			if h.ServeHTTP(w, r); w.status != status {
-				b.Fatalf("status %d, want %d: %v", w.status, status, w.header)
+			clear(w.Fields)
+			if h.ServeHTTP(w, r); w.Status != status {
+				b.Fatalf("status %d, want %d: %v", w.Status, status, w.Fields)
 			}
 		}
 	})

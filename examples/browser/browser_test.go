@@ -15,6 +15,7 @@ import (
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/examples/internal/browsertest"
+	"github.com/senderlock/senderlock/revocation"
 )
 
 const (
@@ -38,6 +39,7 @@ func TestInBrowser(t *testing.T) {
 		{"sender", testSender},
 		{"impatience", testImpatience},
 		{"weakened API", testWeakenedAPI},
+		{"socket", testSocket},
 		{"third origin", testThirdOrigin},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, b) })
@@ -61,6 +63,7 @@ func testButtons(t *testing.T, b *browsertest.Browser) {
 		{"bearer", "Use it as a bearer token", "401 invalid_token bound_token_as_bearer: Refused, as it should be."},
 		{"takeKey", "Take the key away", ": Refused by the browser, as it should be (InvalidAccessError)."},
 		{"watch", "Watch the account", "200 accepted: Accepted, as it should be."},
+		{"connect", "Open a WebSocket", "200 accepted: Accepted, as it should be."},
 		{"renew", "Renew the token", "200: Accepted, as it should be."},
 		{"call", "Call the API", ownerAccepted},
 	} {
@@ -81,8 +84,8 @@ func testButtons(t *testing.T, b *browsertest.Browser) {
 		}
 	}
 	v.Screenshot("all-pressed")
-	if opens := v.api.opens.Load(); opens != 1 {
-		t.Errorf("the events were opened %d times, want once: the ticket is good once", opens)
+	if opens := v.api.opens.Load(); opens != 2 {
+		t.Errorf("events and sockets were opened %d times, want one of each: a ticket is good once", opens)
 	}
 	if ran := v.api.calls.Load(); ran != accepted || ran != 4 {
 		t.Errorf("the handler ran %d times for %d accepted calls, want 4", ran, accepted)
@@ -300,6 +303,34 @@ func (amnesiac) Since() time.Time                                               
 func (amnesiac) Window() time.Duration                                          { return time.Hour }
 
 // The page says so when an API lets a thief in, or does not let the owner in.
+// A WebSocket that a ticket has opened says something, and ends when the token does.
+func testSocket(t *testing.T, b *browsertest.Browser) {
+	store, err := revocation.NewMemory(revocation.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	v := visitPage(t, b, func(at origins, decisions *decisions, _ io.Writer) (*api, error) {
+		return protect(at, decisions, access.Config{
+			Origins: []string{at.api}, Issuers: []access.Issuer{{URL: at.issuer, Audience: at.api}}, RequireNonce: true,
+			Revocation: store, Observer: access.Observer{Decided: decisions.keep}, Log: slog.New(slog.DiscardHandler),
+		})
+	})
+	v.logIn()
+	if got := v.press("connect"); !got.Good {
+		t.Fatal(got)
+	}
+	v.Wait(`document.querySelector("#socket").innerText === "the balance of alice is 100"`)
+	if opens := v.api.opens.Load(); opens != 1 {
+		t.Errorf("the socket was opened %d times, want once: the ticket is good once", opens)
+	}
+	all := revocation.Entry{Issuer: v.at.issuer, By: revocation.BySubject, Value: userName, Before: time.Now().Add(time.Second)}
+	if err := store.Revoke(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	v.Wait(`document.querySelector("#socket").innerText === "ended, 1008 subject_revoked"`)
+}
+
 func testWeakenedAPI(t *testing.T, b *browsertest.Browser) {
 	for _, test := range []struct {
 		name, button, verdict string

@@ -41,7 +41,7 @@ func newPage(at origins, decisions *decisions) (http.Handler, error) {
 func harden(at origins, h http.Handler) http.Handler {
 	policy := strings.Join([]string{
 		"default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self'",
-		"connect-src 'self' " + at.api + " " + at.issuer,
+		"connect-src 'self' " + at.api + " " + strings.Replace(at.api, "http", "ws", 1) + " " + at.issuer,
 		"base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'",
 	}, "; ")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -63,7 +63,7 @@ func request(t *testing.T, method, url string, fields ...string) (*http.Response
 func TestPageHeaders(t *testing.T) {
 	s := servers(t)
 	policy := "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
-		"connect-src 'self' " + s.at.api + " " + s.at.issuer + "; " +
+		"connect-src 'self' " + s.at.api + " ws" + strings.TrimPrefix(s.at.api, "http") + " " + s.at.issuer + "; " +
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 	for path, want := range map[string]struct {
 		status    int

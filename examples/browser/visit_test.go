@@ -31,12 +31,16 @@ type recorder struct {
 
 func (r *recorder) record(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if c.Request().Method != http.MethodOptions {
-			r.requests = append(r.requests, c.Request().Header.Clone())
-		}
+		r.keep(c.Request())
 		return next(c)
+	}
+}
+
+func (r *recorder) keep(request *http.Request) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if request.Method != http.MethodOptions {
+		r.requests = append(r.requests, request.Header.Clone())
 	}
 }
 

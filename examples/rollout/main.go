@@ -25,18 +25,10 @@ type program struct {
 	steps []step
 }
 
-// run does what the arguments say and returns the exit status.
-func (p program) run(ctx context.Context, args []string) int {
-	return p.Status(p.dispatch(ctx, args))
-}
+func (p program) run(ctx context.Context, args []string) int { return p.Play(ctx, args, p.play) }
 
-func (p program) dispatch(ctx context.Context, args []string) error {
-	flags := p.Flags("[-v]")
-	verbose := flags.Bool("v", false, "print the server's log in full")
-	if err := story.Parse(flags, args, 0); err != nil {
-		return err
-	}
-	s, err := start(p, *verbose)
+func (p program) play(ctx context.Context, verbose bool) error {
+	s, err := start(p, verbose)
 	if err != nil {
 		return err
 	}

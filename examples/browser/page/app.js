@@ -17,6 +17,7 @@ const actions = {
   bearer: { expected: refused("invalid_token", "bound_token_as_bearer"), run: (seen) => bearer(client, seen) },
   takeKey: { expected: { error: "InvalidAccessError" }, run: () => takeKey(client) },
   watch: { expected: accepted(), run: (seen) => client.watch(seen) },
+  connect: { expected: accepted(), run: (seen) => client.connect(seen, showSocket) },
   renew: { expected: accepted(), run: (seen) => client.renew(seen) },
   logOut: { expected: {}, run: () => client.logOut() },
 };
@@ -92,6 +93,10 @@ async function showSession() {
   element("thumbprint").textContent = session ? await thumbprint(session.sender.key) : "none";
   element("login").disabled = Boolean(session);
   for (const name in actions) element(name).disabled = !session;
+}
+
+function showSocket(text) {
+  element("socket").textContent = text;
 }
 
 function element(id) {

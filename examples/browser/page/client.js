@@ -14,6 +14,7 @@ export class Client {
     this.accounts = `${api}/accounts`;
     this.tickets = `${api}/tickets`;
     this.events = `${api}/events`;
+    this.socket = `${api.replace("http", "ws")}/socket`;
     this.clientID = clientID;
     this.scope = scope;
     this.redirectURI = `${location.origin}/`;
@@ -45,16 +46,27 @@ export class Client {
     return sender.send(this.accounts, { token, seen });
   }
 
-  /** The first event. An EventSource can send no proof, so a ticket is asked for with one, and is good once. */
+  /** The first event of an EventSource. */
   async watch(seen) {
+    const url = `${this.events}?${await this.#ticket(seen)}`;
+    const data = await firstEvent(url);
+    await onlyOnce(firstEvent(url));
+    return data;
+  }
+
+  /** A WebSocket, once it has said something. What it says, and why it ended, is told. */
+  async connect(seen, told) {
+    const url = `${this.socket}?${await this.#ticket(seen)}`;
+    await opened(url, told);
+    await onlyOnce(opened(url, () => {}));
+  }
+
+  /** An EventSource and a WebSocket can send no proof, so a ticket is asked for with one, and is good once. */
+  async #ticket(seen) {
     const { sender, token } = this.session;
     const response = await sender.send(this.tickets, { method: "POST", token, seen });
     const { ticket } = await response.json();
-    const url = `${this.events}?${new URLSearchParams({ ticket })}`;
-    const data = await firstEvent(url);
-    const again = await firstEvent(url).then(() => "opened again", () => "refused");
-    if (again !== "refused") throw new Error("a ticket was good twice.");
-    return data;
+    return new URLSearchParams({ ticket });
   }
 
   /** Without the key no copy of a token is of use. */
@@ -74,6 +86,27 @@ export class Client {
     const expires = new Date(Date.now() + answer.expires_in * 1000);
     this.session = { sender, token: answer.access_token, refresh: answer.refresh_token, expires };
   }
+}
+
+/** The second use of a ticket, which must be refused. */
+async function onlyOnce(second) {
+  const outcome = await second.then(() => "opened again", () => "refused");
+  if (outcome !== "refused") throw new Error("a ticket was good twice.");
+}
+
+/** Waits for the first message of a WebSocket, which stays open. */
+function opened(url, told) {
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(url);
+    socket.onmessage = ({ data }) => {
+      told(data);
+      resolve();
+    };
+    socket.onclose = ({ code, reason }) => {
+      told(`ended, ${code} ${reason}`);
+      reject(new Error("the socket was refused, or ended."));
+    };
+  });
 }
 
 /** What the first event of a stream says. */

@@ -53,6 +53,18 @@ func (p Program) Status(err error) int {
 	return 1
 }
 
+// Play does what the arguments of a program say that does nothing but tell its story, and returns the exit status. The
+// story is told whether to print the server's log in full.
+func (p Program) Play(ctx context.Context, args []string, tell func(ctx context.Context, verbose bool) error) int {
+	flags := p.Flags("[-v]")
+	verbose := flags.Bool("v", false, "print the server's log in full")
+	err := Parse(flags, args, 0)
+	if err == nil {
+		err = tell(ctx, *verbose)
+	}
+	return p.Status(err)
+}
+
 // Main runs a program until it ends by itself or is told to, and exits with its status.
 func Main(run func(ctx context.Context, args []string) int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
