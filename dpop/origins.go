@@ -85,7 +85,7 @@ func (o *origins) add(s string) error {
 	}
 	added := origin{scheme: scheme, host: host, port: port, prefixes: []string{prefix}}
 	if !wild {
-		added.uri = joinOrigin(scheme, host, port)
+		added.uri = u.origin
 	}
 	*list = append(*list, added)
 	return nil
