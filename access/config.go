@@ -23,7 +23,7 @@ type Peers = peer.Peers
 // other zero value is the safe choice for a single instance.
 type Config struct {
 	// Origins are the public origins of this API ("https://api.example.com"), each optionally with a path prefix
-	// that a proxy strips. A proof that comes with a request to another Host is refused; a token that is bound to a
+	// that a proxy strips; "https://*.example.com" is all names of one level. A proof that comes with a request to another Host is refused; a token that is bound to a
 	// certificate alone is not for one Host. Required, unless InsecureTrustHost is set or WithoutDPoP is.
 	Origins []string
 	// InsecureTrustHost takes the origin from Host and the connection's TLS state. Whoever can make a client
@@ -32,6 +32,8 @@ type Config struct {
 	// ForwardedBy are the proxies whose X-Forwarded-Proto and X-Forwarded-Host choose among the Origins. Zero believes
 	// nobody.
 	ForwardedBy Peers
+	// ForwardedAs says how they write that: one value each, lists, or the field Forwarded. Zero is one value each.
+	ForwardedAs dpop.ForwardedForm
 
 	// Issuers are the authorization servers whose JWT access tokens are accepted. Required, unless Tenants or Tokens is set.
 	Issuers []Issuer
@@ -301,7 +303,7 @@ func (g *Guard) settleProofs() (err error) {
 		return nil
 	}
 	g.proofs, err = dpop.New(dpop.Config{
-		Origins: c.Origins, InsecureTrustHost: c.InsecureTrustHost, ForwardedBy: c.ForwardedBy,
+		Origins: c.Origins, InsecureTrustHost: c.InsecureTrustHost, ForwardedBy: c.ForwardedBy, ForwardedAs: c.ForwardedAs,
 		Algorithms: c.Algorithms, MaxAge: c.MaxAge, Skew: c.Skew,
 		Replay: c.Replay, Fallback: c.Fallback, Namespace: c.Namespace, Nonces: c.Nonces, RequireNonce: c.RequireNonce,
 		InsecureForgetAtStart: c.InsecureForgetAtStart, Now: c.Now,

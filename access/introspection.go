@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"crypto"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -62,7 +63,8 @@ type IntrospectionConfig struct {
 	// less this. Without it, answers with neither iat nor nbf are refused. Set it only if all of the server's tokens live no longer.
 	TokenLifetime time.Duration
 
-	// ClientID is this resource server's name at the authorization server. Required.
+	// ClientID is this resource server's name at the authorization server. Required, unless AccessToken is set without
+	// SignedAnswers.
 	ClientID string
 	// ClientSecret authenticates this resource server, in the Authorization field (client_secret_basic).
 	ClientSecret string
@@ -76,6 +78,14 @@ type IntrospectionConfig struct {
 	KeyID string
 	// KeyAudience is the audience of the assertions made with Key. Empty means Issuer.
 	KeyAudience string
+	// Certificate authenticates this resource server in place of ClientSecret, by mutual TLS (RFC 8705 §2): that of an
+	// [mtls.KeyPair] is read again when it is renewed. It is for the connections of HTTPClient too, whose Transport is nil
+	// or an *http.Transport then.
+	Certificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
+	// AccessToken authenticates this resource server in place of ClientSecret, by an access token of its own that it sends
+	// as a bearer (RFC 7662 §2.1). It is called for each question, at once too, so it keeps the token while that is good.
+	// Its error is our own trouble.
+	AccessToken func(context.Context) (string, error)
 
 	// SignedAnswers demands that answers are JWTs signed by the issuer (RFC 9701). Its keys are found as those of an
 	// [Issuer]: by JWKSURL, as JWKS, or by discovery.
@@ -180,6 +190,11 @@ func (i *Introspection) settle() (err error) {
 	if i.config.HTTPClient != nil {
 		i.client = *i.config.HTTPClient
 	}
+	if i.config.Certificate != nil {
+		if err := i.settleCertificate(endpoint.Scheme); err != nil {
+			return err
+		}
+	}
 	// Another address would get the token, and our credentials with it.
 	i.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	if i.inactive, err = cache.New[time.Time](introspectionCacheEntries); err != nil {
@@ -203,13 +218,21 @@ func (i *Introspection) settle() (err error) {
 }
 
 func (i *Introspection) settleClient() error {
+	ways := 0
+	for _, set := range []bool{
+		i.config.ClientSecret != "" || i.config.SecretInBody, i.config.Key != nil, i.config.Certificate != nil, i.config.AccessToken != nil,
+	} {
+		if set {
+			ways++
+		}
+	}
 	switch {
-	case i.config.ClientID == "":
+	case i.config.ClientID == "" && (i.config.AccessToken == nil || i.config.SignedAnswers):
 		return errors.New("ClientID is empty: give this resource server's name at the authorization server")
-	case i.config.Key == nil && i.config.ClientSecret == "":
-		return errors.New("ClientSecret and Key are empty: give one of them; the endpoint answers nobody else (RFC 7662 §2.1)")
-	case i.config.Key != nil && (i.config.ClientSecret != "" || i.config.SecretInBody):
-		return errors.New("Key is set beside ClientSecret or SecretInBody: give one way to authenticate")
+	case ways == 0 || i.config.SecretInBody && i.config.ClientSecret == "":
+		return errors.New("ClientSecret, Key, Certificate and AccessToken are empty: give one of them; the endpoint answers nobody else (RFC 7662 §2.1)")
+	case ways > 1:
+		return errors.New("two of ClientSecret, Key, Certificate and AccessToken are set: give one way to authenticate")
 	case i.config.Key == nil && (i.config.KeyAlgorithm != "" || i.config.KeyID != "" || i.config.KeyAudience != ""):
 		return errors.New("Key is nil beside KeyAlgorithm, KeyID or KeyAudience: give the key")
 	case i.config.Key == nil:
@@ -224,6 +247,28 @@ func (i *Introspection) settleClient() error {
 	return nil
 }
 
+// settleCertificate makes the client show the certificate.
+func (i *Introspection) settleCertificate(scheme string) error {
+	if scheme != "https" {
+		return errors.New("Certificate is set and Endpoint is not https: no certificate would be shown")
+	}
+	var transport *http.Transport
+	switch theirs := i.client.Transport.(type) {
+	case nil:
+		transport = http.DefaultTransport.(*http.Transport).Clone()
+	case *http.Transport:
+		transport = theirs.Clone()
+	default:
+		return errors.New("Certificate is set and HTTPClient has a Transport of another kind: give an *http.Transport, or let it show the certificate")
+	}
+	if transport.TLSClientConfig == nil {
+		transport.TLSClientConfig = &tls.Config{}
+	}
+	transport.TLSClientConfig.GetClientCertificate = i.config.Certificate
+	i.client.Transport = transport
+	return nil
+}
+
 // Close releases what NewIntrospection made. It may be called more than once.
 func (i *Introspection) Close() error {
 	if i.inactive != nil {
@@ -235,7 +280,7 @@ func (i *Introspection) Close() error {
 	if i.answers != nil {
 		i.answers.Close()
 	}
-	if i.config.HTTPClient == nil {
+	if i.config.HTTPClient == nil || i.config.Certificate != nil {
 		i.client.CloseIdleConnections()
 	}
 	if i.keys != nil {
@@ -376,12 +421,16 @@ const (
 // post sends the question and returns the body of the answer.
 func (i *Introspection) post(ctx context.Context, token string) ([]byte, error) {
 	form := url.Values{"token": {token}, "token_type_hint": {"access_token"}}
-	if err := i.authenticate(form); err != nil {
+	authorization, err := i.authenticate(ctx, form)
+	if err != nil {
 		return nil, err
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, i.config.Endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, err
+	}
+	if authorization != "" {
+		r.Header.Set("Authorization", authorization)
 	}
 	want := jsonType
 	if i.config.SignedAnswers {
@@ -389,9 +438,6 @@ func (i *Introspection) post(ctx context.Context, token string) ([]byte, error) 
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Accept", want)
-	if i.config.Key == nil && !i.config.SecretInBody {
-		r.SetBasicAuth(url.QueryEscape(i.config.ClientID), url.QueryEscape(i.config.ClientSecret)) // RFC 6749 §2.3.1
-	}
 	response, err := i.client.Do(r)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/url"
@@ -19,22 +20,33 @@ import (
 // assertionLife is for how long an assertion of ours is good; it is used at once.
 const assertionLife = time.Minute
 
-// authenticate adds what goes into the body of a question to say who asks.
-func (i *Introspection) authenticate(form url.Values) error {
+// authenticate says who asks: it adds what goes into the body of a question, and returns what goes into Authorization.
+func (i *Introspection) authenticate(ctx context.Context, form url.Values) (authorization string, err error) {
 	switch {
+	case i.config.AccessToken != nil:
+		token, err := i.config.AccessToken(ctx)
+		if err == nil && token == "" {
+			err = errors.New("AccessToken returns none")
+		}
+		return "Bearer " + token, err
 	case i.config.Key != nil:
 		assertion, err := i.assertion()
 		if err != nil {
-			return err
+			return "", err
 		}
 		form.Set("client_id", i.config.ClientID)
 		form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
 		form.Set("client_assertion", assertion)
+	case i.config.Certificate != nil: // RFC 8705 §2: by client_id the server knows which certificate to expect
+		form.Set("client_id", i.config.ClientID)
 	case i.config.SecretInBody:
 		form.Set("client_id", i.config.ClientID)
 		form.Set("client_secret", i.config.ClientSecret)
+	default: // RFC 6749 §2.3.1
+		both := url.QueryEscape(i.config.ClientID) + ":" + url.QueryEscape(i.config.ClientSecret)
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte(both)), nil
 	}
-	return nil
+	return "", nil
 }
 
 // assertion makes a JWT that authenticates this resource server once (RFC 7523 §3).

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -239,6 +240,14 @@ func TestIntrospectionRequest(t *testing.T) {
 				t.Errorf("%+v %+v", header, c)
 			}
 			if r.PostForm.Get("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" || r.Header.Get("Authorization") != "" {
+				t.Errorf("%v %v", r.Header, r.PostForm)
+			}
+		}},
+		"an access token": {func(i *access.IntrospectionConfig) {
+			i.ClientID, i.ClientSecret = "", ""
+			i.AccessToken = func(context.Context) (string, error) { return "of-its-own", nil }
+		}, func(t *testing.T, r *http.Request) {
+			if r.Header.Get("Authorization") != "Bearer of-its-own" || r.PostForm.Has("client_id") {
 				t.Errorf("%v %v", r.Header, r.PostForm)
 			}
 		}},
@@ -680,6 +689,53 @@ func TestOwnTableOfTokens(t *testing.T) {
 	expect(t, err, refusal{401, "invalid_token", "token_inactive"})
 }
 
+func shows(c tls.Certificate) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	return func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c, nil }
+}
+
+// RFC 8705 §2: the server knows who asks by the certificate of the connection, and by client_id.
+func TestIntrospectionByCertificate(t *testing.T) {
+	e := newEndpoint(t, nil)
+	secure := httptest.NewUnstartedServer(e.Config.Handler)
+	secure.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	own, client := poptest.SelfSigned(t, "resource server"), secure.Client()
+	s := introspecting(t, e, func(i *access.IntrospectionConfig) {
+		i.Endpoint, i.HTTPClient, i.ClientSecret, i.Certificate = secure.URL, client, "", shows(own)
+	})
+	if _, err := s.Check(owner("opaque")); err != nil {
+		t.Fatal(err)
+	}
+	if shown := e.last.TLS.PeerCertificates; len(shown) != 1 || !shown[0].Equal(own.Leaf) {
+		t.Error("another certificate was shown")
+	}
+	if e.last.PostForm.Get("client_id") != "api one" || e.last.Header.Get("Authorization") != "" || e.last.PostForm.Has("client_secret") {
+		t.Errorf("%v %v", e.last.Header, e.last.PostForm)
+	}
+	if client.Transport.(*http.Transport).TLSClientConfig.GetClientCertificate != nil {
+		t.Error("the user's client was changed")
+	}
+}
+
+// A token of its own that cannot be had is our own trouble, and nothing is asked.
+func TestIntrospectionWithoutItsToken(t *testing.T) {
+	for name, f := range map[string]func(context.Context) (string, error){
+		"an error": func(context.Context) (string, error) { return "", errors.New("no") },
+		"none":     func(context.Context) (string, error) { return "", nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEndpoint(t, nil)
+			s := introspecting(t, e, func(i *access.IntrospectionConfig) { i.ClientSecret, i.AccessToken = "", f })
+			_, err := s.Check(owner("opaque"))
+			expect(t, err, refusal{503, "", "introspection_unreachable"})
+			if n := e.asked.Load(); n != 0 {
+				t.Errorf("asked %d times", n)
+			}
+		})
+	}
+}
+
 func TestIntrospectionSettings(t *testing.T) {
 	key := poptest.Keyed("ES256", "resource server")
 	for want, change := range map[string]func(*access.IntrospectionConfig){
@@ -690,8 +746,18 @@ func TestIntrospectionSettings(t *testing.T) {
 		"Issuer is empty":                func(i *access.IntrospectionConfig) { i.Issuer = "" },
 		"Audience is empty":              func(i *access.IntrospectionConfig) { i.Audience = "" },
 		"ClientID is empty":              func(i *access.IntrospectionConfig) { i.ClientID = "" },
-		"ClientSecret and Key are empty": func(i *access.IntrospectionConfig) { i.ClientSecret = "" },
-		"Key is set beside ClientSecret": func(i *access.IntrospectionConfig) { i.Key, i.KeyAlgorithm = key.Private, "ES256" },
+		"ClientSecret, Key, Certificate and AccessToken are empty": func(i *access.IntrospectionConfig) { i.ClientSecret = "" },
+		"two of ClientSecret, Key":                                 func(i *access.IntrospectionConfig) { i.Key, i.KeyAlgorithm = key.Private, "ES256" },
+		"are set: give one way": func(i *access.IntrospectionConfig) {
+			i.AccessToken = func(context.Context) (string, error) { return "x", nil }
+		},
+		"Certificate is set and Endpoint is not https": func(i *access.IntrospectionConfig) {
+			i.Endpoint, i.ClientSecret, i.Certificate = "http://127.0.0.1/introspect", "", shows(poptest.SelfSigned(t, "x"))
+		},
+		"a Transport of another kind": func(i *access.IntrospectionConfig) {
+			i.ClientSecret, i.Certificate = "", shows(poptest.SelfSigned(t, "x"))
+			i.HTTPClient = &http.Client{Transport: http.NewFileTransport(nil)}
+		},
 		"Key is nil beside KeyAlgorithm": func(i *access.IntrospectionConfig) { i.KeyID = "x" },
 		"JWKSURL or JWKS is set without": func(i *access.IntrospectionConfig) { i.JWKSURL = "https://a.example/jwks" },
 		`with KeyAlgorithm "RS256"`:      func(i *access.IntrospectionConfig) { i.ClientSecret, i.Key, i.KeyAlgorithm = "", key.Private, "RS256" },

@@ -148,8 +148,8 @@ var edits = []mutant.Edit{
 	"strings"`},
 	{"dpop/verify.go", `if p.claims.Method.value != r.Method {`,
 		`if p.claims.Method.value != r.Method && !on("htm is not looked at") && !(on("htm in any case") && strings.EqualFold(p.claims.Method.value, r.Method)) {`},
-	{"dpop/verify.go", `if !matches(p.claims.Target.value, target) {`,
-		`if !matches(p.claims.Target.value, target) && !on("htu is not looked at") {`},
+	{"dpop/verify.go", `if !at.named(p.claims.Target.value) {`,
+		`if !at.named(p.claims.Target.value) && !on("htu is not looked at") {`},
 	{"dpop/verify.go", `if token == "" {`, `if token == "" || on("ath may be missing") && !p.claims.TokenHash.set {`},
 	{"dpop/verify.go", `[]byte(p.claims.TokenHash.value)) != 1 {`,
 		`[]byte(p.claims.TokenHash.value)) != 1 && !on("ath is not compared") {`},
@@ -268,13 +268,13 @@ var edits = []mutant.Edit{
 		clean = removeDotSegments(path)
 	}`},
 	{"dpop/origins.go", `	if public == nil {`, `	if public == nil && on("any Host is ours") {
-		return joinOrigin("https", host, port) + path, nil
+		return location{joinOrigin("https", host, port), noPrefix, path}, nil
 	}
 	if public == nil {`},
 	{"dpop/origins.go", `if !o.proxies.Believes(r) {`,
 		`if !o.proxies.Believes(r) && !on("forwarding fields from anybody count") {`},
-	{"dpop/origins.go", `if len(forwarded) != 1 {`,
-		`if len(forwarded) != 1 && !on("the first of two forwarded hosts counts") {`},
+	{"dpop/forwarded.go", `if len(values) != 1 || values[0] == "" {`,
+		`if len(values) != 1 && !on("the first of two forwarded hosts counts") || values[0] == "" {`},
 	{"dpop/origins.go", `	if err != nil || hasDotSegments(path)`,
 		`	if on("dot segments in the target are removed") {
 		path = removeDotSegments(path)
@@ -341,8 +341,8 @@ var edits = []mutant.Edit{
 	{"access/grant.go", `if len(q.ACRValues) > 0 && `, `if len(q.ACRValues) > 0 && !on("acr is not looked at") && `},
 	{"access/grant.go", `if q.Nonce && !grant.hasNonce {`,
 		`if q.Nonce && !grant.hasNonce && !on("the route's nonce is not demanded") {`},
-	{"access/jwt.go", `from, ok := j.issuers[claims.Issuer]`,
-		`from, ok := j.issuers[either("a slash behind the issuer does not matter", strings.TrimRight(claims.Issuer, "/"), claims.Issuer)]`},
+	{"access/jwt.go", `from, ok := j.issuers[iss]`,
+		`from, ok := j.issuers[either("a slash behind the issuer does not matter", strings.TrimRight(iss, "/"), iss)]`},
 	{"access/jwt.go", `if !slices.ContainsFunc(i.audiences, func(a string) bool { return slices.Contains(claims.Audience, a) }) {`,
 		`if !slices.ContainsFunc(i.audiences, func(a string) bool { return slices.Contains(claims.Audience, a) }) && !on("aud is not looked at") &&
 		!(on("a longer audience is ours") && strings.HasPrefix(strings.Join(claims.Audience, " "), i.Audience)) {`},
@@ -353,7 +353,7 @@ var edits = []mutant.Edit{
 			return key, nil`},
 	{"access/jwt.go", `	case errors.Is(err, keyset.ErrUnavailable):
 `, `	case on("keys that cannot be had are no hindrance") && err != nil:
-		return func() bool { return true }, nil
+		return nil, nil
 	case errors.Is(err, keyset.ErrUnavailable):
 `},
 	{"access/error.go", `Status: http.StatusServiceUnavailable, Description:`,

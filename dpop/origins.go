@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	peers "github.com/senderlock/senderlock/internal/peer" // beside the peer of a Transport
@@ -20,12 +21,15 @@ type Peers = peers.Peers
 // state of its connection. It is immutable and safe for concurrent use.
 type origins struct {
 	list    []origin
+	wild    []origin // of one level: their host begins with a dot
 	proxies *peers.Checker
+	form    ForwardedForm
 }
 
 type origin struct {
-	uri                       // path is the prefix that a proxy strips, without a trailing slash
-	scheme, host, port string // port is a number, the default one too
+	scheme, host, port string   // port is a number, the default one too
+	prefixes           []string // that a proxy strips, without a trailing slash
+	uri                string   // of the three first; empty if the host has a star
 }
 
 func newOrigins(c Config) (o *origins, err error) {
@@ -34,84 +38,155 @@ func newOrigins(c Config) (o *origins, err error) {
 		return nil, errors.New(`Origins is empty: give the public origins of this API, such as "https://api.example.com"`)
 	case len(c.Origins) > 0 && c.InsecureTrustHost:
 		return nil, errors.New("Origins and InsecureTrustHost are both set: with origins, Host need not be trusted")
+	case c.ForwardedAs >= endForwardedForm:
+		return nil, fmt.Errorf("ForwardedAs is %d: give ForwardedAnew, ForwardedLists or ForwardedStandard", c.ForwardedAs)
+	case c.ForwardedAs != ForwardedAnew && c.ForwardedBy.IsZero():
+		return nil, errors.New("ForwardedAs is set and ForwardedBy is not: give the proxies")
 	}
-	o = &origins{}
+	o = &origins{form: c.ForwardedAs}
 	if o.proxies, err = c.ForwardedBy.Checker(); err != nil {
 		return nil, fmt.Errorf("ForwardedBy%w", err)
 	}
 	for i, s := range c.Origins {
-		public, err := o.parse(s)
-		if err != nil {
+		if err := o.add(s); err != nil {
 			return nil, fmt.Errorf("Origins[%d] is %s: %w", i, setting.Address(s), err)
 		}
-		o.list = append(o.list, public)
 	}
 	return o, nil
 }
 
-func (o *origins) parse(s string) (origin, error) {
+func (o *origins) add(s string) error {
+	scheme, below, wild := strings.Cut(s, "://*.")
+	list := &o.list
+	if wild {
+		s, list = scheme+"://"+below, &o.wild
+	}
 	u, err := parseURI(s)
 	if err != nil || u.dots || strings.ContainsAny(s, "?#") {
-		return origin{}, fmt.Errorf("give a public origin such as %q, optionally with a path prefix", "https://api.example.com")
-	}
-	u.path = strings.TrimRight(u.path, "/")
-	for _, other := range o.list {
-		if other.origin == u.origin && other.path != u.path {
-			return origin{}, fmt.Errorf("already listed with another prefix: give each origin one")
-		}
+		return fmt.Errorf("give a public origin such as %q, optionally with a path prefix", "https://api.example.com")
 	}
 	scheme, authority, _ := strings.Cut(u.origin, "://")
 	host, port, err := splitHostPort(authority)
 	if err != nil {
-		return origin{}, err
+		return err
 	}
-	return origin{uri: u, scheme: scheme, host: host, port: cmp.Or(port, defaultPort(scheme))}, nil
+	if wild {
+		if _, err := netip.ParseAddr(host); err == nil || !strings.Contains(strings.Trim(host, "."), ".") {
+			return fmt.Errorf("give a name of your own behind the star, such as %q", "https://*.example.com")
+		}
+		host = "." + host
+	}
+	port, prefix := cmp.Or(port, defaultPort(scheme)), strings.TrimRight(u.path, "/")
+	for i := range *list {
+		if known := &(*list)[i]; known.scheme == scheme && known.host == host && known.port == port {
+			known.prefixes = append(known.prefixes, prefix)
+			return nil
+		}
+	}
+	added := origin{scheme: scheme, host: host, port: port, prefixes: []string{prefix}}
+	if !wild {
+		added.uri = u.origin
+	}
+	*list = append(*list, added)
+	return nil
 }
 
 // Target returns the public URI of a request, normalised, without query and fragment. It returns [ErrHost]
 // when the request names a host that is not listed, or one that cannot be understood, and [ErrTarget] when its
 // target has no path or one that holds dot segments: routers and proxies disagree on where such a path leads.
-func (v *Verifier) Target(r *http.Request) (string, error) { return v.origins.target(r) }
+//
+// Where one origin has several prefixes, it is the URI under the first; a proof may name any.
+func (v *Verifier) Target(r *http.Request) (string, error) {
+	at, err := v.origins.locate(r)
+	if err != nil {
+		return "", err
+	}
+	return at.String(), nil
+}
 
-func (o *origins) target(r *http.Request) (string, error) {
+// location is where a request was sent to.
+type location struct {
+	origin   string   // scheme, host and port
+	prefixes []string // one of which a proxy has stripped; there is one at least
+	path     string
+}
+
+func (l location) String() string { return l.origin + l.prefixes[0] + l.path }
+
+// named reports whether htu names the location.
+func (l location) named(htu string) bool {
+	for _, prefix := range l.prefixes {
+		if matches(htu, l.origin+prefix+l.path) {
+			return true
+		}
+	}
+	return false
+}
+
+var noPrefix = []string{""}
+
+func (o *origins) locate(r *http.Request) (location, error) {
 	// URL.EscapedPath would turn %2F into a slash once another character in the path is not valid.
 	path, err := targetPath(r)
 	if err != nil {
-		return "", err
+		return location{}, err
 	}
 	field, scheme, told, err := o.seen(r)
 	if err != nil {
-		return "", err
+		return location{}, err
 	}
 	host, port, err := splitHostPort(field)
 	if err != nil {
-		return "", ErrHost.With("a host name", field)
+		return location{}, ErrHost.With("a host name", field)
 	}
-	if len(o.list) == 0 {
-		return joinOrigin(scheme, host, port) + path, nil
+	if len(o.list) == 0 && len(o.wild) == 0 {
+		return location{joinOrigin(scheme, host, port), noPrefix, path}, nil
 	}
 	public := o.choose(host, port, scheme, told)
 	if public == nil {
-		return "", o.ignored(r, ErrHost.With(o.String(), joinOrigin(scheme, host, port)))
+		return location{}, o.ignored(r, ErrHost.With(o.String(), joinOrigin(scheme, host, port)))
 	}
-	return public.origin + public.path + path, nil
+	uri := public.uri
+	if uri == "" {
+		uri = joinOrigin(public.scheme, host, public.port)
+	}
+	return location{uri, public.prefixes, path}, nil
 }
 
 // String lists the origins, for logs. It is empty if there are none and Host is taken.
 func (o *origins) String() string {
 	var s []string
-	for _, origin := range o.list {
-		s = append(s, origin.uri.String())
+	for _, list := range [][]origin{o.list, o.wild} {
+		for _, origin := range list {
+			for _, prefix := range origin.prefixes {
+				host := origin.host
+				if strings.HasPrefix(host, ".") {
+					host = "*" + host
+				}
+				s = append(s, joinOrigin(origin.scheme, host, origin.port)+prefix)
+			}
+		}
 	}
 	return strings.Join(s, " ")
 }
 
-// choose finds the listed origin of a host, or nil. Where one host is listed under both schemes, and where a
-// trusted proxy told the scheme, the scheme must agree; otherwise TLS is taken to end in front of this server.
+// choose finds the listed origin of a host, or nil: one that is listed by name before one with a star.
 func (o *origins) choose(host, port, scheme string, told bool) *origin {
+	if found := pick(o.list, host, port, scheme, told); found != nil || o.wild == nil {
+		return found
+	}
+	if label := strings.IndexByte(host, '.'); label > 0 { // one level
+		return pick(o.wild, host[label:], port, scheme, told)
+	}
+	return nil
+}
+
+// pick finds the origin of a host in a list, or nil. Where one host is listed under both schemes, and where a
+// trusted proxy told the scheme, the scheme must agree; otherwise TLS is taken to end in front of this server.
+func pick(list []origin, host, port, scheme string, told bool) *origin {
 	var found *origin
-	for i := range o.list {
-		candidate := &o.list[i]
+	for i := range list {
+		candidate := &list[i]
 		if candidate.host != host || candidate.port != cmp.Or(port, defaultPort(candidate.scheme)) {
 			continue
 		}
@@ -134,24 +209,20 @@ func (o *origins) seen(r *http.Request) (host, scheme string, told bool, err err
 	if !o.proxies.Believes(r) {
 		return host, scheme, false, nil
 	}
-	if forwarded := r.Header["X-Forwarded-Host"]; forwarded != nil {
-		if len(forwarded) != 1 {
-			return "", "", false, ErrHost.With("one X-Forwarded-Host", strings.Join(forwarded, ", "))
-		}
-		host = forwarded[0]
+	said, err := o.form.read(r, o.proxies)
+	if err != nil {
+		return "", "", false, err
 	}
-	if proto := r.Header["X-Forwarded-Proto"]; proto != nil {
-		told = len(proto) == 1
-		switch {
-		case told && (proto[0] == "https" || proto[0] == "wss"):
-			scheme = "https"
-		case told && (proto[0] == "http" || proto[0] == "ws"):
-			scheme = "http"
-		default:
-			return "", "", false, ErrHost.With("one X-Forwarded-Proto: https, wss, http or ws", strings.Join(proto, ", "))
-		}
+	switch strings.ToLower(said.proto) {
+	case "":
+	case "https", "wss":
+		scheme, told = "https", true
+	case "http", "ws":
+		scheme, told = "http", true
+	default:
+		return "", "", false, ErrHost.With("https, wss, http or ws as the scheme", said.proto)
 	}
-	return host, scheme, told, nil
+	return cmp.Or(said.host, host), scheme, told, nil
 }
 
 // ignored adds to a refusal of a host which forwarded fields did not count, and who sent them: a proxy that was forgotten
@@ -159,7 +230,8 @@ func (o *origins) seen(r *http.Request) (host, scheme string, told bool, err err
 func (o *origins) ignored(r *http.Request, cause *reason.Error) error {
 	var fields []string
 	for _, name := range [...]string{"X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded"} {
-		if r.Header[name] != nil && (name == "Forwarded" || !o.proxies.Believes(r)) {
+		counts := (name == "Forwarded") == (o.form == ForwardedStandard)
+		if r.Header[name] != nil && (!counts || !o.proxies.Believes(r)) {
 			fields = append(fields, name)
 		}
 	}

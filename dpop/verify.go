@@ -53,7 +53,8 @@ func Algorithms() []string { return jose.Algorithms() }
 // Config holds the settings of a [Verifier]. Origins are enough for a single instance.
 type Config struct {
 	// Origins are the public URIs of this server ("https://api.example.com"), each optionally with a path prefix that a
-	// proxy strips ("https://example.com/api"). A request to another Host is refused. A request for the prefix alone is
+	// proxy strips ("https://example.com/api"); one origin may have several. A star stands for one label, however many
+	// there are of them ("https://*.example.com" is a.example.com, but not a.b.example.com). A request to another Host is refused. A request for the prefix alone is
 	// taken for one with a slash behind it: once the prefix is stripped, the two are the same. Required, unless
 	// InsecureTrustHost is set.
 	Origins []string
@@ -63,6 +64,8 @@ type Config struct {
 	// ForwardedBy are the proxies whose X-Forwarded-Proto and X-Forwarded-Host choose among the Origins. Zero believes
 	// nobody.
 	ForwardedBy Peers
+	// ForwardedAs says how they write that. Zero is one value each, which every proxy sets anew.
+	ForwardedAs ForwardedForm
 
 	// Algorithms are the accepted JWS algorithms. Nil means all of [Algorithms].
 	Algorithms []string
@@ -284,12 +287,12 @@ func (v *Verifier) compare(p *Proof, r *http.Request, token string) error {
 	if p.claims.Method.value != r.Method {
 		return ErrMethod.With(r.Method, p.claims.Method.value)
 	}
-	target, err := v.origins.target(r)
+	at, err := v.origins.locate(r)
 	if err != nil {
 		return err
 	}
-	if !matches(p.claims.Target.value, target) {
-		return ErrTarget.With(target, p.claims.Target.value)
+	if !at.named(p.claims.Target.value) {
+		return ErrTarget.With(at.String(), p.claims.Target.value)
 	}
 	if token == "" {
 		return nil
