@@ -17,6 +17,7 @@ import (
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/internal/redistest"
+	"github.com/senderlock/senderlock/reason"
 	"github.com/senderlock/senderlock/redisstore"
 	"github.com/senderlock/senderlock/revocation"
 )
@@ -306,6 +307,19 @@ func works(t *testing.T, s *redisstore.Store) {
 		}
 		if e, err := s.Revoked(t.Context(), tokenOf("nobody")); e != nil || err != nil {
 			t.Fatalf("Revoked = %v, %v", e, err)
+		}
+	}
+}
+
+// What makes a server unfit has a name for logs and metrics, and is our own trouble whatever wraps it.
+func TestReasons(t *testing.T) {
+	for want, err := range map[string]error{
+		"redis_eviction": redisstore.ErrEviction, "redis_replicas": redisstore.ErrReplicas,
+		"redis_damaged": redisstore.ErrDamaged, "redis_clock": redisstore.ErrClock,
+	} {
+		err = dpop.ErrStore.Because(fmt.Errorf("call: %w", err))
+		if got := reason.Of(err); got != want || reason.IsRefusal(err) {
+			t.Errorf("%v: %q, want %q", err, got, want)
 		}
 	}
 }

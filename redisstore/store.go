@@ -16,20 +16,22 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/reason"
 	"github.com/senderlock/senderlock/revocation"
 )
 
-// The ways in which a server is unfit, or this instance is. A call that fails with one of them decided nothing.
+// The ways in which a server is unfit, or this instance is. A call that fails with one of them decided nothing. Each is a
+// [reason.Trouble] with a name for logs and metrics.
 var (
 	// ErrEviction means that the server may drop live keys to make room.
-	ErrEviction = errors.New("redisstore: the server evicts keys when its memory is full: set maxmemory-policy to noeviction")
+	ErrEviction error = reason.NewTrouble("redis_eviction", "redisstore: the server evicts keys when its memory is full: set maxmemory-policy to noeviction")
 	// ErrReplicas means that fewer replicas than Wait have what was written.
-	ErrReplicas = errors.New("redisstore: too few replicas have it")
+	ErrReplicas error = reason.NewTrouble("redis_replicas", "redisstore: too few replicas have it")
 	// ErrDamaged means that a key of ours holds what no Store wrote.
-	ErrDamaged = errors.New("redisstore: a key holds something else than expected")
+	ErrDamaged error = reason.NewTrouble("redis_damaged", "redisstore: a key holds something else than expected")
 	// ErrClock means that the clock of this instance and the server's differ by more than MaxSkew. The error says by
 	// how much. It ends when the clock is right.
-	ErrClock = errors.New("redisstore: the clock of this instance is not the server's")
+	ErrClock error = reason.NewTrouble("redis_clock", "redisstore: the clock of this instance is not the server's")
 )
 
 // Store is a [dpop.ReplayStore], a [revocation.Store] and a [revocation.Register] on Redis 7 or later, or Valkey, for any

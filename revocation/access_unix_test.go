@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/senderlock/senderlock/reason"
 	"github.com/senderlock/senderlock/revocation"
 )
 
@@ -56,5 +57,12 @@ func TestOpenRefusesWhatOthersMayChange(t *testing.T) {
 				_ = again.Close()
 			}
 		})
+	}
+}
+
+// A file that others may change is our own trouble, whoever asks.
+func TestExposedIsOurs(t *testing.T) {
+	if err := revocation.ErrExposed.Because(errors.New("mode 0644")); reason.IsRefusal(err) || reason.Of(err) != "revocation_exposed" {
+		t.Errorf("%v is a refusal, or has another name", err)
 	}
 }

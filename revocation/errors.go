@@ -33,7 +33,7 @@ var (
 
 	// ErrExposed means that somebody else than the user of this process, and root, may change the file, since it or
 	// its folder belongs to them or is open to them.
-	ErrExposed = reason.New("revocation_exposed", "revocation: others may change the file")
+	ErrExposed = reason.NewTrouble("revocation_exposed", "revocation: others may change the file")
 
 	// ErrFile means that the file is damaged, or is not one of this package.
 	ErrFile = reason.NewTrouble("revocation_file", "revocation: the file is damaged or not a revocation file")
