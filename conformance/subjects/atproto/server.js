@@ -1,8 +1,9 @@
 // The verifier of the OAuth provider of AT Protocol behind the HTTP server of Node. Its keys are those of the issuer at
 // the start: it looks for no others.
 import http from "node:http";
+import { Keyset } from "@atproto/jwk";
 import { JoseKey } from "@atproto/jwk-jose";
-import { Keyset, OAuthVerifier } from "@atproto/oauth-provider";
+import { OAuthVerifier } from "@atproto/oauth-provider/verifier";
 
 const { PORT, ISSUER, ORIGIN } = process.env;
 const { keys } = await (await fetch(ISSUER + "/jwks")).json();
