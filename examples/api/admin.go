@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/internal/settings"
 	"github.com/senderlock/senderlock/revocation"
 )
 
@@ -28,16 +29,16 @@ const maxAdminBody = 16 << 10
 type admin struct {
 	issuer string
 	log    *slog.Logger
-	tokens records
+	tokens settings.Records
 }
 
-func newAdmin(s *settings, log *slog.Logger, tokens records, registry *prometheus.Registry) http.Handler {
-	a := &admin{issuer: s.issuer.URL, log: log, tokens: tokens}
+func newAdmin(s *settings.Settings, log *slog.Logger, tokens settings.Records, registry *prometheus.Registry) http.Handler {
+	a := &admin{issuer: s.Issuer.URL, log: log, tokens: tokens}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /revoke", a.revoke)
 	mux.HandleFunc("GET /tokens", a.list)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	return protect(s.adminToken, http.MaxBytesHandler(mux, maxAdminBody))
+	return protect(s.AdminToken, http.MaxBytesHandler(mux, maxAdminBody))
 }
 
 // protect keeps others out. With a secret, only those who know it get in. Without one the port is on this machine,
@@ -63,7 +64,7 @@ func local(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	return loopback(host)
+	return settings.Loopback(host)
 }
 
 // revocationRequest is the body of POST /revoke.

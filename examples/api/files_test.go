@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/senderlock/senderlock/internal/settings"
 )
 
 func text(t *testing.T, path string) string {
@@ -21,7 +23,7 @@ func text(t *testing.T, path string) string {
 // The README explains each variable that is read, and no other.
 func TestReadmeHasEveryVariable(t *testing.T) {
 	asked := map[string]bool{}
-	_, _ = read(func(name string) string { asked[name] = true; return "" })
+	settings.Read(settings.NewReader(func(name string) string { asked[name] = true; return "" }))
 	explained := map[string]bool{}
 	for line := range strings.Lines(text(t, "README.md")) {
 		if cell, ok := strings.CutPrefix(line, "| `"); ok {
@@ -85,7 +87,7 @@ func TestUnit(t *testing.T) {
 			t.Errorf("no %s", want)
 		}
 	}
-	if limit := 60.0; limit <= shutdownTimeout.Seconds()+defaultDrain.Seconds() {
+	if limit := 60.0; limit <= shutdownTimeout.Seconds()+settings.DefaultDrain.Seconds() {
 		t.Error("systemd kills the program before it has ended")
 	}
 }

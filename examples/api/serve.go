@@ -89,9 +89,9 @@ func (a *app) serve(ctx context.Context) error {
 	case err = <-failed: // one port alone would be half an API
 	case <-ctx.Done():
 		a.ending.Store(true)
-		a.log.Info("ending", "delay", a.settings.drain)
+		a.log.Info("ending", "delay", a.settings.Drain)
 		select {
-		case <-time.After(a.settings.drain):
+		case <-time.After(a.settings.Drain):
 		case err = <-failed:
 		}
 	}
@@ -100,14 +100,14 @@ func (a *app) serve(ctx context.Context) error {
 
 func (a *app) listen() (listeners []*listener, err error) {
 	s := a.settings
-	wanted := []*listener{{name: "PORT", address: net.JoinHostPort(s.host, s.port), server: a.server(a.api)}}
-	if s.tlsPort != "" {
-		l := &listener{name: "TLS_PORT", address: net.JoinHostPort(s.host, s.tlsPort), server: a.server(a.api)}
+	wanted := []*listener{{name: "PORT", address: net.JoinHostPort(s.Host, s.Port), server: a.server(a.api)}}
+	if s.TLSPort != "" {
+		l := &listener{name: "TLS_PORT", address: net.JoinHostPort(s.Host, s.TLSPort), server: a.server(a.api)}
 		l.server.TLSConfig = a.tls
 		wanted = append(wanted, l)
 	}
-	if s.adminPort != "" {
-		wanted = append(wanted, &listener{name: "ADMIN_PORT", address: net.JoinHostPort(s.adminHost, s.adminPort), server: a.server(a.admin)})
+	if s.AdminPort != "" {
+		wanted = append(wanted, &listener{name: "ADMIN_PORT", address: net.JoinHostPort(s.AdminHost, s.AdminPort), server: a.server(a.admin)})
 	}
 	for _, l := range wanted {
 		if l.Listener, err = net.Listen("tcp", l.address); err != nil {
