@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -100,11 +101,7 @@ func (c *Config) makeRoute(r Route, next http.Handler) (*route, error) {
 		made.judged = c.Guard.Stream(next, c.Stream, r.Requirement)
 	}
 	var err error
-	address := r.Upstream
-	if address == "" {
-		address = c.Upstream
-	}
-	made.upstream, err = newUpstream(address)
+	made.upstream, err = newUpstream(r.Upstream, c.Upstream)
 	return made, err
 }
 
@@ -122,7 +119,8 @@ func isZero(q access.Requirement) bool {
 	return q.Scopes == nil && q.AnyScope == nil && q.ACRValues == nil && q.MaxAuthAge == 0 && q.Binding == 0 && !q.Nonce
 }
 
-func newUpstream(address string) (*upstream, error) {
+func newUpstream(own, otherwise string) (*upstream, error) {
+	address := cmp.Or(own, otherwise)
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.Opaque != "" ||
 		u.RawQuery != "" || u.Fragment != "" || u.Path != "" && u.Path != "/" {

@@ -159,7 +159,9 @@ func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 func refuse(log *slog.Logger, w http.ResponseWriter, r *http.Request, err error) {
 	status := http.StatusNotFound
 	switch {
-	case errors.Is(err, ErrPath):
+	case errors.Is(err, ErrAsker):
+		status = http.StatusForbidden
+	case errors.Is(err, ErrPath) || errors.Is(err, ErrForwarded):
 		status = http.StatusBadRequest
 	case errors.Is(err, ErrMethod):
 		status = http.StatusMethodNotAllowed
