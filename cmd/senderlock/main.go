@@ -17,6 +17,11 @@ import (
 
 // commands are what the program can do, in the order of its help. A command stands in a file of its own.
 var commands = []func() *cobra.Command{
+	curlCommand,
+	logoutCommand,
+	explainCommand,
+	proofCommand,
+	keyCommand,
 	versionCommand,
 }
 
@@ -27,8 +32,10 @@ const (
 	statusUnable = 2 // it could not be done: a wrong flag, no such file, nobody answers
 )
 
-// errNo says that the answer is no. A command that has printed why returns it as it is.
-var errNo = errors.New("the answer is no")
+// no is the error of a command that did what it was asked to, and the answer is no. An empty one has been explained.
+type no string
+
+func (n no) Error() string { return string(n) }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -46,10 +53,10 @@ func run(ctx context.Context, args []string) int {
 	if err == nil {
 		return statusDone
 	}
-	if err != errNo {
+	if err.Error() != "" {
 		fmt.Fprintf(root.ErrOrStderr(), "%s: %v\n", command.CommandPath(), err)
 	}
-	if errors.Is(err, errNo) {
+	if _, ok := errors.AsType[no](err); ok {
 		return statusNo
 	}
 	return statusUnable
@@ -69,8 +76,19 @@ Exit codes: 0 done; 1 done, and the answer is no; 2 it could not be done.`,
 	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
 		return fmt.Errorf("%w (%s --help lists the flags)", err, command.CommandPath())
 	})
+	root.SetUsageTemplate(usage)
 	for _, command := range commands {
 		root.AddCommand(command())
 	}
 	return root
 }
+
+// usage is what help says of a command behind its description. It has to fit a screen of 80 by 24.
+const usage = `Usage: {{.UseLine}}
+{{- if .HasAvailableSubCommands}}
+{{range .Commands}}{{if .IsAvailableCommand}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}
+{{- if .HasAvailableLocalFlags}}
+
+{{.LocalFlags.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}{{end}}
+`
