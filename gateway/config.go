@@ -18,8 +18,6 @@ const (
 	DefaultMaxBody = 10 << 20
 	// DefaultTimeout is the default of [Config.Timeout].
 	DefaultTimeout = 30 * time.Second
-
-	maxBody = 1 << 50
 )
 
 // Config holds the settings of a reverse proxy.
@@ -39,7 +37,7 @@ type Config struct {
 	// ("Bearer …", "Basic …"). Empty sends none.
 	Authorization string
 	// MaxBody is the largest body of a request in octets. Zero means 10 MiB. A larger one is answered with 413.
-	MaxBody int
+	MaxBody int64
 	// Timeout is how long a service may take to begin its answer, and a connection to it. Zero means 30 seconds; an hour
 	// is the most. What is late is answered with 504.
 	Timeout time.Duration
@@ -76,10 +74,20 @@ func (c *Config) settle() error {
 		c.Transport = c.transport()
 	}
 	return errors.Join(
-		setting.Between("MaxBody", &c.MaxBody, DefaultMaxBody, 1, maxBody),
+		c.settleMaxBody(),
 		setting.Between("Timeout", &c.Timeout, DefaultTimeout, time.Millisecond, time.Hour),
 		validAuthorization(c.Authorization),
 	)
+}
+
+func (c *Config) settleMaxBody() error {
+	if c.MaxBody == 0 {
+		c.MaxBody = DefaultMaxBody
+	}
+	if c.MaxBody < 0 {
+		return errorf("MaxBody is %d: give a number of octets, or zero for %d", c.MaxBody, DefaultMaxBody)
+	}
+	return nil
 }
 
 func validAuthorization(value string) error {

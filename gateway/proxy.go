@@ -79,7 +79,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	pass := &passage{route: route, target: target}
 	r = r.WithContext(context.WithValue(r.Context(), passageKey{}, pass))
 	r.Pattern = route.Pattern
-	r.Body = http.MaxBytesReader(w, r.Body, int64(p.config.MaxBody))
+	r.Body = http.MaxBytesReader(w, r.Body, p.config.MaxBody)
 	route.judged.ServeHTTP(w, r)
 	if pass.cut {
 		panic(http.ErrAbortHandler) // which the client has to see

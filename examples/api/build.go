@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -20,7 +19,6 @@ import (
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/settings"
 	"github.com/senderlock/senderlock/logqueue"
-	"github.com/senderlock/senderlock/mtls"
 	"github.com/senderlock/senderlock/otelauth"
 )
 
@@ -72,7 +70,8 @@ func build(s *settings.Settings, log *slog.Logger, lines *logqueue.Writer) (a *a
 		return a, err
 	}
 	a.admin = newAdmin(s, log, stores.Tokens, registry)
-	return a, a.listenTLS()
+	a.tls, err = s.TLS(log)
+	return a, err
 }
 
 // Close releases everything that build made. Requests must have ended.
@@ -101,19 +100,4 @@ func (a *app) telemetry(replay dpop.ReplayStore) (*prometheus.Registry, access.O
 	c.Replay, _ = replay.(otelauth.Replay) // the shared store counts for itself
 	observer, err := otelauth.New(c)
 	return registry, observer, err
-}
-
-// listenTLS makes the settings of the TLS listener: it asks for a client certificate, demands none and leaves its chain
-// to certificates.
-func (a *app) listenTLS() error {
-	s := a.settings
-	if s.TLSPort == "" {
-		return nil
-	}
-	pair, err := mtls.NewKeyPair(mtls.KeyFiles{Certificate: s.TLSCert, Key: s.TLSKey, Log: a.log})
-	if err != nil {
-		return fmt.Errorf("TLS_CERT_FILE, TLS_KEY_FILE: %w", err)
-	}
-	a.tls, err = mtls.ServerTLS(&tls.Config{GetCertificate: pair.GetCertificate})
-	return err
 }

@@ -113,6 +113,19 @@ func (s *Settings) certificates() (mtls.CertificateSource, error) {
 	return check.FromProxy(proxy)
 }
 
+// TLS are the settings of the TLS listener: it asks for a client certificate, demands none and leaves its chain to the
+// Guard. Nil without TLS_PORT.
+func (s *Settings) TLS(log *slog.Logger) (*tls.Config, error) {
+	if s.TLSPort == "" {
+		return nil, nil
+	}
+	pair, err := mtls.NewKeyPair(mtls.KeyFiles{Certificate: s.TLSCert, Key: s.TLSKey, Log: log})
+	if err != nil {
+		return nil, fmt.Errorf("TLS_CERT_FILE, TLS_KEY_FILE: %w", err)
+	}
+	return mtls.ServerTLS(&tls.Config{GetCertificate: pair.GetCertificate})
+}
+
 // Resource is what the API publishes of itself: under its audience, if that is one of its URLs, else under the first
 // origin that may be named. Nil if there is none.
 func (s *Settings) Resource() *access.Resource {

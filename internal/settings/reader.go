@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"net/url"
 	"os"
@@ -35,8 +36,8 @@ func (r *Reader) get(name string) string {
 	return r.source(name)
 }
 
-// Known reports whether anybody has asked for a setting of this name.
-func (r *Reader) Known(name string) bool { return r.asked[name] }
+// Asked are the names of all settings that somebody has asked for, sorted.
+func (r *Reader) Asked() []string { return slices.Sorted(maps.Keys(r.asked)) }
 
 // Err has a line for each setting that is wrong. Nil if none is.
 func (r *Reader) Err() error { return errors.Join(r.problems...) }

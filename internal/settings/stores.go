@@ -22,6 +22,7 @@ type Records interface {
 type Stores struct {
 	Replay dpop.ReplayStore
 	Tokens Records
+	Shared *redisstore.Store // nil: this process, or a file
 
 	closers []func() error // run from the last to the first
 }
@@ -50,6 +51,7 @@ func (o *Stores) open(s *Settings) error {
 	if err != nil {
 		return err
 	}
+	o.Shared = shared
 	if err := o.replay(shared); err != nil {
 		return err
 	}
