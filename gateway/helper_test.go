@@ -66,12 +66,23 @@ type world struct {
 	service *service
 	log     bytes.Buffer
 	mu      sync.Mutex
+	more    *sync.Cond
 }
 
 func (w *world) Write(b []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	defer w.more.Broadcast()
 	return w.log.Write(b)
+}
+
+// hears waits until something was logged.
+func (w *world) hears(text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for !strings.Contains(w.log.String(), text) {
+		w.more.Wait()
+	}
 }
 
 // said is what was logged.
@@ -84,6 +95,7 @@ func (w *world) said() string {
 func newWorld(t *testing.T, changes ...func(*access.Config)) *world {
 	t.Helper()
 	w := &world{t: t, clock: senderlocktest.NewClock(), service: newService(t)}
+	w.more = sync.NewCond(&w.mu)
 	w.issuer = senderlocktest.NewIssuer(w.clock)
 	t.Cleanup(func() { w.issuer.Close() })
 	w.client = senderlocktest.NewClient(w.clock)
