@@ -152,6 +152,11 @@ func (f *ForwardAuth) add(r Route) (err error) {
 
 // ServeHTTP answers one question.
 func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	published := f.config.Guard.MetadataPath()
+	if published != "" && r.RequestURI == published && f.source[kindURI] != "" {
+		f.config.Guard.MetadataHandler().ServeHTTP(w, r) // it is for everyone
+		return
+	}
 	for _, name := range fields { // whatever the answer is, a proxy that copies them copies nothing of a client
 		w.Header().Set(name, "")
 	}
@@ -159,10 +164,6 @@ func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	original, err := f.original(r)
 	if err != nil {
 		f.refuse(w, r, err)
-		return
-	}
-	if at := f.config.Guard.MetadataPath(); at != "" && original.RequestURI == at {
-		f.accept(&route{Route: Route{Public: true}}, w, original) // the proxy serves it, or forwards it to the Guard
 		return
 	}
 	route, _, err := f.routes.find(original.Method, original.RequestURI)
