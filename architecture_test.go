@@ -41,9 +41,14 @@ var layers = map[string][]string{
 	// What users' tests need. It plays the issuer and the client; the guard under test is theirs.
 	"senderlocktest": {"access", "dpop", "mtls", "revocation", "internal", "reason"},
 	"conformance":    {"internal/mint"},
+	"gateway":        {"access", "dpop", "mtls", "revocation", "internal", "reason"},
 	// What packages share knows none of those that share it.
 	"internal": {"reason"},
+	// What programs share sits on top of the library, as they do.
+	programs: {"access", "dpop", "mtls", "revocation", "redisstore", "internal", "reason"},
 }
+
+const programs = "internal/settings"
 
 // apart are the packages of this module that a folder may import itself: those that share no code with what they test,
 // and adapters, which decide nothing and so need nothing but the guard.
@@ -65,7 +70,7 @@ var importers = map[string][]string{
 	echo:                             {"echoauth", "examples"},
 	"github.com/dgraph-io/ristretto": {"dpop", "internal/cache"},
 	"github.com/lestrrat-go/jwx":     {"internal/jwx"},
-	module + "/internal/jwx":         {"access", "dpop/keyfile", "revocation/events", "examples"},
+	module + "/internal/jwx":         {"access", "dpop/keyfile", "revocation/events", "examples", "gateway"},
 	"github.com/redis/rueidis":       {"redisstore"},
 	"go.etcd.io/bbolt":               {"revocation"},
 	"filippo.io/nistec":              {"internal/p256"},
@@ -73,9 +78,11 @@ var importers = map[string][]string{
 	"go.opentelemetry.io/otel":       {"otelauth", "examples"},
 	"github.com/prometheus":          {"examples"},
 	"github.com/chromedp":            {"examples"},
+	"github.com/spf13":               {"cmd"},
 	"github.com/go-chi/chi":          {}, // tests alone
 	// Only tests import what is for tests.
 	module + "/internal/poptest": {"echoauth/internal/echotest"},
+	module + "/" + programs:      {"cmd", "examples"},
 	module + "/storetest":        {},
 	module + "/senderlocktest":   {},
 }
@@ -142,6 +149,11 @@ func TestImportRulesCanFail(t *testing.T) {
 		"poptest imports Echo":        {imports(own("internal/poptest"), echo+"/v4"), "internal/poptest imports " + echo},
 		"internal imports upwards":    {imports(own("internal/jose"), own("dpop")), "internal/jose reaches dpop"},
 		"internal reaches upwards":    {imports(own("internal/jose"), own("storetest")), "internal/jose reaches dpop"},
+		"settings import the library": {imports(own("internal/settings"), own("access"), own("redisstore")), ""},
+		"settings import an adapter":  {imports(own("internal/settings"), own("echoauth")), "internal/settings reaches echoauth"},
+		"access imports settings":     {imports(own("access"), own("internal/settings")), "access imports " + own("internal/settings")},
+		"an example imports settings": {imports(own("examples/quickstart"), own("internal/settings")), ""},
+		"gateway imports an adapter":  {imports(own("gateway"), own("echoauth")), "gateway reaches echoauth"},
 		"internal imports reasons":    {imports(own("internal/jose"), own("reason")), ""},
 		"peer imports its neighbour":  {imports(own("internal/peer"), own("internal/jose")), "internal/peer imports internal/jose"},
 		"reason imports internal":     {imports(own("reason"), own("internal/jose")), "reason reaches internal/jose"},
@@ -164,6 +176,8 @@ func TestImportRulesCanFail(t *testing.T) {
 		"dpop imports nistec":         {imports(own("dpop"), "filippo.io/nistec"), "dpop imports filippo.io/nistec"},
 		"access imports otel":         {imports(own("access"), "go.opentelemetry.io/otel/metric"), "access imports go.opentelemetry.io/otel"},
 		"the root imports an example": {imports(module, own("examples/authserver")), ". imports examples/authserver"},
+		"a command logs in":           {imports(own("cmd/senderlock"), own("examples/session"), "github.com/spf13/cobra"), ""},
+		"an example has commands":     {imports(own("examples/quickstart"), "github.com/spf13/cobra"), "examples/quickstart imports github.com/spf13"},
 		"an example imports poptest":  {imports(own("examples/quickstart"), own("internal/poptest")), "examples/quickstart imports " + own("internal/poptest")},
 		"echoauth imports poptest":    {imports(own("echoauth"), own("internal/poptest")), "echoauth imports " + own("internal/poptest")},
 		"its suite imports poptest":   {imports(own("echoauth/internal/echotest"), own("internal/poptest")), ""},
@@ -198,7 +212,10 @@ func TestImportRulesCanFail(t *testing.T) {
 				own("internal/jose"):       {},
 				own("conformance"):         {},
 				own("conformance/cmd"):     {},
+				own("cmd/senderlock"):      {},
 				own("internal/poptest"):    {},
+				own("internal/settings"):   {},
+				own("gateway"):             {},
 				own("storetest"):           {Imports: []string{own("dpop"), own("revocation")}},
 				"example.com/wrapper":      {Imports: []string{echo + "/v4"}},
 			}
@@ -309,7 +326,7 @@ func violations(g graph) []string {
 			continue
 		}
 		for layer, allowed := range layers {
-			if !in(from, layer) {
+			if !in(from, layer) || layer == "internal" && in(from, programs) {
 				continue
 			}
 			for to := range reached(g, path) {
@@ -341,7 +358,7 @@ func violations(g graph) []string {
 			}
 		}
 		for _, to := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
-			if rel, _ := inModule(to); in(rel, "examples") && !in(from, "examples") {
+			if rel, _ := inModule(to); in(rel, "examples") && !in(from, "examples", "cmd") {
 				report("%s imports %s", from, rel)
 			}
 		}
@@ -475,11 +492,12 @@ func (m mapImporter) Import(path string) (*types.Package, error) {
 	return nil, errors.New("no package " + path)
 }
 
-// goList is every package of the two modules and every package it depends on.
+// goList is every package of the library, the command line and the examples, and every package
+// they depend on.
 func goList(t *testing.T, flags ...string) graph {
 	t.Helper()
 	args := append([]string{"list", "-deps", "-json=ImportPath,Name,Export,Imports,TestImports,XTestImports"}, flags...)
-	command := exec.Command("go", append(args, "./...", "./examples/...")...)
+	command := exec.Command("go", append(args, "./...", "./cmd/senderlock/...", "./examples/...")...)
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	output, err := command.Output()

@@ -125,9 +125,9 @@ type Requirement struct {
 	Nonce bool
 }
 
-// validate checks the settings, so that a route can be refused when it is made. Its error names the field and
+// Validate checks the settings, so that a route can be refused when it is made. Its error names the field and
 // what to put there.
-func (q Requirement) validate() error {
+func (q Requirement) Validate() error {
 	for field, scopes := range map[string][]string{"Scopes": q.Scopes, "AnyScope": q.AnyScope} {
 		for _, scope := range scopes {
 			if !quotable(scope) {
@@ -164,7 +164,7 @@ func (g *Guard) Allow(r *http.Request, grant *Grant, q Requirement) error {
 // compare compares an accepted request with the demand of its route. The binding comes first, then scopes, then the
 // login, for which the user is needed.
 func (g *Guard) compare(grant *Grant, q Requirement) *Error {
-	if err := q.validate(); err != nil {
+	if err := q.Validate(); err != nil {
 		return unavailable(err)
 	}
 	if missing := q.Binding &^ grant.Binding; missing != 0 {

@@ -31,7 +31,7 @@ func (c *Config) settleReport() error {
 	}
 	report := *c.ReportOnly
 	c.ReportOnly = &report
-	if err := report.validate(); err != nil {
+	if err := report.Validate(); err != nil {
 		return fmt.Errorf("ReportOnly: %w", err)
 	}
 	if report.MaxTokenLifetime < 0 {

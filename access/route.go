@@ -65,7 +65,7 @@ type Route struct {
 // Route checks the demands of a route. Its error names the field and what to put there.
 func (g *Guard) Route(demands ...Requirement) (*Route, error) {
 	for _, d := range demands {
-		if err := d.validate(); err != nil {
+		if err := d.Validate(); err != nil {
 			return nil, err
 		}
 	}
@@ -78,7 +78,7 @@ func (g *Guard) Route(demands ...Requirement) (*Route, error) {
 
 // StreamRoute is [Guard.Route] for responses that go on for long.
 func (g *Guard) StreamRoute(s Stream, demands ...Requirement) (*Route, error) {
-	if err := s.validate(); err != nil {
+	if err := s.Validate(); err != nil {
 		return nil, err
 	}
 	route, err := g.Route(demands...)

@@ -23,7 +23,7 @@ var errShadowQuestions = reason.NewTrouble("shadow_not_asked", "access: the shad
 // Policies and Revocation, and [Config.Tokens] about a hundred tokens in a second at most. It panics on a wrong demand.
 func (g *Guard) UnprotectedShadow(next http.Handler, demands ...Requirement) http.Handler {
 	for _, d := range demands {
-		if err := d.validate(); err != nil {
+		if err := d.Validate(); err != nil {
 			panic(err.Error())
 		}
 	}

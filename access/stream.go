@@ -34,9 +34,9 @@ type Stream struct {
 	Policies []Policy
 }
 
-// validate checks the settings, so that a route can be refused when it is made. Its error names the field and
+// Validate checks the settings, so that a route can be refused when it is made. Its error names the field and
 // what to put there.
-func (s Stream) validate() error {
+func (s Stream) Validate() error {
 	if err := setting.Between("Every", &s.Every, defaultStreamInterval, time.Millisecond, maxStreamInterval); err != nil {
 		return fmt.Errorf("access.Stream: %w", err)
 	}
@@ -62,7 +62,7 @@ func (s Stream) validate() error {
 func (g *Guard) Watch(r *http.Request, grant *Grant, s Stream) (context.Context, context.CancelFunc) {
 	ctx, end := context.WithCancelCause(r.Context())
 	cancel := func() { end(context.Canceled) }
-	err := s.validate()
+	err := s.Validate()
 	if grant == nil {
 		err = errors.New("access: Watch without a grant: it is for a request that was accepted")
 	}

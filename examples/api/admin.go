@@ -11,7 +11,7 @@ import (
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/access/rollout"
 	"github.com/senderlock/senderlock/admin"
-	"github.com/senderlock/senderlock/redisstore"
+	"github.com/senderlock/senderlock/internal/settings"
 )
 
 // operations is what the operator sees of the requests.
@@ -22,10 +22,10 @@ type operations struct {
 }
 
 // operations hears of everything that observer hears of. A program with several issuers or stores names them here.
-func (a *app) operations(shared *redisstore.Store, tokens records, observer access.Observer) (*operations, access.Observer, error) {
-	stores := map[string]func(context.Context) error{"revocations": admin.StoreAnswers(tokens)}
-	if shared != nil {
-		stores["redis"] = admin.StoreAnswers(shared)
+func (a *app) operations(stores *settings.Stores, observer access.Observer) (*operations, access.Observer, error) {
+	answers := map[string]func(context.Context) error{"revocations": admin.StoreAnswers(stores.Tokens)}
+	if shared := stores.Shared; shared != nil {
+		answers["redis"] = admin.StoreAnswers(shared)
 	}
 	o := &operations{}
 	var err error
@@ -33,7 +33,7 @@ func (a *app) operations(shared *redisstore.Store, tokens records, observer acce
 		return nil, observer, err
 	}
 	a.onClose(o.clients.Close)
-	o.ready, err = admin.NewReadiness(admin.ReadinessConfig{Issuers: []string{a.settings.issuer.URL}, Stores: stores, Log: a.log})
+	o.ready, err = admin.NewReadiness(admin.ReadinessConfig{Issuers: []string{a.settings.Issuer.URL}, Stores: answers, Log: a.log})
 	if err != nil {
 		return nil, observer, err
 	}
@@ -42,16 +42,16 @@ func (a *app) operations(shared *redisstore.Store, tokens records, observer acce
 
 // operator is the handler of the admin port. Whoever has ADMIN_TOKEN may do everything; give more credentials here, each
 // with its rights.
-func (a *app) operator(tokens records, o *operations, registry *prometheus.Registry) (http.Handler, error) {
+func (a *app) operator(tokens settings.Records, o *operations, registry *prometheus.Registry) (http.Handler, error) {
 	c := admin.Config{
-		Issuers: []string{a.settings.issuer.URL}, Store: tokens, Register: tokens,
+		Issuers: []string{a.settings.Issuer.URL}, Store: tokens, Register: tokens,
 		Alerts: &o.alerts, Clients: o.clients, Ready: o.ready,
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), Log: a.log,
 	}
-	if a.settings.adminToken == "" {
+	if a.settings.AdminToken == "" {
 		c.InsecureLocal = true
 	} else {
-		c.Credentials = []admin.Credential{{Name: "ADMIN_TOKEN", Token: a.settings.adminToken, Rights: admin.Metrics | admin.Look | admin.Revoke}}
+		c.Credentials = []admin.Credential{{Name: "ADMIN_TOKEN", Token: a.settings.AdminToken, Rights: admin.Metrics | admin.Look | admin.Revoke}}
 	}
 	handler, err := admin.New(c)
 	if err != nil {

@@ -237,8 +237,8 @@ func TestCertificates(t *testing.T) {
 	token := w.bound(func(t *poptest.Token) { t.JKT, t.X5T = "", poptest.X5T(self.Leaf) })
 	issuedToken := w.bound(func(t *poptest.Token) { t.JKT, t.X5T = "", poptest.X5T(issued.Leaf) })
 	both := w.bound(func(t *poptest.Token) { t.X5T = poptest.X5T(self.Leaf) })
-	escaped := map[string]string{headerEscapedPEM: url.PathEscape(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: self.Leaf.Raw})))}
-	rfc9440 := map[string]string{headerRFC9440: ":" + base64.StdEncoding.EncodeToString(self.Leaf.Raw) + ":"}
+	escaped := map[string]string{"X-SSL-Client-Cert": url.PathEscape(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: self.Leaf.Raw})))}
+	rfc9440 := map[string]string{"Client-Cert": ":" + base64.StdEncoding.EncodeToString(self.Leaf.Raw) + ":"}
 	roots := file(t, "roots.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Certificate.Raw}))
 
 	direct := w.start(t, nil)
@@ -246,7 +246,7 @@ func TestCertificates(t *testing.T) {
 	viaEscaped := w.start(t, env{"TRUSTED_PROXIES": "127.0.0.0/8", "CLIENT_CERT_HEADER": "x-ssl-client-cert"})
 	viaRFC9440 := w.start(t, env{"TRUSTED_PROXIES": "127.0.0.0/8,::1/128", "CLIENT_CERT_HEADER": "Client-Cert"})
 	elsewhere := w.start(t, env{"TRUSTED_PROXIES": "10.1.0.0/16", "CLIENT_CERT_HEADER": "Client-Cert"})
-	elsewhereEscaped := w.start(t, env{"TRUSTED_PROXIES": "10.1.0.0/16", "CLIENT_CERT_HEADER": headerEscapedPEM})
+	elsewhereEscaped := w.start(t, env{"TRUSTED_PROXIES": "10.1.0.0/16", "CLIENT_CERT_HEADER": "X-SSL-Client-Cert"})
 
 	bearer := call{token: token, scheme: "Bearer", noProof: true}
 	with := func(c call, change func(*call)) call { change(&c); return c }
@@ -442,7 +442,7 @@ func TestRedis(t *testing.T) {
 		t.Errorf("after the other revoked: %d %q", a.status, a.code())
 	}
 	one.decision("refused", "subject_revoked")
-	if err := run(t.Context(), func(name string) string {
+	if err := run(t.Context(), nil, func(name string) string {
 		return w.env.with(env{"REPLAY_REDIS_URL": "redis://:secret@127.0.0.1:" + freePort(t)})[name]
 	}, &strings.Builder{}); err == nil || !strings.Contains(err.Error(), "REPLAY_REDIS_URL is not usable: set the URL") || strings.Contains(err.Error(), "secret") {
 		t.Errorf("a Redis that does not answer: %v", err)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/senderlock/senderlock/internal/settings"
 )
 
 func text(t *testing.T, path string) string {
@@ -22,7 +24,7 @@ func text(t *testing.T, path string) string {
 // The README explains each variable that is read, and no other.
 func TestReadmeHasEveryVariable(t *testing.T) {
 	asked := map[string]bool{}
-	_, _ = read(func(name string) string { asked[name] = true; return "" })
+	settings.Read(settings.NewReader(func(name string) string { asked[name] = true; return "" }))
 	explained := map[string]bool{}
 	for line := range strings.Lines(text(t, "README.md")) {
 		if cell, ok := strings.CutPrefix(line, "| `"); ok {
@@ -94,7 +96,7 @@ func TestUnit(t *testing.T) {
 	if err != nil {
 		t.Fatalf("give TimeoutStopSec with its unit: %v", err)
 	}
-	if longest := maxDrain + shutdownTimeout + logWait; waits < longest {
+	if longest := settings.MaxDrain + shutdownTimeout + logWait; waits < longest {
 		t.Errorf("systemd kills the program after %v, and the end may take %v", waits, longest)
 	}
 }

@@ -14,9 +14,9 @@ func (a *app) logout(store revocation.Store) (echo.HandlerFunc, error) {
 	s := a.settings
 	receiver, err := events.NewBackChannelLogout(events.BackChannelLogoutConfig{
 		Provider: events.Provider{
-			URL: s.issuer.URL, JWKSURL: s.issuer.JWKSURL, HTTPClient: s.client(), Log: a.log,
+			URL: s.Issuer.URL, JWKSURL: s.Issuer.JWKSURL, HTTPClient: s.Client(), Log: a.log,
 		},
-		Store: store, ClientIDs: s.logoutClients, AcceptTypeJWT: s.issuer.AcceptTypeJWT,
+		Store: store, ClientIDs: s.LogoutClients, AcceptTypeJWT: s.Issuer.AcceptTypeJWT,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("logout tokens: %w", err)

@@ -11,17 +11,19 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/senderlock/senderlock/internal/settings"
 	"github.com/senderlock/senderlock/logqueue"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	if err := run(ctx, os.Getenv, os.Stdout); err != nil {
+	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout); err != nil {
 		for line := range strings.Lines(err.Error()) {
 			fmt.Fprintf(os.Stderr, "api: %s\n", strings.TrimSuffix(line, "\n"))
 		}
@@ -33,16 +35,21 @@ func main() {
 const logWait = 2 * time.Second
 
 // run serves until ctx is done, then until the requests in flight are answered.
-func run(ctx context.Context, get func(string) string, out io.Writer) error {
-	s, err := read(get)
-	if err != nil {
+func run(ctx context.Context, args []string, get func(string) string, out io.Writer) error {
+	check := slices.Equal(args, []string{"-check-config"})
+	if !check && len(args) > 0 {
+		return errors.New("the settings are in the environment; the only argument is -check-config, which judges them and ends")
+	}
+	reader := settings.NewReader(get)
+	s := settings.Read(reader)
+	if err := reader.Err(); err != nil || check {
 		return err
 	}
 	lines, err := logqueue.New(logqueue.Config{Writer: out}) // a log that nobody drains stops no request
 	if err != nil {
 		return err
 	}
-	a, err := build(s, slog.New(slog.NewJSONHandler(lines, &slog.HandlerOptions{Level: s.level})), lines)
+	a, err := build(s, slog.New(slog.NewJSONHandler(lines, &slog.HandlerOptions{Level: s.Level})), lines)
 	if err != nil {
 		return errors.Join(err, lines.Close(logWait))
 	}

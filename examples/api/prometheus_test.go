@@ -15,6 +15,7 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/settings"
 )
 
 // The rules are what Prometheus takes, and each alert is raised when it should be, and not otherwise.
@@ -82,7 +83,7 @@ func family(metric string) string {
 // metricsThatExist are those of a running program, and those that it would have after decisions of every kind.
 func metricsThatExist(t *testing.T) map[string]bool {
 	t.Helper()
-	a := &app{settings: &settings{}}
+	a := &app{settings: &settings.Settings{}}
 	memory, err := dpop.NewMemory(dpop.MemoryConfig{})
 	if err != nil {
 		t.Fatal(err)

@@ -21,10 +21,10 @@ func (a *app) routes(guard *access.Guard, store revocation.Store) (*echo.Echo, e
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.Use(a.lastAnswers, middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: a.panicked}))
-	if a.settings.corsOrigin != "" {
+	if a.settings.CORSOrigin != "" {
 		// A preflight carries no credentials, so this stands in front of them.
 		e.Use(middleware.CORSWithConfig(middleware.CORSConfig{
-			AllowOrigins:  []string{a.settings.corsOrigin},
+			AllowOrigins:  []string{a.settings.CORSOrigin},
 			AllowMethods:  []string{http.MethodGet, http.MethodPost},
 			AllowHeaders:  []string{"Authorization", "DPoP", "Content-Type"},
 			ExposeHeaders: []string{"WWW-Authenticate", "DPoP-Nonce"},
@@ -40,7 +40,7 @@ func (a *app) routes(guard *access.Guard, store revocation.Store) (*echo.Echo, e
 	e.POST("/backchannel-logout", logout)
 	e.GET("/healthz", a.health)
 	e.GET("/readyz", echo.WrapHandler(a.ready))
-	if a.settings.resource() != nil {
+	if a.settings.Resource() != nil {
 		auth.PublishMetadata(e)
 	}
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -121,32 +122,29 @@ func TestWrongVariables(t *testing.T) {
 	}
 }
 
-// One start tells all that is wrong.
-func TestAllProblemsAtOnce(t *testing.T) {
-	_, err := read(func(name string) string { return map[string]string{"PORT": "a", "LOG_LEVEL": "b"}[name] })
-	if err == nil {
-		t.Fatal("no error")
+// With -check-config the settings are judged, and nothing is opened.
+func TestCheckConfig(t *testing.T) {
+	w := newWorld(t)
+	for name, test := range map[string]struct {
+		change env
+		want   string // empty: in order
+	}{
+		"in order":        {env{}, ""},
+		"a word":          {env{"DPOP_NONCE": "on"}, `DPOP_NONCE is "on": set one of off, required`},
+		"what is started": {env{"REPLAY_REDIS_URL": "redis://127.0.0.1:1"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			get := func(name string) string { return w.env.with(test.change)[name] }
+			err := run(t.Context(), []string{"-check-config"}, get, io.Discard)
+			switch {
+			case test.want == "" && err != nil:
+				t.Error(err)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+				t.Errorf("got %v, want %s", err, test.want)
+			}
+		})
 	}
-	for _, name := range []string{"PORT", "LOG_LEVEL", "ISSUER", "AUDIENCE"} {
-		if !strings.Contains("\n"+err.Error(), "\n"+name+" is ") {
-			t.Errorf("%s is not in %q", name, err)
-		}
-	}
-	if n := strings.Count(err.Error(), "\n"); n != 3 {
-		t.Errorf("%d lines: %v", n+1, err)
-	}
-}
-
-// Two variables are enough on one's own machine.
-func TestDefaults(t *testing.T) {
-	s, err := read(func(name string) string {
-		return map[string]string{"ISSUER": "https://login.example.com", "AUDIENCE": "https://api.example.com"}[name]
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s.host != "127.0.0.1" || s.port != "8080" || s.tlsPort != "" || s.adminPort != "" || s.nonce ||
-		strings.Join(s.origins, " ") != "http://127.0.0.1:8080 http://localhost:8080" {
-		t.Errorf("%+v", s)
+	if err := run(t.Context(), []string{"-check"}, func(name string) string { return w.env[name] }, io.Discard); err == nil || !strings.Contains(err.Error(), "-check-config") {
+		t.Errorf("an unknown flag: %v", err)
 	}
 }

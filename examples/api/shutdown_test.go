@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/internal/settings"
 )
 
 // A program that is told to end answers what it was asked before, on both listeners: requests that wait for the
@@ -102,7 +103,7 @@ func TestHeaderLimits(t *testing.T) {
 	if a := p.do(call{path: "/healthz", header: map[string]string{"X-Big": string(big)}}); a.status != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("%d", a.status)
 	}
-	a := &app{settings: &settings{}, log: slog.New(slog.DiscardHandler)}
+	a := &app{settings: &settings.Settings{}, log: slog.New(slog.DiscardHandler)}
 	if s := a.server(nil); s.ReadHeaderTimeout <= 0 || s.ReadTimeout <= 0 || s.WriteTimeout <= 0 || s.IdleTimeout <= 0 || shutdownTimeout < s.WriteTimeout {
 		t.Errorf("%+v", s)
 	}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/senderlock/senderlock/internal/serving"
+	"github.com/senderlock/senderlock/internal/settings"
+	"github.com/senderlock/senderlock/logqueue"
+)
+
+// The bounds of a connection. How long a body or an answer may take is not bounded: an upload may be slow, and an answer
+// ends with its token.
+const (
+	gatewayHeaderTimeout = 5 * time.Second
+	gatewayIdleTimeout   = 2 * time.Minute
+	gatewayMaxHeader     = 48 << 10
+
+	// gatewayWait is how long the requests in flight may take once the program is ending.
+	gatewayWait = 45 * time.Second
+	logWait     = 2 * time.Second
+)
+
+// The paths that the program answers itself, on the port of the service.
+const (
+	keysPath  = "/.well-known/senderlock/jwks.json"
+	readyPath = "/.well-known/senderlock/ready"
+)
+
+func gatewayCommand() *cobra.Command {
+	return serverCommand(&cobra.Command{
+		Use:   "gateway [flags]",
+		Short: "Protect a service in any language, as a reverse proxy",
+		Long: `Forwards the requests that the Guard accepts to a service, and tells it who is calling. Settings are variables
+of the environment or keys of a file; docs/gateway.md lists them. SIGHUP reads them anew.`,
+		Example: `  ISSUER=https://login.example.com AUDIENCE=https://api.example.com \
+    senderlock gateway --upstream http://127.0.0.1:3000 --route 'GET /{path...} scopes=read'`,
+	}, false)
+}
+
+func forwardAuthCommand() *cobra.Command {
+	return serverCommand(&cobra.Command{
+		Use:   "forward-auth [flags]",
+		Short: "Answer nginx, Caddy, Traefik, HAProxy or Envoy whether a request may go on",
+		Long: `Answers a proxy that asks before it forwards a request: 200 with who is calling, or the refusal. Settings are
+variables of the environment or keys of a file; docs/gateway.md lists them, with those of each proxy.`,
+		Example: `  FORWARD_AUTH=nginx TRUSTED_PROXIES=127.0.0.1 senderlock forward-auth --config forward-auth.yaml`,
+	}, true)
+}
+
+func serverCommand(command *cobra.Command, forwardAuth bool) *cobra.Command {
+	s := source{env: os.Getenv}
+	var check bool
+	command.Args = cobra.NoArgs
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		if check {
+			_, err := readGateway(s, forwardAuth)
+			return err
+		}
+		return serveGateway(command.Context(), s, forwardAuth, command.OutOrStdout())
+	}
+	command.Flags().StringVar(&s.file, "config", "", "the YAML `file` with settings; variables of the environment count first")
+	command.Flags().StringVar(&s.upstream, "upstream", "", "the `origin` of the service, in place of UPSTREAM")
+	command.Flags().StringArrayVar(&s.routes, "route", nil, "a `route`, in place of ROUTES; may be given more than once")
+	command.Flags().BoolVar(&check, "check-config", false, "judge the settings, and end")
+	return command
+}
+
+// serveGateway serves until ctx is done, and reads the settings anew at each SIGHUP.
+func serveGateway(ctx context.Context, from source, forwardAuth bool, out io.Writer) error {
+	s, err := readGateway(from, forwardAuth)
+	if err != nil {
+		return err
+	}
+	lines, err := logqueue.New(logqueue.Config{Writer: out}) // a log that nobody drains stops no request
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lines.Close(logWait) }()
+	log := slog.New(slog.NewJSONHandler(lines, &slog.HandlerOptions{Level: s.Level}))
+	g, err := newReloadable(s, log)
+	if err != nil {
+		return err
+	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangups:
+				g.reload(from)
+			}
+		}
+	}()
+	return errors.Join(g.serve(ctx, s.Settings, log), g.Close())
+}
+
+// serve opens the ports.
+func (g *reloadable) serve(ctx context.Context, s *settings.Settings, log *slog.Logger) error {
+	var ending atomic.Bool
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ending.Load() {
+			w.Header().Set("Connection", "close") // so that no request is sent on a connection that is about to be closed
+		}
+		switch path, _, _ := strings.Cut(r.RequestURI, "?"); path {
+		case readyPath:
+			ready(w, ending.Load())
+		case keysPath:
+			g.signer.ServeHTTP(w, r)
+		default:
+			g.ServeHTTP(w, r)
+		}
+	})
+	server := func() *http.Server {
+		return &http.Server{
+			Handler: handler, ReadHeaderTimeout: gatewayHeaderTimeout, IdleTimeout: gatewayIdleTimeout, MaxHeaderBytes: gatewayMaxHeader,
+			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		}
+	}
+	ports := []*serving.Port{{Name: "PORT", Address: net.JoinHostPort(s.Host, s.Port), Server: server()}}
+	certificates, err := s.TLS(log)
+	if err != nil {
+		return err
+	}
+	if certificates != nil {
+		p := &serving.Port{Name: "TLS_PORT", Address: net.JoinHostPort(s.Host, s.TLSPort), Server: server()}
+		p.Server.TLSConfig = certificates
+		ports = append(ports, p)
+	}
+	if err := serving.Listen(ports...); err != nil {
+		return err
+	}
+	end := serving.End{Begin: func() { ending.Store(true) }, Delay: s.Drain, Wait: gatewayWait, Log: log}
+	return serving.Serve(ctx, end, ports...)
+}
+
+func ready(w http.ResponseWriter, ending bool) {
+	status, text := http.StatusOK, "ok"
+	if ending {
+		status, text = http.StatusServiceUnavailable, "ending"
+	}
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintln(w, text)
+}

@@ -1,0 +1,332 @@
+package main_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/senderlock/senderlock/gateway"
+	"github.com/senderlock/senderlock/senderlocktest"
+)
+
+// server is a running gateway or forward-auth, with an issuer, a client and a service.
+type server struct {
+	t       *testing.T
+	command *exec.Cmd
+	url     string
+	lines   chan map[string]any
+	issuer  *senderlocktest.Issuer
+	client  *senderlocktest.Client
+	service *httptest.Server
+
+	mu    sync.Mutex
+	asked http.Header
+}
+
+const testOrigin = "http://api.test"
+
+// config is a file of settings; %ISSUER% and %SERVICE% are filled in.
+const config = `
+issuer: %ISSUER%
+audience: https://api.example.com
+public_origins: [http://api.test]
+port: 0
+shutdown_delay: 0
+upstream: %SERVICE%
+routes:
+  - GET /orders/{id} scopes=orders:read
+  - GET /public public
+`
+
+func newServer(t *testing.T) *server {
+	t.Helper()
+	clock := senderlocktest.NewClock()
+	clock.Advance(time.Since(senderlocktest.Now)) // that of the program
+	s := &server{t: t, issuer: senderlocktest.NewIssuer(clock), client: senderlocktest.NewClient(clock), lines: make(chan map[string]any, 1000)}
+	t.Cleanup(func() { s.issuer.Close() })
+	s.service = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.asked = r.Header
+	}))
+	t.Cleanup(s.service.Close)
+	return s
+}
+
+// write writes a file of settings.
+func (s *server) write(path, text string) string {
+	s.t.Helper()
+	text = strings.NewReplacer("%ISSUER%", s.issuer.URL(), "%SERVICE%", s.service.URL).Replace(text)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	return path
+}
+
+// run starts the program and waits until it listens.
+func (s *server) run(args ...string) {
+	s.t.Helper()
+	s.command = newUser(s.t).start(s.t.Context(), args...)
+	out, err := s.command.StdoutPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.command.Stderr = os.Stderr
+	if err := s.command.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	go func() {
+		defer close(s.lines)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			var line map[string]any
+			if json.Unmarshal(lines.Bytes(), &line) == nil {
+				s.lines <- line
+			}
+		}
+	}()
+	s.url = "http://" + s.hears("listening")["address"].(string)
+	s.t.Cleanup(func() {
+		_ = s.command.Process.Kill()
+		_ = s.command.Wait()
+	})
+}
+
+// hears waits for a line of the log.
+func (s *server) hears(message string) map[string]any {
+	s.t.Helper()
+	for line := range s.lines {
+		if line["msg"] == message {
+			return line
+		}
+	}
+	s.t.Fatalf("the program ended without saying %q", message)
+	return nil
+}
+
+// get sends a request with a proof, with a nonce if there is one, and returns the answer and the newest nonce.
+func (s *server) get(path, token, nonce string) *http.Response {
+	s.t.Helper()
+	r := httptest.NewRequest("GET", testOrigin+path, nil)
+	if token != "" {
+		s.client.SignWithNonce(r, token, nonce)
+	}
+	return s.send(r)
+}
+
+// send sends a request to the program, whatever origin it is for.
+func (s *server) send(r *http.Request) *http.Response {
+	s.t.Helper()
+	out, err := http.NewRequestWithContext(s.t.Context(), r.Method, s.url+r.URL.RequestURI(), nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	out.Host, out.Header = r.Host, r.Header
+	response, err := http.DefaultClient.Do(out)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	return response
+}
+
+func (s *server) told(field string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked.Get(field)
+}
+
+// The program protects a service that knows nothing of any of this, from a file alone.
+func TestGateway(t *testing.T) {
+	s := newServer(t)
+	s.run("gateway", "--config", s.write(filepath.Join(t.TempDir(), "gateway.yaml"), config))
+	token := s.issuer.Token(senderlocktest.Token{Client: s.client, Scopes: []string{"orders:read"}})
+	nonce := s.get("/orders/7", token, "").Header.Get("DPoP-Nonce")
+	for name, test := range map[string]struct {
+		path, token string
+		want        int
+		subject     string
+	}{
+		"owner":          {"/orders/7", token, 200, "user-1"},
+		"no credentials": {"/orders/7", "", 401, ""},
+		"public":         {"/public", "", 200, ""},
+		"unlisted":       {"/admin", token, 404, ""},
+		"the keys":       {"/.well-known/senderlock/jwks.json", "", 200, ""},
+		"ready":          {"/.well-known/senderlock/ready", "", 200, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.mu.Lock()
+			s.asked = nil
+			s.mu.Unlock()
+			response := s.get(test.path, test.token, nonce)
+			if subject := s.told(gateway.FieldSubject); response.StatusCode != test.want || subject != test.subject {
+				t.Errorf("%d, subject %q", response.StatusCode, subject)
+			}
+		})
+	}
+	if runtime.GOOS == "windows" {
+		return // nothing tells it to end
+	}
+	if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	s.hears("ending")
+	if err := s.command.Wait(); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+// A route may come from the command line, and the rest from the environment.
+func TestGatewayFlags(t *testing.T) {
+	s := newServer(t)
+	t.Setenv("ISSUER", s.issuer.URL())
+	t.Setenv("AUDIENCE", "https://api.example.com")
+	t.Setenv("PUBLIC_ORIGINS", testOrigin)
+	t.Setenv("PORT", "0")
+	s.run("gateway", "--upstream", s.service.URL, "--route", "GET /a public", "--route", "/b")
+	for path, want := range map[string]int{"/a": 200, "/b": 401, "/c": 404} {
+		if response := s.get(path, "", ""); response.StatusCode != want {
+			t.Errorf("%s: %d", path, response.StatusCode)
+		}
+	}
+}
+
+// SIGHUP reads the settings anew. What was accepted before is not accepted again, and a broken file changes nothing.
+func TestGatewayReload(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("NOT TESTED: there is no SIGHUP on Windows")
+	}
+	s := newServer(t)
+	file := s.write(filepath.Join(t.TempDir(), "gateway.yaml"), config)
+	s.run("gateway", "--config", file)
+	token := s.issuer.Token(senderlocktest.Token{Client: s.client, Scopes: []string{"orders:read"}})
+	nonce := s.get("/orders/7", token, "").Header.Get("DPoP-Nonce")
+	used := s.client.SignWithNonce(httptest.NewRequest("GET", testOrigin+"/orders/7", nil), token, nonce)
+	if response := s.send(used); response.StatusCode != 200 {
+		t.Fatal(response.Status)
+	}
+	for _, test := range []struct {
+		name string
+		text string
+		says string
+		kept any    // the Guard; nil: nothing was read
+		want string // in the log
+		news int    // of /news
+	}{
+		{"a route more", config + "  - GET /news public\n", "settings were read anew", true, "", 200},
+		{"another Guard", config + "  - GET /news public\nkey_refresh: 10m\n", "settings were read anew", false, "", 200},
+		{"a broken file", config + "  - GET /news public\nroutes: []\n", "settings were not read anew; those before hold", nil, "is in line", 404},
+		{"a wrong route", config + "  - GET /news scope=a\n", "settings were not read anew; those before hold", nil, "scope is not understood", 404},
+		{"routes in conflict", config + "  - GET /public public\n", "settings were not read anew; those before hold", nil, "conflicts with pattern", 404},
+		{"another port", strings.Replace(config, "port: 0", "port: 1", 1), "settings were not read anew; those before hold", nil, "PORT has changed", 404},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for _, text := range []string{config, test.text} {
+				s.write(file, text)
+				if err := s.command.Process.Signal(syscall.SIGHUP); err != nil {
+					t.Fatal(err)
+				}
+				if text == config {
+					s.hears("settings were read anew")
+				}
+			}
+			line := s.hears(test.says)
+			cause, _ := line["cause"].(string)
+			if !strings.Contains(cause, test.want) || line["guard_kept"] != test.kept {
+				t.Errorf("said %v", line)
+			}
+			if response := s.get("/news", "", ""); response.StatusCode != test.news {
+				t.Errorf("/news: %d", response.StatusCode)
+			}
+			if response := s.send(used); response.StatusCode != 401 {
+				t.Errorf("a used proof: %d", response.StatusCode)
+			}
+			response := s.get("/orders/7", token, nonce)
+			if newer := response.Header.Get("DPoP-Nonce"); newer != "" && test.kept != true {
+				// A Guard that is new in the first seconds of the program asks for a nonce of its own.
+				nonce = newer
+				response = s.get("/orders/7", token, nonce)
+			}
+			if response.StatusCode != 200 {
+				t.Errorf("with the nonce from before: %d", response.StatusCode)
+			}
+		})
+	}
+}
+
+// forward-auth answers for its preset.
+func TestForwardAuth(t *testing.T) {
+	s := newServer(t)
+	file := s.write(filepath.Join(t.TempDir(), "forward.yaml"), config+"forward_auth: traefik\ntrusted_proxies: 127.0.0.1\n")
+	s.run("forward-auth", "--config", file)
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header = http.Header{"X-Forwarded-Method": {"GET"}, "X-Forwarded-Uri": {"/public"}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-Host": {"api.test"}}
+	if response := s.send(r); response.StatusCode != 200 {
+		t.Errorf("public: %d", response.StatusCode)
+	}
+	r.Header.Set("X-Forwarded-Uri", "/orders/7")
+	if response := s.send(r); response.StatusCode != 401 || response.Header.Get("WWW-Authenticate") == "" {
+		t.Errorf("protected: %d", response.StatusCode)
+	}
+}
+
+// Each wrong setting ends the check with its name and what to put there; the file is read strictly.
+func TestGatewayCheckConfig(t *testing.T) {
+	s := newServer(t)
+	for name, test := range map[string]struct {
+		command, text string
+		want          string // empty: in order
+	}{
+		"in order":               {"gateway", config, ""},
+		"a list as a text":       {"gateway", config + "trusted_proxies: 10.0.0.1, 10.0.0.2\n", ""},
+		"forward-auth":           {"forward-auth", config + "forward_auth: nginx\ntrusted_proxies: [10.0.0.1]\n", ""},
+		"an unknown key":         {"gateway", config + "isuer: a\n", "line 11: isuer is no setting"},
+		"in upper case":          {"gateway", config + "PORT_: 1\nDPOP_NONCE: off\n", "line 12: DPOP_NONCE is no setting"},
+		"a doubled key":          {"gateway", config + "port: 1\n", "line 11: port is in line 5 already"},
+		"no mapping":             {"gateway", "- a\n", "line 1: write one setting a line"},
+		"a missing value":        {"gateway", config + "jwks_uri:\n", "jwks_uri: the value is missing"},
+		"a mapping":              {"gateway", config + "jwks_uri: {a: b}\n", "jwks_uri: write a text"},
+		"no YAML":                {"gateway", config + "\tport: 1\n", "line"},
+		"a switch":               {"gateway", config + "dpop_nonce: true\n", `DPOP_NONCE is "true": set one of off, required`},
+		"no route":               {"gateway", strings.Split(config, "routes:")[0], "ROUTES is not set"},
+		"a route without a path": {"gateway", config + "  - GET scopes=a\n", "set a method and a path first"},
+		"a route's word":         {"gateway", config + "  - GET /x role=a\n", "role is not understood"},
+		"a route's word, empty":  {"gateway", config + "  - GET /x scopes=\n", "scopes is not understood"},
+		"a route's word, twice":  {"gateway", config + "  - GET /x scopes=a scopes=b\n", "scopes is there twice"},
+		"public, valued":         {"gateway", config + "  - GET /x public=no\n", "public is not understood"},
+		"a route's age":          {"gateway", config + "  - GET /x max-auth-age=300\n", "set a time with its unit"},
+		"a route's binding":      {"gateway", config + "  - GET /x binding=mtls\n", "set dpop, certificate, or both"},
+		"a route's forms":        {"gateway", config + "  - GET /x allow=all\n", "dot-segments, encoded-slash"},
+		"a service":              {"gateway", strings.Replace(config, "upstream: %SERVICE%", "", 1), "UPSTREAM is not set"},
+		"a time":                 {"gateway", config + "upstream_timeout: soon\n", `UPSTREAM_TIMEOUT is "soon"`},
+		"a size":                 {"gateway", config + "max_body: 10M\n", `MAX_BODY is "10M": set a number of octets`},
+		"a key":                  {"gateway", config + "gateway_key_file: /nowhere\n", "GATEWAY_KEY_FILE is"},
+		"no preset":              {"forward-auth", config + "trusted_proxies: 10.0.0.1\n", "FORWARD_AUTH is not set: set the proxy"},
+		"a preset":               {"forward-auth", config + "trusted_proxies: 10.0.0.1\nforward_auth: apache\n", `FORWARD_AUTH is "apache": set the proxy`},
+		"no proxy":               {"forward-auth", config + "forward_auth: nginx\n", "TRUSTED_PROXIES is not set"},
+		"a preset too many":      {"gateway", config + "forward_auth: nginx\n", "start senderlock forward-auth"},
+		"an admin port":          {"gateway", config + "admin_port: 1\n", "ADMIN_PORT is"},
+		"CORS":                   {"gateway", config + "cors_origin: https://a.example\n", "CORS_ORIGIN is"},
+		"logout":                 {"gateway", config + "logout_client_id: a\n", "LOGOUT_CLIENT_ID is"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := s.write(filepath.Join(t.TempDir(), "settings.yaml"), test.text)
+			got := run(t, "", test.command, "--config", file, "--check-config")
+			if test.want == "" && got.status != 0 || test.want != "" && (got.status != 2 || !strings.Contains(got.said, test.want)) {
+				t.Errorf("status %d, said %q, want %q", got.status, got.said, test.want)
+			}
+		})
+	}
+	if got := run(t, "", "gateway", "--config", "/nowhere/settings.yaml"); got.status != 2 || !strings.Contains(got.said, "/nowhere/settings.yaml") {
+		t.Errorf("no file: %+v", got)
+	}
+}

@@ -1,0 +1,172 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/reason"
+)
+
+// Proxy is a reverse proxy that forwards what its Guard accepts. Make one with [New]; it is safe for concurrent use.
+type Proxy struct {
+	config Config // complete
+	routes routes
+	proxy  *httputil.ReverseProxy
+}
+
+// New checks the settings and makes a reverse proxy. Its error names the field and what to put there. It asks nothing of
+// the services, so one that is down does not keep a gateway from starting. The server that serves it limits the size of
+// headers and the time that clients take.
+func New(config Config) (*Proxy, error) {
+	p := &Proxy{config: config, routes: routes{http.NewServeMux()}}
+	c := &p.config
+	if err := c.settle(); err != nil {
+		return nil, fmt.Errorf("gateway.Config: %w", err)
+	}
+	for i, r := range c.Routes {
+		made, err := c.makeRoute(r, http.HandlerFunc(p.forward))
+		if err == nil {
+			err = p.routes.add(made)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("gateway.Config: Routes[%d].%w", i, err)
+		}
+	}
+	p.proxy = &httputil.ReverseProxy{
+		Rewrite: p.rewrite, ModifyResponse: answered, ErrorHandler: p.failed, Transport: c.Transport,
+		ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
+	}
+	return p, nil
+}
+
+func (c *Config) transport() http.RoundTripper {
+	dialer := &net.Dialer{Timeout: min(c.Timeout, 10*time.Second), KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		DialContext: dialer.DialContext, ForceAttemptHTTP2: true, TLSHandshakeTimeout: 10 * time.Second,
+		ResponseHeaderTimeout: c.Timeout, ExpectContinueTimeout: time.Second, IdleConnTimeout: 90 * time.Second,
+		MaxIdleConns: 1000, MaxIdleConnsPerHost: 200, DisableCompression: true, MaxResponseHeaderBytes: 256 << 10,
+	}
+}
+
+// passage is a request on its way to a service.
+type passage struct {
+	route  *route
+	target target
+	cut    bool // the answer has begun, and does not come to its end
+}
+
+type passageKey struct{}
+
+// ServeHTTP finds the route of a request, lets the Guard judge it and forwards what it accepts.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if at := p.config.Guard.MetadataPath(); at != "" && r.RequestURI == at {
+		p.config.Guard.MetadataHandler().ServeHTTP(w, r)
+		return
+	}
+	route, target, err := p.routes.find(r.Method, r.RequestURI)
+	if err != nil {
+		refuse(p.config.Log, w, r, err)
+		return
+	}
+	pass := &passage{route: route, target: target}
+	r = r.WithContext(context.WithValue(r.Context(), passageKey{}, pass))
+	r.Pattern = route.Pattern
+	r.Body = http.MaxBytesReader(w, r.Body, p.config.MaxBody)
+	route.judged.ServeHTTP(w, r)
+	if pass.cut {
+		panic(http.ErrAbortHandler) // which the client has to see
+	}
+}
+
+// forward sends a request to its service.
+func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
+	defer func() { // so that the Guard tells why an answer was cut off
+		if cause := recover(); cause == http.ErrAbortHandler {
+			r.Context().Value(passageKey{}).(*passage).cut = true
+		} else if cause != nil {
+			panic(cause)
+		}
+	}()
+	p.proxy.ServeHTTP(w, r)
+}
+
+// rewrite makes the request that a service gets: the path octet for octet, nothing of what only the gateway may say, and
+// then what it does say. Fields that hop by hop are gone before it is called, so a Connection field takes none of ours
+// away.
+func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
+	pass := pr.In.Context().Value(passageKey{}).(*passage)
+	up, out := pass.route.upstream, pr.Out
+	strip(out.Header)
+	out.Trailer = nil
+	if !strings.EqualFold(out.Header.Get("Upgrade"), "websocket") { // such as h2c, in which other requests would hide
+		out.Header.Del("Upgrade")
+		out.Header.Del("Connection")
+	}
+	_, query, asked := strings.Cut(pr.In.RequestURI, "?")
+	out.URL = &url.URL{Scheme: up.Scheme, Host: up.Host, Opaque: pass.target.path, RawQuery: query, ForceQuery: asked}
+	out.Host = up.Host
+	pr.SetXForwarded()
+	if p.config.Authorization != "" {
+		out.Header.Set("Authorization", p.config.Authorization)
+	}
+	if grant := access.GrantFrom(pr.In.Context()); grant != nil && !pass.route.Public {
+		if err := p.config.Signer.identify(out.Header, grant, up.origin, out.Method, pr.In.RequestURI); err != nil {
+			// A service must not get a request that says nothing of its caller.
+			out.URL = &url.URL{Scheme: "none", Host: "none"}
+			p.config.Log.ErrorContext(pr.In.Context(), "identity could not be signed", "cause", err.Error())
+		}
+	}
+}
+
+// answered takes out of an answer what is the gateway's to say.
+func answered(response *http.Response) error {
+	response.Header.Del("DPoP-Nonce")
+	return nil
+}
+
+// failed answers for a service that does not. Where the token ended meanwhile, the Guard does.
+func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
+	pass := r.Context().Value(passageKey{}).(*passage)
+	if _, cut := errors.AsType[*access.Error](context.Cause(r.Context())); cut {
+		return
+	}
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		http.Error(w, "the body is too large", http.StatusRequestEntityTooLarge)
+		return
+	}
+	if r.Context().Err() != nil { // the client has gone
+		pass.cut = true
+		return
+	}
+	status := http.StatusBadGateway
+	if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() {
+		status = http.StatusGatewayTimeout
+	}
+	p.config.Log.ErrorContext(r.Context(), "service does not answer",
+		"upstream", pass.route.upstream.origin, "route", pass.route.Pattern, "status", status, "cause", err.Error())
+	http.Error(w, http.StatusText(status), status)
+}
+
+// refuse answers what no route takes.
+func refuse(log *slog.Logger, w http.ResponseWriter, r *http.Request, err error) {
+	status := http.StatusNotFound
+	switch {
+	case errors.Is(err, ErrAsker):
+		status = http.StatusForbidden
+	case errors.Is(err, ErrPath) || errors.Is(err, ErrForwarded):
+		status = http.StatusBadRequest
+	case errors.Is(err, ErrMethod):
+		status = http.StatusMethodNotAllowed
+	}
+	log.InfoContext(r.Context(), "request refused", "reason", reason.Of(err), "status", status, "peer", r.RemoteAddr, "cause", err.Error())
+	http.Error(w, http.StatusText(status), status)
+}
