@@ -28,11 +28,12 @@ func requirementsOf(t *testing.T, file string) map[string]string {
 	return versions
 }
 
-// The examples and the histories are tested with the versions that a user of the library gets, and what only they need is
+// The command line, the examples and the histories are tested with the versions that a user of the library gets, and what only they need is
 // not asked of a user: whoever requires a module has to take the versions in its go.mod.
 func TestModulesApart(t *testing.T) {
 	library := requirementsOf(t, "go.mod")
 	for file, only := range map[string][]string{
+		"cmd/senderlock/go.mod":       {"github.com/spf13/cobra"},
 		"examples/go.mod":             {"github.com/chromedp/chromedp", "github.com/prometheus/client_golang"},
 		"redisstore/histories/go.mod": {"github.com/anishathalye/porcupine"},
 	} {

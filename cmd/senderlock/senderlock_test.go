@@ -1,0 +1,122 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"testing"
+)
+
+// program is the built command, which the tests run as a user does.
+var program string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		folder, err := os.MkdirTemp("", "senderlock")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(folder)
+		program = filepath.Join(folder, "senderlock")
+		if runtime.GOOS == "windows" {
+			program += ".exe"
+		}
+		if output, err := exec.Command("go", "build", raceFlag(), "-o", program, ".").CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, output)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// raceFlag builds the program with the race detector where the tests have it.
+func raceFlag() string {
+	info, _ := debug.ReadBuildInfo()
+	for _, s := range info.Settings {
+		if s.Key == "-race" {
+			return "-race=" + s.Value
+		}
+	}
+	return "-race=false"
+}
+
+// outcome is what a run of the program left.
+type outcome struct {
+	out, said string // standard output and standard error
+	status    int
+}
+
+// start makes a run of the program, which finds no configuration of whoever runs the tests.
+func start(ctx context.Context, t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	command := exec.CommandContext(ctx, program, args...)
+	home := t.TempDir()
+	command.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home, "AppData="+home)
+	return command
+}
+
+// run runs the program to its end.
+func run(t *testing.T, stdin string, args ...string) outcome {
+	t.Helper()
+	command := start(t.Context(), t, args...)
+	var out, said bytes.Buffer
+	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(stdin), &out, &said
+	err := command.Run()
+	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return outcome{out.String(), said.String(), command.ProcessState.ExitCode()}
+}
+
+// expect runs the program and compares the exit code and, in part, what it prints; an empty text means that it prints
+// nothing there.
+func expect(t *testing.T, stdin string, want outcome, args ...string) outcome {
+	t.Helper()
+	got := run(t, stdin, args...)
+	differs := func(got, want string) bool { return !strings.Contains(got, want) || want == "" && got != "" }
+	if differs(got.out, want.out) || differs(got.said, want.said) || got.status != want.status {
+		t.Errorf("senderlock %q ended with %d\nout:  %s\nsaid: %s\nwant %+v", args, got.status, got.out, got.said, want)
+	}
+	return got
+}
+
+// decode reads the one JSON object that a run has printed.
+func decode[T any](t *testing.T, text string) (value T) {
+	t.Helper()
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&value); err != nil || decoder.More() {
+		t.Fatalf("not one JSON object: %v\n%s", err, text)
+	}
+	return value
+}
+
+func TestVersion(t *testing.T) {
+	expect(t, "", outcome{out: "senderlock (devel), go1."}, "version")
+	got := decode[struct{ Version, Go, System string }](t, run(t, "", "version", "--json").out)
+	if got.Version != "(devel)" || got.Go != runtime.Version() || got.System != runtime.GOOS+"/"+runtime.GOARCH {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestWrongArguments(t *testing.T) {
+	for name, test := range map[string]struct {
+		args []string
+		said string
+	}{
+		"unknown command": {[]string{"versoin"}, `unknown command "versoin" for "senderlock"`},
+		"unknown flag":    {[]string{"version", "--fast"}, "senderlock version: unknown flag: --fast (senderlock version --help lists"},
+		"an argument":     {[]string{"version", "2"}, `senderlock version: unknown command "2" for "senderlock version"`},
+	} {
+		t.Run(name, func(t *testing.T) { expect(t, "", outcome{said: test.said, status: 2}, test.args...) })
+	}
+}
