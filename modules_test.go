@@ -28,8 +28,8 @@ func requirementsOf(t *testing.T, file string) map[string]string {
 	return versions
 }
 
-// The command line, the examples and the histories are tested with the versions that a user of the library gets, and what only they need is
-// not asked of a user: whoever requires a module has to take the versions in its go.mod.
+// The command line, the examples and the histories are tested with the versions that a user of the library gets, and what
+// only they need is not asked of a user: whoever requires a module has to take the versions in its go.mod.
 func TestModulesApart(t *testing.T) {
 	library := requirementsOf(t, "go.mod")
 	for file, only := range map[string][]string{

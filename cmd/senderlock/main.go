@@ -17,6 +17,8 @@ import (
 
 // commands are what the program can do, in the order of its help. A command stands in a file of its own.
 var commands = []func() *cobra.Command{
+	keyCommand,
+	proofCommand,
 	versionCommand,
 }
 
