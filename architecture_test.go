@@ -73,6 +73,7 @@ var importers = map[string][]string{
 	"go.opentelemetry.io/otel":       {"otelauth", "examples"},
 	"github.com/prometheus":          {"examples"},
 	"github.com/chromedp":            {"examples"},
+	"github.com/spf13":               {"cmd"},
 	"github.com/go-chi/chi":          {}, // tests alone
 	// Only tests import what is for tests.
 	module + "/internal/poptest": {"echoauth/internal/echotest"},
@@ -164,6 +165,8 @@ func TestImportRulesCanFail(t *testing.T) {
 		"dpop imports nistec":         {imports(own("dpop"), "filippo.io/nistec"), "dpop imports filippo.io/nistec"},
 		"access imports otel":         {imports(own("access"), "go.opentelemetry.io/otel/metric"), "access imports go.opentelemetry.io/otel"},
 		"the root imports an example": {imports(module, own("examples/authserver")), ". imports examples/authserver"},
+		"a command logs in":           {imports(own("cmd/senderlock"), own("examples/session"), "github.com/spf13/cobra"), ""},
+		"an example has commands":     {imports(own("examples/quickstart"), "github.com/spf13/cobra"), "examples/quickstart imports github.com/spf13"},
 		"an example imports poptest":  {imports(own("examples/quickstart"), own("internal/poptest")), "examples/quickstart imports " + own("internal/poptest")},
 		"echoauth imports poptest":    {imports(own("echoauth"), own("internal/poptest")), "echoauth imports " + own("internal/poptest")},
 		"its suite imports poptest":   {imports(own("echoauth/internal/echotest"), own("internal/poptest")), ""},
@@ -198,6 +201,7 @@ func TestImportRulesCanFail(t *testing.T) {
 				own("internal/jose"):       {},
 				own("conformance"):         {},
 				own("conformance/cmd"):     {},
+				own("cmd/senderlock"):      {},
 				own("internal/poptest"):    {},
 				own("storetest"):           {Imports: []string{own("dpop"), own("revocation")}},
 				"example.com/wrapper":      {Imports: []string{echo + "/v4"}},
@@ -341,7 +345,7 @@ func violations(g graph) []string {
 			}
 		}
 		for _, to := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
-			if rel, _ := inModule(to); in(rel, "examples") && !in(from, "examples") {
+			if rel, _ := inModule(to); in(rel, "examples") && !in(from, "examples", "cmd") {
 				report("%s imports %s", from, rel)
 			}
 		}
@@ -475,11 +479,11 @@ func (m mapImporter) Import(path string) (*types.Package, error) {
 	return nil, errors.New("no package " + path)
 }
 
-// goList is every package of the two modules and every package it depends on.
+// goList is every package of the library, the command line and the examples, and every package it depends on.
 func goList(t *testing.T, flags ...string) graph {
 	t.Helper()
 	args := append([]string{"list", "-deps", "-json=ImportPath,Name,Export,Imports,TestImports,XTestImports"}, flags...)
-	command := exec.Command("go", append(args, "./...", "./examples/...")...)
+	command := exec.Command("go", append(args, "./...", "./cmd/senderlock/...", "./examples/...")...)
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	output, err := command.Output()

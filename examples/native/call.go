@@ -9,18 +9,12 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/senderlock/senderlock/dpop"
-	"github.com/senderlock/senderlock/examples/internal/codeflow"
+	"github.com/senderlock/senderlock/examples/codeflow"
 	"github.com/senderlock/senderlock/examples/internal/story"
+	"github.com/senderlock/senderlock/examples/session"
 )
-
-// fresh is for how much longer a token has to be good to be used.
-const fresh = 30 * time.Second
-
-// maxRedirects bounds the redirects that are followed within the API.
-const maxRedirects = 10
 
 // errRefused means that the API answered with an error; what it said has been printed.
 var errRefused = errors.New("the API did not do it")
@@ -51,20 +45,20 @@ func (p program) call(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	s, err := files.load()
+	s, err := files.Load()
 	if err != nil {
 		return err
 	}
-	if u, err := url.Parse(q.address); err != nil || originOf(u) != s.API {
-		return wrongAPI(s, q.address)
+	if u, err := url.Parse(q.address); err != nil || session.OriginOf(u) != s.API {
+		return s.WrongAPI(q.address)
 	}
-	signer, err := files.loadSigner()
+	signer, err := files.Signer()
 	if err != nil {
 		return err
 	}
-	transport, err := newTransport(signer, s.API, func(ctx context.Context) (string, error) {
-		return p.token(ctx, files, signer, s.API)
-	})
+	transport, err := session.NewTransport(signer, s.API, func(ctx context.Context) (string, error) {
+		return p.app().Token(ctx, files, signer, s.API)
+	}, codeflow.Bounded())
 	if err != nil {
 		return err
 	}
@@ -80,54 +74,6 @@ func (q *request) addField(field string) error {
 	return nil
 }
 
-func newTransport(signer *dpop.Signer, api string, token func(context.Context) (string, error)) (*dpop.Transport, error) {
-	return dpop.NewTransport(dpop.TransportConfig{
-		Signer: signer, Origins: []string{api}, Token: token, Base: codeflow.Bounded(),
-	})
-}
-
-// token returns an access token for an API that is good for a while, after refreshing it if it has to be.
-func (p program) token(ctx context.Context, files *store, signer *dpop.Signer, api string) (string, error) {
-	unlock, err := files.lock(ctx) // whoever waits here finds the tokens that the other run has got
-	if err != nil {
-		return "", err
-	}
-	defer unlock()
-	s, err := files.load()
-	if err != nil {
-		return "", err
-	}
-	if s.API != api { // another login since
-		return "", wrongAPI(s, api)
-	}
-	if s.Expiry.IsZero() || time.Until(s.Expiry) > fresh {
-		return s.AccessToken, nil
-	}
-	p.say("The token's time is over; refreshing it.")
-	client, err := codeflow.Discover(ctx, s.config(signer))
-	if err != nil {
-		return "", err
-	}
-	// Where the session cannot be saved now, the next one could not be either, and its refresh token would be lost.
-	if err := files.save(s); err != nil {
-		return "", fmt.Errorf("the token is not refreshed, since the session cannot be saved: %w", err)
-	}
-	// Not given up when the user does: the refresh token may be used up already, and the next one would be lost.
-	token, err := client.Refresh(context.WithoutCancel(ctx), s.RefreshToken)
-	if errors.Is(err, codeflow.ErrEnded) {
-		return "", fmt.Errorf("%w (%w)", errLoggedOut, err)
-	}
-	if err != nil {
-		return "", err
-	}
-	s.take(token)
-	return s.AccessToken, files.save(s)
-}
-
-func wrongAPI(s *session, address string) error {
-	return fmt.Errorf("the token is for %s: it is not sent to %q", s.API, address)
-}
-
 // send sends the request and prints the answer.
 func (p program) send(ctx context.Context, transport *dpop.Transport, q request) error {
 	r, closeBody, err := p.request(ctx, q)
@@ -141,7 +87,7 @@ func (p program) send(ctx context.Context, transport *dpop.Transport, q request)
 			return err
 		}
 	}
-	response, err := (&http.Client{Transport: transport, CheckRedirect: sameOrigin}).Do(r)
+	response, err := (&http.Client{Transport: transport, CheckRedirect: session.SameOrigin}).Do(r)
 	if err != nil {
 		return err
 	}
@@ -160,18 +106,10 @@ func (p program) send(ctx context.Context, transport *dpop.Transport, q request)
 	for _, challenge := range response.Header.Values("WWW-Authenticate") {
 		p.say("WWW-Authenticate: %s", challenge)
 	}
-	if advice[code] != "" {
-		return fmt.Errorf("%w: %s", errRefused, advice[code])
+	if advice := session.Advice(code); advice != "" {
+		return fmt.Errorf("%w: %s", errRefused, advice)
 	}
 	return errRefused
-}
-
-// sameOrigin follows redirects within the API: what is sent, such as a body, is for nobody else.
-func sameOrigin(to *http.Request, via []*http.Request) error {
-	if originOf(to.URL) != originOf(via[0].URL) || len(via) > maxRedirects {
-		return http.ErrUseLastResponse
-	}
-	return nil
 }
 
 func (p program) request(ctx context.Context, q request) (r *http.Request, closeBody func(), err error) {
@@ -200,19 +138,4 @@ func (p program) request(ctx context.Context, q request) (r *http.Request, close
 	}
 	r.Header = q.header
 	return r, closeBody, nil
-}
-
-// advice says what the user can do about an error code (RFC 6750 §3.1, RFC 9449 §7.1, RFC 9470 §3).
-var advice = map[string]string{
-	"insufficient_scope":               "the token lacks a scope: log in with the -scope that the answer names",
-	"insufficient_user_authentication": "the login is too old or too weak: log in with the -max-age or -acr that the answer names",
-	"invalid_token":                    "the token is no longer accepted: log in again",
-	"invalid_dpop_proof":               "the proof was refused: is the clock of this machine right?",
-}
-
-// originOf returns scheme, host and port, without a default port.
-func originOf(u *url.URL) string {
-	host, scheme := strings.ToLower(u.Host), strings.ToLower(u.Scheme)
-	host = strings.TrimSuffix(host, map[string]string{"http": ":80", "https": ":443"}[scheme])
-	return scheme + "://" + host
 }

@@ -8,17 +8,16 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/oauth2"
-
-	"github.com/senderlock/senderlock/examples/internal/codeflow"
+	"github.com/senderlock/senderlock/examples/codeflow"
 	"github.com/senderlock/senderlock/examples/internal/story"
+	"github.com/senderlock/senderlock/examples/session"
 	"github.com/senderlock/senderlock/internal/setting"
 )
 
 // login is the command that logs in with the browser and keeps the tokens.
 func (p program) login(ctx context.Context, args []string) error {
 	flags, folder := p.flags("login -issuer URL -client ID -api URL [flags]")
-	var s session
+	var s session.Session
 	flags.StringVar(&s.Issuer, "issuer", "", "the authorization server's issuer `URL`")
 	flags.StringVar(&s.Client, "client", "native", "the client's `ID` there; it is a public client, without a secret")
 	flags.StringVar(&s.API, "api", "", "the `URL` of the API; only its scheme, host and port receive the token")
@@ -44,82 +43,15 @@ func (p program) login(ctx context.Context, args []string) error {
 	if err != nil || api.Host == "" {
 		return fmt.Errorf("-api is %s: give an address such as https://api.example.com", setting.Address(s.API))
 	}
-	s.API = originOf(api)
+	s.API = session.OriginOf(api)
 	if *noBrowser {
 		p.open = nil
 	}
+	files, err := p.openStore(*folder)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, *wait, fmt.Errorf("nobody logged in within %v", *wait))
 	defer cancel()
-	return p.logIn(ctx, *folder, &s, *redirect, demand)
-}
-
-func (p program) logIn(ctx context.Context, folder string, s *session, redirect string, demand codeflow.Demand) error {
-	files, err := p.openStore(folder)
-	if err != nil {
-		return err
-	}
-	signer, made, err := files.makeSigner()
-	if err != nil {
-		return err
-	}
-	if made {
-		p.say("Made a key: %s", files.key.Path)
-	}
-	if _, err := newTransport(signer, s.API, nil); err != nil {
-		return err
-	}
-	p.say("Asking %s what it offers.", setting.Address(s.Issuer))
-	client, err := codeflow.Discover(ctx, s.config(signer))
-	if err != nil {
-		return err
-	}
-	token, err := p.askUser(ctx, client, redirect, demand)
-	if err != nil {
-		return err
-	}
-	s.take(token)
-	unlock, err := files.lock(ctx)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	old, _ := files.load() // whatever is there, it is replaced
-	if err := files.save(s); err != nil {
-		return err
-	}
-	p.say("Logged in. %s", lifetime(s))
-	if old != nil {
-		if err := p.takeBack(ctx, files, old); err != nil {
-			p.say("The login before this one could not be taken back: %v", err)
-		}
-	}
-	return nil
-}
-
-// askUser sends the user to the authorization server and waits for the answer.
-func (p program) askUser(ctx context.Context, client *codeflow.Client, redirect string, demand codeflow.Demand) (*oauth2.Token, error) {
-	back, err := listen(redirect)
-	if err != nil {
-		return nil, err
-	}
-	defer back.close()
-	login, address := client.Begin(back.uri, demand)
-	if p.open == nil {
-		p.say("Log in with a browser on this machine at\n\n  %s\n", address)
-	} else {
-		p.say("Log in with your browser. If it does not open, go to\n\n  %s\n", address)
-		p.open(address)
-	}
-	return back.wait(ctx, func(answer url.Values) (*oauth2.Token, error) { return client.Finish(ctx, login, answer) })
-}
-
-func lifetime(s *session) string {
-	said := "The token is good until further notice"
-	if !s.Expiry.IsZero() {
-		said = fmt.Sprintf("The token is good for %v", time.Until(s.Expiry).Round(time.Second))
-	}
-	if s.RefreshToken == "" {
-		return said + "; then log in again."
-	}
-	return said + " and refreshed when needed."
+	return p.app().LogIn(ctx, files, &s, *redirect, demand)
 }

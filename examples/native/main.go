@@ -11,11 +11,10 @@
 // encrypted. Refresh tokens are bound to the key as well, and refreshed by one process at a time, since servers take
 // a refresh token that comes twice for a stolen one.
 //
-// Read login.go first, then call.go. "go run ./examples/quickstart -serve" has a server to try it with.
+// Read login.go first, then call.go; package session does the login and keeps what it gives. "go run ./examples/quickstart -serve" has a server to try it with.
 package main
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -24,11 +23,12 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
-	"unicode"
 
 	"github.com/cli/browser"
 
 	"github.com/senderlock/senderlock/examples/internal/story"
+	"github.com/senderlock/senderlock/examples/session"
+	"github.com/senderlock/senderlock/internal/terminal"
 )
 
 func main() {
@@ -66,7 +66,7 @@ COMMAND -h says more.
 
 // run does what the arguments say and returns the exit status.
 func (p program) run(ctx context.Context, args []string) int {
-	p.errOut = plain{p.errOut}
+	p.errOut = terminal.Plain(p.errOut)
 	commands := map[string]func(context.Context, []string) error{"login": p.login, "call": p.call, "logout": p.logout}
 	if len(args) > 0 && commands[args[0]] != nil {
 		return story.Program{Name: "native", Err: p.errOut}.Status(commands[args[0]](ctx, args[1:]))
@@ -97,20 +97,10 @@ func defaultFolder() string {
 	return filepath.Join(folder, "senderlock-native")
 }
 
-func (p program) say(format string, args ...any) { fmt.Fprintf(p.errOut, format+"\n", args...) }
-
-// plain keeps what servers say from steering the terminal.
-type plain struct{ io.Writer }
-
-func (p plain) Write(text []byte) (int, error) {
-	said := bytes.Map(func(c rune) rune {
-		if c == '\n' || c == '\t' || unicode.IsPrint(c) {
-			return c
-		}
-		return '?'
-	}, text)
-	if _, err := p.Writer.Write(said); err != nil {
-		return 0, err
-	}
-	return len(text), nil
+func (p program) openStore(folder string) (*session.Store, error) {
+	return session.Open(folder, filepath.Join(folder, "key.pem"), p.passphrase)
 }
+
+func (p program) app() session.App { return session.App{Say: p.say, Open: p.open} }
+
+func (p program) say(format string, args ...any) { fmt.Fprintf(p.errOut, format+"\n", args...) }

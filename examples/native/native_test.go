@@ -25,6 +25,7 @@ import (
 	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/examples/authserver"
 	"github.com/senderlock/senderlock/examples/internal/story"
+	"github.com/senderlock/senderlock/examples/session"
 )
 
 // world is an authorization server, an API that demands nonces, and a user with a folder and a browser.
@@ -236,7 +237,7 @@ func TestFromLoginToLogout(t *testing.T) {
 	w.expect("accounts of alice", "200 OK", 0, "call", w.api+"/accounts")
 	w.expect("paid 7 text/plain", "201 Created", 0, "call", "-d", "7", "-H", "Content-Type: text/plain", w.api+"/accounts")
 	w.expect("", "Logged out.", 0, "logout")
-	w.expect("", "you are not logged in: run login", 1, "call", w.api+"/accounts")
+	w.expect("", "you are not logged in: log in first", 1, "call", w.api+"/accounts")
 	w.expect("", "You were not logged in.", 0, "logout")
 	if w.tokens.Load() != 1 || w.handled.Load() != 2 {
 		t.Errorf("tokens were issued %d times, the handler ran %d times", w.tokens.Load(), w.handled.Load())
@@ -296,7 +297,7 @@ func TestKeyWithPassphrase(t *testing.T) {
 }
 
 // shortLived makes every call refresh the token first.
-func shortLived(c *authserver.Config) { c.TokenLifetime = fresh }
+func shortLived(c *authserver.Config) { c.TokenLifetime = session.Fresh }
 
 func TestRefresh(t *testing.T) {
 	w := newWorld(t, shortLived)
@@ -345,19 +346,19 @@ func TestLoginDuringCall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := files.load()
+	s, err := files.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	signer, err := files.loadSigner()
+	signer, err := files.Signer()
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.API = "https://other.example.com"
-	if err := files.save(s); err != nil {
+	if err := files.Save(s); err != nil {
 		t.Fatal(err)
 	}
-	token, err := program{errOut: io.Discard}.token(t.Context(), files, signer, w.api)
+	token, err := program{errOut: io.Discard}.app().Token(t.Context(), files, signer, w.api)
 	if token != "" || err == nil || !strings.Contains(err.Error(), "the token is for https://other.example.com") {
 		t.Errorf("%q, %v", token, err)
 	}
@@ -369,7 +370,7 @@ func TestRefreshIsRefused(t *testing.T) {
 	old := w.session()
 	w.expect("accounts of alice", "", 0, "call", w.api+"/accounts")
 	w.setSession(old)
-	w.expect("", `you are not logged in: run login (the login is over: "invalid_grant": "the refresh token was already used")`, 1,
+	w.expect("", `you are not logged in: log in first (the login is over: "invalid_grant": "the refresh token was already used")`, 1,
 		"call", w.api+"/accounts")
 }
 
@@ -391,7 +392,7 @@ func TestStolenTokens(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, _, err := files.makeSigner(); err != nil {
+			if _, _, err := files.MakeSigner(); err != nil {
 				t.Fatal(err)
 			}
 			stolen, owner := w.session(), w.folder
@@ -572,12 +573,12 @@ func TestTerminal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := files.load()
+	s, err := files.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.API = api
-	if err := files.save(s); err != nil {
+	if err := files.Save(s); err != nil {
 		t.Fatal(err)
 	}
 	issuer := raw("HTTP/1.1 403 No " + steering + "\r\n\r\n")

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/senderlock/senderlock/dpop"
-	"github.com/senderlock/senderlock/examples/internal/codeflow"
+	"github.com/senderlock/senderlock/examples/codeflow"
 	"github.com/senderlock/senderlock/examples/internal/story"
 )
 

@@ -14,7 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/senderlock/senderlock/dpop"
-	"github.com/senderlock/senderlock/examples/internal/codeflow"
+	"github.com/senderlock/senderlock/examples/codeflow"
 	"github.com/senderlock/senderlock/internal/setting"
 )
 

@@ -32,7 +32,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/senderlock/senderlock/examples/internal/codeflow"
+	"github.com/senderlock/senderlock/examples/codeflow"
 	"github.com/senderlock/senderlock/examples/internal/story"
 	"github.com/senderlock/senderlock/internal/setting"
 )

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/senderlock/senderlock/examples/authserver"
-	"github.com/senderlock/senderlock/examples/internal/codeflow"
+	"github.com/senderlock/senderlock/examples/codeflow"
 )
 
 // world is an authorization server, an API, and the token handler between it and browsers.

@@ -1,4 +1,4 @@
-package main
+package session
 
 import (
 	"cmp"
@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/senderlock/senderlock/examples/internal/codeflow"
+	"github.com/senderlock/senderlock/examples/codeflow"
 )
 
 // loopback is where the browser brings the answer: a port of this machine that others cannot reach (RFC 8252 §7.3).

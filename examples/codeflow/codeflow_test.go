@@ -20,7 +20,7 @@ import (
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/examples/authserver"
-	"github.com/senderlock/senderlock/examples/internal/codeflow"
+	"github.com/senderlock/senderlock/examples/codeflow"
 )
 
 func signer(t *testing.T) *dpop.Signer {

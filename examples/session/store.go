@@ -1,4 +1,4 @@
-package main
+package session
 
 import (
 	"context"
@@ -15,18 +15,18 @@ import (
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/dpop/keyfile"
-	"github.com/senderlock/senderlock/examples/internal/codeflow"
+	"github.com/senderlock/senderlock/examples/codeflow"
 	"github.com/senderlock/senderlock/internal/privatefile"
 )
 
-// errLoggedOut means that there are no tokens.
-var errLoggedOut = errors.New("you are not logged in: run login")
+// ErrLoggedOut means that there are no tokens.
+var ErrLoggedOut = errors.New("you are not logged in: log in first")
 
 // maxSession bounds the file of a session, in octets.
 const maxSession = 1 << 20
 
-// session is what a login leaves on disk.
-type session struct {
+// Session is what a login leaves on disk. Issuer, Client and API are required.
+type Session struct {
 	Issuer   string   `json:"issuer"`
 	Client   string   `json:"client"`
 	API      string   `json:"api"` // the origin that receives the token
@@ -38,34 +38,38 @@ type session struct {
 	Expiry       time.Time `json:"expiry,omitzero"` // zero: the server did not say
 }
 
-func (s *session) take(token *oauth2.Token) {
+func (s *Session) take(token *oauth2.Token) {
 	s.AccessToken, s.RefreshToken, s.Expiry = token.AccessToken, token.RefreshToken, token.Expiry
 }
 
 // config is the client that the session belongs to.
-func (s *session) config(signer *dpop.Signer) codeflow.Config {
+func (s *Session) config(signer *dpop.Signer) codeflow.Config {
 	return codeflow.Config{Issuer: s.Issuer, ID: s.Client, Scopes: s.Scopes, Resource: s.Resource, Signer: signer}
 }
 
-// store is the folder with the key and the session.
-type store struct {
+// Store is the folder with a session, and the file of its key.
+type Store struct {
 	folder string
 	key    keyfile.File
 }
 
-func (p program) openStore(folder string) (*store, error) {
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, err
+// Open makes the folder, if it is not there yet, and that of the key. An empty passphrase means that the key is not
+// encrypted.
+func Open(folder, key, passphrase string) (*Store, error) {
+	for _, path := range []string{folder, filepath.Dir(key)} {
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			return nil, err
+		}
 	}
-	s := &store{folder: folder, key: keyfile.File{Path: filepath.Join(folder, "key.pem")}}
-	if p.passphrase != "" {
-		s.key.Passphrase = func() (string, error) { return p.passphrase, nil }
+	s := &Store{folder: folder, key: keyfile.File{Path: key}}
+	if passphrase != "" {
+		s.key.Passphrase = func() (string, error) { return passphrase, nil }
 	}
 	return s, nil
 }
 
-// makeSigner returns the signer of the key, which is made if there is none yet.
-func (s *store) makeSigner() (signer *dpop.Signer, made bool, err error) {
+// MakeSigner returns the signer of the key, which is made if there is none yet.
+func (s *Store) MakeSigner() (signer *dpop.Signer, made bool, err error) {
 	key, err := s.key.Load()
 	if errors.Is(err, fs.ErrNotExist) {
 		made = true
@@ -78,10 +82,11 @@ func (s *store) makeSigner() (signer *dpop.Signer, made bool, err error) {
 	return signer, made, err
 }
 
-func (s *store) loadSigner() (*dpop.Signer, error) {
+// Signer returns the signer of the key of a login.
+func (s *Store) Signer() (*dpop.Signer, error) {
 	key, err := s.key.Load()
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w (%w)", errLoggedOut, err)
+		return nil, fmt.Errorf("%w (%w)", ErrLoggedOut, err)
 	}
 	if err != nil {
 		return nil, err
@@ -89,26 +94,28 @@ func (s *store) loadSigner() (*dpop.Signer, error) {
 	return dpop.NewSigner(key, "")
 }
 
-func (s *store) forgetKey() error { return remove(s.key.Path) }
+func (s *Store) forgetKey() error { return remove(s.key.Path) }
 
-func (s *store) path() string { return filepath.Join(s.folder, "session.json") }
+func (s *Store) path() string { return filepath.Join(s.folder, "session.json") }
 
-func (s *store) load() (*session, error) {
+// Load reads the session. The error is an [ErrLoggedOut] where there is none.
+func (s *Store) Load() (*Session, error) {
 	text, err := privatefile.Read(s.path(), maxSession)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errLoggedOut
+		return nil, ErrLoggedOut
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.path(), err)
 	}
-	l := new(session)
+	l := new(Session)
 	if err := json.Unmarshal(text, l); err != nil {
 		return nil, fmt.Errorf("%s: %w: log in again", s.path(), err)
 	}
 	return l, nil
 }
 
-func (s *store) save(l *session) error {
+// Save writes the session, whole or not at all.
+func (s *Store) Save(l *Session) error {
 	text, err := json.MarshalIndent(l, "", "  ")
 	if err != nil {
 		return err
@@ -116,7 +123,7 @@ func (s *store) save(l *session) error {
 	return privatefile.Replace(s.path(), text)
 }
 
-func (s *store) forget() error { return remove(s.path()) }
+func (s *Store) forget() error { return remove(s.path()) }
 
 // remove removes a file, if it is there.
 func remove(path string) error {
@@ -127,7 +134,7 @@ func remove(path string) error {
 }
 
 // lock keeps other processes from changing the session until unlock is called.
-func (s *store) lock(ctx context.Context) (unlock func(), err error) {
+func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
 	l := flock.New(filepath.Join(s.folder, "lock"), flock.SetPermissions(0o600))
 	if _, err := l.TryLockContext(ctx, 50*time.Millisecond); err != nil {
 		return nil, fmt.Errorf("another run holds %s: %w", l.Path(), err)
