@@ -479,7 +479,8 @@ func (m mapImporter) Import(path string) (*types.Package, error) {
 	return nil, errors.New("no package " + path)
 }
 
-// goList is every package of the library, the command line and the examples, and every package it depends on.
+// goList is every package of the library, the command line and the examples, and every package
+// they depend on.
 func goList(t *testing.T, flags ...string) graph {
 	t.Helper()
 	args := append([]string{"list", "-deps", "-json=ImportPath,Name,Export,Imports,TestImports,XTestImports"}, flags...)

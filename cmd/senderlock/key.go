@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/dpop/keyfile"
@@ -60,7 +61,7 @@ func keyNewCommand() *cobra.Command {
 			return printKey(command.OutOrStdout(), file.Path, signer, asJSON)
 		},
 	}
-	key.define(command)
+	key.define(command.Flags())
 	command.Flags().StringVar(&alg, "alg", "ES256", "the JWS `algorithm`")
 	command.Flags().BoolVar(&jwk, "jwk", false, "write a JWK, not PEM")
 	jsonFlag(command, &asJSON)
@@ -82,7 +83,7 @@ func keyShowCommand() *cobra.Command {
 			return printKey(command.OutOrStdout(), key.file().Path, signer, asJSON)
 		},
 	}
-	key.define(command)
+	key.define(command.Flags())
 	jsonFlag(command, &asJSON)
 	return command
 }
@@ -106,7 +107,7 @@ func keyThumbprintCommand() *cobra.Command {
 			return err
 		},
 	}
-	key.define(command)
+	key.define(command.Flags())
 	jsonFlag(command, &asJSON)
 	return command
 }
@@ -129,8 +130,8 @@ func printKey(out io.Writer, path string, signer *dpop.Signer, asJSON bool) erro
 // keyFlag is where a command finds the client's key.
 type keyFlag struct{ path string }
 
-func (k *keyFlag) define(command *cobra.Command) {
-	command.Flags().StringVar(&k.path, "key", "", "the key's `file` (default "+shown(filepath.Join(folder(), "key.pem"))+")")
+func (k *keyFlag) define(f *pflag.FlagSet) {
+	f.StringVar(&k.path, "key", "", "the key's `file` ("+shown(filepath.Join(folder(), "key.pem"))+")")
 }
 
 func (k *keyFlag) file() keyfile.File {

@@ -87,23 +87,14 @@ func TestKeyStays(t *testing.T) {
 }
 
 func TestKeysInTheFolder(t *testing.T) {
-	home := t.TempDir()
-	at := func(args ...string) string {
-		command := start(t.Context(), t, args...)
-		command.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home, "AppData="+home, "SENDERLOCK_PASSPHRASE=correct horse")
-		said, err := command.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%q: %v\n%s", args, err, said)
-		}
-		return string(said)
-	}
-	made, shown := at("key", "new"), at("key", "show")
-	if made != shown || !strings.Contains(made, filepath.Join("senderlock", "key.pem")) {
-		t.Errorf("%s\n%s", made, shown)
-	}
-	line, _, _ := strings.Cut(made, "\n")
-	file := strings.TrimSpace(strings.TrimPrefix(line, "file"))
-	expect(t, "", outcome{said: "the passphrase does not fit the key file", status: 2}, "key", "show", "--key", file)
+	u := newUser(t)
+	u.env = []string{"SENDERLOCK_PASSPHRASE=correct horse"}
+	made := u.expect("", outcome{out: filepath.Join("senderlock", "key.pem")}, "key", "new")
+	u.expect("", outcome{out: made.out}, "key", "show")
+	u.env = nil
+	u.expect("", outcome{said: "the file is encrypted: give its passphrase", status: 2}, "key", "show")
+	u.env = []string{"SENDERLOCK_PASSPHRASE=wrong"}
+	u.expect("", outcome{said: "the passphrase does not fit the key file", status: 2}, "key", "show")
 }
 
 func TestKeyRefused(t *testing.T) {

@@ -17,8 +17,10 @@ import (
 
 // commands are what the program can do, in the order of its help. A command stands in a file of its own.
 var commands = []func() *cobra.Command{
-	keyCommand,
+	curlCommand,
+	logoutCommand,
 	proofCommand,
+	keyCommand,
 	versionCommand,
 }
 
@@ -29,8 +31,10 @@ const (
 	statusUnable = 2 // it could not be done: a wrong flag, no such file, nobody answers
 )
 
-// errNo says that the answer is no. A command that has printed why returns it as it is.
-var errNo = errors.New("the answer is no")
+// no is the error of a command that did what it was asked to, and the answer is no. An empty one has been explained.
+type no string
+
+func (n no) Error() string { return string(n) }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -48,10 +52,10 @@ func run(ctx context.Context, args []string) int {
 	if err == nil {
 		return statusDone
 	}
-	if err != errNo {
+	if err.Error() != "" {
 		fmt.Fprintf(root.ErrOrStderr(), "%s: %v\n", command.CommandPath(), err)
 	}
-	if errors.Is(err, errNo) {
+	if _, ok := errors.AsType[no](err); ok {
 		return statusNo
 	}
 	return statusUnable

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/senderlock/senderlock/dpop"
 )
@@ -43,8 +44,8 @@ another one.`,
 			return printProof(command.OutOrStdout(), proof, asJSON)
 		},
 	}
-	key.define(command)
-	token.define(command, "the `file` with the access token that is sent along; - is the standard input")
+	key.define(command.Flags())
+	token.define(command.Flags(), "the `file` with the access token that is sent along; - is the standard input")
 	command.Flags().StringVarP(&method, "request", "X", "GET", "the `method`")
 	command.Flags().StringVar(&nonce, "nonce", "", "the newest `nonce` of the server (DPoP-Nonce)")
 	jsonFlag(command, &asJSON)
@@ -89,17 +90,17 @@ const maxToken = 64 << 10
 // see it in the list of processes, and the shell keeps it.
 type tokenFlag struct{ path string }
 
-func (f *tokenFlag) define(command *cobra.Command, usage string) {
-	command.Flags().StringVar(&f.path, "token-file", "", usage)
+func (t *tokenFlag) define(f *pflag.FlagSet, usage string) {
+	f.StringVar(&t.path, "token-file", "", usage)
 }
 
 // read returns the token, or nothing where the flag was not given.
-func (f *tokenFlag) read(stdin io.Reader) (string, error) {
-	if f.path == "" {
+func (t *tokenFlag) read(stdin io.Reader) (string, error) {
+	if t.path == "" {
 		return "", nil
 	}
-	if f.path != "-" {
-		file, err := os.Open(f.path)
+	if t.path != "-" {
+		file, err := os.Open(t.path)
 		if err != nil {
 			return "", err
 		}

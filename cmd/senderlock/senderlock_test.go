@@ -55,38 +55,58 @@ type outcome struct {
 	status    int
 }
 
-// start makes a run of the program, which finds no configuration of whoever runs the tests.
-func start(ctx context.Context, t *testing.T, args ...string) *exec.Cmd {
-	t.Helper()
+// user is somebody with a home, in which the program finds nothing of whoever runs the tests.
+type user struct {
+	*testing.T
+	home string
+	env  []string
+}
+
+func newUser(t *testing.T) *user { return &user{T: t, home: t.TempDir()} }
+
+// start makes a run of the program.
+func (u *user) start(ctx context.Context, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, program, args...)
-	home := t.TempDir()
-	command.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home, "AppData="+home)
+	command.Env = append(os.Environ(), "HOME="+u.home, "XDG_CONFIG_HOME="+u.home, "AppData="+u.home)
+	command.Env = append(command.Env, u.env...)
 	return command
 }
 
 // run runs the program to its end.
-func run(t *testing.T, stdin string, args ...string) outcome {
-	t.Helper()
-	command := start(t.Context(), t, args...)
+func (u *user) run(stdin string, args ...string) outcome {
+	u.Helper()
+	command := u.start(u.Context(), args...)
 	var out, said bytes.Buffer
 	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(stdin), &out, &said
 	err := command.Run()
 	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
+		u.Fatal(err)
 	}
 	return outcome{out.String(), said.String(), command.ProcessState.ExitCode()}
 }
 
 // expect runs the program and compares the exit code and, in part, what it prints; an empty text means that it prints
 // nothing there.
-func expect(t *testing.T, stdin string, want outcome, args ...string) outcome {
-	t.Helper()
-	got := run(t, stdin, args...)
+func (u *user) expect(stdin string, want outcome, args ...string) outcome {
+	u.Helper()
+	got := u.run(stdin, args...)
 	differs := func(got, want string) bool { return !strings.Contains(got, want) || want == "" && got != "" }
 	if differs(got.out, want.out) || differs(got.said, want.said) || got.status != want.status {
-		t.Errorf("senderlock %q ended with %d\nout:  %s\nsaid: %s\nwant %+v", args, got.status, got.out, got.said, want)
+		u.Errorf("senderlock %q ended with %d\nout:  %s\nsaid: %s\nwant %+v", args, got.status, got.out, got.said, want)
 	}
 	return got
+}
+
+// run runs the program for somebody of whom nothing is there yet.
+func run(t *testing.T, stdin string, args ...string) outcome {
+	t.Helper()
+	return newUser(t).run(stdin, args...)
+}
+
+// expect is that of a new user.
+func expect(t *testing.T, stdin string, want outcome, args ...string) outcome {
+	t.Helper()
+	return newUser(t).expect(stdin, want, args...)
 }
 
 // decode reads the one JSON object that a run has printed.

@@ -1,7 +1,8 @@
 // Package codeflow is the client of an authorization server for users who log in with a browser: the authorization
 // code flow with PKCE (RFC 6749 §4.1, RFC 7636, RFC 9700 §2.1) whose tokens are bound to a key by DPoP (RFC 9449
-// §5, §8 and §10). It is shared by the examples that log in, and does on top of golang.org/x/oauth2 what such a
-// client has to check itself: metadata, state, issuer and the binding.
+// §5, §8 and §10), and client credentials with such tokens. It is shared by the examples that log in and the command
+// line, and does on top of golang.org/x/oauth2 what such a client has to check itself: metadata, state, issuer and the
+// binding.
 package codeflow
 
 import (
@@ -177,6 +178,15 @@ func (c *Client) Refresh(ctx context.Context, refreshToken string) (*oauth2.Toke
 		oauth2.SetAuthURLParam("grant_type", "refresh_token"), oauth2.SetAuthURLParam("refresh_token", refreshToken),
 	)
 	return bound(c.oauth.Exchange(c.context(ctx), "", options...))
+}
+
+// Credentials asks for a token on the client's own behalf, which only a client with a Secret may (RFC 6749 §4.4).
+func (c *Client) Credentials(ctx context.Context) (*oauth2.Token, error) {
+	options := c.options(oauth2.SetAuthURLParam("grant_type", "client_credentials"))
+	if len(c.config.Scopes) > 0 {
+		options = append(options, oauth2.SetAuthURLParam("scope", strings.Join(c.config.Scopes, " ")))
+	}
+	return bound(c.oauth.Exchange(c.context(ctx), "", options...)) // the empty code counts as absent
 }
 
 // Revoke takes a refresh token back, and with it what follows from it (RFC 7009).

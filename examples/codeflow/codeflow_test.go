@@ -141,6 +141,35 @@ func TestAgainstTheDevelopmentServer(t *testing.T) {
 	if _, err := c.Refresh(t.Context(), second.RefreshToken); !errors.Is(err, codeflow.ErrEnded) {
 		t.Errorf("after it was taken back: %v", err)
 	}
+	if own, err := c.Credentials(t.Context()); err != nil || own.AccessToken == second.AccessToken || own.RefreshToken != "" {
+		t.Errorf("on its own behalf: %v", err)
+	}
+}
+
+// A token on the client's own behalf is asked for with scopes and resource, and has to be bound as any other.
+func TestCredentials(t *testing.T) {
+	s := newStub(t)
+	c := s.client(t, codeflow.Config{Secret: "s", Scopes: []string{"a", "b"}, Resource: "https://api.example.com"})
+	if token, err := c.Credentials(t.Context()); err != nil || token.AccessToken != "at" {
+		t.Fatal(err)
+	}
+	want := url.Values{"grant_type": {"client_credentials"}, "scope": {"a b"}, "resource": {"https://api.example.com"}}
+	for name := range want {
+		if got := s.asked.PostForm.Get(name); got != want.Get(name) {
+			t.Errorf("%s is %q, want %q", name, got, want.Get(name))
+		}
+	}
+	if s.asked.PostForm.Get("code") != "" || s.asked.Header.Get("DPoP") == "" {
+		t.Errorf("asked by %v with %v", s.asked.PostForm, s.asked.Header)
+	}
+	s.token["token_type"] = "Bearer"
+	if _, err := c.Credentials(t.Context()); !errors.Is(err, codeflow.ErrUnbound) {
+		t.Errorf("a token that is not bound: %v", err)
+	}
+	s.status, s.token = http.StatusUnauthorized, map[string]any{"error": "invalid_client"}
+	if _, err := c.Credentials(t.Context()); err == nil || !strings.Contains(err.Error(), `"invalid_client"`) {
+		t.Errorf("refused: %v", err)
+	}
 }
 
 func TestDiscovery(t *testing.T) {
