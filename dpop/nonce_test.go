@@ -26,6 +26,18 @@ func sharing(secrets ...[]byte) func(*dpop.Config) {
 
 func withNonce(nonce string) string { return mint(poptest.Proof{Nonce: nonce}) }
 
+// A tool that has no secrets takes any nonce, and judges everything else.
+func TestNonceTrustAny(t *testing.T) {
+	v, clock := newServer(t, func(s *dpop.Config) { s.Nonces.InsecureTrustAny = true })
+	if p := accepts(t, v, requestWith(withNonce("another server's"))); !p.HasNonce() {
+		t.Error("HasNonce() = false")
+	}
+	clock.Advance(24 * time.Hour)
+	accepts(t, v, requestWith(withNonce("old")))
+	refuses(t, v, requestWith(mint(poptest.Proof{Nonce: "n", Method: "PUT"})), dpop.ErrMethod)
+	refuses(t, v, requestWith(mint(poptest.Proof{})), dpop.ErrStale)
+}
+
 // RS-020, RS-057, RS-058, RS-062, RS-070: how a nonce ages.
 func TestNonceAges(t *testing.T) {
 	for _, c := range []struct {

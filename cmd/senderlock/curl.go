@@ -114,7 +114,7 @@ func (c *curl) addField(field string) error {
 // run gets a token, sends the request and prints the answer.
 func (c *curl) run(ctx context.Context, text string) error {
 	var err error
-	if c.target, err = address(text); err != nil {
+	if c.target, err = addressOf(text); err != nil {
 		return err
 	}
 	if c.login.token.path == "-" && c.body.readsStdin() {

@@ -178,7 +178,7 @@ func logoutCommand() *cobra.Command {
 		Short: "Take back the login that curl has kept for an API",
 		Args:  oneURL,
 		RunE: func(command *cobra.Command, args []string) error {
-			target, err := address(args[0])
+			target, err := addressOf(args[0])
 			if err != nil {
 				return err
 			}
@@ -198,8 +198,8 @@ func appOf(said io.Writer) session.App {
 	return session.App{Say: func(format string, args ...any) { fmt.Fprintf(said, format+"\n", args...) }}
 }
 
-// address is the address of a request.
-func address(text string) (*url.URL, error) {
+// addressOf is the address of a request.
+func addressOf(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, errors.New("the URL is not an address such as https://api.example.com/accounts")

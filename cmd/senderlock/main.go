@@ -19,6 +19,7 @@ import (
 var commands = []func() *cobra.Command{
 	curlCommand,
 	logoutCommand,
+	explainCommand,
 	proofCommand,
 	keyCommand,
 	versionCommand,
@@ -75,8 +76,19 @@ Exit codes: 0 done; 1 done, and the answer is no; 2 it could not be done.`,
 	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
 		return fmt.Errorf("%w (%s --help lists the flags)", err, command.CommandPath())
 	})
+	root.SetUsageTemplate(usage)
 	for _, command := range commands {
 		root.AddCommand(command())
 	}
 	return root
 }
+
+// usage is what help says of a command behind its description. It has to fit a screen of 80 by 24.
+const usage = `Usage: {{.UseLine}}
+{{- if .HasAvailableSubCommands}}
+{{range .Commands}}{{if .IsAvailableCommand}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}
+{{- if .HasAvailableLocalFlags}}
+
+{{.LocalFlags.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}{{end}}
+`
