@@ -22,6 +22,8 @@ var commands = []func() *cobra.Command{
 	explainCommand,
 	proofCommand,
 	keyCommand,
+	issuerCommand,
+	conformanceCommand,
 	versionCommand,
 }
 
