@@ -24,6 +24,8 @@ if a case failed.`,
 	flags := flag.NewFlagSet("conformance", flag.ContinueOnError)
 	suite := conformance.New(flags)
 	command.Flags().AddGoFlagSet(flags)
+	_ = command.RegisterFlagCompletionFunc("profile",
+		cobra.FixedCompletions([]string{"base", "strict", "fapi2"}, cobra.ShellCompDirectiveNoFileComp))
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		passed, err := suite.Run(command.Context(), command.InOrStdin(), command.OutOrStdout(), command.ErrOrStderr())
 		if err != nil || passed {
