@@ -29,6 +29,7 @@ import (
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/setting"
 	"github.com/senderlock/senderlock/mtls"
+	"github.com/senderlock/senderlock/reason"
 )
 
 // explain is one run of the command: a request, and the server whose Guard it is shown to.
@@ -217,7 +218,11 @@ func (e *explain) readMetadata(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("--metadata: %w", err)
 	}
-	var m access.Metadata
+	var m struct {
+		Resource             string   `json:"resource"`
+		AuthorizationServers []string `json:"authorization_servers"`
+		DPoPAlgorithms       []string `json:"dpop_signing_alg_values_supported"`
+	}
 	if err := json.Unmarshal(text, &m); err != nil || m.Resource == "" {
 		return errors.New("--metadata: that is not the metadata of a protected resource (RFC 9728)")
 	}
@@ -351,7 +356,7 @@ type unsigned struct{ access.Validator }
 
 func (u unsigned) ValidateToken(ctx context.Context, token string) (*access.Token, error) {
 	t, err := u.Validator.ValidateToken(ctx, token)
-	switch access.Reason(err) {
+	switch reason.Of(err) {
 	case "token_key_unknown", "token_signature_invalid", "token_key_alg_mismatch":
 		_, rest, _ := strings.Cut(token, ".")
 		payload, _, _ := strings.Cut(rest, ".")

@@ -22,10 +22,17 @@ const passphraseVariable = "SENDERLOCK_PASSPHRASE"
 
 func keyCommand() *cobra.Command {
 	command := &cobra.Command{
-		Use:   "key",
+		Use:   "key COMMAND",
 		Short: "Make a client's key, or show its public half",
-		Long: `Makes a client's key, or shows its public half. The private key stays in its file, which nobody else can
-read; with a passphrase in the variable ` + passphraseVariable + ` it is encrypted.`,
+		Long: `Makes a client's key, or shows its public half. The private key stays in its
+file, which nobody else can read; with a passphrase in the variable
+` + passphraseVariable + ` it is encrypted.`,
+		RunE: func(command *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("unknown command %q (%s --help lists them)", args[0], command.CommandPath())
+			}
+			return command.Help()
+		},
 	}
 	command.AddCommand(keyNewCommand(), keyShowCommand(), keyThumbprintCommand())
 	return command
@@ -63,6 +70,7 @@ func keyNewCommand() *cobra.Command {
 	}
 	key.define(command.Flags())
 	command.Flags().StringVar(&alg, "alg", "ES256", "the JWS `algorithm`")
+	_ = command.RegisterFlagCompletionFunc("alg", cobra.FixedCompletions(dpop.Algorithms(), cobra.ShellCompDirectiveNoFileComp))
 	command.Flags().BoolVar(&jwk, "jwk", false, "write a JWK, not PEM")
 	jsonFlag(command, &asJSON)
 	return command

@@ -24,7 +24,10 @@ var commands = []func() *cobra.Command{
 	keyCommand,
 	gatewayCommand,
 	forwardAuthCommand,
+	issuerCommand,
+	conformanceCommand,
 	versionCommand,
+	completionCommand,
 }
 
 // The exit codes of all commands.
@@ -66,9 +69,10 @@ func run(ctx context.Context, args []string) int {
 
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "senderlock",
-		Short: "Access tokens that are worthless to anyone but their sender (RFC 9449, RFC 8705)",
-		Long: `Access tokens that are worthless to anyone but their sender (RFC 9449, RFC 8705).
+		Use:   "senderlock COMMAND",
+		Short: "Access tokens that are worthless to anyone but their sender",
+		Long: `Access tokens that are worthless to anyone but their sender (RFC 9449, 8705).
+"senderlock help COMMAND" says more of each command.
 
 Exit codes: 0 done; 1 done, and the answer is no; 2 it could not be done.`,
 		SilenceUsage:  true,
@@ -79,10 +83,22 @@ Exit codes: 0 done; 1 done, and the answer is no; 2 it could not be done.`,
 		return fmt.Errorf("%w (%s --help lists the flags)", err, command.CommandPath())
 	})
 	root.SetUsageTemplate(usage)
+	root.CompletionOptions.DisableDefaultCmd = true // ours is shorter
+	cobra.EnableCommandSorting = false
 	for _, command := range commands {
 		root.AddCommand(command())
 	}
+	withoutHelpFlag(root)
 	return root
+}
+
+// withoutHelpFlag leaves the flag --help, which every command has, out of the lists of flags.
+func withoutHelpFlag(command *cobra.Command) {
+	command.InitDefaultHelpFlag()
+	command.Flags().Lookup("help").Hidden = true
+	for _, child := range command.Commands() {
+		withoutHelpFlag(child)
+	}
 }
 
 // usage is what help says of a command behind its description. It has to fit a screen of 80 by 24.
@@ -90,6 +106,9 @@ const usage = `Usage: {{.UseLine}}
 {{- if .HasAvailableSubCommands}}
 {{range .Commands}}{{if .IsAvailableCommand}}
   {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}
+{{- if .HasExample}}
+
+{{.Example}}{{end}}
 {{- if .HasAvailableLocalFlags}}
 
 {{.LocalFlags.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}{{end}}

@@ -23,8 +23,8 @@ func proofCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "proof [flags] URL",
 		Short: "Make a DPoP proof for one request",
-		Long: `Makes a DPoP proof for one request (RFC 9449 §4.2), for its DPoP field. A request that is sent again needs
-another one.`,
+		Long: `Makes a DPoP proof for one request (RFC 9449 §4.2), for its DPoP field. A
+request that is sent again needs another one.`,
 		Example: `  senderlock proof https://login.example.com/token -X POST
   senderlock proof https://api.example.com/accounts --token-file - <token`,
 		Args: oneURL,
@@ -45,7 +45,7 @@ another one.`,
 		},
 	}
 	key.define(command.Flags())
-	token.define(command.Flags(), "the `file` with the access token that is sent along; - is the standard input")
+	token.define(command.Flags(), "the access token that is sent along, in a `file`; - is stdin")
 	command.Flags().StringVarP(&method, "request", "X", "GET", "the `method`")
 	command.Flags().StringVar(&nonce, "nonce", "", "the newest `nonce` of the server (DPoP-Nonce)")
 	jsonFlag(command, &asJSON)

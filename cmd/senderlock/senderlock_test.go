@@ -134,6 +134,9 @@ func TestWrongArguments(t *testing.T) {
 		said string
 	}{
 		"unknown command": {[]string{"versoin"}, `unknown command "versoin" for "senderlock"`},
+		"below key":       {[]string{"key", "nwe"}, `senderlock key: unknown command "nwe" (senderlock key --help lists them)`},
+		"no value":        {[]string{"proof", "--key"}, "senderlock proof: flag needs an argument: --key (senderlock proof --help lists"},
+		"unknown letter":  {[]string{"curl", "-z"}, "senderlock curl: unknown shorthand flag: 'z' in -z (senderlock curl --help lists"},
 		"unknown flag":    {[]string{"version", "--fast"}, "senderlock version: unknown flag: --fast (senderlock version --help lists"},
 		"an argument":     {[]string{"version", "2"}, `senderlock version: unknown command "2" for "senderlock version"`},
 	} {

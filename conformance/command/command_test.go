@@ -1,4 +1,4 @@
-package main
+package command_test
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -19,8 +20,21 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/conformance"
+	"github.com/senderlock/senderlock/conformance/command"
 	"github.com/senderlock/senderlock/echoauth"
 )
+
+// The exit codes.
+const (
+	ok     = 0
+	failed = 1
+	unable = 2
+)
+
+func run(t *testing.T, args []string, out, errs io.Writer) int {
+	t.Helper()
+	return command.Main(t.Context(), "senderlock-conformance", args, strings.NewReader(""), out, errs)
+}
 
 // server is a small server that trusts an issuer which is not there yet.
 func server(t *testing.T, issuer string, change func(*access.Config)) string {
@@ -64,7 +78,7 @@ func TestCommand(t *testing.T) {
 	url := server(t, "http://"+address, func(*access.Config) {})
 	file := func(name string) string { return filepath.Join(folder, name) }
 	var out, errs bytes.Buffer
-	code := run(t.Context(), []string{
+	code := run(t, []string{
 		"--url", url, "--issuer", address, "--profile", "strict", "--lacks", lacks, "--group",
 		"ath,binding,credentials,paths",
 		"--junit", file("r.xml"), "--json", file("r.json"), "--html", file("r.html"),
@@ -89,7 +103,7 @@ func TestCommandFails(t *testing.T) {
 	address := free(t)
 	url := server(t, "http://"+address, func(c *access.Config) { c.InsecureAllowBearer = true })
 	var out, errs bytes.Buffer
-	code := run(t.Context(), []string{"--url", url, "--issuer", address, "--profile", "strict", "--only",
+	code := run(t, []string{"--url", url, "--issuer", address, "--profile", "strict", "--only",
 		"auth-bearer-unbound,good"}, &out, &errs)
 	if code != failed {
 		t.Errorf("status %d", code)
@@ -116,8 +130,8 @@ func TestCommandCannotAsk(t *testing.T) {
 		"no case":    {[]string{"--explain", "nothing"}, `there is no case "nothing"`},
 		"two issuers": {[]string{"--url", "http://127.0.0.1:1/", "--issuer-cert", "x", "--issuer-ca", "y"},
 			"--issuer-cert and --issuer-ca exclude each other"},
-		"no certificate": {[]string{"--url", "http://127.0.0.1:1/", "--issuer-cert", "main.go"}, "--issuer-cert main.go: tls"},
-		"no authority":   {[]string{"--url", "https://127.0.0.1:1/", "--ca", "main.go"}, "holds no certificate"},
+		"no certificate": {[]string{"--url", "http://127.0.0.1:1/", "--issuer-cert", "command.go"}, "--issuer-cert command.go: tls"},
+		"no authority":   {[]string{"--url", "https://127.0.0.1:1/", "--ca", "command.go"}, "holds no certificate"},
 		"nobody there":   {[]string{"--url", "http://127.0.0.1:1/", "--issuer", "127.0.0.1:0"}, "does not answer"},
 		"no tokens": {[]string{"--url", "http://127.0.0.1:1/", "--token-endpoint", "https://127.0.0.1:1/token"},
 			"refused"},
@@ -126,7 +140,7 @@ func TestCommandCannotAsk(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errs bytes.Buffer
-			if code := run(t.Context(), test.args, &out, &errs); code != unable || !strings.Contains(errs.String(),
+			if code := run(t, test.args, &out, &errs); code != unable || !strings.Contains(errs.String(),
 				test.says) {
 				t.Errorf("status %d, %s", code, &errs)
 			}
@@ -146,7 +160,7 @@ func TestCommandTells(t *testing.T) {
 		"--help":                           {"issuer-ca", "absolute-form, bearer, certproxy", "shuffle"},
 	} {
 		var out bytes.Buffer
-		if code := run(t.Context(), strings.Fields(flags), &out, &out); code != ok {
+		if code := run(t, strings.Fields(flags), &out, &out); code != ok {
 			t.Errorf("%s: status %d", flags, code)
 		}
 		for _, text := range says {
@@ -186,7 +200,7 @@ func TestIssuerOverHTTPS(t *testing.T) {
 			}}}
 		})
 		var out, errs bytes.Buffer
-		code := run(t.Context(), []string{"--url", url, "--issuer", address, flag, file, "--group", "ath"}, &out, &errs)
+		code := run(t, []string{"--url", url, "--issuer", address, flag, file, "--group", "ath"}, &out, &errs)
 		if code != ok || !strings.Contains(errs.String(), "issuer https://"+address) {
 			t.Errorf("%s: status %d\n%s\n%s", flag, code, &out, &errs)
 		}
