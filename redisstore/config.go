@@ -96,10 +96,11 @@ type Config struct {
 	Now func() time.Time
 
 	// What tests set: by how much Now is ahead of the server's clock, the clock that runs during suspend, how long a
-	// renewal is good, and who is told of the changes of epochs.
+	// renewal is good, how often there is one, and who is told of the changes of epochs.
 	offset  func() time.Duration
 	elapsed func() time.Duration
 	lease   time.Duration
+	renewal time.Duration
 	trace   func(step)
 }
 
@@ -237,6 +238,9 @@ func (c *Config) settle() (err error) {
 	}
 	if c.elapsed == nil {
 		c.elapsed = elapsed
+	}
+	if c.renewal == 0 {
+		c.renewal = renewEvery
 	}
 	if c.lease == 0 {
 		c.lease = leaseFor

@@ -15,9 +15,11 @@ import (
 // onEach runs a test with a single server and with a Cluster.
 func onEach(t *testing.T, test func(t *testing.T, c redisstore.Config)) {
 	t.Run("single", func(t *testing.T) {
+		t.Parallel()
 		test(t, redisstore.Config{Addresses: []string{redistest.Start(t).Addr}})
 	})
 	t.Run("cluster", func(t *testing.T) {
+		t.Parallel()
 		_, addresses := redistest.Cluster(t, 3)
 		test(t, redisstore.Config{Addresses: addresses, Cluster: true})
 	})
@@ -29,6 +31,7 @@ func TestReplayStore(t *testing.T) {
 		storetest.TestReplayStore(t, func(t *testing.T) storetest.Replay {
 			clock := poptest.NewClock()
 			redisstore.AtClock(&c, clock.Now)
+			redisstore.WithRenewal(&c, 20*time.Millisecond)
 			c.Namespace = fresh()
 			return storetest.Replay{
 				Store: open(t, c), Others: []dpop.ReplayStore{open(t, c)}, Now: clock.Now, Set: clock.Set,

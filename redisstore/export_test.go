@@ -17,6 +17,9 @@ func WithElapsed(c *Config, f func() time.Duration) { c.elapsed = f }
 // WithLease makes a renewal good for some time. The default is for servers that fail, not for machines that are busy.
 func WithLease(c *Config, d time.Duration) { c.lease = d }
 
+// WithRenewal lets a store renew its lease that often, so that another one, which waits for that, arrives soon.
+func WithRenewal(c *Config, d time.Duration) { c.renewal = d }
+
 // Leased reports whether a lease was given.
 func Leased(c *Config) bool { return c.lease != 0 }
 

@@ -218,10 +218,13 @@ func TestWait(t *testing.T) {
 
 // Two instances rotate the secrets of their nonces, each at its own time: clients notice nothing.
 func TestSecretsRotate(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
+	config := redisstore.Config{Addresses: []string{server.Addr}}
+	redisstore.WithRenewal(&config, 20*time.Millisecond)
 	a, b := []byte("the old secret of all instances, 32 octets"), []byte("the new secret of all instances, 32 octets")
 	with := func(list ...[]byte) *socket {
-		return start(t, redisstore.Config{Addresses: []string{server.Addr}}, func(v *access.Config) {
+		return start(t, config, func(v *access.Config) {
 			v.Nonces.Secrets, v.RequireNonce, v.InsecureForgetAtStart = list, true, true
 		}).socket(t)
 	}

@@ -19,7 +19,7 @@ const (
 // watch renews what this instance holds until ctx ends.
 func (s *Store) watch(ctx context.Context) {
 	for {
-		pause := renewEvery
+		pause := s.config.renewal
 		if s.down.Load() {
 			pause = tryEvery
 		}
