@@ -118,3 +118,37 @@ func mutantsTable() string {
 	}
 	return b.String()
 }
+
+// The list of what the OpenID Foundation's suite sends names cases that there are, and that expect the same.
+func TestOpenID(t *testing.T) {
+	list, err := os.ReadFile("OPENID.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]*cases.Case{}
+	for _, c := range cases.All() {
+		known[c.ID] = &c
+	}
+	rows := 0
+	for _, line := range strings.Split(string(list), "\n") {
+		columns := strings.Split(line, " | ")
+		if len(columns) != 3 || columns[1] != "accepted" && columns[1] != "refused" {
+			continue
+		}
+		rows++
+		for _, id := range strings.Split(strings.TrimSuffix(columns[2], " |"), ", ") {
+			c := known[strings.Trim(id, "`")]
+			if c == nil {
+				t.Errorf("there is no case %s for %q", id, columns[0])
+				continue
+			}
+			last := c.Steps[len(c.Steps)-1].Strict
+			if last.Accept != (columns[1] == "accepted") || last.Refuses() != (columns[1] == "refused") {
+				t.Errorf("case %s is not %s", id, columns[1])
+			}
+		}
+	}
+	if rows < 34 {
+		t.Errorf("only %d rows are read", rows)
+	}
+}
