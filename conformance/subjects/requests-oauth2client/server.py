@@ -1,0 +1,74 @@
+"""requests_oauth2client for the proof and PyJWT for the token, behind the HTTP server of Python."""
+
+import base64
+import hashlib
+import os
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import jwt
+from jwskate import Jwk
+from requests_oauth2client.dpop import InvalidDPoPProof, validate_dpop_proof
+
+ORIGIN, ISSUER = os.environ["ORIGIN"], os.environ["ISSUER"]
+keys = jwt.PyJWKClient(ISSUER + "/jwks")
+
+
+class Refused(Exception):
+    pass
+
+
+def check(request):
+    fields, proofs = request.headers.get_all("Authorization", []), request.headers.get_all("DPoP", [])
+    if len(fields) != 1 or len(proofs) != 1:
+        raise Refused("invalid_request")
+    scheme, _, token = fields[0].partition(" ")
+    if scheme.lower() != "dpop":
+        raise Refused("invalid_token")
+    token = token.strip(" ")
+    try:
+        claims = jwt.decode(
+            token, keys.get_signing_key_from_jwt(token).key, algorithms=["ES256"], audience=ORIGIN, issuer=ISSUER,
+            options={"require": ["exp", "iat", "sub"]},
+        )
+        bound = claims["cnf"]["jkt"]
+    except (jwt.PyJWTError, KeyError, TypeError, ValueError) as error:
+        raise Refused("invalid_token") from error
+    try:
+        ath = base64.urlsafe_b64encode(hashlib.sha256(token.encode()).digest()).rstrip(b"=").decode()
+        proof = validate_dpop_proof(
+            proofs[0], htm=request.command, htu=ORIGIN + request.path.partition("?")[0], ath=ath,
+            algs=["ES256", "RS256", "PS256"],
+        )
+    except InvalidDPoPProof as error:
+        raise Refused("invalid_dpop_proof") from error
+    if Jwk(proof.headers["jwk"]).thumbprint() != bound:
+        raise Refused("invalid_token")
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer(self):
+        length = int(self.headers.get("Content-Length") or 0)
+        self.rfile.read(length)
+        try:
+            check(self)
+            status, body = 200, b"ok\n"
+        except Refused as error:
+            error_code = str(error)
+            status, body = (400 if error_code == "invalid_request" else 401), b""
+        self.send_response(status)
+        if status != 200:
+            self.send_header("WWW-Authenticate", f'DPoP error="{error_code}", algs="ES256 RS256 PS256"')
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer
+
+    def log_message(self, *args):
+        pass
+
+
+ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
