@@ -22,6 +22,7 @@ var pinned = regexp.MustCompile(`^[\w-]+(/[\w-]+)+@[0-9a-f]{40} # v\d+\.\d+\.\d+
 type step struct {
 	Name, Run, Shell string
 	Uses             yaml.Node // with the comment behind it
+	If               string
 	With, Env        map[string]string
 }
 
