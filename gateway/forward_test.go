@@ -9,6 +9,7 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/gateway"
+	"github.com/senderlock/senderlock/mtls"
 	"github.com/senderlock/senderlock/senderlocktest"
 )
 
@@ -164,6 +165,22 @@ func TestForwardAuthMissingFields(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// The certificate of a proxy that asks over TLS is not that of the client.
+func TestForwardAuthOverTLS(t *testing.T) {
+	w := newWorld(t, func(c *access.Config) { c.Certificates = mtls.FromTLS })
+	f := w.forward(gateway.Traefik, loopback, gateway.Route{Pattern: "/orders/{id}"})
+	proxy := senderlocktest.NewCertificate("proxy")
+	r := w.question(gateway.Traefik, w.token())
+	r.Header.Del("DPoP")
+	r.Header.Set("X-Forwarded-Proto", "http")
+	r.Header.Set("Authorization", "Bearer "+w.issuer.Token(senderlocktest.Token{Certificate: proxy.Leaf}))
+	recorder := httptest.NewRecorder()
+	f.ServeHTTP(recorder, senderlocktest.WithCertificate(r, proxy))
+	if recorder.Code != 401 || !strings.Contains(w.said(), "reason=certificate_missing") {
+		t.Errorf("%d %s", recorder.Code, w.said())
 	}
 }
 

@@ -199,8 +199,8 @@ func TestIdentityCannotBeSmuggled(t *testing.T) {
 						}
 					}
 				}
-				if got.Header.Get("Upgrade") != "" {
-					t.Error("the service got an upgrade")
+				if got.Header.Get("Upgrade") != "" || len(got.Trailer) > 0 {
+					t.Errorf("the service got an upgrade or trailers: %v, %v", got.Header, got.Trailer)
 				}
 			}
 		})
