@@ -359,7 +359,14 @@ func TestExplainNonce(t *testing.T) {
 	if e := s.explain(with(server.Nonce()), 0, "--nonce-secret-file", file); e.result(nonce) != "ok" || e.Verdict.NotJudged != nil {
 		t.Errorf("with the secret: %+v", e)
 	}
-	if e := s.explain(with("foreign"), 1, "--nonce-secret-file", file); e.Verdict.Reason != "nonce_foreign" || e.Verdict.Code != "use_dpop_nonce" {
+	// Where none is demanded, another server's nonce is as none: the proof is judged by its time.
+	if e := s.explain(with("foreign"), 0, "--nonce-secret-file", file); e.result(nonce) != "ok" || e.Verdict.NotJudged != nil {
+		t.Errorf("another server's, where none is demanded: %+v", e)
+	}
+	if e := s.explain(with("foreign"), 1, "--nonce-secret-file", file, "--at", "2030-01-01T12:01:01Z"); e.Verdict.Reason != "nonce_foreign" {
+		t.Errorf("another server's, and old: %+v", e)
+	}
+	if e := s.explain(with("foreign"), 1, "--nonce-secret-file", file, "--require-nonce"); e.Verdict.Reason != "nonce_foreign" || e.Verdict.Code != "use_dpop_nonce" {
 		t.Errorf("another server's: %+v", e)
 	}
 }

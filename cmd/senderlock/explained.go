@@ -100,8 +100,10 @@ func (e *explain) outcome(s, refused *step, refusal error) stepOutcome {
 		o.Why = "there is none, and none is demanded"
 	case s.text == stepNonce && e.nonceSecret == "":
 		o.Result, o.Why = "not judged", "only the server knows: --nonce-secret-file"
+	case s.text == stepNonce && !e.required:
+		o.Why = "another server's would count as none"
 	case s.text == stepTime && e.proof.text("nonce") != "":
-		o.Why = "the nonce stands for the time"
+		o.Why = "or a nonce of the server stands for that"
 	case s.text == stepSignature && e.keyless:
 		o.Result, o.Why = "not judged", "there are no keys: --jwks"
 	}
