@@ -44,20 +44,25 @@ func gatewayCommand() *cobra.Command {
 	return serverCommand(&cobra.Command{
 		Use:   "gateway [flags]",
 		Short: "Protect a service in any language, as a reverse proxy",
-		Long: `Forwards the requests that the Guard accepts to a service, and tells it who is calling. Settings are variables
-of the environment or keys of a file; docs/gateway.md lists them. SIGHUP reads them anew.`,
+		Long: `Forwards the requests that the Guard accepts to a service, and tells it who is
+calling. Settings are variables of the environment or keys of a file;
+docs/gateway.md lists them. SIGHUP reads them anew.`,
 		Example: `  ISSUER=https://login.example.com AUDIENCE=https://api.example.com \
-    senderlock gateway --upstream http://127.0.0.1:3000 --route 'GET /{path...} scopes=read'`,
+    senderlock gateway --upstream http://127.0.0.1:3000 \
+    --route 'GET /{path...} scopes=read'`,
 	}, false)
 }
 
 func forwardAuthCommand() *cobra.Command {
 	return serverCommand(&cobra.Command{
 		Use:   "forward-auth [flags]",
-		Short: "Answer nginx, Caddy, Traefik, HAProxy or Envoy whether a request may go on",
-		Long: `Answers a proxy that asks before it forwards a request: 200 with who is calling, or the refusal. Settings are
-variables of the environment or keys of a file; docs/gateway.md lists them, with those of each proxy.`,
-		Example: `  FORWARD_AUTH=nginx TRUSTED_PROXIES=127.0.0.1 senderlock forward-auth --config forward-auth.yaml`,
+		Short: "Answer a proxy that asks whether a request may go on",
+		Long: `Answers a proxy (nginx, Caddy, Traefik, HAProxy, Envoy) that asks before it
+forwards a request: 200 with who is calling, or the refusal. Settings are
+variables of the environment or keys of a file; docs/gateway.md lists them, with
+those of each proxy.`,
+		Example: `  FORWARD_AUTH=nginx TRUSTED_PROXIES=127.0.0.1 \
+    senderlock forward-auth --config forward-auth.yaml`,
 	}, true)
 }
 

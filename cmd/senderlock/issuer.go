@@ -29,7 +29,7 @@ func issuerCommand() *cobra.Command {
 	var i issuer
 	command := &cobra.Command{
 		Use:   "issuer [flags]",
-		Short: "Run an authorization server for development, on this machine alone",
+		Short: "Run an authorization server for development",
 		Long: `Runs an authorization server for development: discovery, code with PKCE, client
 credentials, refresh tokens, tokens bound by DPoP. It is NOT FOR PRODUCTION, and
 listens on a loopback address alone. A restart forgets everything. Flags with *
