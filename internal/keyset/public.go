@@ -27,7 +27,8 @@ func publicly(base http.RoundTripper) (http.RoundTripper, error) {
 		return nil
 	}}
 	transport.Proxy, transport.DialContext, transport.DialTLSContext = nil, dialer.DialContext, nil
-	transport.Dial, transport.DialTLS = nil, nil //nolint:staticcheck // what a user's transport still has must not be asked
+	//lint:ignore SA1019 where a user's transport still has one, it would dial in our place
+	transport.DialTLS = nil
 	return transport, nil
 }
 

@@ -1,6 +1,8 @@
 package keyset_test
 
 import (
+	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -90,6 +92,12 @@ func TestFoundAtRunTime(t *testing.T) {
 	// A transport that dials, or leaves that to a proxy, does not get around it; and is not changed.
 	base := &http.Transport{Proxy: http.ProxyURL(nil), DialContext: i.Client().Transport.(*http.Transport).DialContext}
 	elsewhere := keyset.Config{Issuer: "https://10.0.0.1", HTTPClient: &http.Client{Transport: base}, FoundAtRunTime: true}
+	refused(t, open(t, elsewhere), poptest.KeyID, "ES256", keyset.ErrAddress)
+	//lint:ignore SA1019 some still have one
+	base.DialTLS = func(string, string) (net.Conn, error) {
+		t.Error("the user's transport dialled")
+		return nil, io.EOF
+	}
 	refused(t, open(t, elsewhere), poptest.KeyID, "ES256", keyset.ErrAddress)
 	if base.Proxy == nil {
 		t.Error("the user's transport was changed")
