@@ -75,6 +75,8 @@ func TestWrongValues(t *testing.T) {
 		"ADMIN_PORT":                  {{nil, "admin", "set a port number"}},
 		"ADMIN_TOKEN":                 {{values{"ADMIN_PORT": "1"}, "secret", "at least 32"}, {values{"ADMIN_PORT": "1", "ADMIN_HOST": "0.0.0.0"}, "", "set a secret"}, {nil, strings.Repeat("a", 32), "without ADMIN_PORT"}},
 		"LOG_LEVEL":                   {{nil, "loud", "set one of"}, {nil, "INFO", "set one of"}},
+		"MAX_AGE":                     {{nil, "11m", "from 1 to 600"}, {nil, "0", "from 1 to 600"}},
+		"SKEW":                        {{nil, "6m", "from 1 to 300"}, {nil, "0", "from 1 to 300"}},
 		"SHUTDOWN_DELAY":              {{nil, "1h", "from 0 to 300"}, {nil, "on", "from 0 to 300"}},
 	}
 	for name, cases := range wrong {
