@@ -52,7 +52,7 @@ func (s *Store) carryOut(ctx context.Context, calls ...*call) (err error) {
 		received := s.now()
 		for _, c := range calls {
 			if !c.settled {
-				s.settle(c, began, received)
+				s.take(c, began, received)
 				if c.settled {
 					left--
 				}
@@ -88,8 +88,8 @@ func (s *Store) believed(c *call) error {
 	return nil
 }
 
-// settle takes the answer, unless the call is to be sent again.
-func (s *Store) settle(c *call, began, received time.Time) {
+// take takes the answer, unless the call is to be sent again.
+func (s *Store) take(c *call, began, received time.Time) {
 	c.settled = true
 	server, err := c.read()
 	switch {

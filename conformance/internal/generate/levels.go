@@ -105,8 +105,8 @@ var leaves = []leave{
 	{"proxied-twice", cases.SHOULD, "RFC 9449 §4.3 item 9", "the server may take the field that its proxy wrote"},
 }
 
-// settle gives the cases their levels by the leaves.
-func settle(list []cases.Case) {
+// grade gives the cases their levels by the leaves.
+func grade(list []cases.Case) {
 	for _, l := range leaves {
 		found := false
 		for i := range list {

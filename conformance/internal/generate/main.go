@@ -33,7 +33,7 @@ func main() {
 func files(rows map[string]requirement) map[string][]byte {
 	keys := makeKeys()
 	list := allCases()
-	settle(list)
+	grade(list)
 	for i := range list {
 		c := &list[i]
 		row, ok := rows[c.Requirement]
