@@ -128,7 +128,7 @@ func build(root, folder string, sources []*source, folders []string) (programs [
 		replace[filepath.Join(root, path)] = file
 		return os.WriteFile(file, []byte(text), 0o600)
 	}
-	if err := write("internal/mutant/mutant.go", mutantSource); err != nil {
+	if err := write("internal/switches/mutant.go", mutantSource); err != nil {
 		return nil, err
 	}
 	for _, s := range sources {

@@ -57,6 +57,7 @@ func plant(root, path string, next func() int) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.replace(file.Name.End(), 0, "; "+mutantImport, false) // a file may have no imports yet
 	for _, d := range file.Decls {
 		if f, ok := d.(*ast.FuncDecl); ok && f.Body != nil && f.Name.Name != "init" {
 			s.function(f.Type, f.Body)
@@ -235,10 +236,10 @@ func (s *source) planted() string {
 		at = e.offset + e.length
 	}
 	b.WriteString(s.text[at:])
-	return strings.Replace(b.String(), "import (", "import (\n\t"+mutantImport, 1)
+	return b.String()
 }
 
-const mutantImport = `"github.com/senderlock/senderlock/internal/mutant"`
+const mutantImport = `import mutant "github.com/senderlock/senderlock/internal/switches"`
 
 // mutantSource is the package with the switches. It exists in the mutants' build alone.
 const mutantSource = `package mutant
