@@ -24,12 +24,15 @@ type world struct {
 	guard  *access.Guard
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, changes ...func(*access.Config)) *world {
 	clock := senderlocktest.NewClock()
 	w := &world{T: t, clock: clock, issuer: senderlocktest.NewIssuer(clock), client: senderlocktest.NewClient(clock)}
 	t.Cleanup(w.issuer.Close)
 	config := senderlocktest.Config(w.issuer, clock)
 	config.Certificates = mtls.FromTLS
+	for _, change := range changes {
+		change(&config)
+	}
 	var err error
 	if w.guard, err = access.New(config); err != nil {
 		t.Fatal(err)
@@ -109,6 +112,7 @@ func TestRefusals(t *testing.T) {
 			return err
 		},
 		"nonce_foreign": func(w *world) error {
+			w = newWorld(w.T, func(c *access.Config) { c.RequireNonce = true })
 			r := httptest.NewRequest("GET", senderlocktest.Origin, nil)
 			_, err := w.guard.Check(w.client.SignWithNonce(r, w.issuer.Token(senderlocktest.Token{Client: w.client}), "another's"))
 			return err
