@@ -83,6 +83,7 @@ type Transmitter struct {
 	queue  chan report
 	stop   context.CancelFunc
 	ended  sync.WaitGroup
+	left   int // reports that the end came before; of deliver, and of Close behind it
 }
 
 // report is a signed token on its way.
@@ -194,29 +195,31 @@ func (t *Transmitter) deliver(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case r := <-t.queue:
-			t.push(ctx, r)
+			if !t.push(ctx, r) {
+				t.left++
+			}
 		}
 	}
 }
 
-// push delivers one report, and tries for as long as it makes sense.
-func (t *Transmitter) push(ctx context.Context, r report) {
+// push delivers one report, and tries for as long as it makes sense. It returns false if the end came first.
+func (t *Transmitter) push(ctx context.Context, r report) (done bool) {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		wait, err := t.post(ctx, r)
 		if err == nil {
 			t.config.Log.Info("identity provider told", "endpoint", setting.Address(t.config.Endpoint), "jti", r.id)
-			return
+			return true
 		}
 		wait = max(pause, min(wait, longestPause))
 		if refused := errors.Is(err, errRefused); refused || time.Since(r.made)+wait > t.config.GiveUp {
 			t.config.Log.Error("identity provider not told", "endpoint", setting.Address(t.config.Endpoint), "jti", r.id, "cause", err.Error())
-			return
+			return true
 		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return
+			return false
 		case <-timer.C:
 		}
 	}
@@ -256,7 +259,7 @@ func (t *Transmitter) post(ctx context.Context, r report) (wait time.Duration, e
 func (t *Transmitter) Close() error {
 	t.stop()
 	t.ended.Wait()
-	if left := len(t.queue); left > 0 {
+	if left := len(t.queue) + t.left; left > 0 {
 		t.config.Log.Error("reports were left when the transmitter was closed", "count", left)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package events_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -157,12 +158,14 @@ func TestTransmitterTriesAgain(t *testing.T) {
 	}
 }
 
-// A provider that does not answer holds nobody up: the queue is bounded.
+// A provider that does not answer holds nobody up: the queue is bounded. What is lost at the end is told.
 func TestTransmitterQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := transmitterConfig(func(string, *http.Request) *http.Response { return nil })
 		c.Queue = 2
-		m := transmitter(t, c)
+		var log bytes.Buffer
+		c.Log = slog.New(slog.NewTextHandler(&log, nil))
+		m, start := transmitter(t, c), time.Now()
 		about := revocation.Token{Issuer: "i", Subject: "s"}
 		var errs []error
 		for range 4 {
@@ -172,8 +175,14 @@ func TestTransmitterQueueIsBounded(t *testing.T) {
 		if errors.Join(errs[:3]...) != nil || !errors.Is(errs[3], events.ErrQueueFull) {
 			t.Errorf("got %v", errs)
 		}
+		if waited := time.Since(start); waited != 0 {
+			t.Errorf("Tell waited %v", waited)
+		}
 		if err := errors.Join(m.Close(), m.Close()); err != nil {
 			t.Error(err)
+		}
+		if !strings.Contains(log.String(), "reports were left when the transmitter was closed\" count=3") {
+			t.Errorf("logged %s", log.String())
 		}
 	})
 }
