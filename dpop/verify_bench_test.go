@@ -88,7 +88,7 @@ func BenchmarkRefuse(b *testing.B) {
 		{"foreign nonce", withNonce(b64(make([]byte, 32))), dpop.ErrNonceForeign},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			v, _ := newServer(b, nil)
+			v, _ := newServer(b, func(config *dpop.Config) { config.RequireNonce = c.want == dpop.ErrNonceForeign })
 			r := requestWith(c.proof)
 			poptest.ComparePrepared(b, func() func() {
 				return func() {
