@@ -85,7 +85,7 @@ func (c *Config) settleMaxBody() error {
 		c.MaxBody = DefaultMaxBody
 	}
 	if c.MaxBody < 0 {
-		return errorf("MaxBody is %d: give a number of octets, or zero for %d", c.MaxBody, DefaultMaxBody)
+		return fmt.Errorf("MaxBody is %d: give a number of octets, or zero for %d", c.MaxBody, DefaultMaxBody)
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ func (c *Config) makeRoute(r Route, next http.Handler) (*route, error) {
 func (r *Route) validate() error {
 	switch {
 	case r.Allow >= endOfPathForms:
-		return errorf("Allow is %d: give a set of the forms of this package", r.Allow)
+		return fmt.Errorf("Allow is %d: give a set of the forms of this package", r.Allow)
 	case r.Public && !isZero(r.Requirement):
 		return errors.New("Public is set beside a Requirement: leave one of them out")
 	}

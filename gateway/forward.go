@@ -120,7 +120,7 @@ func (f *ForwardAuth) settle() (err error) {
 	case len(c.Routes) == 0:
 		return errors.New("Routes is empty: list what may be asked for; everything else is refused")
 	case !known:
-		return errorf("Preset is %q: give nginx, caddy, traefik, haproxy or envoy", c.Preset)
+		return fmt.Errorf("Preset is %q: give nginx, caddy, traefik, haproxy or envoy", c.Preset)
 	case c.Peers.IsZero():
 		return errors.New("Peers is zero: list the addresses of the proxy that asks")
 	}

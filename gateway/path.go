@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -47,7 +48,7 @@ next:
 				continue next
 			}
 		}
-		return 0, errorf("%q is no form of a path: give some of %s", name, strings.Join(pathForms, ", "))
+		return 0, fmt.Errorf("%q is no form of a path: give some of %s", name, strings.Join(pathForms, ", "))
 	}
 	return all, nil
 }

@@ -49,7 +49,7 @@ func (rs *routes) add(r *route) (err error) {
 		path = r.Pattern
 	}
 	if path = strings.TrimLeft(path, " \t"); !strings.HasPrefix(path, "/") {
-		return errorf(`Pattern is %q: give a method and a path, such as "GET /orders/{id}"`, r.Pattern)
+		return fmt.Errorf(`Pattern is %q: give a method and a path, such as "GET /orders/{id}"`, r.Pattern)
 	}
 	rs.mux.Handle(r.Pattern, r)
 	return nil
@@ -93,5 +93,3 @@ type statusOnly struct {
 func (w *statusOnly) Header() http.Header         { return w.header }
 func (w *statusOnly) WriteHeader(status int)      { w.status = status }
 func (w *statusOnly) Write(b []byte) (int, error) { return len(b), nil }
-
-func errorf(format string, args ...any) error { return fmt.Errorf(format, args...) }
