@@ -36,7 +36,8 @@ type fleet struct {
 	gate    sync.RWMutex // held by harm that nobody may see
 	mu      sync.Mutex
 	history []porcupine.Operation
-	proofs  []string
+	proofs  []string       // accepted ones, the last thousands
+	held    []string       // those of a moment of which the servers may forget
 	twice   bool           // a proof was accepted again
 	times   map[string]int // that each was accepted
 	names   atomic.Int64
@@ -124,7 +125,7 @@ func (f *fleet) prove(client int, i *instance, proof string) {
 	r, _ := http.NewRequest(http.MethodGet, "https://api.example.com/accounts", nil)
 	r.Host, r.RequestURI = "api.example.com", "/accounts"
 	r.Header.Set("DPoP", proof)
-	name := proof[len(proof)-16:]
+	name := nameOf(proof)
 	accepted := f.note(client, histories.Call{Op: histories.Prove, Name: name}, func() bool {
 		_, err := i.verifier.Verify(r, "")
 		return err == nil
@@ -136,6 +137,9 @@ func (f *fleet) prove(client int, i *instance, proof string) {
 		f.twice = f.twice || f.times[name] > 1
 	}
 }
+
+// nameOf is the end of the signature.
+func nameOf(proof string) string { return proof[len(proof)-16:] }
 
 // work sends proofs until there have been enough calls and ctx has ended: each new one to all instances at once, and some of
 // before; takes back somebody now and then; and asks.
@@ -149,8 +153,8 @@ func (f *fleet) work(ctx context.Context, calls int) {
 			all.Go(func() { f.prove(client+i, to, proof) })
 		}
 		all.Wait()
-		for i := range 2 {
-			f.prove(client+i, f.any(), f.old(proof))
+		for i, old := range f.old(proof) {
+			f.prove(client+i, f.any(), old)
 		}
 		if f.keeps && round%8 == 0 {
 			f.takeBack(client)
@@ -188,17 +192,33 @@ func (f *fleet) takeBack(client int) {
 
 func (f *fleet) any() *instance { return f.instances[rand.IntN(len(f.instances))] }
 
-// old remembers a proof, and returns one of the last thousands.
-func (f *fleet) old(proof string) string {
+// old remembers a proof if it was accepted, and returns one of the last thousands and one that is held.
+func (f *fleet) old(proof string) []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	const most = 2000
-	if len(f.proofs) < most {
+	switch accepted := f.times[nameOf(proof)] > 0; {
+	case accepted && len(f.proofs) < most:
 		f.proofs = append(f.proofs, proof)
-	} else {
+	case accepted:
 		f.proofs[rand.IntN(most)] = proof
 	}
-	return f.proofs[rand.IntN(len(f.proofs))]
+	old := []string{proof}
+	if n := len(f.proofs); n > 0 {
+		old[0] = f.proofs[rand.IntN(n)]
+	}
+	if n := len(f.held); n > 0 {
+		old = append(old, f.held[rand.IntN(n)])
+	}
+	return old
+}
+
+// hold lets the proofs that are remembered now be sent again until the end, however many come after them: those that the
+// servers are about to forget are among them.
+func (f *fleet) hold() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held = slices.Clone(f.proofs)
 }
 
 func (f *fleet) count() int {

@@ -131,6 +131,7 @@ var scenes = map[string]scene{
 			a.Stop()
 			redistest.Wait(t, "the second is master", func() bool { return strings.HasPrefix(b.Do("ROLE"), "master") })
 			f.accepts(50, "proofs are accepted at the second master")
+			f.hold()
 			b.Kill()
 			a.Continue()
 		}
@@ -142,6 +143,7 @@ var scenes = map[string]scene{
 		return c, func(f *fleet) {
 			replica.Cut(nodes[0])
 			f.accepts(100, "proofs are accepted that the replica does not have")
+			f.hold()
 			nodes[0].Kill()
 			replica.Continue()
 			redistest.Wait(t, "the replica takes over", func() bool { return strings.HasPrefix(replica.Do("ROLE"), "master") })
