@@ -21,14 +21,14 @@ type byForm struct {
 // no issuer of ours made is refused without a question, so that nobody can make us ask about what he has written himself.
 func (b byForm) ValidateToken(ctx context.Context, token string) (*Token, error) {
 	issuer, isJWT := claimedIssuer(token, b.jwts.maxSize)
-	if isJWT && (b.jwts.issuers[issuer] != nil || !b.asks(issuer)) {
+	if isJWT && (b.jwts.issuers[issuer] != nil || !b.introspected(issuer)) {
 		return b.jwts.ValidateToken(ctx, token)
 	}
 	return b.opaque.ValidateToken(ctx, token)
 }
 
-// asks reports whether the JWTs of an issuer are for the other one to judge.
-func (b byForm) asks(issuer string) bool {
+// introspected reports whether the JWTs of an issuer are for the other one to judge.
+func (b byForm) introspected(issuer string) bool {
 	known := b.opaque.Issuers()
 	return len(known) == 0 && b.jwts.tenants == nil || slices.Contains(known, issuer)
 }

@@ -321,7 +321,7 @@ func ExampleGuard_tokensInUse() {
 	api.now = api.now.Add(time.Minute)
 	api.call("laptop", laptop, onLaptop)
 
-	uses, err := register.InUse(context.Background(), issuer, "alice")
+	uses, err := register.Uses(context.Background(), issuer, "alice")
 	if err != nil {
 		log.Fatal(err)
 	}

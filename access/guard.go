@@ -165,7 +165,7 @@ func (g *Guard) examine(r *http.Request, grant *Grant) (*Token, *dpop.Proof, *Er
 	if err := token.within(grant.lifetime); err != nil {
 		return nil, nil, g.refuse(c.scheme, CodeInvalidToken, err)
 	}
-	if err := ask(g.config.Policies, r, grant); err != nil {
+	if err := applyPolicies(g.config.Policies, r, grant); err != nil {
 		return nil, nil, g.refuse(c.scheme, CodeInvalidToken, err)
 	}
 	return token, proof, nil
@@ -174,7 +174,7 @@ func (g *Guard) examine(r *http.Request, grant *Grant) (*Token, *dpop.Proof, *Er
 // accept is the part of judging that leaves something behind. A revocation is looked for as late as this because one
 // store can answer that and the claim at once.
 func (g *Guard) accept(r *http.Request, grant *Grant, token *Token, proof *dpop.Proof) *Error {
-	if g.together(proof) {
+	if g.oneRoundTrip(proof) {
 		// One store for both answers both. The proof of a revoked token is then used up as well.
 		if refusal := g.claimUnlessRevoked(r.Context(), grant.scheme, token, proof); refusal != nil {
 			return refusal
@@ -193,7 +193,7 @@ func (g *Guard) accept(r *http.Request, grant *Grant, token *Token, proof *dpop.
 	}
 
 	// 7. The token is in use, which only a request that is accepted may say.
-	if err := g.inUse(r, token); err != nil {
+	if err := g.record(r, token); err != nil {
 		return g.refuse(grant.scheme, CodeInvalidToken, err)
 	}
 	if !grant.known && token.current != nil {
@@ -202,8 +202,8 @@ func (g *Guard) accept(r *http.Request, grant *Grant, token *Token, proof *dpop.
 	return nil
 }
 
-// together reports whether the look-up of a revocation can travel with the claim of the proof.
-func (g *Guard) together(proof *dpop.Proof) bool {
+// oneRoundTrip reports whether the look-up of a revocation can travel with the claim of the proof.
+func (g *Guard) oneRoundTrip(proof *dpop.Proof) bool {
 	return g.config.Shared != nil && proof != nil && !proof.CountsHereAlone()
 }
 
@@ -294,8 +294,8 @@ func (g *Guard) denied(entry *revocation.Entry) error {
 	return told.Cause()
 }
 
-// inUse puts the token on record, or looks for it there. That the record cannot tell is our own trouble.
-func (g *Guard) inUse(r *http.Request, token *Token) error {
+// record puts the token on record, or looks for it there. That the record cannot tell is our own trouble.
+func (g *Guard) record(r *http.Request, token *Token) error {
 	if g.config.Register == nil {
 		return nil
 	}

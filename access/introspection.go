@@ -315,7 +315,7 @@ func (i *Introspection) ValidateToken(ctx context.Context, token string) (*Token
 		defer cancel()
 		var t *Token
 		err := guarded("HTTPClient or Key", func() (err error) { // here nobody else would catch it
-			t, err = i.ask(alone, key, token)
+			t, err = i.introspect(alone, key, token)
 			return err
 		})
 		i.learn(key, err)
@@ -340,8 +340,8 @@ func (i *Introspection) learn(key string, err error) {
 	}
 }
 
-// ask asks, judges the answer and keeps it.
-func (i *Introspection) ask(ctx context.Context, key, token string) (t *Token, err error) {
+// introspect asks the server, reads its answer and keeps it.
+func (i *Introspection) introspect(ctx context.Context, key, token string) (t *Token, err error) {
 	_, known := i.good.Get(key)
 	open := &i.asking[map[bool]int{false: 0, true: 1}[known]]
 	if open.Add(1) > maxQuestions {
@@ -359,7 +359,7 @@ func (i *Introspection) ask(ctx context.Context, key, token string) (t *Token, e
 	if err != nil {
 		return nil, errIntrospection.Because(fmt.Errorf("introspection: %w", err))
 	}
-	if t, err = i.judge(body); err != nil {
+	if t, err = i.readAnswer(body); err != nil {
 		return nil, err
 	}
 	if i.answers != nil {
@@ -372,8 +372,8 @@ func (i *Introspection) ask(ctx context.Context, key, token string) (t *Token, e
 	return t, nil
 }
 
-// judge reads an answer (RFC 7662 §2.2).
-func (i *Introspection) judge(body jsontext.Value) (*Token, error) {
+// readAnswer makes a token of an answer (RFC 7662 §2.2).
+func (i *Introspection) readAnswer(body jsontext.Value) (*Token, error) {
 	var said struct {
 		Active    *bool  `json:"active"`
 		TokenType string `json:"token_type"`

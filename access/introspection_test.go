@@ -797,7 +797,7 @@ func FuzzIntrospectionAnswer(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		token, err := i.Judge([]byte(body))
+		token, err := i.ReadAnswer([]byte(body))
 		if err != nil {
 			return
 		}

@@ -262,7 +262,7 @@ func (j *jwts) validate(ctx context.Context, token string) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := from.judge(header, &claims, payload)
+	t, err := from.token(header, &claims, payload)
 	if err != nil {
 		return nil, err
 	}
@@ -285,9 +285,9 @@ func (j *jwts) issuer(ctx context.Context, iss string) (*issuer, func() bool, er
 	return nil, nil, ErrTokenIssuer.With(strings.Join(j.urls, " "), iss)
 }
 
-// judge compares header and claims with the settings of the issuer.
-func (i *issuer) judge(header jose.Header, claims *claimSet, payload jsontext.Value) (*Token, error) {
-	if err := i.judgeType(header.Type, payload); err != nil {
+// token compares header and claims with the settings of the issuer, and makes a token of them.
+func (i *issuer) token(header jose.Header, claims *claimSet, payload jsontext.Value) (*Token, error) {
+	if err := i.checkType(header.Type, payload); err != nil {
 		return nil, err
 	}
 	if !slices.Contains(i.Algorithms, header.Algorithm) {
@@ -341,8 +341,8 @@ func (i *issuer) readClaims(t *Token) error {
 	return nil
 }
 
-// judgeType lets access tokens pass (RFC 9068 §4, RFC 8725 §3.11 and §3.12).
-func (i *issuer) judgeType(typ string, payload jsontext.Value) error {
+// checkType lets access tokens pass (RFC 9068 §4, RFC 8725 §3.11 and §3.12).
+func (i *issuer) checkType(typ string, payload jsontext.Value) error {
 	switch typ = strings.ToLower(typ); {
 	case typ == "at+jwt" || typ == "application/at+jwt":
 		return nil

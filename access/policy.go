@@ -22,8 +22,8 @@ func validPolicies(policies []Policy) error {
 	return nil
 }
 
-// ask returns the first refusal.
-func ask(policies []Policy, r *http.Request, grant *Grant) error {
+// applyPolicies returns the first refusal.
+func applyPolicies(policies []Policy, r *http.Request, grant *Grant) error {
 	for _, policy := range policies {
 		if err := guarded("a Policy", func() error { return policy(r, grant) }); err != nil {
 			return ours(errPolicy, err)

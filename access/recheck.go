@@ -63,7 +63,7 @@ func (c Recheck) Policy() (Policy, error) {
 		c.Now = time.Now
 	}
 	k := &rechecker{Recheck: c, tokens: recent.New[string, *checked](c.Tokens)}
-	return k.ask, nil
+	return k.check, nil
 }
 
 // rechecker remembers when tokens were looked up.
@@ -84,7 +84,7 @@ type checked struct {
 	until   time.Time // when it is looked up again
 }
 
-func (k *rechecker) ask(r *http.Request, grant *Grant) error {
+func (k *rechecker) check(r *http.Request, grant *Grant) error {
 	if grant.key == "" { // not from Check: nothing to remember it by
 		return k.lookup(r.Context(), &grant.Token)
 	}

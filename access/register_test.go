@@ -14,7 +14,7 @@ import (
 
 func inUse(t *testing.T, register revocation.Register) []revocation.Use {
 	t.Helper()
-	uses, err := register.InUse(t.Context(), poptest.Issuer, "user-1")
+	uses, err := register.Uses(t.Context(), poptest.Issuer, "user-1")
 	if err != nil {
 		t.Fatal(err)
 	}

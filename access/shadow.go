@@ -29,7 +29,7 @@ func (g *Guard) UnprotectedShadow(next http.Handler, demands ...Requirement) htt
 	}
 	s := &shadow{guard: g, demands: slices.Clone(demands)}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.judge(r)
+		s.tell(r)
 		next.ServeHTTP(w, r)
 	})
 }
@@ -44,8 +44,8 @@ type shadow struct {
 	asked int       // in it
 }
 
-// judge tells what would become of a request.
-func (s *shadow) judge(r *http.Request) {
+// tell says what would become of a request.
+func (s *shadow) tell(r *http.Request) {
 	g := s.guard
 	grant := &Grant{began: g.config.Now()}
 	if err := guarded("the shadow", func() error { grant.would = s.would(r, grant); return nil }); err != nil {

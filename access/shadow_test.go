@@ -96,7 +96,7 @@ func TestShadowLeavesProofAndRecord(t *testing.T) {
 	var b behind
 	inUse := -1
 	recorded := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		uses, err := store.InUse(r.Context(), poptest.Issuer, "user-1")
+		uses, err := store.Uses(r.Context(), poptest.Issuer, "user-1")
 		if inUse = len(uses); err != nil {
 			t.Error(err)
 		}

@@ -144,8 +144,8 @@ func (g *Guard) stillGood(r *http.Request, grant *Grant, policies []Policy) erro
 	if err := g.revoked(r.Context(), &grant.Token); err != nil {
 		return err
 	}
-	if err := g.inUse(r, &grant.Token); err != nil {
+	if err := g.record(r, &grant.Token); err != nil {
 		return err
 	}
-	return ask(policies, r, grant)
+	return applyPolicies(policies, r, grant)
 }

@@ -154,7 +154,7 @@ func (t *tenants) find(ctx context.Context, iss string) (*tenant, error) {
 		if found, stranger := t.recall(iss); found != nil || stranger { // another request was faster
 			return found, nil
 		}
-		return t.ask(asking, iss)
+		return t.lookUp(asking, iss)
 	})
 	waiting, cancel := context.WithTimeout(ctx, lookupLimit)
 	defer cancel()
@@ -167,8 +167,8 @@ func (t *tenants) find(ctx context.Context, iss string) (*tenant, error) {
 	}
 }
 
-// ask calls Find and remembers what it says. It returns nil for an issuer that is nobody's.
-func (t *tenants) ask(ctx context.Context, iss string) (*tenant, error) {
+// lookUp calls Find and remembers what it says. It returns nil for an issuer that is nobody's.
+func (t *tenants) lookUp(ctx context.Context, iss string) (*tenant, error) {
 	if !t.mayAsk(iss) {
 		return nil, errTenants.Because(fmt.Errorf("more than %d unknown issuers in a second: raise Tenants.PerSecond if they are tenants", t.PerSecond))
 	}

@@ -134,11 +134,11 @@ func (r *Readiness) waitingFor(ctx context.Context) []string {
 			waiting = append(waiting, "keys of "+issuer)
 		}
 	}
-	return append(waiting, r.ask(ctx)...)
+	return append(waiting, r.silentStores(ctx)...)
 }
 
-// ask names the stores that do not answer, or did not a moment ago.
-func (r *Readiness) ask(ctx context.Context) []string {
+// silentStores names the stores that do not answer, or did not a moment ago.
+func (r *Readiness) silentStores(ctx context.Context) []string {
 	r.asking.Lock()
 	defer r.asking.Unlock()
 	now := r.config.Now()

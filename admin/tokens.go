@@ -99,6 +99,6 @@ func (h *handler) lookFor(ctx context.Context, q revocation.Search) (revocation.
 	if q.By != revocation.BySubject {
 		return revocation.Found{}, errUnsearchable
 	}
-	uses, err := h.Register.InUse(ctx, q.Issuer, q.Value)
+	uses, err := h.Register.Uses(ctx, q.Issuer, q.Value)
 	return revocation.Found{Uses: uses, Total: len(uses)}, err
 }

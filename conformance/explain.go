@@ -52,7 +52,7 @@ func Explain(w io.Writer, id string) error {
 	if q.Leave != "" {
 		_, _ = fmt.Fprintf(w, "  A server may do otherwise and be right: %s.\n", q.Leave)
 	}
-	_, _ = fmt.Fprintf(w, "  %s\n", look(&q.Case, q.warm))
+	_, _ = fmt.Fprintf(w, "  %s\n", whereToLook(&q.Case, q.warm))
 	if len(q.Needs) > 0 {
 		_, _ = fmt.Fprintf(w, "  It is asked of a server that claims: %s.\n", strings.Join(q.Needs, ", "))
 	}

@@ -102,7 +102,7 @@ func RunURL(ctx context.Context, options Options) (*Report, error) {
 		if ctx.Err() != nil {
 			return report, ctx.Err()
 		}
-		results[i] = r.ask(ctx, &chosen[i])
+		results[i] = r.run(ctx, &chosen[i])
 		if options.Progress != nil {
 			progress(options.Progress, n+1, len(chosen), &results[i])
 		}

@@ -49,7 +49,7 @@ type ClientCredentials struct {
 func (c ClientCredentials) Token(ctx context.Context, key ProofKey) (string, time.Duration, error) {
 	nonce := ""
 	for try := 0; ; try++ {
-		answer, status, header, err := c.ask(ctx, key, nonce)
+		answer, status, header, err := c.request(ctx, key, nonce)
 		switch {
 		case err != nil:
 			return "", 0, err
@@ -71,7 +71,7 @@ type tokenAnswer struct {
 	Error     string `json:"error"`
 }
 
-func (c ClientCredentials) ask(ctx context.Context, key ProofKey, nonce string) (a tokenAnswer, status int,
+func (c ClientCredentials) request(ctx context.Context, key ProofKey, nonce string) (a tokenAnswer, status int,
 	h http.Header, err error) {
 	form := url.Values{"grant_type": {"client_credentials"}}
 	for name, value := range map[string]string{"scope": c.Scope, "resource": c.Resource} {

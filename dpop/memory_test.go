@@ -239,7 +239,7 @@ func TestMemoryFullUnderConcurrency(t *testing.T) {
 	const size, claimers, each = 100, 16, 50
 	m := newMemory(t, dpop.MemoryConfig{MaxEntries: size, Window: time.Second, Now: poptest.NewClock().Now})
 	var accepted, full atomic.Int64
-	together(claimers, func(claimer int) {
+	atOnce(claimers, func(claimer int) {
 		for i := range each {
 			n := uint64(claimer*each + i)
 			switch fresh, err := m.Claim(t.Context(), numberedKey(n), spreadExpiry(n)); {
@@ -338,7 +338,7 @@ func TestMemoryAcceptsOnce(t *testing.T) {
 	for k := range gates {
 		gates[k].Add(claimers)
 	}
-	together(claimers, func(claimer int) {
+	atOnce(claimers, func(claimer int) {
 		for k := range keys {
 			gates[k].Done()
 			gates[k].Wait()
@@ -387,7 +387,7 @@ func TestMemoryChurn(t *testing.T) {
 	var model sync.Map // number of the proof → true once it was accepted
 	var step, accepted, used, full, late, back, replayed, wronglyUsed atomic.Int64
 	var refusedAsUsed sync.Map
-	together(claimers, func(claimer int) {
+	atOnce(claimers, func(claimer int) {
 		random := rand.New(rand.NewPCG(uint64(claimer), 73))
 		for {
 			i := step.Add(1)
@@ -458,7 +458,7 @@ func TestMemoryCloseDuringClaims(t *testing.T) {
 		m := newMemory(t, dpop.MemoryConfig{Window: time.Second, Now: poptest.NewClock().Now})
 		var accepted [keys]atomic.Int64
 		var total, closers atomic.Int64
-		together(claimers, func(claimer int) {
+		atOnce(claimers, func(claimer int) {
 			for i := range keys {
 				k := (i + claimer*7) % keys
 				fresh, err := m.Claim(t.Context(), numberedKey(uint64(k)), spreadExpiry(uint64(k)))
@@ -504,8 +504,8 @@ func TestMemoryLeavesNoGoroutine(t *testing.T) {
 	})
 }
 
-// together runs f in n goroutines and waits for all.
-func together(n int, f func(i int)) {
+// atOnce runs f in n goroutines and waits for all.
+func atOnce(n int, f func(i int)) {
 	var group sync.WaitGroup
 	for i := range n {
 		group.Go(func() { f(i) })

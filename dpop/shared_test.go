@@ -169,7 +169,7 @@ func TestVerifiersComeAndGo(t *testing.T) {
 	const comers, rounds = 6, 15
 	var mu sync.Mutex
 	accepted, shown := map[string]int{}, []string{}
-	together(comers, func(comer int) {
+	atOnce(comers, func(comer int) {
 		for range rounds {
 			s := dpop.Config{Origins: []string{poptest.Audience}, Namespace: t.Name(), Skew: time.Millisecond}
 			s.Nonces.Secrets = [][]byte{secret(7)}

@@ -82,9 +82,9 @@ func (v *Verification) check(c *Certificate, known *verdicts) error {
 	if err := current(cert, now); err != nil {
 		return err
 	}
-	judged := v.judge(cert, c.issuers, now)
-	known.add(id, judged)
-	return judged.err
+	found := v.build(cert, c.issuers, now)
+	known.add(id, found)
+	return found.err
 }
 
 func current(cert *x509.Certificate, now time.Time) error {
@@ -101,7 +101,7 @@ func current(cert *x509.Certificate, now time.Time) error {
 // one, and checking a signature of such a key is expensive.
 const maxRSABits = 8192
 
-func (v *Verification) judge(
+func (v *Verification) build(
 	cert *x509.Certificate, chain func() ([]*x509.Certificate, error), now time.Time,
 ) verdict {
 	refuse := func(err error) verdict { return verdict{from: now, until: now.Add(refusalHolds), err: err} }

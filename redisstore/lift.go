@@ -19,12 +19,12 @@ func (s *Store) InForce(ctx context.Context, e revocation.Entry) ([]revocation.E
 	bounded, cancel := s.within(ctx)
 	defer cancel()
 	b, key := s.entryKey(e.Issuer, e.By, e.Value)
-	look := s.look(b)
-	look.keys = append(look.keys, key)
-	if err := s.carryOut(bounded, look); err != nil {
+	read := s.read(b)
+	read.keys = append(read.keys, key)
+	if err := s.carryOut(bounded, read); err != nil {
 		return nil, err
 	}
-	entries, err := decode(look.values[0], revocation.Entry{Issuer: e.Issuer, By: e.By, Value: e.Value})
+	entries, err := decode(read.values[0], revocation.Entry{Issuer: e.Issuer, By: e.By, Value: e.Value})
 	if err != nil {
 		return nil, err
 	}
@@ -65,12 +65,12 @@ func (s *Store) lift(ctx context.Context, e revocation.Entry) error {
 	defer cancel()
 	b, key := s.entryKey(e.Issuer, e.By, e.Value)
 	for {
-		look := &call{bucket: b, op: "call", keys: []string{b.key, key}, args: []string{""}, alone: true}
-		if err := s.carryOut(bounded, look); err != nil {
+		read := &call{bucket: b, op: "call", keys: []string{b.key, key}, args: []string{""}, alone: true}
+		if err := s.carryOut(bounded, read); err != nil {
 			return err
 		}
 		end := s.theirs(s.now()).Add(liftedFor + s.slack()).UnixMilli()
-		swap := &call{bucket: b, op: "swap", keys: []string{key}, args: []string{look.values[0], "", strconv.FormatInt(end, 10)}}
+		swap := &call{bucket: b, op: "swap", keys: []string{key}, args: []string{read.values[0], "", strconv.FormatInt(end, 10)}}
 		if err := s.carryOut(bounded, swap); err != nil || swap.done {
 			return err
 		}

@@ -292,8 +292,8 @@ func works(t *testing.T, s *redisstore.Store) {
 		if err := s.Record(t.Context(), tokenOf(name), "192.0.2.1"); err != nil {
 			t.Fatal(err)
 		}
-		if uses, err := s.InUse(t.Context(), poptest.Issuer, name); len(uses) != 1 || err != nil {
-			t.Fatalf("InUse = %v, %v", uses, err)
+		if uses, err := s.Uses(t.Context(), poptest.Issuer, name); len(uses) != 1 || err != nil {
+			t.Fatalf("Uses = %v, %v", uses, err)
 		} else if found, err := s.Search(t.Context(), revocation.Search{Issuer: poptest.Issuer, By: revocation.ByToken, Value: uses[0].ID}); found.Total != 1 || err != nil {
 			t.Fatalf("Search = %v, %v", found, err)
 		} else if err := s.Forget(t.Context(), uses[0]); err != nil {

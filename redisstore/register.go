@@ -95,8 +95,8 @@ func (s *Store) Seen(ctx context.Context, t revocation.Token, address string) (b
 	return err == nil && !rueidis.IsRedisNil(answers[0].Error()), err
 }
 
-// InUse implements [revocation.Register].
-func (s *Store) InUse(ctx context.Context, issuer, subject string) ([]revocation.Use, error) {
+// Uses implements [revocation.Register].
+func (s *Store) Uses(ctx context.Context, issuer, subject string) ([]revocation.Use, error) {
 	if err := s.usable(issuer, subject); err != nil {
 		return nil, err
 	}

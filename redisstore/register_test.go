@@ -46,9 +46,9 @@ func TestRegisterIsTrimmed(t *testing.T) {
 	if err != nil || n > 20 {
 		t.Errorf("300 tokens, of which 12 may be in use, left %d in the list (%v)", n, err)
 	}
-	uses, err := s.InUse(t.Context(), poptest.Issuer, "machine")
+	uses, err := s.Uses(t.Context(), poptest.Issuer, "machine")
 	if err != nil || len(uses) != 11 {
-		t.Errorf("InUse lists %d, %v, want those of two minutes", len(uses), err)
+		t.Errorf("Uses lists %d, %v, want those of two minutes", len(uses), err)
 	}
 }
 
@@ -64,9 +64,9 @@ func TestRegisterFullOfTheOld(t *testing.T) {
 	const old = 20_000
 	server.Do("EVAL", `for i = 1, ARGV[1] do redis.call('ZADD', KEYS[1], i, 'old' .. i) end`, "1", list, fmt.Sprint(old))
 	server.Must("CONFIG", "RESETSTAT")
-	uses, err := s.InUse(t.Context(), poptest.Issuer, "machine")
+	uses, err := s.Uses(t.Context(), poptest.Issuer, "machine")
 	if err != nil || len(uses) != 1 || uses[0].ID != "live" {
-		t.Errorf("InUse = %v, %v", uses, err)
+		t.Errorf("Uses = %v, %v", uses, err)
 	}
 	if n := calls(server); n["zrange"] != 1 || n["mget"] != 1 {
 		t.Errorf("the list was read by %v", n)
@@ -91,13 +91,13 @@ func TestRegisterInPages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	uses, err := s.InUse(t.Context(), poptest.Issuer, "machine")
+	uses, err := s.Uses(t.Context(), poptest.Issuer, "machine")
 	seen := map[string]bool{}
 	for _, u := range uses {
 		seen[u.ID] = true
 	}
 	if err != nil || len(uses) != tokens || len(seen) != tokens {
-		t.Errorf("InUse lists %d tokens, %d different ones, %v; want %d", len(uses), len(seen), err, tokens)
+		t.Errorf("Uses lists %d tokens, %d different ones, %v; want %d", len(uses), len(seen), err, tokens)
 	}
 }
 

@@ -46,7 +46,7 @@ func (s *Store) lookUp(ctx context.Context, t *revocation.Token, claim *call) (*
 	}
 	now := s.now()
 	keys := s.lookups(t)
-	calls := s.looks(claim, keys)
+	calls := s.calls(claim, keys)
 	if len(calls) == 0 {
 		return nil, nil
 	}
@@ -59,10 +59,10 @@ func (s *Store) lookUp(ctx context.Context, t *revocation.Token, claim *call) (*
 	return s.denied(t, keys, now)
 }
 
-// looks returns the calls that look up keys, one for each bucket, and make a claim, which may be nil. With Wait each is
+// calls returns the calls that look up keys, one for each bucket, and make a claim, which may be nil. With Wait each is
 // fenced by a write in the same step, the claim or another: that replicas have it shows that the server is still theirs,
 // and so that it knew what was revoked.
-func (s *Store) looks(claim *call, keys []lookup) (calls []*call) {
+func (s *Store) calls(claim *call, keys []lookup) (calls []*call) {
 	if claim != nil {
 		calls = append(calls, claim)
 	}
@@ -71,7 +71,7 @@ func (s *Store) looks(claim *call, keys []lookup) (calls []*call) {
 		at := slices.IndexFunc(calls, func(c *call) bool { return c.bucket == k.bucket })
 		if at < 0 {
 			at = len(calls)
-			calls = append(calls, s.look(k.bucket))
+			calls = append(calls, s.read(k.bucket))
 		}
 		k.call, k.at = calls[at], len(calls[at].keys)-1
 		calls[at].keys = append(calls[at].keys, k.key)
@@ -79,8 +79,8 @@ func (s *Store) looks(claim *call, keys []lookup) (calls []*call) {
 	return calls
 }
 
-// look is a call without a claim.
-func (s *Store) look(b *bucket) *call {
+// read is a call without a claim.
+func (s *Store) read(b *bucket) *call {
 	if s.config.Wait > 0 {
 		return s.fence(b)
 	}

@@ -150,7 +150,7 @@ func (s *Store) check(ctx context.Context) error {
 func (s *Store) inspect(ctx context.Context) (err error) {
 	masters := 0
 	for addr, node := range s.client.Nodes() {
-		role, e := s.ask(ctx, node)
+		role, e := s.roleOf(ctx, node)
 		if e != nil {
 			err = errors.Join(err, fmt.Errorf("%s: %w", addr, e))
 		} else if role == "master" {
@@ -163,7 +163,8 @@ func (s *Store) inspect(ctx context.Context) (err error) {
 	return err
 }
 
-func (s *Store) ask(ctx context.Context, client rueidis.Client) (role string, err error) {
+// roleOf says whether a server is a master or a replica, and refuses one that cannot be used.
+func (s *Store) roleOf(ctx context.Context, client rueidis.Client) (role string, err error) {
 	ctx, cancel := s.within(ctx)
 	defer cancel()
 	text, err := client.Do(ctx, client.B().Info().Build()).ToString()

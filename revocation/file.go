@@ -91,9 +91,9 @@ func (f *File) Seen(_ context.Context, t Token, address string) (bool, error) {
 	return seen.onRecord, err
 }
 
-// InUse implements [Register].
-func (f *File) InUse(ctx context.Context, issuer, subject string) ([]Use, error) {
-	return f.mem.InUse(ctx, issuer, subject)
+// Uses implements [Register].
+func (f *File) Uses(ctx context.Context, issuer, subject string) ([]Use, error) {
+	return f.mem.Uses(ctx, issuer, subject)
 }
 
 // Forget implements [Register]. It returns when u is off the file. If it returns [ErrDisk], u is off the record

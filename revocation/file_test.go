@@ -331,7 +331,7 @@ func TestDamagedFile(t *testing.T) {
 			if e, err := f.Revoked(context.Background(), tokenOf(name)); e == nil || err != nil {
 				t.Errorf("%s: entry %s was lost: %v, %v", what, name, e, err)
 			}
-			list, err := f.InUse(context.Background(), issuer, name)
+			list, err := f.Uses(context.Background(), issuer, name)
 			if err != nil || len(list) != 1 || list[0].Address != "192.0.2.1" {
 				t.Errorf("%s: record of %s was lost: %v, %v", what, name, list, err)
 			}
@@ -556,9 +556,9 @@ func TestLastSeenIsSavedInIntervals(t *testing.T) {
 			t.Helper()
 			saved := openFile(t, copyOf(t, path), revocation.Options{})
 			defer saved.Close()
-			list, err := saved.InUse(ctx, issuer, "alice")
+			list, err := saved.Uses(ctx, issuer, "alice")
 			if err != nil || len(list) != 1 {
-				t.Fatalf("InUse = %v, %v after a crash", list, err)
+				t.Fatalf("Uses = %v, %v after a crash", list, err)
 			}
 			return list[0].LastSeen.Sub(start.Truncate(time.Second)), list[0].Address
 		}
@@ -611,13 +611,13 @@ func TestRegisterReopen(t *testing.T) {
 	if err := f.Forget(ctx, revocation.Use{Issuer: issuer, Subject: "bob", ID: "token of bob"}); err != nil {
 		t.Fatal(err)
 	}
-	want, err := f.InUse(ctx, issuer, "alice")
+	want, err := f.Uses(ctx, issuer, "alice")
 	if err != nil || len(want) != 1 {
-		t.Fatalf("InUse = %v, %v", want, err)
+		t.Fatalf("Uses = %v, %v", want, err)
 	}
 	again := openFile(t, copyOf(t, path), options)
-	if got, err := again.InUse(ctx, issuer, "alice"); err != nil || len(got) != 1 || got[0] != want[0] {
-		t.Errorf("InUse = %+v, %v after a crash, want %+v", got, err, want)
+	if got, err := again.Uses(ctx, issuer, "alice"); err != nil || len(got) != 1 || got[0] != want[0] {
+		t.Errorf("Uses = %+v, %v after a crash, want %+v", got, err, want)
 	}
 	if ok, err := again.Seen(ctx, tokenOf("bob"), ""); ok || err != nil {
 		t.Errorf("Seen = %t, %v of a forgotten token after a crash", ok, err)

@@ -195,8 +195,8 @@ func (m *Memory) seen(t *Token, address string) (sight, error) {
 	return m.uses.seen(t.useKey(), address, floor(m.now())), nil
 }
 
-// InUse implements [Register].
-func (m *Memory) InUse(_ context.Context, issuer, subject string) ([]Use, error) {
+// Uses implements [Register].
+func (m *Memory) Uses(_ context.Context, issuer, subject string) ([]Use, error) {
 	if m.closed.Load() {
 		return nil, ErrClosed
 	}

@@ -236,13 +236,13 @@ func TestClose(t *testing.T) {
 		ctx := context.Background()
 		_, errRevoked := s.Revoked(ctx, tokenOf("alice"))
 		_, errSeen := s.Seen(ctx, tokenOf("alice"), "")
-		_, errInUse := s.InUse(ctx, issuer, "alice")
+		_, errUses := s.Uses(ctx, issuer, "alice")
 		for name, err := range map[string]error{
 			"Revoke":  s.Revoke(ctx, subject("bob")),
 			"Revoked": errRevoked,
 			"Record":  s.Record(ctx, tokenOf("alice"), ""),
 			"Seen":    errSeen,
-			"InUse":   errInUse,
+			"Uses":    errUses,
 			"Forget":  s.Forget(ctx, revocation.Use{}),
 		} {
 			if !errors.Is(err, revocation.ErrClosed) {

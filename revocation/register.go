@@ -38,8 +38,8 @@ type Register interface {
 	// now from address.
 	Seen(ctx context.Context, t Token, address string) (onRecord bool, err error)
 
-	// InUse lists the tokens of a subject that are on record, the last used first.
-	InUse(ctx context.Context, issuer, subject string) ([]Use, error)
+	// Uses lists the tokens of a subject that are on record, the last used first.
+	Uses(ctx context.Context, issuer, subject string) ([]Use, error)
 
 	// Forget takes u off the record; only Issuer, Subject and ID matter. It does not revoke the token: see
 	// [TakeBack]. It is no error if u is not on record.

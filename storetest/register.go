@@ -68,9 +68,9 @@ func (r Register) seen(t *testing.T, tok revocation.Token, address string, want 
 
 func (r Register) list(t *testing.T, subject string) []revocation.Use {
 	t.Helper()
-	list, err := r.Register.InUse(context.Background(), issuer, subject)
+	list, err := r.Register.Uses(context.Background(), issuer, subject)
 	if err != nil {
-		t.Fatalf("InUse: %v", err)
+		t.Fatalf("Uses: %v", err)
 	}
 	return list
 }
@@ -87,7 +87,7 @@ func (r Register) ids(t *testing.T, subject string) string {
 func (r Register) expect(t *testing.T, ids string) {
 	t.Helper()
 	if got := r.ids(t, "alice"); got != ids {
-		t.Fatalf("InUse lists %q, want %q", got, ids)
+		t.Fatalf("Uses lists %q, want %q", got, ids)
 	}
 }
 
@@ -103,7 +103,7 @@ func testListed(t *testing.T, r Register) {
 		t.Helper()
 		list := r.list(t, "alice")
 		if len(list) != 1 {
-			t.Fatalf("InUse lists %+v, want one", list)
+			t.Fatalf("Uses lists %+v, want one", list)
 		}
 		got := list[0]
 		if !got.FirstSeen.Equal(want.FirstSeen) || !got.LastSeen.Equal(want.LastSeen) || !got.Expiry.Equal(want.Expiry) {
@@ -111,7 +111,7 @@ func testListed(t *testing.T, r Register) {
 		}
 		got.FirstSeen, got.LastSeen, got.Expiry = want.FirstSeen, want.LastSeen, want.Expiry
 		if got != want {
-			t.Fatalf("InUse lists %+v, want %+v", got, want)
+			t.Fatalf("Uses lists %+v, want %+v", got, want)
 		}
 	}
 	check()
@@ -133,7 +133,7 @@ func testListed(t *testing.T, r Register) {
 	r.seen(t, other, "192.0.2.4", false)
 	check()
 	if list := r.list(t, "bob"); len(list) != 0 {
-		t.Fatalf("InUse lists %+v for bob, want none", list)
+		t.Fatalf("Uses lists %+v for bob, want none", list)
 	}
 }
 
@@ -228,8 +228,8 @@ func testUnrecordable(t *testing.T, r Register) {
 		t.Errorf("long address: Seen = %v, want ErrInvalid", err)
 	}
 	for _, o := range [][2]string{{"", "alice"}, {issuer, ""}} {
-		if _, err := r.Register.InUse(context.Background(), o[0], o[1]); !errors.Is(err, revocation.ErrInvalid) {
-			t.Errorf("InUse(%q) = %v, want ErrInvalid", o, err)
+		if _, err := r.Register.Uses(context.Background(), o[0], o[1]); !errors.Is(err, revocation.ErrInvalid) {
+			t.Errorf("Uses(%q) = %v, want ErrInvalid", o, err)
 		}
 	}
 }
@@ -262,6 +262,6 @@ func testConcurrentUse(t *testing.T, r Register) {
 	got := strings.Fields(r.ids(t, "alice"))
 	slices.Sort(got)
 	if !slices.Equal(got, want) {
-		t.Fatalf("InUse lists %q, want %q", got, want)
+		t.Fatalf("Uses lists %q, want %q", got, want)
 	}
 }

@@ -85,7 +85,7 @@ func testFound(t *testing.T, s searching) {
 	s.find(t, revocation.Search{By: revocation.ByClient, Value: "alice"}, 0, "")
 	found, err := s.searcher.Search(context.Background(), revocation.Search{Issuer: issuer, By: revocation.BySubject, Value: "alice"})
 	if err != nil || !slices.Equal(found.Uses, s.list(t, "alice")) {
-		t.Fatalf("Search = %+v, %v, want what InUse lists", found, err)
+		t.Fatalf("Search = %+v, %v, want what Uses lists", found, err)
 	}
 }
 

@@ -34,8 +34,8 @@ func (r Replay) undecided(t *testing.T, name string) {
 	}
 }
 
-// together claims a key of each goroutine's own choice, all at once, and counts the fresh ones.
-func (r Replay) together(key func(i int) dpop.ReplayKey) (fresh int64) {
+// atOnce claims a key of each goroutine's own choice, all at once, and counts the fresh ones.
+func (r Replay) atOnce(key func(i int) dpop.ReplayKey) (fresh int64) {
 	var count atomic.Int64
 	start := make(chan struct{})
 	var done sync.WaitGroup
@@ -55,7 +55,7 @@ func (r Replay) together(key func(i int) dpop.ReplayKey) (fresh int64) {
 func testClaimers(t *testing.T, r Replay) {
 	for round := range 20 {
 		key := replayKey(fmt.Sprint("race ", round))
-		if n := r.together(func(int) dpop.ReplayKey { return key }); n != 1 {
+		if n := r.atOnce(func(int) dpop.ReplayKey { return key }); n != 1 {
 			t.Fatalf("%d of %d claims of one key were fresh, want one", n, claimers)
 		}
 	}
@@ -91,7 +91,7 @@ func testOverfill(t *testing.T, r Replay) {
 	for i := range r.Capacity - room {
 		r.want(t, replayKey(fmt.Sprint("full ", i)), true)
 	}
-	if n := r.together(func(i int) dpop.ReplayKey { return replayKey(fmt.Sprint("edge ", i)) }); n > room {
+	if n := r.atOnce(func(i int) dpop.ReplayKey { return replayKey(fmt.Sprint("edge ", i)) }); n > room {
 		t.Fatalf("%d keys were accepted, and there was room for %d", n, room)
 	}
 }

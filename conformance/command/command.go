@@ -95,7 +95,7 @@ func (c *Command) Run(ctx context.Context, in io.Reader, out, errs io.Writer) (p
 	if c.settings.explain != "" {
 		return true, conformance.Explain(out, c.settings.explain)
 	}
-	report, err := ask(ctx, &c.options, &c.settings, in, out, errs)
+	report, err := run(ctx, &c.options, &c.settings, in, out, errs)
 	if err != nil {
 		return false, err
 	}
@@ -162,7 +162,7 @@ func define(f *flag.FlagSet, o *conformance.Options, s *settings) {
 	f.BoolVar(&s.quiet, "quiet", false, "no progress")
 }
 
-func ask(ctx context.Context, o *conformance.Options, s *settings, in io.Reader, out, errs io.Writer) (*conformance.Report, error) {
+func run(ctx context.Context, o *conformance.Options, s *settings, in io.Reader, out, errs io.Writer) (*conformance.Report, error) {
 	o.Profile, o.Endpoints = conformance.Profile(s.profile), s.endpoints
 	o.Groups, o.Only, o.Lacks, o.Algorithms = split(s.groups), split(s.only), split(s.lacks), split(s.algorithms)
 	if o.URL == "" {

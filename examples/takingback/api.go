@@ -108,7 +108,7 @@ func (a *api) devices(c echo.Context) error {
 		Key     string `json:"key"`
 		Address string `json:"address"`
 	}
-	uses, err := a.tokens.InUse(c.Request().Context(), a.issuer, echoauth.GrantFrom(c).Subject)
+	uses, err := a.tokens.Uses(c.Request().Context(), a.issuer, echoauth.GrantFrom(c).Subject)
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (a *api) devices(c echo.Context) error {
 // loseDevice takes back every token on the key of one of the user's devices.
 func (a *api) loseDevice(c echo.Context) error {
 	ctx, key := c.Request().Context(), c.Param("key")
-	uses, err := a.tokens.InUse(ctx, a.issuer, echoauth.GrantFrom(c).Subject)
+	uses, err := a.tokens.Uses(ctx, a.issuer, echoauth.GrantFrom(c).Subject)
 	if err != nil {
 		return err
 	}

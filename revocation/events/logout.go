@@ -74,7 +74,7 @@ func (b *BackChannelLogout) settle() (err error) {
 	if err := setting.Between("MaxAge", &b.config.MaxAge, DefaultMaxAge, time.Second, time.Hour); err != nil {
 		return err
 	}
-	b.profile = profile{types: []string{"logout+jwt"}, audiences: slices.Clone(b.config.ClientIDs), judge: b.judge}
+	b.profile = profile{types: []string{"logout+jwt"}, audiences: slices.Clone(b.config.ClientIDs), check: b.check}
 	if b.config.AcceptTypeJWT {
 		b.profile.types = append(b.profile.types, "jwt", "")
 	}
@@ -145,8 +145,8 @@ func (b *BackChannelLogout) entry(c *claims) revocation.Entry {
 	return b.provider.subject(c.Subject, c.issued)
 }
 
-// judge checks the claims of a logout token (§2.4).
-func (b *BackChannelLogout) judge(c *claims) error {
+// check refuses a logout token whose claims are not as they should be (§2.4).
+func (b *BackChannelLogout) check(c *claims) error {
 	if age := b.provider.Now().Sub(c.issued); age > b.config.MaxAge+b.provider.Leeway {
 		return ErrExpired.With("iat at most "+b.config.MaxAge.String()+" ago", when(c.issued)).Off(age - b.config.MaxAge)
 	}

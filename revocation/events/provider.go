@@ -149,7 +149,7 @@ func revoke(ctx context.Context, store revocation.Store, entries []revocation.En
 type profile struct {
 	types     []string // typ, in lower case, without "application/"
 	audiences []string
-	judge     func(*claims) error // the claims of this kind, before the signature is verified
+	check     func(*claims) error // the claims of this kind, before the signature is verified
 }
 
 // read verifies a report: form, type, issuer, audience, times and claims first, then the signature, for which keys
@@ -185,7 +185,7 @@ func (p *provider) read(ctx context.Context, token string, want profile) (*claim
 	if err := c.lives(p.Now(), p.Leeway); err != nil {
 		return nil, err
 	}
-	if err := want.judge(&c); err != nil {
+	if err := want.check(&c); err != nil {
 		return nil, err
 	}
 	return &c, p.verify(ctx, header, compact)

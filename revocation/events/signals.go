@@ -73,7 +73,7 @@ func (s *SharedSignals) settle() (err error) {
 		return errors.New("Authorization is shorter than 20 characters or has spaces around it: " +
 			"give the whole value of the field, such as \"Bearer \" and a random secret, or leave it empty")
 	}
-	s.profile = profile{types: []string{"secevent+jwt"}, audiences: slices.Clone(s.config.Audiences), judge: judgeEvents}
+	s.profile = profile{types: []string{"secevent+jwt"}, audiences: slices.Clone(s.config.Audiences), check: checkEvents}
 	s.provider, err = newProvider(s.config.Provider)
 	return err
 }
@@ -172,9 +172,9 @@ func (s *SharedSignals) Receive(ctx context.Context, token string) error {
 	return nil
 }
 
-// judgeEvents checks the claims of a security event token (RFC 8417 §2.2). Those that other kinds of JWT have are
+// checkEvents checks the claims of a security event token (RFC 8417 §2.2). Those that other kinds of JWT have are
 // prohibited (Shared Signals Framework 1.0, "Distinguishing SETs from other Kinds of JWTs").
-func judgeEvents(c *claims) error {
+func checkEvents(c *claims) error {
 	switch {
 	case c.Expiry != nil:
 		return ErrClaim.With("no exp", string(c.Expiry))

@@ -88,7 +88,7 @@ func run(s *settings) error {
 	if err != nil {
 		return err
 	}
-	return report(s, ask(s, tests, mutants), root)
+	return report(s, try(s, tests, mutants), root)
 }
 
 // plantAll plants every mutant in the sources of the folders.
@@ -239,8 +239,8 @@ type answer struct {
 	by string // the folder whose tests found it
 }
 
-// ask asks the tests about each mutant until the time is over.
-func ask(s *settings, tests []test, mutants []mutant) (answers []answer) {
+// try asks the tests about each mutant until the time is over.
+func try(s *settings, tests []test, mutants []mutant) (answers []answer) {
 	begin := time.Now()
 	var mu sync.Mutex
 	atOnce(s.workers, len(mutants), func(i int) {

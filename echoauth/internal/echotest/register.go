@@ -28,7 +28,7 @@ func (f suite) TestTokensInUse(t *testing.T) {
 	if status := call(admitting); status != 200 || admitting.ran() != 1 {
 		t.Errorf("when it is on record: %d", status)
 	}
-	uses, err := register.InUse(t.Context(), poptest.Issuer, "user-1")
+	uses, err := register.Uses(t.Context(), poptest.Issuer, "user-1")
 	if err != nil || len(uses) != 1 || uses[0].Address != "192.0.2.1" || !uses[0].Expiry.Equal(poptest.Now.Add(5*time.Minute)) {
 		t.Errorf("on record: %+v, %v", uses, err)
 	}

@@ -79,7 +79,7 @@ func (s *Story) Play(who string, client *http.Client, r *http.Request, want Answ
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
 	s.Note(err)
-	s.judge(who, response, string(body), want)
+	s.compare(who, response, string(body), want)
 }
 
 // Begin plays a request whose answer goes on, and judges it by its first line. It returns the rest, for the caller to
@@ -94,15 +94,15 @@ func (s *Story) Begin(who string, client *http.Client, r *http.Request, want Ans
 	rest := bufio.NewReader(response.Body)
 	first, err := rest.ReadString('\n')
 	s.Note(err)
-	s.judge(who, response, first, want)
+	s.compare(who, response, first, want)
 	return struct {
 		io.Reader
 		io.Closer
 	}{rest, response.Body}
 }
 
-// judge prints an answer, and notes when it is not the wanted one.
-func (s *Story) judge(who string, response *http.Response, body string, want Answer) {
+// compare prints an answer, and notes when it is not the wanted one.
+func (s *Story) compare(who string, response *http.Response, body string, want Answer) {
 	if nonce := response.Header.Get("DPoP-Nonce"); nonce != "" {
 		s.Nonce = nonce
 	}

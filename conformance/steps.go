@@ -42,8 +42,8 @@ type skipped struct{ why string }
 
 func (s *skipped) Error() string { return s.why }
 
-// ask runs one case.
-func (r *runner) ask(ctx context.Context, q *question) Result {
+// run sends the requests of one case.
+func (r *runner) run(ctx context.Context, q *question) Result {
 	result := Result{
 		ID: q.ID, Requirement: q.Requirement, RFC: q.RFC, Group: q.Group, Level: q.Level, Title: q.Title, Reason: q.Reason,
 		Wanted: wanted(&q.Case), Outcome: Pass,
@@ -82,7 +82,7 @@ func (r *runner) ask(ctx context.Context, q *question) Result {
 		result.Outcome = Fail
 	}
 	if result.Outcome != Note {
-		result.Look = look(&q.Case, q.warm)
+		result.Look = whereToLook(&q.Case, q.warm)
 	}
 	return result
 }
@@ -214,7 +214,7 @@ func warmUp(s *cases.Step) (good *cases.Step, same bool) {
 	return &cases.Step{Send: w}, reflect.DeepEqual(token, *t)
 }
 
-// step sends one request and judges the answers.
+// step sends one request and compares the answers.
 func (r *runner) step(
 	ctx context.Context, state *recipe.State, s *cases.Step,
 ) (*recipe.Sent, *response, []string, error) {
@@ -260,7 +260,7 @@ func (r *runner) step(
 		want = &s.Strict
 	}
 	ran := r.options.Effects != nil && r.options.Effects() != before
-	first, problems := r.judgeAll(want, answers, sent, ran)
+	first, problems := r.compareAll(want, answers, sent, ran)
 	return sent, first, problems, nil
 }
 
@@ -284,8 +284,8 @@ func (r *runner) buildAt(
 	return sent, err
 }
 
-// judgeAll judges every answer, and returns one to show: the first that is not as wanted.
-func (r *runner) judgeAll(want *cases.Answer, answers []*response, sent *recipe.Sent, ran bool) (*response, []string) {
+// compareAll says it of every answer, and returns one to show: the first that is not as wanted.
+func (r *runner) compareAll(want *cases.Answer, answers []*response, sent *recipe.Sent, ran bool) (*response, []string) {
 	var problems []string
 	shown, accepted := answers[0], 0
 	for _, answer := range answers {
@@ -293,7 +293,7 @@ func (r *runner) judgeAll(want *cases.Answer, answers []*response, sent *recipe.
 			accepted++
 			continue
 		}
-		if found := r.judge(want, answer, sent); len(found) > 0 {
+		if found := r.compare(want, answer, sent); len(found) > 0 {
 			if len(problems) == 0 {
 				shown = answer
 			}
@@ -327,8 +327,8 @@ func (r *runner) pass(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// judge compares an answer with what is wanted.
-func (r *runner) judge(want *cases.Answer, got *response, sent *recipe.Sent) []string {
+// compare says what in an answer is not as wanted.
+func (r *runner) compare(want *cases.Answer, got *response, sent *recipe.Sent) []string {
 	if want.Closed {
 		if got.err == nil {
 			return []string{fmt.Sprintf("answered with %d, although the connection must not come about", got.status)}

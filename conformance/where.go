@@ -6,8 +6,8 @@ import (
 	"github.com/senderlock/senderlock/conformance/internal/cases"
 )
 
-// looks say where a server decides what the cases of a group are about.
-var looks = map[string]string{
+// places say where a server decides what the cases of a group are about.
+var places = map[string]string{
 	"field":         "where the DPoP field is read and taken apart: one field, three parts, base64url, strict JSON",
 	"header":        "where the header of the proof is read: typ, alg, jwk, crit",
 	"key":           "where the jwk becomes a key: its type, curve, lengths and purpose, before anything is computed with it",
@@ -38,9 +38,9 @@ var looks = map[string]string{
 	"fapi2":         "the settings of the FAPI 2.0 profile",
 }
 
-// look says where to look when a case fails.
-func look(c *cases.Case, warm bool) string {
-	text := looks[c.Group]
+// whereToLook says where to look when a case fails.
+func whereToLook(c *cases.Case, warm bool) string {
+	text := places[c.Group]
 	if warm {
 		text += "; the same was accepted in order just before: what is kept of that (a token, a key, a header) may answer here"
 	}
