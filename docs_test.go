@@ -490,3 +490,33 @@ func anyTests(t *testing.T) map[string]bool {
 	}
 	return found
 }
+
+// Each row of a table of threats says which test holds it, or that nothing does and why.
+func TestThreatModel(t *testing.T) {
+	held := 0
+	for _, name := range []string{"docs/threat-model.md", "docs/questions-tokens.md"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		inTable := false
+		for line := range strings.Lines(string(text)) {
+			cells := strings.Split(strings.TrimSuffix(strings.TrimSpace(line), " |"), " | ")
+			last := cells[len(cells)-1]
+			switch {
+			case !strings.HasPrefix(line, "| "):
+				inTable = false
+			case last == "held by" || last == "shown by":
+				inTable = true
+			case !inTable || strings.HasPrefix(line, "| ---"):
+			case testName.MatchString(last): // that it exists is for TestBookNames
+				held++
+			case !strings.HasPrefix(last, "not held"):
+				t.Errorf("%s: no test, and not said that nothing holds it: %s", name, line)
+			}
+		}
+	}
+	if held < 40 {
+		t.Errorf("only %d rows were found", held)
+	}
+}
