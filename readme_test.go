@@ -3,9 +3,11 @@ package senderlock_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -38,77 +40,56 @@ func TestReadmeIsShortAndHasTheCommands(t *testing.T) {
 // The Go code in the README is built as it stands. An overlay places it in the
 // module, so that it sees the module's packages and nothing is written here.
 func TestReadmeCodeCompiles(t *testing.T) {
-	blocks, err := goBlocks(readme(t))
+	p, err := takeApart("README.md", strings.Join(readme(t), "\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(blocks) == 0 {
+	programs := map[string]string{}
+	for _, block := range p.fences {
+		if block.language != "go" {
+			continue
+		}
+		if !strings.Contains("\n"+block.text, "\npackage main\n") {
+			t.Errorf("%s is not a complete program: it has no line \"package main\"", block.at(p))
+		}
+		programs[fmt.Sprint("readmecheck", len(programs))] = block.text
+	}
+	if len(programs) == 0 {
 		t.Fatal("README.md has no ```go block")
 	}
+	compile(t, programs)
+}
+
+var mainPackage = regexp.MustCompile(`(?m)^package main( |$)`)
+
+// compile builds the text of programs and packages, each under a name for its folder.
+func compile(t *testing.T, sources map[string]string) {
+	t.Helper()
 	root, err := filepath.Abs(".")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, block := range blocks {
-		t.Run(fmt.Sprint("block ", i+1), func(t *testing.T) {
-			folder := t.TempDir()
-			write := func(name string, content []byte) string {
-				file := filepath.Join(folder, name)
-				if err := os.WriteFile(file, content, 0o600); err != nil {
-					t.Fatal(err)
-				}
-				return file
-			}
-			overlay, err := json.Marshal(map[string]map[string]string{"Replace": {
-				filepath.Join(root, "internal", "readmecheck", "main.go"): write("main.go", []byte(block)),
-			}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !strings.Contains("\n"+block, "\npackage main\n") {
-				t.Error("the block is not a complete program: it has no line \"package main\"")
-			}
-			build := exec.Command("go", "build", "-overlay", write("overlay.json", overlay),
-				"-o", filepath.Join(folder, "program"), "./internal/readmecheck")
-			if output, err := build.CombinedOutput(); err != nil {
-				t.Errorf("the block does not compile: %v\n%s", err, output)
-			}
-		})
-	}
-}
-
-func TestGoBlocks(t *testing.T) {
-	const text = "text\n```go\na\n\nb\n```\n```sh\nc\n```\n```\n```go\n```\n"
-	got, err := goBlocks(strings.Split(text, "\n"))
-	if err != nil || !slices.Equal(got, []string{"a\n\nb\n"}) {
-		t.Errorf("goBlocks = %q, %v", got, err)
-	}
-	if _, err := goBlocks([]string{"```go", "a"}); err == nil {
-		t.Error("a block without an end was accepted")
-	}
-}
-
-// goBlocks are the contents of the fenced blocks marked as Go.
-func goBlocks(lines []string) ([]string, error) {
-	var blocks []string
-	var block strings.Builder
-	fence := "" // the marker that opened the block we are in
-	for _, line := range lines {
-		switch {
-		case fence == "" && strings.HasPrefix(line, "```"):
-			fence = strings.TrimSpace(line)
-			block.Reset()
-		case fence != "" && strings.TrimSpace(line) == "```":
-			if fence == "```go" {
-				blocks = append(blocks, block.String())
-			}
-			fence = ""
-		case fence == "```go":
-			block.WriteString(line + "\n")
+	folder := t.TempDir()
+	write := func(name string, content []byte) string {
+		file := filepath.Join(folder, name)
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			t.Fatal(err)
 		}
+		return file
 	}
-	if fence != "" {
-		return nil, fmt.Errorf("README.md: the block that %s opens has no end", fence)
+	replace := map[string]string{}
+	args := []string{"build", "-overlay", filepath.Join(folder, "overlay.json")}
+	for _, name := range slices.Sorted(maps.Keys(sources)) {
+		text := mainPackage.ReplaceAllString(sources[name], "package "+name+"$1") // so that no program is linked
+		replace[filepath.Join(root, "internal", name, "main.go")] = write(name+".go", []byte(text))
+		args = append(args, "./internal/"+name)
 	}
-	return blocks, nil
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("overlay.json", overlay)
+	if output, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput(); err != nil {
+		t.Errorf("it does not compile: %v\n%s", err, output)
+	}
 }
