@@ -1,4 +1,4 @@
-package main
+package explain
 
 import "slices"
 
@@ -57,16 +57,23 @@ var steps = []step{
 	{"RFC 9068 §4", "the signature is the issuer's", tokens, 20,
 		[]string{"token_key_unknown", "token_signature_invalid", "token_key_alg_mismatch", "token_key_unacceptable"}},
 	{"RFC 9449 §6", "it is short-lived", tokens, 24, []string{"token_lifetime_too_long"}},
-	{"RFC 6750 §3.1", "it has the scopes of the route", tokens, 25, []string{"scope_missing"}},
+	{"RFC 7009 §2", stepStanding, tokens, 25, []string{"revoked"}},
+	{"RFC 9449 §11.1", stepUnused, proofs, 26, []string{"proof_replayed"}},
+	{"RFC 6750 §3.1", "it has the scopes of the route", tokens, 27, []string{"scope_missing"}},
 }
 
 // The steps that are also named elsewhere.
 const (
+	StepNonce     = "the nonce is the server's, and fresh"
+	StepSignature = "the signature is the issuer's"
+	stepStanding  = "it has not been taken back"
+	stepUnused    = "the proof has not been used before"
 	stepHash      = "ath is the hash of the token"
-	stepNonce     = "the nonce is the server's, and fresh"
 	stepTime      = "it was made just now"
-	stepSignature = "the signature is the issuer's"
 )
+
+// remembered says that the server's own memory alone can tell.
+func (s *step) remembered() bool { return s.text == stepStanding || s.text == stepUnused }
 
 // stepOf finds the step at which the Guard refuses for a reason, or nil.
 func stepOf(reason string) *step {
@@ -76,4 +83,13 @@ func stepOf(reason string) *step {
 		}
 	}
 	return nil
+}
+
+// StepOf is the step at which the Guard refuses for a reason.
+func StepOf(reason string) (source, text string, ok bool) {
+	s := stepOf(reason)
+	if s == nil {
+		return "", "", false
+	}
+	return s.source, s.text, true
 }
