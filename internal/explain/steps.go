@@ -57,7 +57,7 @@ var steps = []step{
 	{"RFC 9068 §4", "the signature is the issuer's", tokens, 20,
 		[]string{"token_key_unknown", "token_signature_invalid", "token_key_alg_mismatch", "token_key_unacceptable"}},
 	{"RFC 9449 §6", "it is short-lived", tokens, 24, []string{"token_lifetime_too_long"}},
-	{"RFC 7009 §2", stepStanding, tokens, 25, []string{"revoked"}},
+	{"RFC 7009 §2", stepStanding, tokens, 25, []string{"token_revoked"}},
 	{"RFC 9449 §11.1", stepUnused, proofs, 26, []string{"proof_replayed"}},
 	{"RFC 6750 §3.1", "it has the scopes of the route", tokens, 27, []string{"scope_missing"}},
 }
