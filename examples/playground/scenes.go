@@ -70,7 +70,9 @@ var groups = []group{
 		{"tokenHMAC", "Token: HS256", "A forger signs a token by HMAC, with the issuer's public key as the secret.", "token",
 			func(d *draft) { d.tokenHeader["alg"], d.tokenClaims["sub"] = "HS256", "admin" }},
 		{"promoted", "Altered claims", "The owner would like to be somebody else. The signature is still that of the token as it was.", "token",
-			func(d *draft) { d.token = func(token string) string { return promoted(token, d.tokenHeader, d.tokenClaims) } }},
+			func(d *draft) {
+				d.token = func(token string) string { return promoted(token, d.tokenHeader, d.tokenClaims) }
+			}},
 		{"strangers", "Another signer", "Somebody signs a token in the name of the issuer.", "token", func(d *draft) { d.tokenKey = d.stranger }},
 	}},
 	{"Tokens that do not do", []scene{

@@ -143,13 +143,16 @@ function headline(v) {
 
 function show({ steps, verdict, nonce }) {
   conclude(headline(verdict), verdict.accepted ? "accepted" : "refused", verdict.reason);
-  const rows = [["Reason", verdict.reason], ["Cause", verdict.cause], ["Expected", verdict.expected], ["Received", verdict.received],
+  const rows = [["Reason", verdict.reason], ["Cause", verdict.cause?.replace(/: (expected|received) ".*/s, "")], ["Expected", verdict.expected], ["Received", verdict.received],
     ["Difference", verdict.difference], ["DPoP-Nonce", nonce]];
   find("why").replaceChildren(...rows.filter(([, value]) => value)
     .flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, element("code", {}, value))]));
   handed = nonce ?? "";
   find("offer").hidden = !handed;
   find("steps").replaceChildren(...steps.map(item));
+  // Where the steps have a scroll bar of their own, the refused one is brought into its view.
+  const refused = document.querySelector("#steps .refused");
+  find("result").scrollTop = refused ? refused.offsetTop - find("result").clientHeight / 2 : 0;
 }
 
 const marks = { ok: "✓", refused: "✗", "not judged": "?", "not reached": "–" };
