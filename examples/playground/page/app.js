@@ -152,7 +152,7 @@ function show({ steps, verdict, nonce }) {
   find("steps").replaceChildren(...steps.map(item));
   // Where the steps have a scroll bar of their own, the refused one is brought into its view.
   const refused = document.querySelector("#steps .refused");
-  find("result").scrollTop = refused ? refused.offsetTop - find("result").clientHeight / 2 : 0;
+  find("steps").scrollTop = refused ? refused.offsetTop - find("steps").clientHeight / 2 : 0;
 }
 
 const marks = { ok: "✓", refused: "✗", "not judged": "?", "not reached": "–" };
