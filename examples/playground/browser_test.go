@@ -75,16 +75,18 @@ func (v visit) set(id, value string) shown {
 	return v.now()
 }
 
-func TestInBrowser(t *testing.T) {
+func openPage(t *testing.T) visit {
+	t.Helper()
 	v := visit{t, browsertest.Start(t)}
 	v.Open("http://" + startPage(t))
 	v.Wait(ready)
-	for _, flaw := range v.Look("good") {
-		t.Error(flaw)
-	}
-	v.press("[data-scene=thief]")
-	for _, flaw := range v.Look("thief") {
-		t.Error(flaw)
+	return v
+}
+
+func TestInBrowser(t *testing.T) {
+	v := openPage(t)
+	if got := v.now(); got.Decision != "Accepted" || got.Pressed != "good" || got.Refused != "" {
+		t.Errorf("at first: %+v", got)
 	}
 	v.buttons()
 	v.edits()
@@ -93,6 +95,17 @@ func TestInBrowser(t *testing.T) {
 	v.large()
 	if troubles := v.Troubles(); len(troubles) != 0 {
 		t.Errorf("a script failed, or the browser refused something for the page's safety: %q", troubles)
+	}
+}
+
+// The page can be read and used on a phone and on a desk, by day and by night.
+func TestAppearance(t *testing.T) {
+	v := openPage(t)
+	flaws := v.Look("good")
+	v.press("[data-scene=noNonce]")
+	v.Click("#part-paste summary")
+	for _, flaw := range append(flaws, v.Look("refused")...) {
+		t.Error(flaw)
 	}
 }
 

@@ -20,7 +20,7 @@ export async function describe(request, response) {
 
 /** An entry of the list: what was tried, whether it ended as it should, and what was sent and came back for it. */
 export function entry(title, exchanges, verdict) {
-  return element("li", { className: `entry ${verdict.good ? "good" : "bad"}` },
+  return element("li", { className: `entry card ${verdict.good ? "good" : "bad"}` },
     element("h3", {}, title),
     element("p", { className: "verdict" }, verdict.text),
     element("ol", { className: "exchanges" }, ...exchanges.map(exchangeItem)));
