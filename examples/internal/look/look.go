@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-//go:embed style.css icon.svg
+//go:embed style.css icon.svg shown.js
 var files embed.FS
 
-// Handler serves style.css and icon.svg.
+// Handler serves style.css, icon.svg and shown.js.
 func Handler() http.Handler { return http.FileServerFS(files) }
 
 // Secure sets the fields that keep a page's mistakes small. The page may run its own scripts, ask its own origin and

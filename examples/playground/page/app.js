@@ -1,5 +1,7 @@
 // The page holds what its reader edits and shows what the server says of it. It decides nothing, and keeps nothing.
 
+import { element } from "./look/shown.js";
+
 const find = (id) => document.getElementById(id);
 const fields = ["method", "url", "scheme", "token", "proof", "fields", "certificate", "scope"];
 const switches = ["nonce", "again", "takenBack", "named"];
@@ -129,12 +131,6 @@ async function newProof(by, current, nonce = "") {
 }
 
 // What came of it.
-
-function element(name, properties, ...children) {
-  const node = Object.assign(document.createElement(name), properties);
-  node.append(...children);
-  return node;
-}
 
 function headline(v) {
   if (v.accepted) return v.not_judged ? `Accepted, if this holds: ${v.not_judged.join("; ")}` : "Accepted";
