@@ -116,6 +116,10 @@ func (j judged) outcome(s, refusedAt *step, refused bool) Outcome {
 		o.Result, o.Why = NotReached, "there is no proof"
 	case j.proofAlone && (s.about != proofs || s.text == stepHash):
 		o.Result, o.Why = NotReached, "there is no token, as at a token endpoint"
+	case s.text == stepKey && j.r.Header["Dpop"] == nil:
+		o.Why = "it is bound to no key"
+	case s.text == stepCertificate && j.r.TLS == nil:
+		o.Why = "it is bound to none"
 	case s.text == StepNonce && j.report.Proof.Text("nonce") == "":
 		o.Why = "there is none, and none is demanded"
 	case s.text == StepNonce && j.Config.Nonces.InsecureTrustAny:
