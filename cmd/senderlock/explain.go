@@ -3,21 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -27,13 +17,13 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/explain"
 	"github.com/senderlock/senderlock/internal/setting"
 	"github.com/senderlock/senderlock/mtls"
-	"github.com/senderlock/senderlock/reason"
 )
 
-// explain is one run of the command: a request, and the server whose Guard it is shown to.
-type explain struct {
+// explainer is one run of the command: a request, and the server whose Guard it is shown to.
+type explainer struct {
 	method, proofFile, certFile string
 	token                       tokenFlag
 
@@ -47,16 +37,15 @@ type explain struct {
 	at                        string
 	asJSON                    bool
 
-	r       *http.Request
-	proof   *shownJWT
-	shown   *shownJWT // the token
-	now     time.Time
-	notes   []string // what was assumed
-	keyless bool
+	r     *http.Request
+	proof *explain.JWT
+	shown *explain.JWT // the token
+	now   time.Time
+	notes []string // what was assumed
 }
 
 func explainCommand() *cobra.Command {
-	var e explain
+	var e explainer
 	command := &cobra.Command{
 		Use:   "explain [flags] [URL]",
 		Short: "Say what is in a request, and what each check says of it",
@@ -73,7 +62,7 @@ Nothing is sent anywhere, but for a --metadata or --jwks that asks for it.`,
 	return command
 }
 
-func (e *explain) define(f *pflag.FlagSet) {
+func (e *explainer) define(f *pflag.FlagSet) {
 	f.StringVarP(&e.method, "request", "X", "GET", "the `method`, with a URL")
 	f.StringVar(&e.proofFile, "proof-file", "", "the proof, in a `file`; - is stdin")
 	e.token.define(f, "the access token, in a `file`; - is stdin")
@@ -94,37 +83,40 @@ func (e *explain) define(f *pflag.FlagSet) {
 }
 
 // run reads the request, shows it to a Guard with the server's settings, and prints what came of it.
-func (e *explain) run(ctx context.Context, stdin io.Reader, out io.Writer, args []string) error {
+func (e *explainer) run(ctx context.Context, stdin io.Reader, out io.Writer, args []string) error {
 	if err := e.read(stdin, args); err != nil {
 		return err
 	}
 	if err := e.settle(ctx); err != nil {
 		return err
 	}
-	refusal, err := e.decide(ctx)
+	report, err := e.judge(ctx)
 	if err != nil {
 		return err
 	}
-	report := e.report(refusal)
 	if e.asJSON {
 		err = printJSON(out, report)
 	} else {
-		err = report.print(out)
+		err = printReport(out, report)
 	}
-	if err != nil || refusal == nil {
+	if err != nil || report.Verdict.Accepted {
 		return err
 	}
 	return no("")
 }
 
 // read gets the request.
-func (e *explain) read(stdin io.Reader, args []string) (err error) {
+func (e *explainer) read(stdin io.Reader, args []string) (err error) {
 	switch {
 	case len(args) == 0 && (e.proofFile != "" || e.token.path != ""):
 		return errors.New("--proof-file and --token-file need the URL of the request")
 	case len(args) == 0:
-		if e.r, err = readRequest(stdin); err != nil {
-			return err
+		e.r, err = explain.ReadRequest(stdin)
+		if errors.Is(err, explain.ErrEmpty) {
+			return errors.New("there is nothing on the standard input: paste a request, or give the URL and --proof-file")
+		}
+		if err != nil {
+			return fmt.Errorf("the standard input: %w", err)
 		}
 	case e.proofFile == "" && e.token.path == "":
 		return errors.New("a URL needs --proof-file, --token-file or both; a whole request comes without a URL")
@@ -148,45 +140,39 @@ func (e *explain) read(stdin io.Reader, args []string) (err error) {
 			return err
 		}
 	}
-	_, token := presented(e.r)
-	e.shown, e.proof = show(token), show(e.r.Header.Get("DPoP"))
+	_, token := explain.Presented(e.r)
+	e.shown, e.proof = explain.Show(token), explain.Show(e.r.Header.Get("DPoP"))
 	return nil
 }
 
-func (e *explain) readCertificate() error {
+func (e *explainer) readCertificate() error {
 	text, err := os.ReadFile(e.certFile)
 	if err != nil {
 		return err
 	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return fmt.Errorf("--cert: %s has no certificate in PEM", e.certFile)
+	if err := explain.WithCertificate(e.r, text); err != nil {
+		return fmt.Errorf("--cert: %s: %w", e.certFile, err)
 	}
-	certificate, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return fmt.Errorf("--cert: %w", err)
-	}
-	e.r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{certificate}}
 	return nil
 }
 
 // settle completes the settings of the server: by flags, then by its metadata, then by what the request says.
-func (e *explain) settle(ctx context.Context) error {
+func (e *explainer) settle(ctx context.Context) error {
 	if err := e.readMetadata(ctx); err != nil {
 		return err
 	}
 	if e.origin == "" {
-		e.origin = e.assume("the origin", "--origin", originOf(e.r))
+		e.origin = e.assume("the origin", "--origin", explain.OriginOf(e.r))
 	}
 	if e.shown != nil && e.shown.Claims != nil {
 		if e.issuer == "" {
-			e.issuer = e.assume("the issuer", "--issuer", e.shown.text("iss"))
+			e.issuer = e.assume("the issuer", "--issuer", e.shown.Text("iss"))
 		}
 		if e.audience == "" {
-			e.audience = e.assume("the audience", "--audience", e.shown.audience())
+			e.audience = e.assume("the audience", "--audience", e.shown.Audience())
 		}
 	}
-	switch at, ok := e.proof.issuedAt(); {
+	switch at, ok := e.proof.IssuedAt(); {
 	case e.at == "":
 		e.now = time.Now()
 	case e.at == "iat" && !ok:
@@ -202,7 +188,7 @@ func (e *explain) settle(ctx context.Context) error {
 	return nil
 }
 
-func (e *explain) assume(what, flag, value string) string {
+func (e *explainer) assume(what, flag, value string) string {
 	if value != "" {
 		e.notes = append(e.notes, fmt.Sprintf("%s is taken from the request: %s (%s says another)", what, value, flag))
 	}
@@ -210,7 +196,7 @@ func (e *explain) assume(what, flag, value string) string {
 }
 
 // readMetadata takes what the API publishes of itself (RFC 9728 §2) for what no flag says.
-func (e *explain) readMetadata(ctx context.Context) error {
+func (e *explainer) readMetadata(ctx context.Context) error {
 	if e.metadata == "" {
 		return nil
 	}
@@ -244,7 +230,7 @@ func (e *explain) readMetadata(ctx context.Context) error {
 	if e.issuer == "" && len(m.AuthorizationServers) > 0 {
 		e.issuer = m.AuthorizationServers[0]
 		for _, known := range m.AuthorizationServers {
-			if known == e.shown.text("iss") {
+			if known == e.shown.Text("iss") {
 				e.issuer = known
 			}
 		}
@@ -252,59 +238,56 @@ func (e *explain) readMetadata(ctx context.Context) error {
 	return nil
 }
 
-// decide is the Guard's decision, or of a request without a token that of the Verifier.
-func (e *explain) decide(ctx context.Context) (refusal error, err error) {
-	r := e.r.WithContext(ctx)
-	nonces, err := e.nonces()
+// flagOf is the flag by which a step can be judged that is not.
+var flagOf = map[string]string{explain.StepNonce: "--nonce-secret-file", explain.StepSignature: "--jwks"}
+
+// judge shows the request to the server of the settings.
+func (e *explainer) judge(ctx context.Context) (*explain.Report, error) {
+	s := explain.Server{Need: access.Requirement{Scopes: strings.Fields(e.scope)}, Keyless: e.jwks == ""}
+	s.Config = access.Config{
+		Origins: []string{e.origin}, RequireNonce: e.required, MaxTokenLifetime: e.lifetime,
+		Certificates: mtls.FromTLS, InsecureAllowBearer: e.bearer, Now: e.clock,
+	}
+	var err error
+	if s.Config.Nonces, err = e.nonces(); err != nil {
+		return nil, err
+	}
+	if e.algs != "" {
+		s.Config.Algorithms = strings.Split(e.algs, ",")
+	}
+	report, err := e.shownTo(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	var algs []string
-	if e.algs != "" {
-		algs = strings.Split(e.algs, ",")
-	}
-	if e.withoutToken() {
-		verifier, err := dpop.New(dpop.Config{
-			Origins: []string{e.origin}, Algorithms: algs, RequireNonce: e.required, Nonces: nonces,
-			InsecureForgetAtStart: true, Now: e.clock,
-		})
-		if err != nil {
-			return nil, err
+	report.Notes = e.notes
+	for i := range report.Steps {
+		if o := &report.Steps[i]; o.Result == explain.NotJudged {
+			o.Why += ": " + flagOf[o.Text]
 		}
-		defer verifier.Close()
-		_, refusal = verifier.Verify(r, "")
-		return refusal, nil
 	}
-	config := access.Config{
-		Origins: []string{e.origin}, Algorithms: algs, RequireNonce: e.required, Nonces: nonces, MaxTokenLifetime: e.lifetime,
-		Certificates: mtls.FromTLS, InsecureForgetAtStart: true, InsecureAllowBearer: e.bearer,
-		Log: slog.New(slog.DiscardHandler), Now: e.clock, Wrap: e.wrap,
+	return report, nil
+}
+
+func (e *explainer) shownTo(ctx context.Context, s explain.Server) (*explain.Report, error) {
+	if e.withoutToken() {
+		return s.JudgeProof(ctx, e.r)
 	}
 	issuer, err := e.trusted(ctx)
 	if err != nil {
 		return nil, err
 	}
-	config.Issuers = []access.Issuer{issuer}
-	guard, err := access.New(config)
-	if err != nil {
-		return nil, err
-	}
-	defer guard.Close()
-	_, refusal = guard.Check(r, access.Requirement{Scopes: strings.Fields(e.scope)})
-	if told, ok := errors.AsType[*access.Error](refusal); ok && told.Status == http.StatusServiceUnavailable {
-		return nil, fmt.Errorf("it could not be decided: %w", told.Err)
-	}
-	return refusal, nil
+	s.Config.Issuers = []access.Issuer{issuer}
+	return s.Judge(ctx, e.r)
 }
 
-func (e *explain) clock() time.Time { return e.now }
+func (e *explainer) clock() time.Time { return e.now }
 
 // withoutToken tells a request to a token endpoint, which has a proof alone.
-func (e *explain) withoutToken() bool {
+func (e *explainer) withoutToken() bool {
 	return e.r.Header["Authorization"] == nil && e.r.Header["Dpop"] != nil
 }
 
-func (e *explain) nonces() (dpop.Nonces, error) {
+func (e *explainer) nonces() (dpop.Nonces, error) {
 	if e.nonceSecret == "" {
 		return dpop.Nonces{InsecureTrustAny: true}, nil
 	}
@@ -315,76 +298,39 @@ func (e *explain) nonces() (dpop.Nonces, error) {
 	return dpop.Nonces{Secrets: [][]byte{bytes.TrimSuffix(secret, []byte("\n"))}}, nil
 }
 
-// trusted is the issuer of the settings. Without its keys a key stands in that verifies nothing.
-func (e *explain) trusted(ctx context.Context) (issuer access.Issuer, err error) {
-	issuer = access.Issuer{URL: e.issuer, Audience: e.audience, AcceptTypeJWT: e.typeJWT}
-	switch e.jwks {
-	case "":
-	case "discover":
+// trusted is the issuer of the settings, with its keys if there are any.
+func (e *explainer) trusted(ctx context.Context) (access.Issuer, error) {
+	issuer := access.Issuer{URL: e.issuer, Audience: e.audience, AcceptTypeJWT: e.typeJWT}
+	if e.jwks == "" || e.jwks == "discover" {
 		return issuer, nil
-	default:
-		if issuer.JWKS, err = fileOrURL(ctx, e.jwks); err != nil {
-			err = fmt.Errorf("--jwks: %w", err)
-		}
-		return issuer, err
 	}
-	e.keyless = true
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return issuer, err
-	}
-	signer, err := dpop.NewSigner(key, "")
-	if err != nil {
-		return issuer, err
-	}
-	issuer.JWKS = fmt.Appendf(nil, `{"keys":[%s]}`, signer.PublicJWK())
-	if issuer.URL == "" {
-		issuer.URL, issuer.Audience = "https://issuer.invalid", "https://api.invalid" // of a token that names none
+	var err error
+	if issuer.JWKS, err = fileOrURL(ctx, e.jwks); err != nil {
+		return issuer, fmt.Errorf("--jwks: %w", err)
 	}
 	return issuer, nil
 }
 
-// wrap lets a token pass whose signature alone cannot be judged, because there are no keys.
-func (e *explain) wrap(validator access.Validator) access.Validator {
-	if !e.keyless {
-		return validator
-	}
-	return unsigned{validator}
-}
-
-type unsigned struct{ access.Validator }
-
-func (u unsigned) ValidateToken(ctx context.Context, token string) (*access.Token, error) {
-	t, err := u.Validator.ValidateToken(ctx, token)
-	switch reason.Of(err) {
-	case "token_key_unknown", "token_signature_invalid", "token_key_alg_mismatch":
-		_, rest, _ := strings.Cut(token, ".")
-		payload, _, _ := strings.Cut(rest, ".")
-		claims, err := base64.RawURLEncoding.DecodeString(payload)
-		if err != nil {
-			return nil, err
-		}
-		return access.NewToken(json.RawMessage(claims))
-	}
-	return t, err
-}
-
-// originOf is the origin that a request seems to be made to.
-func originOf(r *http.Request) string {
-	if u, err := url.Parse(r.RequestURI); err == nil && u.Host != "" {
-		return u.Scheme + "://" + u.Host
-	}
-	if r.URL.Scheme != "" {
-		return r.URL.Scheme + "://" + r.Host
-	}
-	host, _, err := net.SplitHostPort(r.Host)
+// madeUp is the request that flags describe.
+func madeUp(method, address, token, proof string) (*http.Request, error) {
+	u, err := addressOf(address)
 	if err != nil {
-		host = r.Host
+		return nil, err
 	}
-	if setting.Loopback(host) {
-		return "http://" + r.Host
+	r, err := http.NewRequest(method, u.String(), nil)
+	if err != nil {
+		return nil, err
 	}
-	return "https://" + r.Host
+	r.RequestURI = u.RequestURI()
+	if token != "" && proof == "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	} else if token != "" {
+		r.Header.Set("Authorization", "DPoP "+token)
+	}
+	if proof != "" {
+		r.Header.Set("DPoP", proof)
+	}
+	return r, nil
 }
 
 // fileOrURL reads a document that the user has named.
@@ -406,5 +352,5 @@ func fileOrURL(ctx context.Context, name string) ([]byte, error) {
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s answers %s", setting.Address(name), response.Status)
 	}
-	return io.ReadAll(io.LimitReader(response.Body, maxPasted))
+	return io.ReadAll(io.LimitReader(response.Body, explain.MaxRequest))
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/senderlock/senderlock/examples/internal/look"
 )
 
 // A session is one login of a user, or of none, and what a client got by it. Its code and all refresh tokens that
@@ -40,7 +42,7 @@ type code struct {
 // login, so whatever max_age is asked for is met (RFC 9470 §5).
 func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src "+styleSource+"; base-uri 'none'; frame-ancestors 'none'")
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil || r.Method != http.MethodGet && r.Method != http.MethodPost {
@@ -160,18 +162,32 @@ func redirect(w http.ResponseWriter, r *http.Request, to string, answer url.Valu
 	http.Redirect(w, r, u.String(), http.StatusSeeOther)
 }
 
+var style, styleSource = look.Inline()
+
 var loginPage = template.Must(template.New("login").Parse(`<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Log in</title>
-<style>body{font-family:sans-serif;max-width:22em;margin:4em auto}label,button{display:block;margin:1em 0}</style>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>Log in</title>
+<style>{{.Style}}</style>
+</head>
+<body class="narrow">
+<main class="card">
 <h1>Log in</h1>
-<p>A development server, not for production. <b>{{.Client}}</b> asks for access.</p>
-{{if .Failed}}<p role="alert">Name or password is wrong.</p>{{end}}
+<p><b>{{.Client}}</b> asks for access.</p>
+{{if .Failed}}<p class="alert" role="alert">Name or password is wrong.</p>{{end}}
 <form method="post">
 {{range $name, $value := .Fields}}<input type="hidden" name="{{$name}}" value="{{$value}}">
-{{end}}<label>Name <input name="username" autocomplete="username" required></label>
+{{end}}<label>Name <input name="username" autocomplete="username" autocapitalize="none" required autofocus></label>
 <label>Password <input name="password" type="password" autocomplete="current-password" required></label>
-<button>Log in</button>
-</form></html>
+<button class="primary">Log in</button>
+</form>
+</main>
+<p class="note">A development server, not for production.</p>
+</body>
+</html>
 `))
 
 // loginForm asks who the user is. It carries the authorization request along, so the server keeps nothing yet.
@@ -187,7 +203,7 @@ func (s *Server) loginForm(w http.ResponseWriter, form url.Values, failed bool) 
 		w.WriteHeader(http.StatusUnauthorized)
 	}
 	_ = loginPage.Execute(w, map[string]any{ // the browser may have gone
-		"Client": form.Get("client_id"), "Fields": fields, "Failed": failed,
+		"Client": form.Get("client_id"), "Fields": fields, "Failed": failed, "Style": style,
 	})
 }
 

@@ -83,7 +83,6 @@ func testButtons(t *testing.T, b *browsertest.Browser) {
 			}
 		}
 	}
-	v.Screenshot("all-pressed")
 	if opens := v.api.opens.Load(); opens != 2 {
 		t.Errorf("events and sockets were opened %d times, want one of each: a ticket is good once", opens)
 	}
@@ -92,6 +91,27 @@ func testButtons(t *testing.T, b *browsertest.Browser) {
 	}
 	if got := v.press("logOut"); got.String() != ": Done." || !got.Good {
 		t.Errorf("log out: %s", got)
+	}
+}
+
+// Page and login can be read and used on a phone and on a desk, by day and by night.
+func TestAppearance(t *testing.T) {
+	v := visitPage(t, browsertest.Start(t), newAPI)
+	flaws := v.Look("page")
+	v.leaveForLogin()
+	flaws = append(flaws, v.Look("login")...)
+	v.Type("[name=username]", userName)
+	v.Type("[name=password]", "wrong")
+	v.Click("form button")
+	v.Wait(`document.querySelector("[role=alert]")`)
+	flaws = append(flaws, v.Look("login-failed")...)
+	v.enterPassword()
+	v.press("call")
+	v.press("otherKey")
+	v.Click("summary")
+	flaws = append(flaws, v.Look("pressed")...)
+	for _, flaw := range flaws {
+		t.Error(flaw)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"net/http"
 	"strings"
+
+	"github.com/senderlock/senderlock/examples/internal/look"
 )
 
 //go:embed page
@@ -25,6 +27,7 @@ func newPage(at origins, decisions *decisions) (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /", http.FileServerFS(static))
+	mux.Handle("GET /look/", http.StripPrefix("/look/", look.Handler()))
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFileFS(w, r, static, "page.html")
 	})
@@ -39,16 +42,8 @@ func newPage(at origins, decisions *decisions) (http.Handler, error) {
 // harden tells the browser what the page may do, so that a mistake in it stays small: no script but its own, no
 // request to anyone but the two servers, no frame around it.
 func harden(at origins, h http.Handler) http.Handler {
-	policy := strings.Join([]string{
-		"default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self'",
-		"connect-src 'self' " + at.api + " " + strings.Replace(at.api, "http", "ws", 1) + " " + at.issuer,
-		"base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'",
-	}, "; ")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Security-Policy", policy)
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Referrer-Policy", "no-referrer")
-		w.Header().Set("Cache-Control", "no-store")
+		look.Secure(w.Header(), at.api, strings.Replace(at.api, "http", "ws", 1), at.issuer)
 		if "http://"+r.Host != at.page { // under another name, such as localhost, it would be another origin
 			http.Redirect(w, r, at.page+"/", http.StatusTemporaryRedirect)
 			return

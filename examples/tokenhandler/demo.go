@@ -28,7 +28,7 @@ func startDemo(o *options, log *slog.Logger) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	o.api, o.secret = "http://"+listener.Addr().String(), "not a secret"
+	o.api, o.secret, o.legs = "http://"+listener.Addr().String(), "not a secret", &legs{}
 	as, err := authserver.Start(authserver.Config{
 		Audiences: []string{o.api}, RequireNonce: true,
 		Users: []authserver.User{{Name: demoUser, Password: demoPassword}},

@@ -50,6 +50,9 @@ func (h *handler) forward(c echo.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), tokenOf{}, token), longest)
 	defer cancel()
+	if h.legs != nil {
+		ctx = h.legs.begin(w, ctx)
+	}
 	r = r.WithContext(ctx)
 	// Nothing that the API sends runs as a page of ours.
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")
@@ -124,7 +127,7 @@ func (t primed) RoundTrip(r *http.Request) (*http.Response, error) {
 type unheard struct{ context.Context }
 
 func (u unheard) Value(key any) any {
-	if key != (tokenOf{}) {
+	if key != (tokenOf{}) && key != (legOf{}) {
 		return nil
 	}
 	return u.Context.Value(key)
@@ -157,7 +160,7 @@ var methods = []string{
 // ours are the fields of an answer that say something of the API's client or of a whole origin, or that this program
 // sets itself.
 var ours = []string{
-	"Accept-Ch", "Alt-Svc", "Cache-Control", "Clear-Site-Data", "Content-Security-Policy", "Critical-Ch", "Dpop-Nonce",
+	"Accept-Ch", "Alt-Svc", legField, "Cache-Control", "Clear-Site-Data", "Content-Security-Policy", "Critical-Ch", "Dpop-Nonce",
 	"Nel", "Origin-Agent-Cluster", "Referrer-Policy", "Refresh", "Report-To", "Reporting-Endpoints",
 	"Service-Worker-Allowed", "Set-Cookie", "Set-Login", "Strict-Transport-Security", "Www-Authenticate",
 	"X-Content-Type-Options",

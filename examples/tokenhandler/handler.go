@@ -15,13 +15,14 @@ import (
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/examples/codeflow"
+	"github.com/senderlock/senderlock/examples/internal/look"
 	"github.com/senderlock/senderlock/internal/setting"
 )
 
 //go:embed page
 var page embed.FS
 
-// settings are what a handler is made of. All are required.
+// settings are what a handler is made of. All but legs are required.
 type settings struct {
 	origin   string // ours, as browsers see it
 	apiURL   string // the API, as far as its requests have it in common
@@ -32,6 +33,7 @@ type settings struct {
 	lifetime time.Duration // of sessions
 	log      *slog.Logger
 	now      func() time.Time
+	legs     *legs // nil: the page is not shown what is sent to the API
 }
 
 // handler is the backend of the page.
@@ -53,8 +55,12 @@ func newHandler(s settings) (*echo.Echo, error) {
 	if h.api, err = url.Parse(s.apiURL); err != nil || h.api.Host == "" {
 		return nil, fmt.Errorf("the API is %s: give an address such as https://api.example.com", setting.Address(s.apiURL))
 	}
+	base := http.RoundTripper(codeflow.Bounded())
+	if h.legs != nil {
+		base = watched{h.legs, base}
+	}
 	transport, err := dpop.NewTransport(dpop.TransportConfig{
-		Signer: s.signer, Origins: []string{h.api.Scheme + "://" + h.api.Host}, Token: tokenFor, Base: codeflow.Bounded(),
+		Signer: s.signer, Origins: []string{h.api.Scheme + "://" + h.api.Host}, Token: tokenFor, Base: base,
 	})
 	if err != nil {
 		return nil, err
@@ -70,10 +76,14 @@ func newHandler(s settings) (*echo.Echo, error) {
 	e.HTTPErrorHandler = h.failed
 	e.Use(secured)
 	e.StaticFS("/", files)
+	e.GET("/look/*", echo.WrapHandler(http.StripPrefix("/look/", look.Handler())))
 	e.GET("/login", h.login)       // these two are where other sites send the browser to,
 	e.GET("/callback", h.callback) // so what they do is bound to the browser by the login's cookie
 	e.POST("/logout", h.logout, h.fromOurPage)
 	e.GET("/me", h.me, h.fromOurPage)
+	if h.legs != nil {
+		e.GET("/legs/:name", h.legs.show, h.fromOurPage)
+	}
 	e.Match(methods, "/api/*", h.forward, h.fromOurPage)
 	return e, nil
 }
@@ -81,12 +91,7 @@ func newHandler(s settings) (*echo.Echo, error) {
 // secured sets what keeps a page from being used against its user.
 func secured(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		h := c.Response().Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "+
-			"img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Cache-Control", "no-store")
+		look.Secure(c.Response().Header())
 		return next(c)
 	}
 }

@@ -62,6 +62,7 @@ type options struct {
 	keyFile         string
 	stateless       bool
 	cookieKey       []byte
+	legs            *legs // of the demo
 	lifetime        time.Duration
 }
 
@@ -162,7 +163,7 @@ func (o *options) newHandler(ctx context.Context, log *slog.Logger) (http.Handle
 		return nil, err
 	}
 	s := settings{
-		origin: o.public, apiURL: o.api, client: client, signer: signer, lifetime: o.lifetime, log: log, now: time.Now,
+		origin: o.public, apiURL: o.api, client: client, signer: signer, lifetime: o.lifetime, log: log, now: time.Now, legs: o.legs,
 	}
 	if s.seal, err = newSeal(o.cookieKey, s.now); err != nil {
 		return nil, err

@@ -65,6 +65,7 @@ type variant struct {
 	most      int           // sessions
 	api       http.Handler  // in place of the demo's
 	path      string        // of the API
+	legs      *legs
 }
 
 func newWorld(t *testing.T, v variant) *world {
@@ -88,7 +89,7 @@ func newWorld(t *testing.T, v variant) *world {
 	w.check(err)
 	s := settings{
 		origin: w.origin, apiURL: w.api + v.path, client: client, signer: signer, lifetime: time.Hour, now: clock,
-		log: slog.New(slog.NewTextHandler(&w.log, nil)),
+		log: slog.New(slog.NewTextHandler(&w.log, nil)), legs: v.legs,
 	}
 	s.seal, err = newSeal(newCookieKey(), clock)
 	w.check(err)

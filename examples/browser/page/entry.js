@@ -1,6 +1,7 @@
 // Shows what was sent and what came back. All text goes into the page as text, never as markup.
 
 import { challenge } from "./dpop.js";
+import { code, element, exchangeItem, row, text } from "./look/shown.js";
 
 /** One request and its answer, as they are shown: without a whole token. */
 export async function describe(request, response) {
@@ -20,58 +21,22 @@ export async function describe(request, response) {
 
 /** An entry of the list: what was tried, whether it ended as it should, and what was sent and came back for it. */
 export function entry(title, exchanges, verdict) {
-  return element("li", { className: `entry ${verdict.good ? "good" : "bad"}` },
+  return element("li", { className: `entry card ${verdict.good ? "good" : "bad"}` },
     element("h3", {}, title),
     element("p", { className: "verdict" }, verdict.text),
-    element("ol", { className: "exchanges" }, ...exchanges.map(exchangeItem)));
+    element("ol", { className: "exchanges" }, ...exchanges.map(item)));
 }
 
-function exchangeItem(exchange) {
+function item(exchange) {
   const { decision } = exchange;
   const reason = decision?.reason || decision?.outcome;
-  return element("li", { className: "exchange" },
-    element("p", { className: "line" },
-      element("code", { className: "request" }, `${exchange.method} ${exchange.url}`),
-      element("span", { className: `status ${kindOf(exchange)}` }, `${exchange.status}`)),
-    element("dl", {},
-      ...row("Authorization", exchange.authorization && code("authorization", exchange.authorization)),
-      ...row("Client is told", exchange.code && code("code", exchange.code), text("description", exchange.description)),
-      ...row("Nonce", exchange.nonce && "One came with the answer, for the next proof."),
-      ...row("Answer", exchange.body && code("body", exchange.body)),
-      ...row("API’s log", reason && code("reason", reason), text("cause", decision?.cause))),
-    ...(exchange.proof ? [proofDetails(exchange.proof)] : []));
-}
-
-function kindOf({ status, code }) {
-  if (status < 300) return "accepted";
-  return code === "use_dpop_nonce" ? "asked" : "refused";
-}
-
-function proofDetails(proof) {
-  return element("details", {},
-    element("summary", {}, "DPoP proof"),
-    element("pre", { className: "header" }, JSON.stringify(proof.header, null, 2)),
-    element("pre", { className: "payload" }, JSON.stringify(proof.payload, null, 2)));
-}
-
-/** A name and its value with what explains it, unless the value is empty. */
-function row(name, value, explanation = "") {
-  if (!value) return [];
-  return [element("dt", {}, name), element("dd", {}, value, " ", explanation)];
-}
-
-function code(className, content) {
-  return element("code", { className }, content);
-}
-
-function text(className, content = "") {
-  return element("span", { className }, content);
-}
-
-function element(name, properties, ...children) {
-  const node = Object.assign(document.createElement(name), properties);
-  node.append(...children);
-  return node;
+  return exchangeItem(exchange, [
+    ...row("Authorization", exchange.authorization && code("authorization", exchange.authorization)),
+    ...row("Client is told", exchange.code && code("code", exchange.code), text("description", exchange.description)),
+    ...row("Nonce", exchange.nonce && "One came with the answer, for the next proof."),
+    ...row("Answer", exchange.body && code("body", exchange.body)),
+    ...row("API’s log", reason && code("reason", reason), text("cause", decision?.cause)),
+  ]);
 }
 
 function decoded(proof) {

@@ -41,3 +41,33 @@ func TestBrowser(t *testing.T) {
 	}
 	b.Screenshot("strict")
 }
+
+// Each of these pages has one flaw, and the first has none.
+func TestLook(t *testing.T) {
+	b := browsertest.Start(t)
+	const head = `<!doctype html><html lang="en"><meta name="viewport" content="width=device-width"><title>t</title><h1>h</h1>`
+	for _, test := range []struct{ page, says string }{
+		{head + `<p>fine <label>name <input></label><button>go on</button>`, ""},
+		{head + `<p style="width: 500px">wide</p><p style="width: 2000px">wider</p>`, "wider than the screen"},
+		{`<!doctype html><meta name="viewport" content="width=device-width"><title>t</title><h1>h</h1>`, "its language"},
+		{`<!doctype html><html lang="en"><meta name="viewport" content="width=device-width"><h1>h</h1>`, "no title"},
+		{`<!doctype html><html lang="en"><title>t</title><h1>h</h1>`, "no viewport"},
+		{head + `<h1>again</h1>`, "one h1"},
+		{head + `<p id="x">x<p id="x">x`, "is there twice"},
+		{head + `<input>`, "has no label"},
+		{head + `<button style="font-size: 8px">small</button>`, "(2.5.8)"},
+		{head + `<p style="color: #999; background: #fff">faint`, "a contrast of 2.8"},
+		{head + `<label>name <input style="border: 1px solid #ccc; background: #fff; color: #000"></label>`, "the edge of"},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			_, _ = io.WriteString(w, test.page)
+		}))
+		b.Open(server.URL)
+		found := strings.Join(b.Look("look"), "\n")
+		server.Close()
+		if found != "" && test.says == "" || !strings.Contains(found, test.says) {
+			t.Errorf("%s: %q, want %q", test.page, found, test.says)
+		}
+	}
+}

@@ -1,4 +1,4 @@
-package main
+package explain
 
 import "slices"
 
@@ -35,14 +35,14 @@ var steps = []step{
 	{"RFC 9449 §4.3 7", "jwk is a public key, and no more", proofs, 5, []string{"key_private", "key_unacceptable"}},
 	{"RFC 9449 §4.3 8", "htm is the method", proofs, 7, []string{"htm_mismatch"}},
 	{"RFC 9449 §4.3 9", "htu is the address", proofs, 8, []string{"host_unknown", "htu_mismatch"}},
-	{"RFC 9449 §4.3 10", "the nonce is the server's, and fresh", proofs, 11,
+	{"RFC 9449 §4.3 10", StepNonce, proofs, 11,
 		[]string{"nonce_missing", "nonce_foreign", "nonce_old", "nonce_elsewhere", "nonce_region", "replay_store_down"}},
-	{"RFC 9449 §4.3 11", "it was made just now", proofs, 12, []string{"iat_too_old", "iat_in_future", "iat_before_start"}},
+	{"RFC 9449 §4.3 11", stepTime, proofs, 12, []string{"iat_too_old", "iat_in_future", "iat_before_start"}},
 	{"RFC 7519 §4.1", "exp and nbf hold, where there are any", proofs, 10, []string{"exp_past", "nbf_in_future"}},
-	{"RFC 9449 §4.3 12", "ath is the hash of the token", proofs, 9, []string{"ath_missing", "ath_mismatch"}},
-	{"RFC 9449 §4.3 12", "the token is bound to its key", tokens, 21,
+	{"RFC 9449 §4.3 12", stepHash, proofs, 9, []string{"ath_missing", "ath_mismatch"}},
+	{"RFC 9449 §4.3 12", stepKey, tokens, 21,
 		[]string{"dpop_not_accepted", "bound_token_as_bearer", "token_unbound", "key_mismatch"}},
-	{"RFC 8705 §3", "and to the certificate, if to one", tokens, 22,
+	{"RFC 8705 §3", stepCertificate, tokens, 22,
 		[]string{"certificate_not_accepted", "certificate_missing", "certificate_mismatch", "certificate_expired",
 			"certificate_not_yet_valid", "certificate_untrusted", "certificate_usage"}},
 
@@ -54,19 +54,28 @@ var steps = []step{
 	{"RFC 8725 §3.1", "alg is one that the issuer may use", tokens, 16, []string{"token_alg_not_allowed"}},
 	{"RFC 9068 §2.2", "its claims are there and understood", tokens, 18, []string{"token_claim_missing", "token_cnf_not_understood"}},
 	{"RFC 9068 §4", "it has begun and not expired", tokens, 19, []string{"token_expired", "token_not_yet_valid"}},
-	{"RFC 9068 §4", "the signature is the issuer's", tokens, 20,
+	{"RFC 9068 §4", StepSignature, tokens, 20,
 		[]string{"token_key_unknown", "token_signature_invalid", "token_key_alg_mismatch", "token_key_unacceptable"}},
 	{"RFC 9449 §6", "it is short-lived", tokens, 24, []string{"token_lifetime_too_long"}},
-	{"RFC 6750 §3.1", "it has the scopes of the route", tokens, 25, []string{"scope_missing"}},
+	{"RFC 7009 §2", stepStanding, tokens, 25, []string{"token_revoked"}},
+	{"RFC 9449 §11.1", stepUnused, proofs, 26, []string{"proof_replayed"}},
+	{"RFC 6750 §3.1", "it has the scopes of the route", tokens, 27, []string{"scope_missing"}},
 }
 
 // The steps that are also named elsewhere.
 const (
-	stepHash      = "ath is the hash of the token"
-	stepNonce     = "the nonce is the server's, and fresh"
-	stepTime      = "it was made just now"
-	stepSignature = "the signature is the issuer's"
+	StepNonce       = "the nonce is the server's, and fresh"
+	StepSignature   = "the signature is the issuer's"
+	stepHash        = "ath is the hash of the token"
+	stepTime        = "it was made just now"
+	stepKey         = "the token is bound to its key"
+	stepCertificate = "and to the certificate, if to one"
+	stepStanding    = "it has not been taken back"
+	stepUnused      = "the proof has not been used before"
 )
+
+// remembered says that the server's own memory alone can tell.
+func (s *step) remembered() bool { return s.text == stepStanding || s.text == stepUnused }
 
 // stepOf finds the step at which the Guard refuses for a reason, or nil.
 func stepOf(reason string) *step {
@@ -76,4 +85,13 @@ func stepOf(reason string) *step {
 		}
 	}
 	return nil
+}
+
+// StepOf is the step at which the Guard refuses for a reason.
+func StepOf(reason string) (source, text string, ok bool) {
+	s := stepOf(reason)
+	if s == nil {
+		return "", "", false
+	}
+	return s.source, s.text, true
 }
