@@ -520,3 +520,20 @@ func TestThreatModel(t *testing.T) {
 		t.Errorf("only %d rows were found", held)
 	}
 }
+
+// The table of contents has every page.
+func TestTableOfContents(t *testing.T) {
+	contents, err := os.ReadFile("docs/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range pages(t, "docs") {
+		name := strings.TrimPrefix(p.name, "docs/")
+		if name == "README.md" || elsewhere[p.name] != "" || strings.HasPrefix(name, "questions-") { // which questions.md lists
+			continue
+		}
+		if !bytes.Contains(contents, []byte("("+name+")")) {
+			t.Errorf("docs/README.md does not list %s", name)
+		}
+	}
+}
