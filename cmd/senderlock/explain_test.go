@@ -128,6 +128,9 @@ func TestExplainAccepts(t *testing.T) {
 			t.Errorf("%+v", step)
 		}
 	}
+	if e.result("the proof has not been used before") != "no such step" {
+		t.Error("it says what only the server's memory can tell")
+	}
 	if e.Proof.Claims["htm"] != "POST" || e.Token.Claims["sub"] != "user-1" || e.Proof.Header["typ"] != "dpop+jwt" {
 		t.Errorf("%+v %+v", e.Proof, e.Token)
 	}

@@ -47,7 +47,7 @@ func TestLook(t *testing.T) {
 	b := browsertest.Start(t)
 	const head = `<!doctype html><html lang="en"><meta name="viewport" content="width=device-width"><title>t</title><h1>h</h1>`
 	for _, test := range []struct{ page, says string }{
-		{head + `<p>fine <label>name <input></label><button>go on</button>`, ""},
+		{head + `<style>input, button { min-height: 24px }</style><p>fine <label>name <input></label><button>go on</button>`, ""},
 		{head + `<p style="width: 500px">wide</p><p style="width: 2000px">wider</p>`, "wider than the screen"},
 		{`<!doctype html><meta name="viewport" content="width=device-width"><title>t</title><h1>h</h1>`, "its language"},
 		{`<!doctype html><html lang="en"><meta name="viewport" content="width=device-width"><h1>h</h1>`, "no title"},
