@@ -188,7 +188,7 @@ func token(issued time.Duration, changes ...func(*revocation.Token)) revocation.
 }
 
 func of(subject, session string) func(*revocation.Token) {
-	return func(t *revocation.Token) { t.Subject, t.Session = subject, session }
+	return func(t *revocation.Token) { t.ID, t.Subject, t.Session = "t-of-"+session, subject, session }
 }
 
 // by returns by which property a token is revoked, or "" if it is not.

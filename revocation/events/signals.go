@@ -19,12 +19,13 @@ import (
 )
 
 // SharedSignals receives security event tokens that are pushed (RFC 8935, OpenID Shared Signals Framework 1.0) and
-// revokes the access tokens of whom they are about. The events that it acts on are listed at [SessionRevoked];
-// all others are acknowledged and logged, verification included.
+// revokes the access tokens of whom they are about. The events that it acts on are listed at [SessionRevoked]; all others
+// are for [SharedSignalsConfig.Handle]. Events that take nothing away, such as verification, are acknowledged and logged
+// without it.
 //
 // A user is named in the format iss_sub, opaque or email, alone or as the user of a complex subject; a session as
-// its session, opaque. Other formats are refused, so that a revocation that cannot be carried out is not taken for
-// one that was. Other members of a complex subject, such as device or tenant, narrow it to a part of the user's
+// its session, opaque; an access token as jwt_id, alone. Other formats are for Handle as well. What neither knows is
+// refused, so that a revocation that cannot be carried out is not taken for one that was. Other members of a complex subject, such as device or tenant, narrow it to a part of the user's
 // sessions that access tokens do not tell apart, so all of them are ended.
 //
 // Make one with [NewSharedSignals]; its methods are safe for concurrent use. It is an [http.Handler] of a POST route
@@ -49,6 +50,10 @@ type SharedSignalsConfig struct {
 	// there is none, so there is nothing to revoke and the event is acknowledged. An error is our own trouble: the
 	// transmitter is to try again. Nil refuses subjects in the format email.
 	SubjectOfEmail func(ctx context.Context, email string) (subject string, err error)
+	// Handle takes events that the store cannot: of other kinds, or about a subject that has no name in it, such as a
+	// device or a telephone number. It returns false for one that it does not know. An error is our own trouble: the
+	// transmitter is to try again. It may be called again for an event, and at the same time for others. Nil knows none.
+	Handle func(ctx context.Context, e Event) (known bool, err error)
 	// Store gets the revocations: the one that requests are checked against. Required.
 	Store revocation.Store
 }
@@ -147,20 +152,18 @@ func (s *SharedSignals) authorized(sent []string) bool {
 }
 
 // Receive verifies a security event token and revokes what its events name. When it returns nil, the revocations are
-// in force. One event that is refused refuses the token: nothing is revoked then. The errors are the causes of this
-// package, and [ErrUnavailable]; after any of them, to try again is safe.
+// in force. One event that is refused refuses the token: nothing is revoked then. Only one of which nothing is known does
+// not where another is acted upon, since all events of a token are about the same change (RFC 8417 §2). The errors are the causes of this
+// package, and [ErrUnavailable]; after any of them, to try again is safe. So it is with Handle, which may have been
+// called for an event of a token that another event refuses.
 func (s *SharedSignals) Receive(ctx context.Context, token string) error {
 	c, err := s.provider.read(ctx, token, s.profile)
 	if err != nil {
 		return named(err)
 	}
-	var entries []revocation.Entry
-	for _, uri := range slices.Sorted(maps.Keys(c.Events)) {
-		of, err := s.entries(ctx, c, uri)
-		if err != nil {
-			return named(err)
-		}
-		entries = append(entries, of...)
+	entries, err := s.all(ctx, c)
+	if err != nil {
+		return named(err)
 	}
 	if err := revoke(ctx, s.config.Store, entries); err != nil {
 		return err
@@ -170,6 +173,27 @@ func (s *SharedSignals) Receive(ctx context.Context, token string) error {
 			"revoked_by", e.By.String(), "value", e.Value)
 	}
 	return nil
+}
+
+// all are the revocations that the events of a token ask for.
+func (s *SharedSignals) all(ctx context.Context, c *claims) (all []revocation.Entry, err error) {
+	acted := false
+	var unhandled error
+	for _, uri := range slices.Sorted(maps.Keys(c.Events)) {
+		entries, done, err := s.entries(ctx, c, uri)
+		switch {
+		case errors.Is(err, ErrUnhandled):
+			unhandled = err
+			s.provider.Log.InfoContext(ctx, "security event ignored", "issuer", c.Issuer, "jti", c.ID, "event", uri)
+		case err != nil:
+			return nil, err
+		}
+		all, acted = append(all, entries...), acted || done
+	}
+	if acted {
+		return all, nil
+	}
+	return nil, unhandled
 }
 
 // checkEvents checks the claims of a security event token (RFC 8417 §2.2). Those that other kinds of JWT have are

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +15,10 @@ import (
 	"github.com/senderlock/senderlock/revocation/events"
 )
 
-const verification = "https://schemas.openid.net/secevent/ssf/event-type/verification"
+const (
+	verification = "https://schemas.openid.net/secevent/ssf/event-type/verification"
+	ownEvent     = "https://example.com/event" // one that nobody but the application knows
+)
 
 var errBroken = errors.New("no answer")
 
@@ -30,6 +34,8 @@ func emails(s *setup) {
 	}
 }
 
+func jwtID(id string) members { return members{"format": "jwt_id", "iss": poptest.Issuer, "jti": id} }
+
 func complexSubject(m members) members {
 	m["format"] = "complex"
 	return members{"sub_id": m}
@@ -42,6 +48,7 @@ func TestSignals(t *testing.T) {
 	change := func(kind string) members {
 		return one(events.CredentialChange, members{"credential_type": "password", "change_type": kind})
 	}
+	compliance := func(now string) members { return one(events.DeviceComplianceChange, members{"current_status": now}) }
 	session, noSubject := one(events.SessionRevoked, nil), members{"sub_id": nil}
 	tenant := opaque("tenant-1")
 	ms := poptest.Now.UnixMilli()
@@ -80,7 +87,15 @@ func TestSignals(t *testing.T) {
 		"both subjects: sub_id counts":           {[]members{one(events.AccountDisabled, members{"subject": opaque("user-2")})}, nil, "subject", "subject"},
 		"several events":                         {[]members{{"events": members{events.AccountDisabled: members{}, events.SessionRevoked: members{}, verification: members{}}}}, nil, "subject", "subject"},
 		"verification":                           {[]members{one(verification, members{"state": "abc"}), in(opaque("stream-1"))}, nil, "", ""},
-		"an unknown event":                       {[]members{one("https://example.com/event", members{"change_type": 1, "subject": 1}), noSubject}, nil, "", ""},
+		"an unknown event beside one":            {[]members{{"events": members{events.AccountDisabled: members{}, ownEvent: members{"subject": 1}}}}, nil, "subject", "subject"},
+		"session-revoked of a token":             {[]members{session, in(jwtID("t-1"))}, nil, "token", ""},
+		"credential-compromise, of a token":      {[]members{one(events.CredentialCompromise, nil), in(jwtID("t-1"))}, nil, "token", ""},
+		"session-revoked, beside a token":        {[]members{session, complexSubject(members{"user": jwtID("t-9"), "session": opaque("s-1")})}, nil, "session", ""},
+		"token-revoked":                          {[]members{one(events.TokenRevoked, nil), in(jwtID("t-1"))}, nil, "token", ""},
+		"token-revoked, tokens carry no sid":     {[]members{one(events.TokenRevoked, nil), in(jwtID("t-1"))}, noSessions, "token", ""},
+		"tokens-revoked":                         {[]members{one(events.TokensRevoked, nil)}, nil, "subject", "subject"},
+		"a device of a user, not compliant":      {[]members{compliance("not-compliant"), complexSubject(members{"user": user(), "device": opaque("d-1")})}, nil, "subject", "subject"},
+		"a device of a user, compliant":          {[]members{compliance("compliant"), complexSubject(members{"user": user(), "device": opaque("d-1")})}, nil, "", ""},
 		"several audiences":                      {[]members{{"aud": []string{"x", receiver}}}, nil, "subject", "subject"},
 		"event_timestamp a week ago":             {[]members{one(events.AccountDisabled, members{"event_timestamp": poptest.Now.Add(-7 * 24 * time.Hour).Unix()})}, nil, "", ""},
 		"event_timestamp in milliseconds":        {[]members{one(events.AccountDisabled, members{"event_timestamp": ms})}, nil, "subject", "subject"},
@@ -129,6 +144,85 @@ func TestIgnoredEventsAreLogged(t *testing.T) {
 	}
 }
 
+// What the store has no use for reaches the application, as it came.
+func TestEventsForTheApplication(t *testing.T) {
+	phone := members{"format": "phone_number", "phone_number": "+1"}
+	device := complexSubject(members{"device": opaque("d-1")})["sub_id"].(members)
+	then := poptest.Now.Add(-time.Hour).Truncate(time.Second)
+	for name, test := range map[string]struct {
+		changes []members
+		want    events.Event // but for what is the same in all
+	}{
+		"an event of its own":        {[]members{one(ownEvent, members{"a": 1})}, events.Event{Type: ownEvent, At: poptest.Now, Subject: []byte(text(user())), Payload: []byte(`{"a":1}`)}},
+		"when it happened":           {[]members{one(ownEvent, members{"event_timestamp": then.Unix()})}, events.Event{Type: ownEvent, At: then, Subject: []byte(text(user())), Payload: []byte(text(members{"event_timestamp": then.Unix()}))}},
+		"a time of another kind":     {[]members{one(ownEvent, members{"event_timestamp": "x"})}, events.Event{Type: ownEvent, At: poptest.Now, Subject: []byte(text(user())), Payload: []byte(`{"event_timestamp":"x"}`)}},
+		"nobody":                     {[]members{one(ownEvent, nil), {"sub_id": nil}}, events.Event{Type: ownEvent, At: poptest.Now, Payload: []byte(`{}`)}},
+		"the subject in the event":   {[]members{one(ownEvent, members{"subject": phone}), {"sub_id": nil}}, events.Event{Type: ownEvent, At: poptest.Now, Subject: []byte(text(phone)), Payload: []byte(text(members{"subject": phone}))}},
+		"verification":               {[]members{one(verification, members{"state": "x"})}, events.Event{Type: verification, At: poptest.Now, Subject: []byte(text(user())), Payload: []byte(`{"state":"x"}`)}},
+		"a telephone number":         {[]members{{"sub_id": phone}}, events.Event{Type: events.AccountDisabled, At: poptest.Now, Subject: []byte(text(phone)), Payload: []byte(`{}`)}},
+		"a device, not compliant":    {[]members{one(events.DeviceComplianceChange, members{"current_status": "not-compliant"}), {"sub_id": device}}, events.Event{Type: events.DeviceComplianceChange, At: poptest.Now, Subject: []byte(text(device)), Payload: []byte(`{"current_status":"not-compliant"}`)}},
+		"a device that is compliant": {[]members{one(events.DeviceComplianceChange, members{"current_status": "compliant"}), {"sub_id": device}}, events.Event{Type: events.DeviceComplianceChange, At: poptest.Now, Subject: []byte(text(device)), Payload: []byte(`{"current_status":"compliant"}`)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []events.Event
+			s := newSetup(t, func(s *setup) {
+				s.forSignals.Handle = func(_ context.Context, e events.Event) (bool, error) {
+					got = append(got, e)
+					return true, nil
+				}
+			})
+			if w := s.push(set(test.changes...)); w.Code != 202 {
+				t.Fatalf("got %d %s (%s)", w.Code, w.Body, s.log.reason)
+			}
+			test.want.Issuer, test.want.ID = poptest.Issuer, "e-1"
+			if len(got) != 1 || !got[0].At.Equal(test.want.At) {
+				t.Fatalf("got %+v", got)
+			}
+			if got[0].At = test.want.At; !reflect.DeepEqual(got[0], test.want) {
+				t.Errorf("got  %+v\nwant %+v", got[0], test.want)
+			}
+			if s.log.heard("security event ignored") || s.by(t, token(0)) != "" {
+				t.Error("something else was done")
+			}
+		})
+	}
+}
+
+// What the application makes of an event is what the transmitter hears.
+func TestTheApplicationsAnswer(t *testing.T) {
+	answering := func(known bool, err error) func(*setup) {
+		return func(s *setup) {
+			s.forSignals.Handle = func(context.Context, events.Event) (bool, error) { return known, err }
+		}
+	}
+	t.Run("it knows", func(t *testing.T) {
+		if w := newSetup(t, answering(true, nil)).push(set(one(ownEvent, nil))); w.Code != 202 {
+			t.Errorf("got %d %s", w.Code, w.Body)
+		}
+	})
+	t.Run("it does not", func(t *testing.T) {
+		s := newSetup(t, answering(false, nil))
+		s.refused(t, s.push(set(one(ownEvent, nil))), 400, "err", "invalid_request", "event_not_handled")
+		s.refused(t, s.push(set(members{"sub_id": opaque("")})), 400, "err", "invalid_request", "event_subject_not_understood")
+		if w := s.push(set(one(verification, nil))); w.Code != 202 || !s.log.heard("security event ignored") {
+			t.Errorf("a verification: got %d %s", w.Code, w.Body)
+		}
+	})
+	t.Run("it fails", func(t *testing.T) {
+		s := newSetup(t, answering(true, errBroken))
+		s.failed(t, s.push(set(one(ownEvent, nil))))
+	})
+	t.Run("it is not asked about what the store takes, or nobody may say", func(t *testing.T) {
+		s := newSetup(t, answering(true, errBroken))
+		if w := s.push(set()); w.Code != 202 || s.by(t, token(0)) != "subject" {
+			t.Errorf("got %d %s", w.Code, w.Body)
+		}
+		foreign := members{"format": "iss_sub", "iss": "https://hostile.example.com", "sub": "user-1"}
+		s.refused(t, s.push(set(members{"sub_id": foreign})), 400, "err", "access_denied", "event_subject_foreign")
+		s.refused(t, s.push(set(one(events.CredentialChange, nil))), 400, "err", "invalid_request", "event_malformed")
+	})
+}
+
 // A transmitter that is not the issuer of access tokens speaks for that one issuer only.
 func TestTransmitterOfAnotherIssuer(t *testing.T) {
 	s := newSetup(t, func(s *setup) {
@@ -169,49 +263,62 @@ func TestSignalRefusals(t *testing.T) {
 		code   string
 		reason string
 	}{
-		"no JWT":                          {"hostile", "invalid_request", "event_jws_malformed"},
-		"empty":                           {"", "invalid_request", "event_jws_malformed"},
-		"alg none":                        {poptest.Compact(text(with(members{"alg": "none"})), text(setClaims()), &poptest.Key{Alg: "none"}) + "AA", "invalid_request", "event_alg_not_allowed"},
-		"another key":                     {poptest.Compact(text(with(nil)), text(setClaims()), other), "invalid_key", "event_signature_invalid"},
-		"unknown kid":                     {poptest.Compact(text(with(members{"kid": "hostile"})), text(setClaims()), other), "invalid_key", "event_key_unknown"},
-		"another alg under the kid":       {poptest.Compact(text(with(members{"alg": "RS256"})), text(setClaims()), poptest.Keyed("RS256", "x")), "invalid_key", "event_key_alg_mismatch"},
-		"typ JWT":                         {compact(with(members{"typ": "JWT"}), setClaims()), "invalid_request", "event_typ_wrong"},
-		"no typ":                          {compact(with(members{"typ": nil}), setClaims()), "invalid_request", "event_typ_wrong"},
-		"a logout token":                  {compact(with(members{"typ": "logout+jwt"}), setClaims()), "invalid_request", "event_typ_wrong"},
-		"crit":                            {compact(with(members{"crit": []string{"b64"}}), setClaims()), "invalid_request", "event_crit_present"},
-		"another issuer":                  {set(members{"iss": "https://hostile.example.com"}), "invalid_issuer", "event_issuer_unknown"},
-		"another receiver":                {set(members{"aud": "hostile"}), "invalid_audience", "event_audience_wrong"},
-		"no audience":                     {set(members{"aud": nil}), "invalid_audience", "event_audience_wrong"},
-		"no jti":                          {set(members{"jti": nil}), "invalid_request", "event_claim_wrong"},
-		"no iat":                          {set(members{"iat": nil}), "invalid_request", "event_claim_wrong"},
-		"iat zero":                        {set(members{"iat": 0}), "invalid_request", "event_claim_wrong"},
-		"iat ahead":                       {set(members{"iat": poptest.Now.Add(11 * time.Second).Unix()}), "invalid_request", "event_not_yet_valid"},
-		"exp":                             {set(members{"exp": poptest.Now.Add(time.Hour).Unix()}), "invalid_request", "event_claim_wrong"},
-		"sub":                             {set(members{"sub": "user-1"}), "invalid_request", "event_claim_wrong"},
-		"no events":                       {set(members{"events": nil}), "invalid_request", "event_claim_wrong"},
-		"empty events":                    {set(members{"events": members{}}), "invalid_request", "event_claim_wrong"},
-		"an event that is no object":      {set(members{"events": members{"https://hostile.example.com": 1}}), "invalid_request", "event_malformed"},
-		"no subject":                      {subject(nil), "invalid_request", "event_subject_not_understood"},
-		"a subject that is text":          {subject("hostile"), "invalid_request", "event_subject_not_understood"},
-		"a subject of many members":       {subject(many), "invalid_request", "event_too_large"},
-		"an unknown format":               {subject(members{"format": "hostile"}), "invalid_request", "event_subject_not_understood"},
-		"a phone number":                  {subject(members{"format": "phone_number", "phone_number": "+1"}), "invalid_request", "event_subject_not_understood"},
-		"no format":                       {subject(members{"id": "user-1"}), "invalid_request", "event_subject_not_understood"},
-		"an email that nobody maps":       {subject(members{"format": "email", "email": "hostile@example.com"}), "invalid_request", "event_subject_not_understood"},
-		"an opaque subject without id":    {subject(members{"format": "opaque"}), "invalid_request", "event_subject_not_understood"},
-		"iss_sub without sub":             {subject(members{"format": "iss_sub", "iss": poptest.Issuer}), "invalid_request", "event_subject_not_understood"},
-		"iss_sub of another issuer":       {subject(members{"format": "iss_sub", "iss": "https://hostile.example.com", "sub": "user-1"}), "access_denied", "event_subject_foreign"},
-		"iss_sub without issuer":          {subject(members{"format": "iss_sub", "sub": "user-1"}), "access_denied", "event_subject_foreign"},
-		"complex without user":            {set(complexSubject(members{"session": opaque("s-1")})), "invalid_request", "event_subject_not_understood"},
-		"complex, of a tenant":            {set(complexSubject(members{"tenant": opaque("t-1")}), one(events.SessionRevoked, nil)), "invalid_request", "event_subject_not_understood"},
-		"complex, with a malformed user":  {set(complexSubject(members{"user": "hostile"})), "invalid_request", "event_subject_not_understood"},
-		"complex, in a complex user":      {set(complexSubject(members{"user": complexSubject(members{"user": user()})["sub_id"]})), "invalid_request", "event_subject_not_understood"},
-		"a subject too long to keep":      {subject(opaque(strings.Repeat("hostile", 700))), "invalid_request", "event_subject_not_understood"},
-		"event_timestamp as text":         {event(events.AccountDisabled, members{"event_timestamp": "hostile"}), "invalid_request", "event_malformed"},
-		"event_timestamp zero":            {event(events.AccountDisabled, members{"event_timestamp": 0}), "invalid_request", "event_malformed"},
-		"credential-change without type":  {event(events.CredentialChange, nil), "invalid_request", "event_malformed"},
-		"credential-change, unknown type": {event(events.CredentialChange, members{"change_type": "hostile"}), "invalid_request", "event_malformed"},
-		"change_type as a number":         {event(events.CredentialChange, members{"change_type": 1}), "invalid_request", "event_malformed"},
+		"no JWT":                                 {"hostile", "invalid_request", "event_jws_malformed"},
+		"empty":                                  {"", "invalid_request", "event_jws_malformed"},
+		"alg none":                               {poptest.Compact(text(with(members{"alg": "none"})), text(setClaims()), &poptest.Key{Alg: "none"}) + "AA", "invalid_request", "event_alg_not_allowed"},
+		"another key":                            {poptest.Compact(text(with(nil)), text(setClaims()), other), "invalid_key", "event_signature_invalid"},
+		"unknown kid":                            {poptest.Compact(text(with(members{"kid": "hostile"})), text(setClaims()), other), "invalid_key", "event_key_unknown"},
+		"another alg under the kid":              {poptest.Compact(text(with(members{"alg": "RS256"})), text(setClaims()), poptest.Keyed("RS256", "x")), "invalid_key", "event_key_alg_mismatch"},
+		"typ JWT":                                {compact(with(members{"typ": "JWT"}), setClaims()), "invalid_request", "event_typ_wrong"},
+		"no typ":                                 {compact(with(members{"typ": nil}), setClaims()), "invalid_request", "event_typ_wrong"},
+		"a logout token":                         {compact(with(members{"typ": "logout+jwt"}), setClaims()), "invalid_request", "event_typ_wrong"},
+		"crit":                                   {compact(with(members{"crit": []string{"b64"}}), setClaims()), "invalid_request", "event_crit_present"},
+		"another issuer":                         {set(members{"iss": "https://hostile.example.com"}), "invalid_issuer", "event_issuer_unknown"},
+		"another receiver":                       {set(members{"aud": "hostile"}), "invalid_audience", "event_audience_wrong"},
+		"no audience":                            {set(members{"aud": nil}), "invalid_audience", "event_audience_wrong"},
+		"no jti":                                 {set(members{"jti": nil}), "invalid_request", "event_claim_wrong"},
+		"no iat":                                 {set(members{"iat": nil}), "invalid_request", "event_claim_wrong"},
+		"iat zero":                               {set(members{"iat": 0}), "invalid_request", "event_claim_wrong"},
+		"iat ahead":                              {set(members{"iat": poptest.Now.Add(11 * time.Second).Unix()}), "invalid_request", "event_not_yet_valid"},
+		"exp":                                    {set(members{"exp": poptest.Now.Add(time.Hour).Unix()}), "invalid_request", "event_claim_wrong"},
+		"sub":                                    {set(members{"sub": "user-1"}), "invalid_request", "event_claim_wrong"},
+		"no events":                              {set(members{"events": nil}), "invalid_request", "event_claim_wrong"},
+		"empty events":                           {set(members{"events": members{}}), "invalid_request", "event_claim_wrong"},
+		"an event that is no object":             {set(members{"events": members{"https://hostile.example.com": 1}}), "invalid_request", "event_malformed"},
+		"no subject":                             {subject(nil), "invalid_request", "event_subject_not_understood"},
+		"a subject that is text":                 {subject("hostile"), "invalid_request", "event_subject_not_understood"},
+		"a subject of many members":              {subject(many), "invalid_request", "event_too_large"},
+		"an unknown format":                      {subject(members{"format": "hostile"}), "invalid_request", "event_subject_not_understood"},
+		"a phone number":                         {subject(members{"format": "phone_number", "phone_number": "+1"}), "invalid_request", "event_subject_not_understood"},
+		"no format":                              {subject(members{"id": "user-1"}), "invalid_request", "event_subject_not_understood"},
+		"an email that nobody maps":              {subject(members{"format": "email", "email": "hostile@example.com"}), "invalid_request", "event_subject_not_understood"},
+		"an opaque subject without id":           {subject(members{"format": "opaque"}), "invalid_request", "event_subject_not_understood"},
+		"iss_sub without sub":                    {subject(members{"format": "iss_sub", "iss": poptest.Issuer}), "invalid_request", "event_subject_not_understood"},
+		"iss_sub of another issuer":              {subject(members{"format": "iss_sub", "iss": "https://hostile.example.com", "sub": "user-1"}), "access_denied", "event_subject_foreign"},
+		"iss_sub without issuer":                 {subject(members{"format": "iss_sub", "sub": "user-1"}), "access_denied", "event_subject_foreign"},
+		"complex without user":                   {set(complexSubject(members{"session": opaque("s-1")})), "invalid_request", "event_subject_not_understood"},
+		"complex, of a tenant":                   {set(complexSubject(members{"tenant": opaque("t-1")}), one(events.SessionRevoked, nil)), "invalid_request", "event_subject_not_understood"},
+		"complex, with a malformed user":         {set(complexSubject(members{"user": "hostile"})), "invalid_request", "event_subject_not_understood"},
+		"complex, in a complex user":             {set(complexSubject(members{"user": complexSubject(members{"user": user()})["sub_id"]})), "invalid_request", "event_subject_not_understood"},
+		"a subject too long to keep":             {subject(opaque(strings.Repeat("hostile", 700))), "invalid_request", "event_subject_not_understood"},
+		"event_timestamp as text":                {event(events.AccountDisabled, members{"event_timestamp": "hostile"}), "invalid_request", "event_malformed"},
+		"event_timestamp zero":                   {event(events.AccountDisabled, members{"event_timestamp": 0}), "invalid_request", "event_malformed"},
+		"credential-change without type":         {event(events.CredentialChange, nil), "invalid_request", "event_malformed"},
+		"credential-change, unknown type":        {event(events.CredentialChange, members{"change_type": "hostile"}), "invalid_request", "event_malformed"},
+		"change_type as a number":                {event(events.CredentialChange, members{"change_type": 1}), "invalid_request", "event_malformed"},
+		"device-compliance-change, no status":    {event(events.DeviceComplianceChange, nil), "invalid_request", "event_malformed"},
+		"device-compliance-change, other status": {event(events.DeviceComplianceChange, members{"current_status": "hostile"}), "invalid_request", "event_malformed"},
+		"a device alone, not compliant":          {set(one(events.DeviceComplianceChange, members{"current_status": "not-compliant"}), complexSubject(members{"device": opaque("d-1")})), "invalid_request", "event_subject_not_understood"},
+		"token-revoked without the token's name": {event(events.TokenRevoked, nil), "invalid_request", "event_subject_not_understood"},
+		"token-revoked of a refresh token":       {set(one(events.TokenRevoked, members{"subject": members{"subject_type": "oauth_token", "token_type": "refresh_token"}}), members{"sub_id": nil}), "invalid_request", "event_subject_not_understood"},
+		"token-revoked, complex without user":    {set(one(events.TokenRevoked, nil), complexSubject(members{"session": jwtID("t-1")})), "invalid_request", "event_subject_not_understood"},
+		"jwt_id without jti":                     {set(one(events.TokenRevoked, nil), members{"sub_id": jwtID("")}), "invalid_request", "event_subject_not_understood"},
+		"jwt_id of another issuer":               {set(one(events.SessionRevoked, nil), members{"sub_id": members{"format": "jwt_id", "iss": "https://hostile.example.com", "jti": "t-1"}}), "access_denied", "event_subject_foreign"},
+		"an account, by a token of its":          {set(members{"sub_id": jwtID("t-1")}), "invalid_request", "event_subject_not_understood"},
+		"a changed credential, by a token":       {set(one(events.CredentialChange, members{"change_type": "revoke"}), members{"sub_id": jwtID("t-1")}), "invalid_request", "event_subject_not_understood"},
+		"an event of which nothing is known":     {event(ownEvent, members{"change_type": 1, "event_timestamp": "x"}), "invalid_request", "event_not_handled"},
+		"an event of a level of assurance":       {event("https://schemas.openid.net/secevent/caep/event-type/assurance-level-change", nil), "invalid_request", "event_not_handled"},
+		"an unknown event beside a verification": {set(members{"events": members{verification: members{}, ownEvent: members{}}}), "invalid_request", "event_not_handled"},
 		"one event of two is wrong": {set(members{"events": members{
 			events.AccountDisabled: members{}, events.CredentialChange: members{}}}), "invalid_request", "event_malformed"},
 	} {

@@ -16,6 +16,7 @@ type identifier struct {
 	Issuer  string `json:"iss"`
 	Subject string `json:"sub"`
 	ID      string `json:"id"`
+	Token   string `json:"jti"`
 	Email   string `json:"email"`
 
 	// The members of a complex subject that are understood (Shared Signals Framework 1.0, "Complex Subjects").
@@ -67,16 +68,25 @@ func parseIdentifier(raw jsontext.Value) (*identifier, error) {
 	return &id, nil
 }
 
+// format is in which way a subject is named, if it is.
+func (id *identifier) format() string {
+	if id == nil {
+		return "a complex subject without a user"
+	}
+	return id.Format
+}
+
 // subject returns the user's name in access tokens, or an empty one if no user here is meant.
 func (s *SharedSignals) subject(ctx context.Context, id *identifier) (string, error) {
 	if id == nil {
-		return "", ErrSubject.With("a user", "a complex subject without one")
+		return "", ErrSubject.With("a user", id.format())
 	}
 	name := ""
 	switch {
-	case id.Format == "iss_sub" && id.Issuer != s.provider.URL && id.Issuer != s.provider.TokenIssuer:
-		return "", ErrForeign.With(s.provider.TokenIssuer, id.Issuer)
 	case id.Format == "iss_sub":
+		if err := s.own(id.Issuer); err != nil {
+			return "", err
+		}
 		name = id.Subject
 	case id.Format == "opaque":
 		name = id.ID
@@ -89,6 +99,14 @@ func (s *SharedSignals) subject(ctx context.Context, id *identifier) (string, er
 		return "", ErrSubject.With("a name", "an empty one")
 	}
 	return name, nil
+}
+
+// own refuses what another issuer has given a name to.
+func (s *SharedSignals) own(issuer string) error {
+	if issuer != s.provider.URL && issuer != s.provider.TokenIssuer {
+		return ErrForeign.With(s.provider.TokenIssuer, issuer)
+	}
+	return nil
 }
 
 func (s *SharedSignals) ofEmail(ctx context.Context, email string) (string, error) {
