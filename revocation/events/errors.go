@@ -33,6 +33,9 @@ var (
 // revoked.
 var ErrUnavailable = reason.NewTrouble("event_unavailable", "the event could not be acted on")
 
+// errNotPolled is our own trouble of a [Poller], which only its log tells.
+var errNotPolled = reason.NewTrouble("events_not_polled", "the identity provider could not be asked for reports")
+
 // named gives the causes of strict JWTs the name under which they are known here.
 func named(err error) error {
 	if cause, ok := err.(*reason.Error); ok && !strings.HasPrefix(cause.Name, "event_") { //nolint:errorlint // the outermost cause alone is renamed

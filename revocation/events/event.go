@@ -230,9 +230,6 @@ func (s *SharedSignals) token(id *identifier) ([]revocation.Entry, error) {
 	if err := s.own(id.Issuer); err != nil {
 		return nil, err
 	}
-	if id.Token == "" {
-		return nil, ErrSubject.With("a jti", "an empty one")
-	}
 	return []revocation.Entry{{Issuer: s.provider.TokenIssuer, By: revocation.ByToken, Value: id.Token}}, nil
 }
 

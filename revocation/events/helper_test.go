@@ -233,6 +233,13 @@ func (h *reasons) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
+// last is the reason of the last line that had one.
+func (h *reasons) last() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.reason
+}
+
 func (h *reasons) heard(message string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -59,7 +60,7 @@ func answer(w http.ResponseWriter, r *http.Request, p *provider, success int, er
 	case errors.Is(err, ErrTooLarge):
 		status = http.StatusRequestEntityTooLarge
 	}
-	tell(r, p, slog.LevelWarn, "report of the identity provider refused", status, err)
+	tell(r.Context(), p, slog.LevelWarn, "report of the identity provider refused", err, slog.Int("status", status))
 	text, err := json.Marshal(document(err))
 	if err != nil {
 		panic(err) // two strings of ours
@@ -72,14 +73,14 @@ func answer(w http.ResponseWriter, r *http.Request, p *provider, success int, er
 
 // unavailable answers our own trouble, so that the provider tries again.
 func unavailable(w http.ResponseWriter, r *http.Request, p *provider, err error) {
-	tell(r, p, slog.LevelError, "report of the identity provider not acted on", http.StatusServiceUnavailable, err)
+	tell(r.Context(), p, slog.LevelError, "report of the identity provider not acted on", err, slog.Int("status", http.StatusServiceUnavailable))
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Retry-After", retryAfter)
 	w.WriteHeader(http.StatusServiceUnavailable)
 }
 
 // tell logs why a report came to nothing, with the attributes that refusals of package access have.
-func tell(r *http.Request, p *provider, level slog.Level, text string, status int, err error) {
-	attrs := []slog.Attr{slog.String("issuer", p.URL), slog.Int("status", status), slog.String("reason", reason.Of(err))}
-	p.Log.LogAttrs(r.Context(), level, text, append(attrs, reason.Attrs(err)...)...)
+func tell(ctx context.Context, p *provider, level slog.Level, text string, err error, more ...slog.Attr) {
+	attrs := append(more, slog.String("issuer", p.URL), slog.String("reason", reason.Of(err)))
+	p.Log.LogAttrs(ctx, level, text, append(attrs, reason.Attrs(err)...)...)
 }

@@ -96,14 +96,18 @@ func (s *SharedSignals) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = s.Receive(r.Context(), token)
 	}
 	answer(w, r, s.provider, http.StatusAccepted, err, func(err error) any {
-		return deliveryError{Code: deliveryCode(err), Description: describe(err)}
+		return refusal(err)
 	})
 }
 
-// deliveryError is the body of a refusal (RFC 8935 §2.3).
+// deliveryError is the body of a refusal (RFC 8935 §2.3), and what stands for one in a request for others (RFC 8936 §2.6).
 type deliveryError struct {
 	Code        string `json:"err"`
 	Description string `json:"description"`
+}
+
+func refusal(err error) deliveryError {
+	return deliveryError{Code: deliveryCode(err), Description: describe(err)}
 }
 
 // deliveryCode is the code of a refusal (RFC 8935 §2.4).
@@ -157,10 +161,20 @@ func (s *SharedSignals) authorized(sent []string) bool {
 // package, and [ErrUnavailable]; after any of them, to try again is safe. So it is with Handle, which may have been
 // called for an event of a token that another event refuses.
 func (s *SharedSignals) Receive(ctx context.Context, token string) error {
-	c, err := s.provider.read(ctx, token, s.profile)
+	c, err := s.read(ctx, token)
 	if err != nil {
-		return named(err)
+		return err
 	}
+	return s.act(ctx, c)
+}
+
+func (s *SharedSignals) read(ctx context.Context, token string) (*claims, error) {
+	c, err := s.provider.read(ctx, token, s.profile)
+	return c, named(err)
+}
+
+// act revokes what the events of a token name.
+func (s *SharedSignals) act(ctx context.Context, c *claims) error {
 	entries, err := s.all(ctx, c)
 	if err != nil {
 		return named(err)

@@ -10,9 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -27,8 +25,6 @@ import (
 const (
 	defaultQueue   = 1000
 	deliveryLimit  = 10 * time.Second
-	firstPause     = time.Second
-	longestPause   = 5 * time.Minute
 	defaultGiveUp  = 24 * time.Hour
 	setContentType = "application/secevent+jwt" // RFC 8935 §2
 )
@@ -107,10 +103,10 @@ func NewTransmitter(config TransmitterConfig) (*Transmitter, error) {
 
 func (t *Transmitter) settle() error {
 	c := &t.config
-	u, err := url.Parse(c.Endpoint)
+	if err := endpoint(c.Endpoint, "takes security event tokens"); err != nil {
+		return err
+	}
 	switch {
-	case err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && setting.Loopback(u.Hostname())):
-		return fmt.Errorf("Endpoint is %s: give the https address at which the provider takes security event tokens", setting.Address(c.Endpoint))
 	case c.Issuer == "" || c.Audience == "":
 		return errors.New("Issuer or Audience is empty: give our name at the provider, and the provider's")
 	case c.Key == nil:
@@ -127,11 +123,7 @@ func (t *Transmitter) settle() error {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	if c.HTTPClient != nil {
-		t.client = *c.HTTPClient
-	}
-	t.client.Timeout = deliveryLimit
-	t.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	t.client = direct(c.HTTPClient, deliveryLimit)
 	if _, err := t.sign("", ReportSession, revocation.Token{}, time.Unix(0, 0), time.Unix(0, 0)); err != nil {
 		return fmt.Errorf("Key does not sign with Algorithm %q: %w", c.Algorithm, err)
 	}
@@ -215,12 +207,8 @@ func (t *Transmitter) push(ctx context.Context, r report) (done bool) {
 			t.config.Log.Error("identity provider not told", "endpoint", setting.Address(t.config.Endpoint), "jti", r.id, "cause", err.Error())
 			return true
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if !sleep(ctx, wait) {
 			return false
-		case <-timer.C:
 		}
 	}
 }
@@ -248,8 +236,7 @@ func (t *Transmitter) post(ctx context.Context, r report) (wait time.Duration, e
 	case s >= 200 && s < 300:
 		return 0, nil
 	case s == http.StatusTooManyRequests || s == http.StatusRequestTimeout || s >= 500:
-		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After"))
-		return time.Duration(max(0, min(seconds, 3600))) * time.Second, fmt.Errorf("it answers %s", response.Status)
+		return retryIn(response.Header), fmt.Errorf("it answers %s", response.Status)
 	}
 	return 0, fmt.Errorf("%w: %s", errRefused, response.Status)
 }
