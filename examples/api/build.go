@@ -26,6 +26,7 @@ import (
 // app is the program, put together.
 type app struct {
 	settings *settings.Settings
+	events   eventSettings
 	log      *slog.Logger
 	api      *echo.Echo
 	admin    http.Handler
@@ -38,8 +39,8 @@ type app struct {
 
 // build makes everything that the settings ask for. Nothing listens yet, and no answer of an authorization server is
 // waited for, so one that is down does not keep the program from starting.
-func build(s *settings.Settings, log *slog.Logger, lines *logqueue.Writer) (a *app, err error) {
-	a = &app{settings: s, log: log}
+func build(s *settings.Settings, events eventSettings, log *slog.Logger, lines *logqueue.Writer) (a *app, err error) {
+	a = &app{settings: s, events: events, log: log}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())

@@ -41,7 +41,7 @@ func run(ctx context.Context, args []string, get func(string) string, out io.Wri
 		return errors.New("the settings are in the environment; the only argument is -check-config, which judges them and ends")
 	}
 	reader := settings.NewReader(get)
-	s := settings.Read(reader)
+	s, events := settings.Read(reader), readEvents(reader)
 	if err := reader.Err(); err != nil || check {
 		return err
 	}
@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, get func(string) string, out io.Wri
 	if err != nil {
 		return err
 	}
-	a, err := build(s, slog.New(slog.NewJSONHandler(lines, &slog.HandlerOptions{Level: s.Level})), lines)
+	a, err := build(s, events, slog.New(slog.NewJSONHandler(lines, &slog.HandlerOptions{Level: s.Level})), lines)
 	if err != nil {
 		return errors.Join(err, lines.Close(logWait))
 	}

@@ -38,6 +38,9 @@ func (a *app) routes(guard *access.Guard, store revocation.Store) (*echo.Echo, e
 		return nil, err
 	}
 	e.POST("/backchannel-logout", logout)
+	if err := a.receiveEvents(e, store); err != nil {
+		return nil, err
+	}
 	e.GET("/healthz", a.health)
 	e.GET("/readyz", echo.WrapHandler(a.ready))
 	if a.settings.Resource() != nil {

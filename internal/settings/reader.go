@@ -43,7 +43,7 @@ func (r *Reader) Asked() []string { return slices.Sorted(maps.Keys(r.asked)) }
 func (r *Reader) Err() error { return errors.Join(r.problems...) }
 
 // addresses are the variables that hold some.
-var addresses = []string{"CORS_ORIGIN", "INTROSPECTION_ENDPOINT", "ISSUER", "JWKS_URI", "PUBLIC_ORIGINS"}
+var addresses = []string{"CORS_ORIGIN", "EVENTS_ISSUER", "EVENTS_POLL_ENDPOINT", "INTROSPECTION_ENDPOINT", "ISSUER", "JWKS_URI", "PUBLIC_ORIGINS"}
 
 // Wrong notes what to put into a variable. The value is quoted, unless it may be a secret, and of addresses what can
 // be none.
