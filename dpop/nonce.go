@@ -43,7 +43,10 @@ const (
 // Where no nonce is demanded and there is no Fallback, a proof with the nonce of another server, which many clients send
 // because they know no other, is judged by its iat as one without. Every nonce of a Namespace shows that it is one,
 // whoever issued it and by whichever secret: a proof with such a nonce is never judged by its iat, so none is accepted
-// once by its nonce and, when that use is forgotten, once more by its iat.
+// once by its nonce and, when that use is forgotten, once more by its iat. That holds for an old one as well. While it was
+// fresh, a proof with it was good whatever its iat, that of a day to come included; when that day comes, its octets are
+// those of a client with a right clock and an old nonce. Only a memory of all such proofs until their iat could tell the
+// two apart, and how far ahead an iat may be has no bound.
 type Nonces struct {
 	// Secrets are at least 32 random octets each. The first signs, all verify: to rotate, put a new one second,
 	// then first, then drop the old one, each two periods apart. Empty means a random secret for this process:
