@@ -2,6 +2,7 @@ package access
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,17 +41,44 @@ func (p parameter) append(b []byte) []byte {
 
 // settleChallenges writes what is the same in all challenges.
 func (g *Guard) settleChallenges() {
-	g.standing = map[scheme]string{}
+	g.standing = g.standingWith(nil)
+	for i := range g.publications {
+		p := &g.publications[i]
+		p.standing = g.standingWith(p.at)
+	}
+	if len(g.publications) > 0 {
+		g.standing = g.publications[0].standing
+	}
+}
+
+// standingWith is what all challenges say that point to metadata, if that is not nil.
+func (g *Guard) standingWith(metadata *url.URL) map[scheme]string {
+	standing := map[scheme]string{}
 	for _, used := range []scheme{schemeDPoP, schemeBearer} {
 		var params []string
 		if used == schemeDPoP && g.proofs != nil {
 			params = append(params, string(parameter{"algs", strings.Join(g.proofs.Algorithms(), " ")}.append(nil)))
 		}
-		if g.metadata != nil { // RFC 9728 §5.1
-			params = append(params, string(parameter{"resource_metadata", g.metadata.String()}.append(nil)))
+		if metadata != nil { // RFC 9728 §5.1
+			params = append(params, string(parameter{"resource_metadata", metadata.String()}.append(nil)))
 		}
-		g.standing[used] = strings.Join(params, ",")
+		standing[used] = strings.Join(params, ",")
 	}
+	return standing
+}
+
+// pointing is a refusal whose challenges point to the metadata of the resource that was asked for.
+func (g *Guard) pointing(r *http.Request, e *Error) *Error {
+	if e == nil || len(g.publications) < 2 || len(e.challenges) == 0 {
+		return e
+	}
+	to := *e
+	to.challenges = slices.Clone(e.challenges)
+	standing := g.covering(r).standing
+	for i := range to.challenges {
+		to.challenges[i].standing = standing[to.challenges[i].scheme]
+	}
+	return &to
 }
 
 // plain keeps a character within those of RFC 6750 §3.

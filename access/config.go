@@ -139,6 +139,10 @@ type Config struct {
 	// it stands in front of its path, and by [Guard.MetadataHandler]. Its URL is under one of the Origins. Nil publishes
 	// nothing.
 	Resource *Resource
+	// Resources are several in place of one Resource, for an API whose parts, or whose tenants, have identifiers of their
+	// own. A challenge points to the one that covers the request: of its origin, with a path that the request's path begins
+	// with and a query whose parameters are among the request's; the longest path, then the most parameters, else the first.
+	Resources []Resource
 
 	// Deny renders a refusal, whose headers are already set. If it writes nothing, the usual answer is sent. Whatever it
 	// does, the handler does not run. Nil leaves it to the adapter: a JSON body with the description, or the

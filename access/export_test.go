@@ -62,4 +62,9 @@ const DefaultMaxTokenSize = defaultMaxTokenSize
 type Metadata = metadata
 
 // Metadata returns it.
-func (g *Guard) Metadata() *Metadata { return g.published() }
+func (g *Guard) Metadata() *Metadata {
+	if len(g.publications) == 0 {
+		return nil
+	}
+	return g.published(&g.publications[0])
+}

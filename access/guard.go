@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,7 +34,8 @@ type Guard struct {
 	jwts     *jwts                // of Issuers
 	cache    *cache.Cache[*Token] // by tokenHash
 	standing map[scheme]string    // what all challenges of a scheme say
-	metadata *url.URL             // where it is found; nil without Resource
+
+	publications []publication // of Resource or Resources
 
 	mu     sync.Mutex
 	scopes []string // that routes require, sorted

@@ -48,13 +48,16 @@ func TestMetadataURL(t *testing.T) {
 		"http://127.0.0.1:8080":            wellKnown,
 		"http://[::1]:8080/x":              wellKnown + "/x",
 		"http://localhost/x":               wellKnown + "/x",
+		"https://api.example.com/v1?a=b&c": wellKnown + "/v1?a=b&c",
+		"https://api.example.com?a":        wellKnown + "?a",
 	} {
 		t.Run(identifier, func(t *testing.T) {
 			s := newGuard(t, func(s *setup) {
 				s.Resource, s.Origins = resource(func(r *access.Resource) { r.URL = identifier }), []string{originOf(t, identifier)}
 			})
-			if got := s.MetadataPath(); got != path {
-				t.Errorf("path %q, want %q", got, path)
+			want, query, _ := strings.Cut(path, "?")
+			if got := s.MetadataPath(); got != want {
+				t.Errorf("path %q, want %q", got, want)
 			}
 			if got := published(t, s)["resource"]; got != identifier {
 				t.Errorf("resource %q", got)
@@ -62,7 +65,7 @@ func TestMetadataURL(t *testing.T) {
 			_, err := s.Check(get("", ""))
 			_, link, _ := strings.Cut(challenges(expect(t, err, refusal{401, "", "credentials_missing"}))[0], `resource_metadata="`)
 			u, err := url.Parse(strings.TrimSuffix(link, `"`))
-			if err != nil || u.Path != path || !strings.HasPrefix(identifier, u.Scheme+"://"+u.Host) {
+			if err != nil || u.Path != want || u.RawQuery != query || u.ForceQuery || !strings.HasPrefix(identifier, u.Scheme+"://"+u.Host) {
 				t.Errorf("the challenge leads to %q, %v", link, err)
 			}
 		})
@@ -256,6 +259,129 @@ func TestMetadataMethods(t *testing.T) {
 	}
 }
 
+// Each resource has metadata of its own, and a challenge points to that of the resource that was asked for.
+func TestSeveralResources(t *testing.T) {
+	const wellKnown, query = "/.well-known/oauth-protected-resource", "?tenant=a&x=1"
+	for name, without := range map[string]bool{"DPoP": false, "certificates alone": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newGuard(t, func(s *setup) {
+				s.Origins = []string{"https://api.example.com", "https://other.example.com", "https://api.example.com:8443"}
+				s.Certificates = mtls.FromTLS
+				if without {
+					s.WithoutDPoP, s.Origins = true, nil
+				}
+				for _, identifier := range []string{
+					"https://api.example.com", "https://api.example.com/v1", "https://API.example.com:443/v1/x/", "https://other.example.com/v1",
+					"https://api.example.com/v1" + query, "https://api.example.com/v1?tenant=a", "https://api.example.com:8443/v1",
+				} {
+					s.Resources = append(s.Resources, access.Resource{URL: identifier, Name: identifier})
+				}
+			})
+			paths := []string{wellKnown, wellKnown + "/v1", wellKnown + "/v1/x/"}
+			if got := s.MetadataPaths(); !slices.Equal(got, paths) || s.MetadataPath() != paths[0] {
+				t.Errorf("paths %q, want %q", got, paths)
+			}
+			for asked, test := range map[string]struct{ metadata, resource string }{
+				"https://api.example.com/":                  {"https://api.example.com" + wellKnown, "https://api.example.com"},
+				"https://api.example.com/v":                 {"https://api.example.com" + wellKnown, "https://api.example.com"},
+				"https://api.example.com/v11":               {"https://api.example.com" + wellKnown, "https://api.example.com"},
+				"https://api.example.com/v1":                {"https://api.example.com" + wellKnown + "/v1", "https://api.example.com/v1"},
+				"https://api.example.com/v1/":               {"https://api.example.com" + wellKnown + "/v1", "https://api.example.com/v1"},
+				"https://api.example.com/v1/y?tenant=b":     {"https://api.example.com" + wellKnown + "/v1", "https://api.example.com/v1"},
+				"https://api.example.com/v1/y?tenant=ab":    {"https://api.example.com" + wellKnown + "/v1", "https://api.example.com/v1"},
+				"https://api.example.com/v1/x":              {"https://API.example.com:443" + wellKnown + "/v1/x/", "https://API.example.com:443/v1/x/"},
+				"https://api.example.com/v1/x/y?tenant=a":   {"https://API.example.com:443" + wellKnown + "/v1/x/", "https://API.example.com:443/v1/x/"},
+				"https://api.example.com/v1/y?z&tenant=a":   {"https://api.example.com" + wellKnown + "/v1?tenant=a", "https://api.example.com/v1?tenant=a"},
+				"https://api.example.com/v1/y?x=1&tenant=a": {"https://api.example.com" + wellKnown + "/v1" + query, "https://api.example.com/v1" + query},
+				"https://other.example.com/v1":              {"https://other.example.com" + wellKnown + "/v1", "https://other.example.com/v1"},
+				"https://api.example.com:8443/v1":           {"https://api.example.com:8443" + wellKnown + "/v1", "https://api.example.com:8443/v1"},
+				"https://other.example.com/v2":              {"https://api.example.com" + wellKnown, "https://api.example.com"}, // none covers it: the first
+				"https://stranger.example.com/v1":           {"https://api.example.com" + wellKnown, "https://api.example.com"},
+			} {
+				r := httptest.NewRequest("GET", asked, nil)
+				r.Header.Set("Authorization", "Bearer x")
+				_, err := s.Check(r)
+				for _, challenge := range challenges(err.(*access.Error)) {
+					if !strings.Contains(challenge, `resource_metadata="`+test.metadata+`"`) || strings.Count(challenge, "resource_metadata") != 1 {
+						t.Errorf("%s: challenge %q", asked, challenge)
+					}
+				}
+				// Behind the pointer is the identifier from which it was made, for a Guard in front of everything too.
+				for _, h := range []http.Handler{s.MetadataHandler(), s.Handler(http.NotFoundHandler())} {
+					var got access.Metadata
+					w := httptest.NewRecorder()
+					h.ServeHTTP(w, httptest.NewRequest("GET", strings.Replace(test.metadata, "API.example.com:443", "api.example.com", 1), nil))
+					if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || got.Resource != test.resource || got.Name != test.resource {
+						t.Errorf("%s: got %d %s", test.metadata, w.Code, w.Body)
+					}
+				}
+			}
+			for _, nowhere := range []string{
+				"https://api.example.com" + wellKnown + "/v2", "https://api.example.com" + wellKnown + "/v1?tenant=b", "https://other.example.com" + wellKnown,
+				"https://api.example.com" + wellKnown + "?tenant=a", "https://stranger.example.com" + wellKnown + "/v1",
+			} {
+				w := httptest.NewRecorder()
+				s.MetadataHandler().ServeHTTP(w, httptest.NewRequest("GET", nowhere, nil))
+				if w.Code != 404 {
+					t.Errorf("%s: %d %s", nowhere, w.Code, w.Body)
+				}
+			}
+		})
+	}
+}
+
+// A refusal by a route, and one that an application's own answer makes, point there too.
+func TestRefusalsPointToTheirResource(t *testing.T) {
+	const link = `resource_metadata="https://api.example.com/.well-known/oauth-protected-resource/accounts"`
+	s := newGuard(t, func(s *setup) {
+		s.Resources = []access.Resource{{URL: poptest.Audience}, {URL: poptest.Audience + "/accounts"}}
+	})
+	token := poptest.Token{JKT: poptest.ClientKey().Thumbprint()}.String()
+	at := poptest.Audience + "/accounts/1"
+	owned := func() *http.Request {
+		r := httptest.NewRequest("GET", at, nil)
+		r.Header.Set("Authorization", "DPoP "+token)
+		r.Header.Set("DPoP", poptest.Proof{Token: token, URL: at}.String())
+		return r
+	}
+	w := httptest.NewRecorder()
+	s.Handler(http.NotFoundHandler(), access.Requirement{Scopes: []string{"x"}}).ServeHTTP(w, owned())
+	if got := w.Header().Get("WWW-Authenticate"); w.Code != 403 || !strings.Contains(got, link) {
+		t.Errorf("a route: %d %q", w.Code, got)
+	}
+	r := owned()
+	grant, err := s.Check(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := challenges(s.Allow(r, grant, access.Requirement{Scopes: []string{"x"}}).(*access.Error)); !strings.Contains(got[0], link) {
+		t.Errorf("Allow: %q", got)
+	}
+}
+
+func TestSeveralResourceSettings(t *testing.T) {
+	both := []access.Resource{{URL: poptest.Audience}, {URL: poptest.Audience + "/v1"}}
+	for name, test := range map[string]struct {
+		change func(*access.Config)
+		want   string
+	}{
+		"beside Resource": {func(c *access.Config) { c.Resource, c.Resources = resource(), both }, "Resource and Resources are both set: list all in Resources"},
+		"one twice":       {func(c *access.Config) { c.Resources = append(both, both[1]) }, `Resources[2].URL is "https://api.example.com/…", whose metadata is found where`},
+		"but for a slash": {func(c *access.Config) { c.Resources = append(both, access.Resource{URL: poptest.Audience + "/"}) }, "Resources[2].URL is"},
+		"a wrong one":     {func(c *access.Config) { c.Resources = append(both, access.Resource{URL: "http://api.example.com"}) }, "Resources[2].URL is"},
+		"of another host": {func(c *access.Config) { c.Resources = append(both, access.Resource{URL: "https://b.example.com"}) }, `Resources[2].URL is "https://b.example.com", which is under none`},
+		"a wrong scope": {func(c *access.Config) {
+			c.Resources = []access.Resource{{URL: poptest.Audience, Scopes: []string{"a b"}}}
+		}, `Resources[0].Scopes has "a b"`},
+	} {
+		c := access.Config{Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer()}}
+		test.change(&c)
+		if _, err := access.New(c); err == nil || !strings.HasPrefix(err.Error(), "access.Config: "+test.want) {
+			t.Errorf("%s: got %v, want %q", name, err, test.want)
+		}
+	}
+}
+
 func TestResourceSettings(t *testing.T) {
 	for name, test := range map[string]struct {
 		resource access.Resource
@@ -265,7 +391,7 @@ func TestResourceSettings(t *testing.T) {
 		"RS-152 on http":    {access.Resource{URL: "http://api.example.com"}, "Resource.URL is"},
 		"RS-152 a fragment": {access.Resource{URL: "https://api.example.com#x"}, "Resource.URL is"},
 		"an empty fragment": {access.Resource{URL: "https://api.example.com#"}, "Resource.URL is"},
-		"a query":           {access.Resource{URL: "https://api.example.com?x"}, "Resource.URL is"},
+		"a strange query":   {access.Resource{URL: "https://api.example.com?x=%22"}, "Resource.URL is"},
 		"an empty query":    {access.Resource{URL: "https://api.example.com?"}, "Resource.URL is"},
 		"a user":            {access.Resource{URL: "https://me@api.example.com"}, "Resource.URL is"},
 		"dot segments":      {access.Resource{URL: "https://api.example.com/a/../b"}, "Resource.URL is"},

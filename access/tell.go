@@ -9,6 +9,7 @@ import (
 // decided tells the decision about a request. It returns the refusal to answer with: e, or our own trouble if the
 // Observer panicked, or nil.
 func (g *Guard) decided(r *http.Request, pattern string, grant *Grant, e *Error) *Error {
+	e = g.pointing(r, e)
 	if err := g.tell(r, pattern, grant, e); err != nil && e == nil {
 		return unavailable(err)
 	}

@@ -82,11 +82,13 @@ func (a *Auth) Stream(s access.Stream) echo.MiddlewareFunc { return a.serve(a.gu
 // PublishMetadata serves what the API says of itself, to everyone: see [access.Guard.MetadataHandler]. It panics without
 // [access.Config.Resource].
 func (a *Auth) PublishMetadata(e *echo.Echo) {
-	path := a.guard.MetadataPath()
-	if path == "" {
+	paths := a.guard.MetadataPaths()
+	if len(paths) == 0 {
 		panic("echoauth: PublishMetadata without access.Config.Resource: say there what to publish")
 	}
-	e.Match([]string{http.MethodGet, http.MethodHead}, path, echo.WrapHandler(a.guard.MetadataHandler()))
+	for _, path := range paths {
+		e.Match([]string{http.MethodGet, http.MethodHead}, path, echo.WrapHandler(a.guard.MetadataHandler()))
+	}
 }
 
 // GrantFrom returns who is calling and what for. It is never nil behind [Auth.Require], nor behind [Auth.Authenticate]

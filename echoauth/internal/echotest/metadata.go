@@ -20,7 +20,7 @@ func (f suite) TestMetadataIsPublished(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			auth := f.newAuth(t, func(c *access.Config) {
-				c.Resource = &access.Resource{URL: poptest.Audience + "/v1", Scopes: test.given}
+				c.Resources = []access.Resource{{URL: poptest.Audience + "/v1", Scopes: test.given}, {URL: poptest.Audience + "/v2"}}
 			})
 			a := f.newAPI(auth, auth.RequireScope("payments:write"))
 			auth.PublishMetadata(a.Server)
@@ -39,6 +39,9 @@ func (f suite) TestMetadataIsPublished(t *testing.T) {
 			}
 			if got.Resource != poptest.Audience+"/v1" || !slices.Equal(got.Scopes, test.want) || !slices.Equal(got.AuthorizationServers, []string{poptest.Issuer}) {
 				t.Errorf("got %+v", got)
+			}
+			if w := a.serve(get(strings.Replace(strings.TrimSuffix(link, `"`), "/v1", "/v2", 1))); !strings.Contains(w.Body.String(), poptest.Audience+"/v2") {
+				t.Errorf("of the second: %d %s", w.Code, w.Body)
 			}
 			if a.ran() != 0 {
 				t.Error("a protected handler ran")
