@@ -3,6 +3,11 @@
 package providers_test
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"math/big"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,6 +21,12 @@ import (
 // and, for what a reader would change by hand, these texts in place of others.
 func startOIDCProvider(t *testing.T, apiPort string, changes ...string) provider {
 	t.Helper()
+	p, _ := startOIDCProviderAt(t, free(t), apiPort, changes...)
+	return p
+}
+
+func startOIDCProviderAt(t *testing.T, port, apiPort string, changes ...string) (provider, *process) {
+	t.Helper()
 	readme, err := os.ReadFile("../api/README.md")
 	if err != nil {
 		t.Fatal(err)
@@ -25,7 +36,6 @@ func startOIDCProvider(t *testing.T, apiPort string, changes ...string) provider
 	if !found {
 		t.Fatal("README.md has no program in JavaScript")
 	}
-	port := free(t)
 	for _, change := range [][]string{{"127.0.0.1:8080", "127.0.0.1:" + apiPort}, {"9000", port}, changes} {
 		for i := 0; i+1 < len(change); i += 2 {
 			if !strings.Contains(program, change[i]) {
@@ -41,7 +51,8 @@ func startOIDCProvider(t *testing.T, apiPort string, changes ...string) provider
 	if err := os.WriteFile(filepath.Join(folder, "server.mjs"), []byte(program+"console.log('listening');\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	start(t, nil, "node", filepath.Join(folder, "server.mjs")).line("listening")
+	server := start(t, nil, "node", filepath.Join(folder, "server.mjs"))
+	server.line("listening")
 	return provider{
 		issuer: "http://127.0.0.1:" + port, audience: "http://127.0.0.1:" + apiPort,
 		machine: "machine", machineSecret: "machine-secret", app: "app", web: "web", webSecret: "web-secret",
@@ -52,7 +63,25 @@ func startOIDCProvider(t *testing.T, apiPort string, changes ...string) provider
 			b.Wait(`document.querySelector("[name=prompt]")?.value === "consent"`)
 			b.Click(".login-submit")
 		},
+	}, server
+}
+
+// signingKey is the setting with which the program signs by a new key, of a name.
+func signingKey(t *testing.T, name string) string {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
 	}
+	part := func(n *big.Int) string { return base64.RawURLEncoding.EncodeToString(n.Bytes()) }
+	encoded, err := json.Marshal(map[string]string{
+		"kty": "RSA", "kid": name, "use": "sig", "alg": "RS256", "n": part(key.N), "e": part(big.NewInt(int64(key.E))), "d": part(key.D),
+		"p": part(key.Primes[0]), "q": part(key.Primes[1]), "dp": part(key.Precomputed.Dp), "dq": part(key.Precomputed.Dq), "qi": part(key.Precomputed.Qinv),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "jwks: { keys: [" + string(encoded) + "] },\n  clients: [{"
 }
 
 func TestOIDCProvider(t *testing.T) {
@@ -74,6 +103,25 @@ func TestOIDCProvider(t *testing.T) {
 		a.call(folder, "/api/read", "invalid_token")
 	})
 	t.Run("token handler", func(t *testing.T) { a.in(t).tokenHandler(web, "-scope", "openid read", "-resource", p.audience) })
+}
+
+// A client of which the provider demands no proof gets a token that is nobody's.
+func TestOIDCProviderUnbound(t *testing.T) {
+	port := free(t)
+	p := startOIDCProvider(t, port, "...bound, client_id: 'machine'", "client_id: 'machine'")
+	p.startAPI(t, port, nil).unbound(p.machine, p.machineSecret)
+}
+
+// The keys of the provider are others, behind the same address: the API fetches them and goes on.
+func TestOIDCProviderRotation(t *testing.T) {
+	own, port := free(t), free(t)
+	p, server := startOIDCProviderAt(t, own, port, "clients: [{", signingKey(t, "first"))
+	a := p.startAPI(t, port, nil)
+	a.get(a.newSender("client", p.machine, p.machineSecret, "read").Client, "/api/read", http.StatusOK)
+	server.stop()
+	p, _ = startOIDCProviderAt(t, own, port, "clients: [{", signingKey(t, "second"))
+	a.until(a.newSender("client", p.machine, p.machineSecret, "read").Client, http.StatusOK)
+	a.decision("token_key_unknown") // until the keys may be fetched again
 }
 
 // Opaque tokens are asked about at the provider, which knows what they are bound to.

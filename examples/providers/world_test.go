@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -41,11 +42,31 @@ const patience = 8 * time.Minute
 // programs is the folder of the programs of examples/ that take part, built once.
 var programs string
 
+// started are the process groups that run, so that none outlives the tests.
+var started sync.Map
+
+// limit ends everything after the seconds that .ci/providers gives.
+func limit() {
+	seconds, err := strconv.Atoi(os.Getenv("PROVIDERS_TIME"))
+	if err != nil {
+		return
+	}
+	time.AfterFunc(time.Duration(seconds)*time.Second, func() {
+		fmt.Printf("\nNOT CHECKED: what comes now, since %d seconds are over\n", seconds)
+		started.Range(func(group, _ any) bool {
+			_ = syscall.Kill(-group.(int), syscall.SIGKILL)
+			return true
+		})
+		os.Exit(1)
+	})
+}
+
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
 		if os.Getenv(foldersVariable) == "" {
 			return m.Run() // which skips
 		}
+		limit()
 		folder, err := os.MkdirTemp("", "providers")
 		if err == nil {
 			defer os.RemoveAll(folder)
@@ -105,9 +126,11 @@ func start(t *testing.T, variables map[string]string, name string, args ...strin
 		t.Fatal(err)
 	}
 	in.Close()
+	started.Store(p.command.Process.Pid, nil)
 	go func() {
 		p.read(out)
 		_ = p.command.Wait()
+		started.Delete(p.command.Process.Pid)
 		close(p.done)
 	}()
 	t.Cleanup(func() {
@@ -170,6 +193,11 @@ func (p *process) find(holds string, patience time.Duration) (line string, err e
 }
 
 func (p *process) stop() {
+	select {
+	case <-p.done:
+		return // its number may be another's by now
+	default:
+	}
 	_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL)
 	<-p.done
 }
