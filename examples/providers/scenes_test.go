@@ -69,6 +69,27 @@ func (a *api) until(client *http.Client, status int) {
 	}
 }
 
+// rotation is a provider that signs by another key after a change: the API fetches it and goes on.
+func (a *api) rotation(change func()) {
+	a.t.Helper()
+	signedBy := func(s *sender) string {
+		token, err := s.token(a.t.Context())
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		header, _, _ := strings.Cut(token, ".")
+		return header // which names the key
+	}
+	before := a.newSender("client", a.machine, a.machineSecret, "read")
+	a.get(before.Client, "/api/read", http.StatusOK)
+	change()
+	after := a.newSender("client", a.machine, a.machineSecret, "read")
+	a.until(after.Client, http.StatusOK) // once the keys may be fetched again
+	if signedBy(before) == signedBy(after) {
+		a.t.Error("the provider signs by the key of before")
+	}
+}
+
 // fixed is the source of one token.
 type fixed struct{ token *oauth2.Token }
 

@@ -13,7 +13,12 @@ import (
 // startSpring starts the Spring Authorization Server of testdata/spring.
 func startSpring(t *testing.T, web string) provider {
 	t.Helper()
-	port := free(t)
+	p, _ := startSpringAt(t, free(t), web)
+	return p
+}
+
+func startSpringAt(t *testing.T, port, web string) (provider, *process) {
+	t.Helper()
 	p := provider{
 		issuer: "http://127.0.0.1:" + port, audience: "https://api.example.com",
 		machine: "machine", machineSecret: "machine-secret", app: "app", web: "web", webSecret: "web-secret",
@@ -23,9 +28,20 @@ func startSpring(t *testing.T, web string) provider {
 			b.Click("button[type=submit]")
 		},
 	}
-	start(t, nil, "java", "-Xmx300m", "-jar", filepath.Join(find(t, "spring-*"), "provider.jar"), "--server.port="+port,
-		"--issuer="+p.issuer, "--audience="+p.audience, "--web=http://localhost:"+web).line("Started Provider")
-	return p
+	server := start(t, nil, "java", "-Xmx300m", "-jar", filepath.Join(find(t, "spring-*"), "provider.jar"), "--server.port="+port,
+		"--issuer="+p.issuer, "--audience="+p.audience, "--web=http://localhost:"+web)
+	server.line("Started Provider")
+	return p, server
+}
+
+// The program makes a key at each start: the API fetches the new one and goes on.
+func TestSpringRotation(t *testing.T) {
+	own, web := free(t), free(t)
+	p, server := startSpringAt(t, own, web)
+	p.startAPI(t, free(t), nil).rotation(func() {
+		server.stop()
+		startSpringAt(t, own, web)
+	})
 }
 
 func TestSpring(t *testing.T) {
