@@ -76,7 +76,7 @@ var n = func() *bigmod.Modulus {
 	return m
 }()
 
-var minusOne = bigmod.NewNat().ExpandFor(n).SubOne(n)
+func zero() *bigmod.Nat { return bigmod.NewNat().ExpandFor(n) }
 
 // New computes the table of a key, in the time of two or three verifications by crypto/ecdsa. It returns an error for a key
 // of another curve and for one that is not a point on P-256.
@@ -121,8 +121,7 @@ func (t *Table) Verify(digest, signature []byte) bool {
 	}
 	u1, u2 := e.Mul(w, n), w.Mul(r, n)
 	if u2.IsOdd() == 0 {
-		u1.Mul(minusOne, n)
-		u2.Mul(minusOne, n)
+		u1, u2 = zero().Sub(u1, n), zero().Sub(u2, n)
 	}
 	sum, err := nistec.NewP256Point().ScalarBaseMult(u1.Bytes(n))
 	if err != nil {
