@@ -21,7 +21,7 @@ type parameter struct{ name, value string }
 // String writes the challenge. No value comes from a client; what an application's policy puts in is kept within
 // the characters of RFC 6750 §3.
 func (c offer) String() string {
-	b := append(make([]byte, 0, 512), c.scheme...)
+	b := append(make([]byte, 0, 256), c.scheme...)
 	for i, p := range c.params {
 		if i > 0 {
 			b = append(b, ',')
@@ -36,7 +36,10 @@ func (c offer) String() string {
 
 func (p parameter) append(b []byte) []byte {
 	b = append(append(append(b, ' '), p.name...), '=', '"')
-	return append(append(b, strings.Map(plain, p.value)...), '"')
+	for _, r := range p.value {
+		b = append(b, plain(r))
+	}
+	return append(b, '"')
 }
 
 // settleChallenges writes what is the same in all challenges.
@@ -82,11 +85,11 @@ func (g *Guard) pointing(r *http.Request, e *Error) *Error {
 }
 
 // plain keeps a character within those of RFC 6750 §3.
-func plain(r rune) rune {
+func plain(r rune) byte {
 	if r < ' ' || r > '~' || r == '"' || r == '\\' {
 		return '?'
 	}
-	return r
+	return byte(r)
 }
 
 // challenges lists the schemes that are accepted here, DPoP first, since many clients read only the first. The

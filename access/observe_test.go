@@ -3,6 +3,7 @@ package access_test
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -20,6 +21,40 @@ import (
 func hears(heard *[]access.Decision) func(*setup) {
 	return func(s *setup) {
 		s.Observer.Decided = func(_ context.Context, d access.Decision) { *heard = append(*heard, d) }
+	}
+}
+
+// What a decision says is not put together where nobody hears of it: a flood of refusals costs no more than it must.
+func TestDecisionsThatNobodyHears(t *testing.T) {
+	token := bound()
+	for name, test := range map[string]struct {
+		level   slog.Level // from which on there is a log
+		request func() *http.Request
+		heard   bool
+	}{
+		"refused, logged":       {slog.LevelInfo, func() *http.Request { return get("", "") }, true},
+		"refused, not logged":   {slog.LevelWarn, func() *http.Request { return get("", "") }, false},
+		"accepted, debugged":    {slog.LevelDebug, func() *http.Request { return owner(token) }, true},
+		"accepted, not logged":  {slog.LevelInfo, func() *http.Request { return owner(token) }, false},
+		"our trouble, logged":   {slog.LevelError, func() *http.Request { return get("DPoP "+token, "x.y.z") }, true},
+		"our trouble, not told": {slog.LevelError + 1, func() *http.Request { return get("DPoP "+token, "x.y.z") }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked := 0
+			s := newGuard(t, func(s *setup) {
+				s.Log = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: test.level}))
+				s.RequestID = func(*http.Request) string { asked++; return "" }
+			})
+			if strings.HasPrefix(name, "our trouble") {
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, _ = s.Check(test.request())
+			if asked != map[bool]int{true: 1}[test.heard] {
+				t.Errorf("put together %d times, heard %t", asked, test.heard)
+			}
+		})
 	}
 }
 

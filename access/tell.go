@@ -20,7 +20,7 @@ func (g *Guard) decided(r *http.Request, pattern string, grant *Grant, e *Error)
 // not in it. The error is that of an Observer that panicked.
 func (g *Guard) tell(r *http.Request, pattern string, grant *Grant, e *Error) error {
 	ctx := r.Context()
-	if e == nil && grant.would == nil && g.config.Observer.Decided == nil && !g.config.Log.Enabled(ctx, g.acceptedLevel()) {
+	if g.config.Observer.Decided == nil && !g.config.Log.Enabled(ctx, g.loudest(grant, e)) {
 		return nil
 	}
 	d := g.decision(r, g.route(r, pattern), grant, e)
@@ -62,6 +62,17 @@ func (g *Guard) route(r *http.Request, pattern string) string {
 		g.config.Log.ErrorContext(r.Context(), "Route failed", "cause", err.Error())
 	}
 	return pattern
+}
+
+// loudest is the highest level at which a decision may be told.
+func (g *Guard) loudest(grant *Grant, e *Error) slog.Level {
+	switch {
+	case e != nil && e.Status >= http.StatusInternalServerError:
+		return slog.LevelError
+	case e == nil && grant.would == nil:
+		return g.acceptedLevel()
+	}
+	return slog.LevelInfo
 }
 
 func (g *Guard) acceptedLevel() slog.Level {

@@ -282,4 +282,4 @@ func (w *words) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return nil
 }
 
-func when(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+func when(t time.Time) string { return jose.When(t) }

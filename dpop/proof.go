@@ -89,15 +89,9 @@ type text struct {
 
 // UnmarshalJSONFrom reads a JSON string and refuses everything else.
 func (t *text) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	if kind := d.PeekKind(); kind != jsontext.KindString {
-		return ErrJSON.With("a string", kind.String())
-	}
-	token, err := d.ReadToken()
-	if err != nil {
-		return err
-	}
-	*t = text{value: token.String(), set: true}
-	return nil
+	value, err := jose.ReadString(d)
+	*t = text{value: value, set: err == nil}
+	return err
 }
 
 // parse reads the one DPoP field of a request (RFC 9449 §4.3 items 1 to 5 and 7; the signature comes later).
@@ -151,10 +145,10 @@ func (v *Verifier) parse(fields []string) (*Proof, error) {
 // the proof is remembered does not depend on them.
 func (p *Proof) lives(now time.Time, skew time.Duration) error {
 	if latest := now.Add(skew); p.claims.NotBefore != nil && p.starts.After(latest) {
-		return ErrNotYet.With("nbf up to "+when(latest), jose.DescribeDate(p.claims.NotBefore, p.starts)).Off(p.starts.Sub(latest))
+		return ErrNotYet.With("nbf up to "+jose.When(latest), jose.DescribeDate(p.claims.NotBefore, p.starts)).Off(p.starts.Sub(latest))
 	}
 	if earliest := now.Add(-skew); p.claims.Expires != nil && !p.ends.After(earliest) {
-		return ErrExpired.With("exp after "+when(earliest), jose.DescribeDate(p.claims.Expires, p.ends)).Off(earliest.Sub(p.ends))
+		return ErrExpired.With("exp after "+jose.When(earliest), jose.DescribeDate(p.claims.Expires, p.ends)).Off(earliest.Sub(p.ends))
 	}
 	return nil
 }
@@ -162,8 +156,10 @@ func (p *Proof) lives(now time.Time, skew time.Duration) error {
 // parseHeader checks the header of a proof, or takes it from the cache: a client sends the same octets again
 // and again.
 func (v *Verifier) parseHeader(raw string) (header, error) {
-	if h, ok := v.headers.Get(raw); ok {
-		return h, nil
+	if len(raw) <= maxCachedHeader {
+		if h, ok := v.headers.Get(raw); ok {
+			return h, nil
+		}
 	}
 	if err := jose.ModulusFits(raw, v.config.MaxRSABits); err != nil {
 		return header{}, err

@@ -364,9 +364,9 @@ func (v *Verifier) passesOver(p *Proof, refused error) bool {
 func (v *Verifier) inTime(p *Proof, now time.Time) error {
 	switch earliest, latest := now.Add(-v.config.MaxAge), now.Add(v.config.Skew); {
 	case p.issued.Before(earliest):
-		return ErrStale.With("iat from "+when(earliest), when(p.issued)).Off(earliest.Sub(p.issued))
+		return ErrStale.With("iat from "+jose.When(earliest), jose.When(p.issued)).Off(earliest.Sub(p.issued))
 	case p.issued.After(latest):
-		return ErrFuture.With("iat up to "+when(latest), jose.DescribeDate(p.claims.IssuedAt, p.issued)).Off(p.issued.Sub(latest))
+		return ErrFuture.With("iat up to "+jose.When(latest), jose.DescribeDate(p.claims.IssuedAt, p.issued)).Off(p.issued.Sub(latest))
 	}
 	return nil
 }
@@ -385,9 +385,9 @@ func (v *Verifier) unused(p *Proof) error {
 	unused := since.Add(v.config.Skew)
 	switch {
 	case p.HasNonce() && !v.nonces.own(p.stamp) && p.stamp.issued.Before(unused):
-		return ErrRestart.With("a nonce of this process or one from "+when(unused), when(p.stamp.issued))
+		return ErrRestart.With("a nonce of this process or one from "+jose.When(unused), jose.When(p.stamp.issued))
 	case !p.HasNonce() && p.issued.Before(unused):
-		return ErrRestart.With("iat from "+when(unused)+" or a nonce", when(p.issued)).Off(unused.Sub(p.issued))
+		return ErrRestart.With("iat from "+jose.When(unused)+" or a nonce", jose.When(p.issued)).Off(unused.Sub(p.issued))
 	}
 	return nil
 }
@@ -477,7 +477,7 @@ func (p *Proof) expired(now time.Time) error {
 	if p.HasNonce() {
 		kind = ErrNonceOld
 	}
-	return kind.With("use before "+when(p.until), when(now)).Off(now.Sub(p.until))
+	return kind.With("use before "+jose.When(p.until), jose.When(now)).Off(now.Sub(p.until))
 }
 
 // Nonce returns a new nonce, for a refusal that [NeedsNonce] reports. A client may use it many times, until the
@@ -514,5 +514,3 @@ func (v *Verifier) PrecomputedStats() PrecomputedStats {
 func (v *Verifier) Algorithms() []string { return slices.Clone(v.config.Algorithms) }
 
 func (v *Verifier) allowed(alg string) bool { return slices.Contains(v.config.Algorithms, alg) }
-
-func when(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

@@ -186,16 +186,28 @@ func (w *word) UnmarshalJSONFrom(d *jsontext.Decoder) (err error) {
 
 // stringOrNull reads a string, or null as an empty one, at less cost than by reflection.
 func stringOrNull(d *jsontext.Decoder) (string, error) {
-	switch kind := d.PeekKind(); kind {
-	case jsontext.KindString, jsontext.KindNull, jsontext.KindInvalid:
-		token, err := d.ReadToken()
-		if err != nil || kind == jsontext.KindNull {
-			return "", err
-		}
-		return token.String(), nil
-	default:
+	if d.PeekKind() != jsontext.KindNull {
+		return ReadString(d)
+	}
+	_, err := d.ReadToken()
+	return "", err
+}
+
+// ReadString reads a JSON string and refuses everything else. Nearly all hold no escape, and are then copied once and
+// not looked through again.
+func ReadString(d *jsontext.Decoder) (string, error) {
+	if kind := d.PeekKind(); kind != jsontext.KindString && kind != jsontext.KindInvalid {
 		return "", ErrJSON.With("a string", kind.String())
 	}
+	quoted, err := d.ReadValue()
+	if err != nil {
+		return "", err
+	}
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return string(quoted[1 : len(quoted)-1]), nil
+	}
+	b, err := jsontext.AppendUnquote(nil, quoted)
+	return string(b), err
 }
 
 // farthest is the last second of the year 9999: beyond it a NumericDate is clamped, so that arithmetic with
@@ -223,7 +235,7 @@ func NumericDate(name string, v jsontext.Value) (time.Time, error) {
 // the year 9999 the number itself and the unit in which it would be a time of our days. v is what [NumericDate] read.
 func DescribeDate(v jsontext.Value, t time.Time) string {
 	if t.Unix() < farthest {
-		return t.Format("2006-01-02T15:04:05.000Z")
+		return When(t)
 	}
 	f, _ := strconv.ParseFloat(string(v), 64) // too large a number is an infinity
 	for _, unit := range []struct {
@@ -235,6 +247,15 @@ func DescribeDate(v jsontext.Value, t time.Time) string {
 		}
 	}
 	return string(v)
+}
+
+// When writes a time for a refusal, in milliseconds of UTC. time.Format is quick for RFC 3339 alone, which knows either
+// none of them or nanoseconds.
+func When(t time.Time) string {
+	b := t.UTC().AppendFormat(make([]byte, 0, 32), time.RFC3339)
+	ms := t.Nanosecond() / 1e6
+	b[len(b)-1] = '.'
+	return string(append(b, byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z'))
 }
 
 // What counts as a time of our days: the years 2000 to 2200.

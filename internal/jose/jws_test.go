@@ -293,6 +293,18 @@ func TestNumericDate(t *testing.T) {
 	}
 }
 
+func TestWhen(t *testing.T) {
+	east := time.FixedZone("", 2*60*60+90)
+	for _, at := range []time.Time{
+		{}, time.Unix(0, 0), time.Unix(-1, 1e6), time.Unix(1767225600, 999999999), time.Unix(1767225600, 70e6).In(east),
+		time.Unix(253402300799, 5e6), time.Unix(253402300800, 0),
+	} {
+		if got, want := jose.When(at), at.UTC().Format("2006-01-02T15:04:05.000Z"); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
 func TestDescribeDate(t *testing.T) {
 	for number, want := range map[string]string{
 		"1767225600":          "2026-01-01T00:00:00.000Z",

@@ -30,13 +30,13 @@ const (
 
 // Key is a public key whose shape has been checked. It is immutable and safe for concurrent use.
 type Key struct {
-	public     crypto.PublicKey
-	family     string // "EC", "RSA", "OKP"
+	public     crypto.PublicKey // nil for P-256
+	family     string           // "EC", "RSA", "OKP"
 	curve      string
 	alg        string // the key's own alg member; empty permits every algorithm of the family
 	sigLen     int
 	thumbprint string
-	known      *precomputed.Key // of a P-256 key; nil for all others
+	known      *precomputed.Key // for P-256; nil for all others
 }
 
 // Thumbprint returns the base64url SHA-256 thumbprint (RFC 7638), the value of cnf.jkt.
@@ -194,23 +194,21 @@ func (j *jwk) ec() (*Key, error) {
 		return nil, ErrKey.With("crv P-256, P-384 or P-521", string(j.Curve))
 	}
 	size := (curve.Params().BitSize + 7) / 8
-	x, err := exactly("x", j.X, size)
-	if err != nil {
+	point := make([]byte, 1+2*size)
+	point[0] = 4 // uncompressed
+	if err := exactly("x", j.X, point[1:1+size]); err != nil {
 		return nil, err
 	}
-	y, err := exactly("y", j.Y, size)
-	if err != nil {
+	if err := exactly("y", j.Y, point[1+size:]); err != nil {
 		return nil, err
 	}
 	k := &Key{
 		family: "EC", curve: string(j.Curve), alg: string(j.Alg), sigLen: 2 * size,
 		thumbprint: Hash(string(`{"crv":"` + j.Curve + `","kty":"EC","x":"` + j.X + `","y":"` + j.Y + `"}`)),
 	}
-	point := slices.Concat([]byte{4}, x, y)
+	var err error
 	if curve == elliptic.P256() {
-		if k.known, err = precomputed.ParseKey(point); err == nil {
-			k.public = k.known.Public()
-		}
+		k.known, err = precomputed.ParseKey(point)
 	} else {
 		k.public, err = ecdsa.ParseUncompressedPublicKey(curve, point)
 	}
@@ -240,8 +238,8 @@ func (j *jwk) okp() (*Key, error) {
 	if j.Curve != "Ed25519" {
 		return nil, ErrKey.With("crv Ed25519", string(j.Curve))
 	}
-	x, err := exactly("x", j.X, ed25519.PublicKeySize)
-	if err != nil {
+	x := make([]byte, ed25519.PublicKeySize)
+	if err := exactly("x", j.X, x); err != nil {
 		return nil, err
 	}
 	if smallOrder[[ed25519.PublicKeySize]byte(x)] {
@@ -279,7 +277,11 @@ func ModulusFits(part string, maxBits int) error {
 	case len(modulus) <= digits || bytes.IndexByte(modulus[:digits+1], '"') >= 0:
 		return nil
 	}
-	return ErrKey.With(fmt.Sprintf("at most %d bits", maxBits), "a longer modulus")
+	return tooLong(maxBits)
+}
+
+func tooLong(maxBits int) error {
+	return ErrKey.With("at most "+strconv.Itoa(maxBits)+" bits", "a longer modulus")
 }
 
 // exponents are those that crypto/rsa can verify with; a larger one would fail as a wrong signature.
@@ -290,7 +292,7 @@ func (j *jwk) rsa(maxBits int) (*Key, error) {
 		maxBits = DefaultRSABits
 	}
 	if base64.RawURLEncoding.DecodedLen(len(j.N)) > (maxBits+7)/8 {
-		return nil, ErrKey.With(fmt.Sprintf("at most %d bits", maxBits), "a longer modulus")
+		return nil, tooLong(maxBits)
 	}
 	if base64.RawURLEncoding.DecodedLen(len(j.E)) > 4 {
 		return nil, ErrKey.With(exponents, string(j.E))
@@ -322,9 +324,18 @@ func (j *jwk) rsa(maxBits int) (*Key, error) {
 	}, nil
 }
 
-func exactly(name string, value Member, size int) ([]byte, error) {
-	if len(value) != base64.RawURLEncoding.EncodedLen(size) {
-		return nil, ErrKey.With(fmt.Sprintf("%s of %d octets", name, size), string(value))
+// exactly decodes a member that fills octets.
+func exactly(name string, value Member, octets []byte) error {
+	if len(value) != base64.RawURLEncoding.EncodedLen(len(octets)) {
+		return ErrKey.With(name+" of "+strconv.Itoa(len(octets))+" octets", string(value))
 	}
-	return Decode(string(value))
+	// Line breaks, which the standard decoder skips, leave too few.
+	n, err := strictBase64.Decode(octets, []byte(value))
+	if err == nil && n != len(octets) {
+		err = base64.CorruptInputError(n)
+	}
+	if err != nil {
+		return ErrMalformed.Because(err)
+	}
+	return nil
 }

@@ -1,7 +1,6 @@
 package jose
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -10,7 +9,6 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/senderlock/senderlock/internal/precomputed"
@@ -75,12 +73,14 @@ func (k *Key) VerifyBy(tables *precomputed.Keys, alg string, c Compact) error {
 		return ErrSignature.With(strconv.Itoa(k.sigLen)+" octets", strconv.Itoa(len(signature)))
 	}
 	a := algorithms[alg]
+	if k.known != nil {
+		return a.precomputed(tables, k.known, c.Input, signature)
+	}
 	switch public := k.public.(type) {
 	case *ecdsa.PublicKey:
-		if tables != nil && k.known != nil {
-			return a.precomputed(tables, k.known, c.Input, signature)
+		if precomputed.Standard(public, a.digest(c.Input), signature) {
+			return nil
 		}
-		return a.ecdsa(public, c.Input, signature)
 	case *rsa.PublicKey:
 		return a.rsa(public, c.Input, signature)
 	case ed25519.PublicKey:
@@ -91,15 +91,7 @@ func (k *Key) VerifyBy(tables *precomputed.Keys, alg string, c Compact) error {
 	return ErrSignature
 }
 
-// ecdsa checks R and S, each as long as the curve's order (RFC 7518 §3.4).
-func (a algorithm) ecdsa(public *ecdsa.PublicKey, input string, signature []byte) error {
-	if !ecdsa.VerifyASN1(public, a.digest(input), inASN1(signature)) {
-		return ErrSignature
-	}
-	return nil
-}
-
-// precomputed is ecdsa for a key that may have a table.
+// precomputed verifies under a key that may have a table.
 func (a algorithm) precomputed(tables *precomputed.Keys, key *precomputed.Key, input string, signature []byte) error {
 	ok, err := tables.Verify(key, a.digest(input), signature)
 	if err == nil && !ok {
@@ -147,26 +139,4 @@ func Hash(s string) string {
 	var encoded [43]byte
 	base64.RawURLEncoding.Encode(encoded[:], sum[:])
 	return string(encoded[:])
-}
-
-// inASN1 puts R and S, one after the other, into the form that crypto/ecdsa reads: a SEQUENCE of two INTEGERs.
-func inASN1(signature []byte) []byte {
-	const integer, sequence, long = 0x02, 0x30, 0x81
-	out := make([]byte, 3, 3+6+len(signature))
-	for number := range slices.Chunk(signature, len(signature)/2) {
-		number = bytes.TrimLeft(number, "\x00")
-		out = append(out, integer, byte(len(number)))
-		if len(number) == 0 || number[0] >= 0x80 { // nothing left of zero, or what would read as negative
-			out[len(out)-1]++
-			out = append(out, 0)
-		}
-		out = append(out, number...)
-	}
-	length := len(out) - 3
-	if length < 0x80 {
-		out[1], out[2] = sequence, byte(length)
-		return out[1:]
-	}
-	out[0], out[1], out[2] = sequence, long, byte(length) // P-521
-	return out
 }

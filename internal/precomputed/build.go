@@ -40,7 +40,11 @@ func compute(key *Key) *p256.Table {
 	if table := wrong.Load(); table != nil {
 		return table
 	}
-	table, err := p256.New(key.public)
+	public := key.standard()
+	if public == nil {
+		return nil
+	}
+	table, err := p256.New(public)
 	if err != nil {
 		return nil
 	}

@@ -4,7 +4,7 @@ import "github.com/senderlock/senderlock/internal/p256"
 
 // Plant gives a key the table of another.
 func (k *Keys) Plant(key, other *Key) {
-	table, err := p256.New(other.public)
+	table, err := p256.New(other.standard())
 	if err != nil {
 		panic(err)
 	}

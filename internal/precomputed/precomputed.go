@@ -18,10 +18,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/big"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
+
+	"filippo.io/nistec"
 
 	"github.com/senderlock/senderlock/internal/p256"
 	"github.com/senderlock/senderlock/internal/recent"
@@ -85,8 +86,9 @@ func (c *Config) complete() error {
 
 // Key is a P-256 key that may get a table. It is immutable and safe for concurrent use.
 type Key struct {
-	public *ecdsa.PublicKey
 	point  point
+	once   sync.Once // of public, which a request that is refused for something else never wants
+	public *ecdsa.PublicKey
 }
 
 // A point is the coordinates of a key, 32 octets each. Two keys share a table only if these are the same.
@@ -95,15 +97,25 @@ type point [64]byte
 // ParseKey reads a key as an uncompressed point (SEC 1 §2.3.3): an octet 4 and the two coordinates. It returns an error
 // for what is no point on P-256.
 func ParseKey(uncompressed []byte) (*Key, error) {
-	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), uncompressed)
-	if err != nil {
+	if len(uncompressed) != 65 {
+		return nil, errors.New("precomputed: not an uncompressed point")
+	}
+	if _, err := nistec.NewP256Point().SetBytes(uncompressed); err != nil {
 		return nil, fmt.Errorf("precomputed: %w", err)
 	}
-	return &Key{public, point(uncompressed[1:])}, nil
+	return &Key{point: point(uncompressed[1:])}, nil
 }
 
-// Public returns the key as crypto/ecdsa has it. It must not be changed.
-func (k *Key) Public() *ecdsa.PublicKey { return k.public }
+// standard returns the key as crypto/ecdsa has it, which checks once more that it is on the curve; else nil.
+func (k *Key) standard() *ecdsa.PublicKey {
+	k.once.Do(func() {
+		public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append([]byte{4}, k.point[:]...))
+		if err == nil {
+			k.public = public
+		}
+	})
+	return k.public
+}
 
 // Keys verifies signatures, with tables for the keys that deserve one. A nil Keys has no tables. It is safe for
 // concurrent use.
@@ -148,13 +160,13 @@ func New(c Config) (*Keys, error) {
 func (k *Keys) Verify(key *Key, digest, signature []byte) (bool, error) {
 	table := k.table(key)
 	if table == nil {
-		return standard(key, digest, signature), nil
+		return Standard(key.standard(), digest, signature), nil
 	}
 	ok := table.Verify(digest, signature)
 	if ok && rand.IntN(k.Recheck) != 0 {
 		return true, nil
 	}
-	if standard(key, digest, signature) != ok {
+	if Standard(key.standard(), digest, signature) != ok {
 		disagreements.Add(1)
 		k.Log.Error("a precomputed key and crypto/ecdsa disagree: precomputed keys are off until the process is restarted",
 			"key", fmt.Sprintf("%x", key.point), "digest", fmt.Sprintf("%x", digest),
@@ -176,14 +188,6 @@ func (k *Keys) table(key *Key) *p256.Table {
 }
 
 func (k *Keys) off() bool { return k == nil || k.Keys == 0 || disagreements.Load() > 0 }
-
-func standard(key *Key, digest, signature []byte) bool {
-	if len(signature) != 64 {
-		return false
-	}
-	r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
-	return ecdsa.Verify(key.public, digest, r, s)
-}
 
 // Accepted counts a signature of a key; nil is one that never gets a table. The caller calls it last, for a request that
 // passed everything.
