@@ -137,12 +137,12 @@ func (e *Error) Reason() string {
 // SetHeaders adds what the answer to this refusal needs: WWW-Authenticate, DPoP-Nonce, Retry-After, and that
 // browser code may read them and nobody may store the answer. The status and the body are the caller's.
 func (e *Error) SetHeaders(h http.Header) {
-	h.Set("Cache-Control", "no-store")
+	h["Cache-Control"] = []string{"no-store"}
 	if e.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
 	}
 	for _, c := range e.challenges {
-		h.Add("WWW-Authenticate", c.String())
+		h[wwwAuthenticate] = append(h[wwwAuthenticate], c.String())
 	}
 	if len(e.challenges) > 0 {
 		expose(h, "WWW-Authenticate")
@@ -153,11 +153,14 @@ func (e *Error) SetHeaders(h http.Header) {
 	}
 }
 
+// wwwAuthenticate is WWW-Authenticate as [http.Header] has it, which need not spell it anew at each refusal.
+const wwwAuthenticate = "Www-Authenticate"
+
 // expose lets code of other origins read a field of the answer, where CORS lets it read the answer at all.
 func expose(h http.Header, field string) {
 	const name = "Access-Control-Expose-Headers"
 	if !slices.Contains(h[name], field) {
-		h.Add(name, field)
+		h[name] = append(h[name], field)
 	}
 }
 

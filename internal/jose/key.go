@@ -265,10 +265,16 @@ func ModulusFits(part string, maxBits int) error {
 	if len(part) <= prefix {
 		return nil
 	}
-	raw, err := Decode(part[:prefix])
-	if err != nil {
+	var buffer [1024]byte // enough for 4096 bits
+	raw := buffer[:]
+	if n := base64.RawURLEncoding.DecodedLen(prefix); n > len(raw) {
+		raw = make([]byte, n)
+	}
+	n, err := strictBase64.Decode(raw, []byte(part[:prefix]))
+	if err != nil || n != base64.RawURLEncoding.DecodedLen(prefix) { // fewer, where a line break was skipped
 		return nil
 	}
+	raw = raw[:n]
 	_, jwk, _ := bytes.Cut(raw, []byte(`"jwk":{`))
 	members, modulus, found := bytes.Cut(jwk, []byte(`"n":"`)) // in a string the quotes would be escaped
 	switch {

@@ -64,7 +64,7 @@ func parse(s string) (netip.Prefix, error) {
 
 // Believes reports whether r comes directly from one of the peers.
 func (c *Checker) Believes(r *http.Request) bool {
-	if c == nil {
+	if c == nil || !c.unix && c.ranges == nil {
 		return false
 	}
 	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && local.Network() == "unix" {
