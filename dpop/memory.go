@@ -290,8 +290,10 @@ func newTimeSlice(slot int64) (*timeSlice, error) {
 	return &timeSlice{slot: slot, cache: cache}, nil
 }
 
+// holds asks by GetTTL, which unlike Get does not tell the policy of each question: that is for evictions, of which there
+// are none.
 func (s *timeSlice) holds(key []byte) bool {
-	_, ok := s.cache.Get(key)
+	_, ok := s.cache.GetTTL(key)
 	return ok
 }
 
