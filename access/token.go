@@ -202,7 +202,7 @@ func (c *claimSet) token(raw jsontext.Value) (*Token, error) {
 		t.AuthTime, _ = jose.NumericDate("auth_time", c.AuthTime)
 	}
 	if c.ACR.Kind() == jsontext.KindString {
-		_ = json.Unmarshal(c.ACR, &t.ACR)
+		t.ACR, _ = jose.Unquote(c.ACR)
 	}
 	var err error
 	t.Confirmation, err = parseConfirmation(c.Confirmation)
@@ -233,7 +233,7 @@ func parseConfirmation(raw jsontext.Value) (Confirmation, error) {
 		if member.raw == nil {
 			continue
 		}
-		if json.Unmarshal(member.raw, member.value) != nil || *member.value == "" {
+		if *member.value, _ = jose.Unquote(member.raw); *member.value == "" {
 			return Confirmation{}, ErrConfirmation.With("a thumbprint", string(raw))
 		}
 	}
@@ -262,8 +262,8 @@ func (w *words) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	*w = nil
 	switch kind {
 	case jsontext.KindString:
-		var all string
-		if err := json.Unmarshal(raw, &all); err != nil {
+		all, err := jose.Unquote(raw)
+		if err != nil {
 			return err
 		}
 		*w = strings.FieldsFunc(all, func(r rune) bool { return r == ' ' })

@@ -108,7 +108,7 @@ type Config struct {
 	KnownKeys int
 	// PrecomputedKeys is how many P-256 keys of clients get a table by which their proofs are verified in less than half
 	// of the time, a key after its fourth accepted proof. The tables take PrecomputedKeys × 25,600 octets, and the keys
-	// that were used most recently have them. The arithmetic is ours (package internal/p256 explains it), not that of
+	// that were used most recently have them; no more than 50 are built a second, and so many others lost at most. The arithmetic is ours (package internal/p256 explains it), not that of
 	// crypto/ecdsa, and does without math/big and secrets alike; so every refusal by it and some acceptances (see
 	// PrecomputedRecheck) are repeated by crypto/ecdsa, and if the two disagree, the proof is refused with
 	// [ErrDisagreement] and no table is used in this process any more. Zero is off; in FIPS 140-3 mode it is off in any

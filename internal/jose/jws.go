@@ -193,8 +193,7 @@ func stringOrNull(d *jsontext.Decoder) (string, error) {
 	return "", err
 }
 
-// ReadString reads a JSON string and refuses everything else. Nearly all hold no escape, and are then copied once and
-// not looked through again.
+// ReadString reads a JSON string and refuses everything else.
 func ReadString(d *jsontext.Decoder) (string, error) {
 	if kind := d.PeekKind(); kind != jsontext.KindString && kind != jsontext.KindInvalid {
 		return "", ErrJSON.With("a string", kind.String())
@@ -202,6 +201,15 @@ func ReadString(d *jsontext.Decoder) (string, error) {
 	quoted, err := d.ReadValue()
 	if err != nil {
 		return "", err
+	}
+	return Unquote(quoted)
+}
+
+// Unquote returns the text of a JSON string that a decoder has read, and [ErrJSON] for any other value. Nearly all hold no
+// escape, and are then copied once and not looked through again.
+func Unquote(quoted jsontext.Value) (string, error) {
+	if kind := quoted.Kind(); kind != jsontext.KindString {
+		return "", ErrJSON.With("a string", kind.String())
 	}
 	if bytes.IndexByte(quoted, '\\') < 0 {
 		return string(quoted[1 : len(quoted)-1]), nil
@@ -267,8 +275,9 @@ type Strings []string
 // UnmarshalJSONFrom reads one string or an array of them.
 func (s *Strings) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	if d.PeekKind() == jsontext.KindString {
-		*s = make(Strings, 1)
-		return json.UnmarshalDecode(d, &(*s)[0])
+		one, err := ReadString(d)
+		*s = Strings{one}
+		return err
 	}
 	return json.UnmarshalDecode(d, (*[]string)(s))
 }

@@ -293,6 +293,21 @@ func TestNumericDate(t *testing.T) {
 	}
 }
 
+func TestUnquote(t *testing.T) {
+	for in, want := range map[string]string{
+		`""`: "", `"a b"`: "a b", `"\u0061\n\"\\"`: "a\n\"\\", `"é\ud83d\ude00"`: "é😀",
+	} {
+		if got, err := jose.Unquote(jsontext.Value(in)); got != want || err != nil {
+			t.Errorf("%s: %q, %v, want %q", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"", "null", "1", "true", `["a"]`, `{"a":"b"}`} {
+		if got, err := jose.Unquote(jsontext.Value(in)); got != "" || !errors.Is(err, jose.ErrJSON) {
+			t.Errorf("%s: %q, %v, want ErrJSON", in, got, err)
+		}
+	}
+}
+
 func TestWhen(t *testing.T) {
 	east := time.FixedZone("", 2*60*60+90)
 	for _, at := range []time.Time{

@@ -38,7 +38,7 @@ type settings struct {
 
 func main() {
 	var s settings
-	flag.StringVar(&s.packages, "packages", "dpop,access,mtls", "the folders whose sources are changed")
+	flag.StringVar(&s.packages, "packages", "dpop,access,mtls,internal/p256", "the folders whose sources are changed")
 	flag.StringVar(&s.excused, "excused", "conformance/internal/mutate/survivors.txt", "the `file` of survivors with a reason")
 	flag.IntVar(&s.sample, "sample", 0, "how `many` mutants are asked: 0 is all")
 	flag.Uint64Var(&s.seed, "seed", 1, "the `number` of the order in which mutants are asked")
