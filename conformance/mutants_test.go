@@ -143,7 +143,14 @@ var edits = []mutant.Edit{
 		`case !v.allowed(h.Algorithm) && !on("the list of algorithms is not looked at"):`},
 	{"dpop/proof.go", `if required.text.value == "" {`,
 		`if required.text.value == "" && !(on("jti may be missing") && required.name == "jti") {`},
-	{"dpop/proof.go", `kind != jsontext.KindString {`, `kind != jsontext.KindString && !on("claims of any type") {`},
+	{"dpop/proof.go", `	value, err := jose.ReadString(d)`, `	read := jose.ReadString
+	if on("claims of any type") {
+		read = func(d *jsontext.Decoder) (string, error) {
+			token, err := d.ReadToken()
+			return token.String(), err
+		}
+	}
+	value, err := read(d)`},
 	{"dpop/verify.go", `	"slices"`, `	"slices"
 	"strings"`},
 	{"dpop/verify.go", `if p.claims.Method.value != r.Method {`,
@@ -388,8 +395,8 @@ var edits = []mutant.Edit{
 	{"access/guard.go", `if errors.Is(err, ErrNoCredentials) || errors.Is(err, ErrScheme) {`,
 		`if !on("an error without credentials") && (errors.Is(err, ErrNoCredentials) || errors.Is(err, ErrScheme)) {`},
 	{"access/error.go", `	if e.Nonce != "" {`, `	if e.Nonce != "" && !on("a nonce is demanded but not given") {`},
-	{"access/error.go", `	h.Set("Cache-Control", "no-store")`, `	if !on("a nonce may be stored") {
-		h.Set("Cache-Control", "no-store")
+	{"access/error.go", `	h["Cache-Control"] = []string{"no-store"}`, `	if !on("a nonce may be stored") {
+		h["Cache-Control"] = []string{"no-store"}
 	}`},
 	{"access/error.go", `if len(e.challenges) > 0 {`,
 		`if len(e.challenges) > 0 && !on("browsers may not read the challenge") {`},
