@@ -290,6 +290,27 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
+func TestOnCurve(t *testing.T) {
+	good := times(nil, two).Bytes()
+	changed := func(i int, b byte) []byte { other := slices.Clone(good); other[i] = b; return other }
+	for name, test := range map[string]struct {
+		octets []byte
+		want   bool
+	}{
+		"2G": {good, true}, "-G": {times(nil, plus(n, -1)).Bytes(), true},
+		"nothing": {nil, false}, "infinity": {[]byte{0}, false}, "compressed": {times(nil, two).BytesCompressed(), false},
+		"an octet short": {good[:64], false}, "a 0 behind": {append(slices.Clone(good), 0), false},
+		"another y": {changed(64, good[64]^1), false}, "another x": {changed(1, good[1]^1), false},
+		"the origin": {append([]byte{4}, make([]byte, 64)...), false},
+		"hybrid":     {changed(0, 6+good[64]&1), false},
+		"x above p":  {slices.Concat([]byte{4}, octets(most), good[33:]), false},
+	} {
+		if got := p256.OnCurve(test.octets); got != test.want {
+			t.Errorf("%s: %t, want %t", name, got, test.want)
+		}
+	}
+}
+
 // Under the zero Table a signature made without any key would verify: R = u₁·G.
 func TestZeroTableVerifiesNothing(t *testing.T) {
 	r, _ := xModN(times(nil, big.NewInt(5)))

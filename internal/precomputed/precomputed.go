@@ -22,8 +22,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"filippo.io/nistec"
-
 	"github.com/senderlock/senderlock/internal/p256"
 	"github.com/senderlock/senderlock/internal/recent"
 	"github.com/senderlock/senderlock/internal/setting"
@@ -97,11 +95,8 @@ type point [64]byte
 // ParseKey reads a key as an uncompressed point (SEC 1 §2.3.3): an octet 4 and the two coordinates. It returns an error
 // for what is no point on P-256.
 func ParseKey(uncompressed []byte) (*Key, error) {
-	if len(uncompressed) != 65 {
-		return nil, errors.New("precomputed: not an uncompressed point")
-	}
-	if _, err := nistec.NewP256Point().SetBytes(uncompressed); err != nil {
-		return nil, fmt.Errorf("precomputed: %w", err)
+	if !p256.OnCurve(uncompressed) {
+		return nil, errors.New("precomputed: not an uncompressed point on P-256")
 	}
 	return &Key{point: point(uncompressed[1:])}, nil
 }
