@@ -26,6 +26,13 @@ var different = map[string]map[string]string{
 		"challenge-error-on-bearer":         "nginx hands on the first challenge alone, which is that of DPoP",
 		"forwarded-ignored-X-Original-Host": "what contradicts the fields of nginx is refused, not ignored",
 	},
+	"haproxy": {
+		"forwarded-ignored-X-Original-Host": "what contradicts the fields of HAProxy is refused, not ignored",
+	},
+	"caddy": {
+		"connection-names":                  "Caddy drops what Connection names, so there is no proof: refused, where the Guard alone does not read Connection",
+		"forwarded-ignored-X-Original-Host": "what contradicts the fields of Caddy is refused, not ignored",
+	},
 }
 
 // One decision: the vectors end with the gateway, and with nginx that asks, as they do with the Guard itself.
@@ -39,9 +46,14 @@ func TestOneDecision(t *testing.T) {
 	direct := httptest.NewServer(w.guard.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
 	t.Cleanup(direct.Close)
 	want := w.conform(issuer, direct)
-	for name, server := range map[string]*httptest.Server{"gateway": w.proxy(routes), "nginx": w.nginx(routes...)} {
+	through := map[string]func(*world) *httptest.Server{"gateway": func(w *world) *httptest.Server { return w.proxy(routes) }}
+	for _, f := range fronts {
+		through[string(f.preset)] = func(w *world) *httptest.Server { return f.start(w, routes...) }
+	}
+	for name, start := range through {
 		t.Run(name, func(t *testing.T) {
-			got := w.conform(issuer, server)
+			w := &world{t: t, guard: w.guard, signer: w.signer, service: w.service, more: w.more}
+			got := w.conform(issuer, start(w))
 			for id, r := range want {
 				switch _, listed := different[name][id]; {
 				case listed && got[id].Outcome == r.Outcome:

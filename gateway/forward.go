@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/internal/peer"
@@ -28,9 +29,9 @@ type Preset string
 // The presets.
 const (
 	NGINX   Preset = "nginx"   // auth_request; X-Original-Method and X-Original-URI, which its configuration sets
-	Caddy   Preset = "caddy"   // forward_auth
+	Caddy   Preset = "caddy"   // forward_auth, or what it stands for
 	Traefik Preset = "traefik" // ForwardAuth
-	HAProxy Preset = "haproxy" // a Lua action
+	HAProxy Preset = "haproxy" // cmd/senderlock/haproxy/senderlock.lua, which sends the same as nginx
 	Envoy   Preset = "envoy"   // ext_authz over HTTP, which asks with method, path and Host of the original request
 )
 
@@ -152,9 +153,12 @@ func (f *ForwardAuth) add(r Route) (err error) {
 
 // ServeHTTP answers one question.
 func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	published := f.config.Guard.MetadataPath()
-	if published != "" && r.RequestURI == published && f.source[kindURI] != "" {
-		f.config.Guard.MetadataHandler().ServeHTTP(w, r) // it is for everyone
+	if f.source[kindURI] != "" && strings.HasPrefix(r.RequestURI, "/.well-known/") { // it is for everyone, and no question
+		if r.RequestURI != f.config.Guard.MetadataPath() {
+			http.NotFound(w, r)
+			return
+		}
+		f.config.Guard.MetadataHandler().ServeHTTP(w, r)
 		return
 	}
 	for _, name := range fields { // whatever the answer is, a proxy that copies them copies nothing of a client

@@ -3,6 +3,8 @@ package gateway_test
 import (
 	"bufio"
 	"bytes"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log/slog"
@@ -67,6 +69,9 @@ type world struct {
 	log     bytes.Buffer
 	mu      sync.Mutex
 	more    *sync.Cond
+	asked   *httptest.Server // the forward authentication that a front asks
+	broken  string           // in front of the name of a setting, so that the script of HAProxy does not find it
+	tls     string           // a PEM file with the certificate of a proxy and its key; empty: it speaks HTTP
 }
 
 func (w *world) Write(b []byte) (int, error) {
@@ -118,6 +123,13 @@ func newWorld(t *testing.T, changes ...func(*access.Config)) *world {
 // proxy starts a gateway.
 func (w *world) proxy(routes []gateway.Route, changes ...func(*gateway.Config)) *httptest.Server {
 	w.t.Helper()
+	server := httptest.NewServer(w.proxyHandler(routes, changes...))
+	w.t.Cleanup(server.Close)
+	return server
+}
+
+func (w *world) proxyHandler(routes []gateway.Route, changes ...func(*gateway.Config)) *gateway.Proxy {
+	w.t.Helper()
 	c := gateway.Config{
 		Guard: w.guard, Routes: routes, Upstream: w.service.URL, Signer: w.signer, Log: slog.New(slog.NewTextHandler(w, nil)),
 	}
@@ -128,9 +140,20 @@ func (w *world) proxy(routes []gateway.Route, changes ...func(*gateway.Config)) 
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	server := httptest.NewServer(p)
-	w.t.Cleanup(server.Close)
-	return server
+	return p
+}
+
+// pemFile is a file with a new certificate for a server, and its key.
+func pemFile(t *testing.T) string {
+	t.Helper()
+	certificate := senderlocktest.NewCertificate("api.example.com")
+	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...)
+	return write(t, "api.pem", string(both))
 }
 
 func (w *world) token(scopes ...string) string {
