@@ -80,6 +80,8 @@ var importers = map[string][]string{
 	"github.com/prometheus":          {"examples"},
 	"github.com/chromedp":            {"examples"},
 	"github.com/spf13":               {"cmd"},
+	"google.golang.org/grpc":         {"cmd"},
+	"github.com/envoyproxy":          {"cmd"},
 	"github.com/go-chi/chi":          {}, // tests alone
 	// Only tests import what is for tests.
 	module + "/internal/poptest":  {"echoauth/internal/echotest"},

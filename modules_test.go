@@ -33,7 +33,7 @@ func requirementsOf(t *testing.T, file string) map[string]string {
 func TestModulesApart(t *testing.T) {
 	library := requirementsOf(t, "go.mod")
 	for file, only := range map[string][]string{
-		"cmd/senderlock/go.mod":       {"github.com/spf13/cobra"},
+		"cmd/senderlock/go.mod":       {"github.com/spf13/cobra", "github.com/envoyproxy/go-control-plane/envoy"},
 		"examples/go.mod":             {"github.com/chromedp/chromedp", "github.com/prometheus/client_golang"},
 		"redisstore/histories/go.mod": {"github.com/anishathalye/porcupine"},
 	} {

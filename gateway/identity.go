@@ -186,9 +186,10 @@ var forbidden = map[string]bool{
 	"xoriginalurl": true, "xoriginaluri": true, "xoriginalmethod": true, "xoriginalhost": true, "xrewriteurl": true,
 }
 
-// forbids reports whether a field is dropped. Servers that hand fields on as variables (CGI, WSGI, PHP, Rack) make one
-// name of X-A, X_A and X.A, so only letters and digits count.
-func forbids(name string) bool {
+// Drops reports whether a service gets no field of this name from a client, as [Proxy] sees to it: for programs that
+// forward what [ForwardAuth] accepts. Servers that hand fields on as variables (CGI, WSGI, PHP, Rack) make one name of
+// X-A, X_A and X.A, so only letters and digits count.
+func Drops(name string) bool {
 	var b strings.Builder
 	for i := 0; i < len(name); i++ {
 		switch c := name[i]; {
@@ -205,7 +206,7 @@ func forbids(name string) bool {
 // strip drops what a client must not say.
 func strip(h http.Header) {
 	for name := range h {
-		if forbids(name) {
+		if Drops(name) {
 			delete(h, name)
 		}
 	}

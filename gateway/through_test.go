@@ -174,7 +174,7 @@ func testFrontCertificates(t *testing.T, f front) {
 	thumbprint := (&mtls.Certificate{DER: own.Certificate[0]}).Thumbprint()
 	written := map[string]string{
 		"Client-Cert":       ":" + base64.StdEncoding.EncodeToString(own.Certificate[0]) + ":",
-		"X-SSL-Client-Cert": url.QueryEscape(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: own.Certificate[0]}))),
+		"X-SSL-Client-Cert": url.PathEscape(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: own.Certificate[0]}))),
 	}
 	for name, test := range map[string]struct {
 		certificate []tls.Certificate

@@ -17,6 +17,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/senderlock/senderlock/cmd/senderlock/internal/extauthz"
+	"github.com/senderlock/senderlock/gateway"
 	"github.com/senderlock/senderlock/internal/serving"
 	"github.com/senderlock/senderlock/internal/settings"
 	"github.com/senderlock/senderlock/logqueue"
@@ -119,6 +121,11 @@ func serveGateway(ctx context.Context, from source, forwardAuth bool, out io.Wri
 // serve opens the ports.
 func (g *reloadable) serve(ctx context.Context, s *settings.Settings, log *slog.Logger) error {
 	var ending atomic.Bool
+	forward := http.Handler(g)
+	asksByGRPC := g.current.settings.preset == gateway.Envoy
+	if asksByGRPC {
+		forward = extauthz.Handler(g)
+	}
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if ending.Load() {
 			w.Header().Set("Connection", "close") // so that no request is sent on a connection that is about to be closed
@@ -129,12 +136,16 @@ func (g *reloadable) serve(ctx context.Context, s *settings.Settings, log *slog.
 		case keysPath:
 			g.signer.ServeHTTP(w, r)
 		default:
-			g.ServeHTTP(w, r)
+			forward.ServeHTTP(w, r)
 		}
 	})
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(asksByGRPC)
 	server := func() *http.Server {
 		return &http.Server{
-			Handler: handler, ReadHeaderTimeout: gatewayHeaderTimeout, IdleTimeout: gatewayIdleTimeout, MaxHeaderBytes: gatewayMaxHeader,
+			Handler: handler, Protocols: &protocols, ReadHeaderTimeout: gatewayHeaderTimeout, IdleTimeout: gatewayIdleTimeout, MaxHeaderBytes: gatewayMaxHeader,
 			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		}
 	}

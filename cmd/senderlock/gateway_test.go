@@ -15,6 +15,10 @@ import (
 	"testing"
 	"time"
 
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
 	"github.com/senderlock/senderlock/gateway"
 	"github.com/senderlock/senderlock/senderlocktest"
 )
@@ -276,6 +280,35 @@ func TestForwardAuth(t *testing.T) {
 	r.Header.Set("X-Forwarded-Uri", "/orders/7")
 	if response := s.send(r); response.StatusCode != 401 || response.Header.Get("WWW-Authenticate") == "" {
 		t.Errorf("protected: %d", response.StatusCode)
+	}
+}
+
+// For Envoy it answers over gRPC and HTTP on one port.
+func TestForwardAuthEnvoy(t *testing.T) {
+	s := newServer(t)
+	file := s.write(filepath.Join(t.TempDir(), "forward.yaml"), config+"forward_auth: envoy\ntrusted_proxies: 127.0.0.1\n")
+	s.run("forward-auth", "--config", file)
+	conn, err := grpc.NewClient(strings.TrimPrefix(s.url, "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for path, want := range map[string]int{"/public": 200, "/orders/7": 401, "/admin": 404} {
+		asked := &authv3.AttributeContext_HttpRequest{Method: "GET", Path: path, Host: "api.test", Scheme: "http"}
+		answer, err := authv3.NewAuthorizationClient(conn).Check(t.Context(), &authv3.CheckRequest{
+			Attributes: &authv3.AttributeContext{Request: &authv3.AttributeContext_Request{Http: asked}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if denied := answer.GetDeniedResponse(); (denied == nil) != (want == 200) || denied != nil && int(denied.GetStatus().GetCode()) != want {
+			t.Errorf("%s: %v, want %d", path, answer, want)
+		}
+		r := httptest.NewRequest("GET", "http://api.test"+path, nil)
+		r.Header.Set("X-Forwarded-Proto", "http")
+		if response := s.send(r); response.StatusCode != want {
+			t.Errorf("%s over HTTP: %d, want %d", path, response.StatusCode, want)
+		}
 	}
 }
 
