@@ -71,7 +71,7 @@ var importers = map[string][]string{
 	echo:                             {"echoauth", "examples"},
 	"github.com/dgraph-io/ristretto": {"dpop", "internal/cache"},
 	"github.com/lestrrat-go/jwx":     {"internal/jwx"},
-	module + "/internal/jwx":         {"access", "dpop/keyfile", "revocation/events", "examples", "gateway"},
+	module + "/internal/jwx":         {"access", "dpop/keyfile", "revocation/events", "examples"},
 	"github.com/redis/rueidis":       {"redisstore"},
 	"go.etcd.io/bbolt":               {"revocation"},
 	"filippo.io/nistec":              {"internal/p256"},

@@ -61,14 +61,13 @@ func (s Stream) Validate() error {
 // cancel when the response has ended; it releases everything. A wrong setting gives a context that has ended.
 func (g *Guard) Watch(r *http.Request, grant *Grant, s Stream) (context.Context, context.CancelFunc) {
 	ctx, end := context.WithCancelCause(r.Context())
-	cancel := func() { end(context.Canceled) }
 	err := s.Validate()
 	if grant == nil {
 		err = errors.New("access: Watch without a grant: it is for a request that was accepted")
 	}
 	if err != nil {
 		end(unavailable(err))
-		return ctx, cancel
+		return ctx, func() {}
 	}
 	if s.Every == 0 {
 		s.Every = defaultStreamInterval
@@ -76,18 +75,28 @@ func (g *Guard) Watch(r *http.Request, grant *Grant, s Stream) (context.Context,
 	// With fields and a Grant of its own: the handler may change those of the request meanwhile.
 	own := *grant
 	own.take(&grant.Token)
-	go g.watch(ctx, end, r.Clone(ctx), &own, s)
-	return ctx, cancel
+	r = r.Clone(ctx)
+	// Most responses are over before there is anything to look at: until then it costs a timer.
+	first := time.AfterFunc(min(s.Every, g.left(&own)), func() { g.watch(ctx, end, r, &own, s) })
+	return ctx, func() {
+		first.Stop()
+		end(context.Canceled)
+	}
+}
+
+// left is how long a grant goes on unless it is taken back.
+func (g *Guard) left(grant *Grant) time.Duration {
+	last := grant.Expiry.Add(g.config.Leeway)
+	if !grant.until.IsZero() && grant.until.Before(last) {
+		last = grant.until
+	}
+	return last.Sub(g.config.Now())
 }
 
 // watch looks until the context ends, and ends it with the first refusal.
 func (g *Guard) watch(ctx context.Context, end context.CancelCauseFunc, r *http.Request, grant *Grant, s Stream) {
 	// On its own, so that a store that hangs does not hold it up.
-	last := grant.Expiry.Add(g.config.Leeway)
-	if !grant.until.IsZero() && grant.until.Before(last) {
-		last = grant.until
-	}
-	expiry := time.AfterFunc(last.Sub(g.config.Now()), func() {
+	expiry := time.AfterFunc(g.left(grant), func() {
 		if err := g.over(grant); err != nil {
 			end(g.refuse(grant.scheme, CodeInvalidToken, err))
 		}
@@ -100,18 +109,17 @@ func (g *Guard) watch(ctx context.Context, end context.CancelCauseFunc, r *http.
 	}()
 	next := time.NewTicker(s.Every)
 	defer next.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-next.C:
-		}
+	for ctx.Err() == nil {
 		late := time.AfterFunc(lookLimit, func() { end(unavailable(errLook)) })
 		err := g.stillGood(r, grant, s.Policies)
 		late.Stop()
 		if err != nil {
 			end(g.refuse(grant.scheme, CodeInvalidToken, err))
 			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-next.C:
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	_ "crypto/sha512" // SHA-384 and SHA-512, for crypto.SignMessage
-	"encoding/asn1"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -218,23 +217,8 @@ func (s *Signer) sign(input []byte) ([]byte, error) {
 	if err != nil || s.coordinate == 0 {
 		return signature, err
 	}
-	return joinCoordinates(signature, s.coordinate)
+	return jose.FixedLength(signature, s.coordinate)
 }
-
-// joinCoordinates turns an ASN.1 signature into R and S at full length, one after the other (RFC 7518 §3.4).
-func joinCoordinates(der []byte, size int) ([]byte, error) {
-	var sig struct{ R, S *big.Int }
-	rest, err := asn1.Unmarshal(der, &sig)
-	if err != nil || len(rest) > 0 || !inRange(sig.R, size) || !inRange(sig.S, size) {
-		return nil, errors.New("the key did not return an ASN.1 ECDSA signature")
-	}
-	out := make([]byte, 2*size)
-	sig.R.FillBytes(out[:size])
-	sig.S.FillBytes(out[size:])
-	return out, nil
-}
-
-func inRange(n *big.Int, size int) bool { return n.Sign() > 0 && n.BitLen() <= 8*size }
 
 // validNonce reports whether s has the syntax of a nonce, 1*NQCHAR (RFC 9449 §8.1).
 func validNonce(s string) bool {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/internal/jose"
-	"github.com/senderlock/senderlock/internal/jwx"
 )
 
 // The fields that tell a service who is calling. Values are percent-encoded where an octet is no visible ASCII, or is %.
@@ -46,7 +45,7 @@ const (
 // Signer signs what the gateway says of a caller. Make one with [NewSigner]; it is safe for concurrent use.
 type Signer struct {
 	key    crypto.Signer
-	id     string
+	header string // of every assertion, encoded, with the dot behind it
 	jwks   []byte
 	issuer string
 }
@@ -75,10 +74,16 @@ func NewSigner(issuer string, key crypto.Signer) (*Signer, error) {
 	}
 	x, y := point[1:33], point[33:]
 	jwk := map[string]string{"kty": "EC", "crv": "P-256", "x": base64.RawURLEncoding.EncodeToString(x), "y": base64.RawURLEncoding.EncodeToString(y)}
-	if s.id, err = thumbprint(jwk); err != nil {
+	id, err := thumbprint(jwk)
+	if err != nil {
 		return nil, err
 	}
-	jwk["kid"], jwk["alg"], jwk["use"] = s.id, "ES256", "sig"
+	header, err := json.Marshal(map[string]string{"alg": "ES256", "typ": AssertionType, "kid": id})
+	if err != nil {
+		return nil, err
+	}
+	s.header = base64.RawURLEncoding.EncodeToString(header) + "."
+	jwk["kid"], jwk["alg"], jwk["use"] = id, "ES256", "sig"
 	s.jwks, err = json.Marshal(map[string]any{"keys": []any{jwk}})
 	return s, err
 }
@@ -148,7 +153,7 @@ func (s *Signer) identify(h http.Header, grant *access.Grant, audience, method, 
 	if err != nil {
 		return err
 	}
-	signed, err := jwx.Sign(said, "ES256", s.key, map[string]string{"typ": AssertionType, "kid": s.id})
+	signed, err := s.sign(said)
 	if err != nil {
 		return err
 	}
@@ -158,6 +163,17 @@ func (s *Signer) identify(h http.Header, grant *access.Grant, audience, method, 
 		h.Set(fields[i], visible(value))
 	}
 	return nil
+}
+
+// sign makes a compact JWS (RFC 7515 §7.1).
+func (s *Signer) sign(payload []byte) (string, error) {
+	input := s.header + base64.RawURLEncoding.EncodeToString(payload)
+	der, err := crypto.SignMessage(s.key, rand.Reader, []byte(input), crypto.SHA256)
+	if err != nil {
+		return "", err
+	}
+	signature, err := jose.FixedLength(der, 32)
+	return input + "." + base64.RawURLEncoding.EncodeToString(signature), err
 }
 
 // visible makes any text the value of a field.
