@@ -45,7 +45,7 @@ var layers = map[string][]string{
 	// What packages share knows none of those that share it.
 	"internal": {"reason"},
 	// What programs share sits on top of the library, as they do.
-	"internal/settings": {"access", "dpop", "mtls", "revocation", "redisstore", "internal", "reason"},
+	"internal/settings": {"access", "admin", "dpop", "mtls", "revocation", "redisstore", "internal", "reason"},
 	"internal/explain":  {"access", "dpop", "mtls", "revocation", "internal", "reason"},
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -132,7 +131,7 @@ func (g *reloadable) serve(ctx context.Context, s *settings.Settings, log *slog.
 		}
 		switch path, _, _ := strings.Cut(r.RequestURI, "?"); path {
 		case readyPath:
-			ready(w, ending.Load())
+			g.watch.Ready.ServeHTTP(w, r)
 		case keysPath:
 			g.signer.ServeHTTP(w, r)
 		default:
@@ -159,18 +158,16 @@ func (g *reloadable) serve(ctx context.Context, s *settings.Settings, log *slog.
 		p.Server.TLSConfig = certificates
 		ports = append(ports, p)
 	}
+	if s.AdminPort != "" {
+		p := &serving.Port{Name: "ADMIN_PORT", Address: net.JoinHostPort(s.AdminHost, s.AdminPort), Server: server()}
+		if p.Server.Handler, err = g.watch.Handler(g.stores.Tokens, nil); err != nil {
+			return err
+		}
+		ports = append(ports, p)
+	}
 	if err := serving.Listen(ports...); err != nil {
 		return err
 	}
-	end := serving.End{Begin: func() { ending.Store(true) }, Delay: s.Drain, Wait: gatewayWait, Log: log}
+	end := serving.End{Begin: func() { ending.Store(true); g.watch.Ready.End() }, Delay: s.Drain, Wait: gatewayWait, Log: log}
 	return serving.Serve(ctx, end, ports...)
-}
-
-func ready(w http.ResponseWriter, ending bool) {
-	status, text := http.StatusOK, "ok"
-	if ending {
-		status, text = http.StatusServiceUnavailable, "ending"
-	}
-	w.WriteHeader(status)
-	_, _ = fmt.Fprintln(w, text)
 }

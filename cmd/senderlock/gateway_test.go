@@ -204,6 +204,43 @@ func TestGatewayFlags(t *testing.T) {
 	}
 }
 
+// The bearer list, report-only and the admin port are those of the library.
+func TestGatewayRollout(t *testing.T) {
+	s := newServer(t)
+	s.run("gateway", "--config", s.write(filepath.Join(t.TempDir(), "gateway.yaml"), config+`
+bearer: [clients=old-app; until=2037-06-30]
+report_only: [bound]
+admin_port: 0
+`))
+	address, _ := s.hears("listening")["address"].(string)
+	bearer := func(client string) *http.Request {
+		r := httptest.NewRequest("GET", testOrigin+"/orders/7", nil)
+		r.Header.Set("Authorization", "Bearer "+s.issuer.Token(senderlocktest.Token{Subject: "user-2", ClientID: client, Scopes: []string{"orders:read"}}))
+		return r
+	}
+	if response := s.send(bearer("another")); response.StatusCode != 401 {
+		t.Errorf("a client that is not listed: %d", response.StatusCode)
+	}
+	listed := bearer("old-app")
+	if response := s.send(listed); response.StatusCode != 200 {
+		t.Errorf("a client that is listed: %d", response.StatusCode)
+	}
+	if line := s.hears("request accepted"); line["client"] != "old-app" || line["would"] == nil {
+		t.Errorf("said %v", line)
+	}
+	response, err := http.Post("http://"+address+"/revoke", "application/json", strings.NewReader(`{"by":"subject","value":"user-2"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != 200 {
+		t.Fatalf("revoke: %s", response.Status)
+	}
+	if response := s.send(listed); response.StatusCode != 401 {
+		t.Errorf("revoked: %d", response.StatusCode)
+	}
+}
+
 // SIGHUP reads the settings anew. What was accepted before is not accepted again, and a broken file changes nothing.
 func TestGatewayReload(t *testing.T) {
 	if runtime.GOOS == "windows" {
@@ -347,7 +384,12 @@ func TestGatewayCheckConfig(t *testing.T) {
 		"a preset":               {"forward-auth", config + "trusted_proxies: 10.0.0.1\nforward_auth: apache\n", `FORWARD_AUTH is "apache": set the proxy`},
 		"no proxy":               {"forward-auth", config + "forward_auth: nginx\n", "TRUSTED_PROXIES is not set"},
 		"a preset too many":      {"gateway", config + "forward_auth: nginx\n", "start senderlock forward-auth"},
-		"an admin port":          {"gateway", config + "admin_port: 1\n", "ADMIN_PORT is"},
+		"a bearer list":          {"gateway", config + "bearer:\n  - clients=old-app; until=2037-06-30\n  - routes=GET /status; until=2037-06-30\n", ""},
+		"a bearer list, wrong":   {"gateway", config + "bearer:\n  - clients=old-app\n", "an entry needs until="},
+		"report-only":            {"gateway", config + "report_only: [bound, nonce, max-token-lifetime=5m]\n", ""},
+		"report-only, wrong":     {"gateway", config + "report_only: [strict]\n", "strict is not understood"},
+		"an admin port":          {"gateway", config + "admin_port: 0\n", ""},
+		"an admin port for all":  {"gateway", config + "admin_port: 0\nadmin_host: 0.0.0.0\n", "ADMIN_TOKEN is not set"},
 		"CORS":                   {"gateway", config + "cors_origin: https://a.example\n", "CORS_ORIGIN is"},
 		"logout":                 {"gateway", config + "logout_client_id: a\n", "LOGOUT_CLIENT_ID is"},
 	} {

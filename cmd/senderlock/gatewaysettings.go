@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop/keyfile"
 	"github.com/senderlock/senderlock/gateway"
 	"github.com/senderlock/senderlock/internal/settings"
@@ -32,7 +31,6 @@ type gatewaySettings struct {
 
 // elsewhere are settings of the vocabulary that a gateway has no use for.
 var elsewhere = map[string]string{
-	"ADMIN_PORT":       "leave it out: the gateway has no admin port; REPLAY_REDIS_URL shares revocations with a program that has one",
 	"CORS_ORIGIN":      "leave it out: list a public route for OPTIONS, and let the service answer it",
 	"LOGOUT_CLIENT_ID": "leave it out: the gateway takes no logout tokens",
 }
@@ -43,7 +41,7 @@ var ownSettings = []string{"UPSTREAM", "ROUTES", "UPSTREAM_AUTHORIZATION", "UPST
 // guardSettings are what only the Guard is made of.
 var guardSettings = []string{
 	"ISSUER", "AUDIENCE", "JWKS_URI", "CA_FILE", "ACCEPT_TYPE_JWT", "KEY_REFRESH", "CLIENT_CA_FILE", "PUBLIC_ORIGINS",
-	"CLIENT_CERT_HEADER", "TRUSTED_PROXIES", "DPOP_NONCE", "DPOP_NONCE_SECRETS",
+	"CLIENT_CERT_HEADER", "TRUSTED_PROXIES", "DPOP_NONCE", "DPOP_NONCE_SECRETS", "REPORT_ONLY",
 	"INTROSPECTION_ENDPOINT", "INTROSPECTION_CLIENT_ID", "INTROSPECTION_CLIENT_SECRET",
 }
 
@@ -81,12 +79,7 @@ func readGateway(from source, forwardAuth bool) (*gatewaySettings, error) {
 }
 
 func (s *gatewaySettings) readRoutes(r *settings.Reader) {
-	lines := strings.FieldsFunc(r.Required("ROUTES", "set what may be asked for, such as GET /orders/{id} scopes=orders:read"),
-		func(c rune) bool { return c == '\n' || c == '|' })
-	for _, line := range lines {
-		if line = strings.TrimSpace(line); line == "" {
-			continue
-		}
+	for _, line := range r.Lines("ROUTES") {
 		route, err := parseRoute(line)
 		if err != nil {
 			r.Wrong("ROUTES", fmt.Sprintf("in %q, %v", line, err))
@@ -98,7 +91,7 @@ func (s *gatewaySettings) readRoutes(r *settings.Reader) {
 		}
 		s.routes = append(s.routes, route)
 	}
-	if len(s.routes) == 0 && len(lines) > 0 {
+	if len(s.routes) == 0 {
 		r.Wrong("ROUTES", "set what may be asked for, such as GET /orders/{id} scopes=orders:read")
 	}
 }
@@ -161,40 +154,19 @@ func parseRoute(line string) (gateway.Route, error) {
 }
 
 func routeWord(r *gateway.Route, name, value string, valued bool) (err error) {
-	if flag := name == "public" || name == "nonce"; flag == valued || valued && value == "" {
-		return fmt.Errorf("%s is not understood: the words are scopes=, max-auth-age=, acr=, binding=, allow=, upstream=, nonce and public", name)
-	}
-	list := strings.Split(value, ",")
+	known := valued && value != ""
 	switch name {
 	case "public":
-		r.Public = true
-	case "nonce":
-		r.Nonce = true
-	case "scopes":
-		r.Scopes = list
-	case "acr":
-		r.ACRValues = list
+		r.Public, known = true, !valued
 	case "upstream":
 		r.Upstream = value
 	case "allow":
-		r.Allow, err = gateway.ParsePathForms(list...)
-	case "max-auth-age":
-		if r.MaxAuthAge, err = time.ParseDuration(value); err != nil {
-			err = fmt.Errorf("max-auth-age is %q: set a time with its unit, such as 5m", value)
-		}
-	case "binding":
-		for _, way := range list {
-			switch way {
-			case "dpop":
-				r.Binding |= access.BindingDPoP
-			case "certificate":
-				r.Binding |= access.BindingCertificate
-			default:
-				return fmt.Errorf("binding is %q: set dpop, certificate, or both", value)
-			}
-		}
+		r.Allow, err = gateway.ParsePathForms(strings.Split(value, ",")...)
 	default:
-		return fmt.Errorf("%s is not understood: the words are scopes=, max-auth-age=, acr=, binding=, allow=, upstream=, nonce and public", name)
+		known, err = settings.Demand(&r.Requirement, name, value, valued)
+	}
+	if !known {
+		return fmt.Errorf("%s is not understood: the words are public, allow=, upstream=, %s", name, settings.Demands)
 	}
 	return err
 }

@@ -22,6 +22,7 @@ type reloadable struct {
 	log    *slog.Logger
 	stores *settings.Stores
 	signer *gateway.Signer
+	watch  *settings.Operations
 	secret []byte // of nonces, where none is set
 
 	mu      sync.RWMutex
@@ -53,9 +54,13 @@ func newReloadable(s *gatewaySettings, log *slog.Logger) (_ *reloadable, err err
 	if g.stores, err = s.Open(); err != nil {
 		return nil, err
 	}
-	if g.current, err = g.make(s); err != nil {
+	if g.watch, err = s.Operations(g.stores, log); err != nil {
 		return nil, errors.Join(err, g.stores.Close())
 	}
+	if g.current, err = g.make(s); err != nil {
+		return nil, errors.Join(err, g.watch.Close(), g.stores.Close())
+	}
+	g.current.FetchKeys() // readiness waits for them
 	return g, nil
 }
 
@@ -63,7 +68,7 @@ func newReloadable(s *gatewaySettings, log *slog.Logger) (_ *reloadable, err err
 func (g *reloadable) Close() error {
 	err := g.current.Close()
 	g.retired.Wait()
-	return errors.Join(err, g.stores.Close())
+	return errors.Join(err, g.watch.Close(), g.stores.Close())
 }
 
 // make makes what serves under the settings, with the Guard of the generation before if that is the same.
@@ -75,7 +80,7 @@ func (g *reloadable) make(s *gatewaySettings) (*generation, error) {
 	if g.current != nil && sameGuard(g.current.settings, s) {
 		n.guarded = g.current.guarded
 	} else {
-		guard, err := s.Guard(g.stores, g.log, nil)
+		guard, err := s.Guard(g.stores, g.log, g.watch.Hear)
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -86,9 +87,12 @@ func (o *opened) parse(text []byte) error {
 	return nil
 }
 
+// between is what stands between the items of a list in the environment, where it is no comma.
+var between = map[string]string{"ROUTES": "\n", "BEARER": "\n", "REPORT_ONLY": ";"}
+
 var errValue = errors.New("write a text, a number, or a list of them")
 
-// valueOf is a value as the environment would have it: lists have commas between their items, and routes lines.
+// valueOf is a value as the environment would have it: lists have commas between their items, or what between says.
 func valueOf(name string, node *yaml.Node) (string, error) {
 	switch node.Kind {
 	case yaml.ScalarNode:
@@ -104,11 +108,7 @@ func valueOf(name string, node *yaml.Node) (string, error) {
 			}
 			items = append(items, item.Value)
 		}
-		between := ","
-		if name == "ROUTES" {
-			between = "\n"
-		}
-		return strings.Join(items, between), nil
+		return strings.Join(items, cmp.Or(between[name], ",")), nil
 	}
 	return "", errValue
 }

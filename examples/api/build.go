@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	prometheusexporter "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/sdk/metric"
 
@@ -59,13 +60,15 @@ func build(s *settings.Settings, events eventSettings, log *slog.Logger, lines *
 	registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "senderlock_log_lines_lost_total", Help: "Lines of the log that were dropped because nobody took them",
 	}, func() float64 { return float64(lines.Lost()) }))
-	o, observer, err := a.operations(stores, observer)
+	operations, err := s.Operations(stores, log)
 	if err != nil {
 		return a, err
 	}
-	a.ready = o.ready
+	a.onClose(operations.Close)
+	a.ready = operations.Ready
 	guard, err := s.Guard(stores, log, func(c *access.Config) {
-		c.Observer, c.OnAlert = observer, o.alerts.Observe(nil)
+		c.Observer = observer
+		operations.Hear(c)
 		if c.Resource != nil {
 			c.Resource.Name = "Example API"
 		}
@@ -78,7 +81,7 @@ func build(s *settings.Settings, events eventSettings, log *slog.Logger, lines *
 		return a, err
 	}
 	guard.FetchKeys() // readiness waits for them
-	if a.admin, err = a.operator(stores.Tokens, o, registry); err != nil {
+	if a.admin, err = operations.Handler(stores.Tokens, promhttp.HandlerFor(registry, promhttp.HandlerOpts{})); err != nil {
 		return a, err
 	}
 	a.tls, err = s.TLS(log)

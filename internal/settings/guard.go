@@ -35,6 +35,7 @@ func (s *Settings) Guard(stores *Stores, log *slog.Logger, change func(*access.C
 	c := access.Config{
 		Origins: s.Origins, ForwardedBy: s.Proxies, Resource: s.Resource(),
 		Issuers: []access.Issuer{s.Issuer}, HTTPClient: s.Client(), MaxTokenLifetime: s.MaxLifetime,
+		Bearer: s.Bearer, ReportOnly: s.ReportOnly,
 		Revocation: stores.Tokens, Replay: stores.Replay,
 		MaxAge: s.MaxAge, Skew: s.Skew, RequireNonce: s.Nonce, Nonces: s.Nonces, Log: log, LogAccepted: true,
 	}

@@ -129,6 +129,17 @@ func (r *Reader) List(name, want string) []string {
 	return all
 }
 
+// Lines are what stands between line ends or |.
+func (r *Reader) Lines(name string) []string {
+	var all []string
+	for line := range strings.FieldsFuncSeq(r.get(name), func(c rune) bool { return c == '\n' || c == '|' }) {
+		if line = strings.TrimSpace(line); line != "" {
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
 func items(list string) []string {
 	var all []string
 	for item := range strings.SplitSeq(list, ",") {

@@ -40,6 +40,9 @@ type Settings struct {
 	RevocationFile string
 	MaxLifetime    time.Duration
 
+	Bearer     []access.Bearer    // none: no token that is bound to nobody is accepted
+	ReportOnly *access.ReportOnly // nil: no stricter demands are tried
+
 	AdminHost, AdminPort, AdminToken string
 
 	Level slog.Level
@@ -105,6 +108,7 @@ func Read(r *Reader) *Settings {
 	s.readOrigins(r)
 	s.readNonces(r)
 	s.readProxyHeader(r)
+	s.readRollout(r)
 	s.readAdmin(r)
 	if err := s.Level.UnmarshalText([]byte(r.Choice("LOG_LEVEL", "info", "debug", "warn", "error"))); err != nil {
 		s.Level = slog.LevelInfo // choice has said it

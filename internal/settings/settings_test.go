@@ -4,9 +4,12 @@ import (
 	"encoding/base64"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/internal/settings"
 )
 
@@ -74,10 +77,21 @@ func TestWrongValues(t *testing.T) {
 		"ADMIN_HOST":                  {{values{"ADMIN_PORT": "1"}, "everywhere", "set the address to listen on"}, {nil, "127.0.0.2", "without ADMIN_PORT"}},
 		"ADMIN_PORT":                  {{nil, "admin", "set a port number"}},
 		"ADMIN_TOKEN":                 {{values{"ADMIN_PORT": "1"}, "secret", "at least 32"}, {values{"ADMIN_PORT": "1", "ADMIN_HOST": "0.0.0.0"}, "", "set a secret"}, {nil, strings.Repeat("a", 32), "without ADMIN_PORT"}},
-		"LOG_LEVEL":                   {{nil, "loud", "set one of"}, {nil, "INFO", "set one of"}},
-		"MAX_AGE":                     {{nil, "11m", "from 1 to 600"}, {nil, "0", "from 1 to 600"}},
-		"SKEW":                        {{nil, "6m", "from 1 to 300"}, {nil, "0", "from 1 to 300"}},
-		"SHUTDOWN_DELAY":              {{nil, "1h", "from 0 to 300"}, {nil, "on", "from 0 to 300"}},
+		"BEARER": {
+			{nil, "clients=a", "an entry needs until="}, {nil, "until=2027-01-01", "needs issuers=, clients=, routes= or scopes="},
+			{nil, "clients=a; until=soon", "until is \"soon\""}, {nil, "clients=; until=2027-01-01", "clients is empty"},
+			{nil, "clients=a; until=2027-01-01; max-token-lifetime=9000h", "up to a year"}, {nil, "client=a", "client is not understood"},
+			{nil, "clients=a; clients=b; until=2027-01-01", "clients is there twice"}, {nil, "clients=a; until=2027-01-01 | scopes=b", "an entry needs until="},
+		},
+		"REPORT_ONLY": {
+			{nil, "strict", "strict is not understood"}, {nil, "bound=yes", "bound has no value"}, {nil, "nonce=on", "nonce is not understood"},
+			{nil, "max-token-lifetime=5", "such as 1h"}, {nil, "binding=mtls", "set dpop, certificate, or both"}, {nil, "max-auth-age=5", "such as 5m"},
+			{nil, "bound; bound", "bound is there twice"}, {nil, "scopes=", "scopes is not understood"},
+		},
+		"LOG_LEVEL":      {{nil, "loud", "set one of"}, {nil, "INFO", "set one of"}},
+		"MAX_AGE":        {{nil, "11m", "from 1 to 600"}, {nil, "0", "from 1 to 600"}},
+		"SKEW":           {{nil, "6m", "from 1 to 300"}, {nil, "0", "from 1 to 300"}},
+		"SHUTDOWN_DELAY": {{nil, "1h", "from 0 to 300"}, {nil, "on", "from 0 to 300"}},
 	}
 	for name, cases := range wrong {
 		for _, test := range cases {
@@ -111,6 +125,27 @@ func TestSeconds(t *testing.T) {
 		if r.Err() != nil || s.MaxLifetime.Seconds() != want {
 			t.Errorf("%q: %v, %v", value, s.MaxLifetime, r.Err())
 		}
+	}
+}
+
+// What is on the way from bearer tokens to bound ones is read as it is written.
+func TestRollout(t *testing.T) {
+	s, r := read(enough.with(values{
+		"BEARER":      "clients=old-app, older; until=2027-06-30; max-token-lifetime=2h | routes=GET /orders/{id}; issuers=https://a; scopes=b; until=2027-01-01T12:00:00Z",
+		"REPORT_ONLY": "bound; nonce; max-token-lifetime=5m; scopes=a,b; binding=dpop,certificate; acr=gold; max-auth-age=1h",
+	}))
+	if r.Err() != nil {
+		t.Fatal(r.Err())
+	}
+	bearer := []access.Bearer{
+		{Clients: []string{"old-app", "older"}, Until: time.Date(2027, 6, 30, 0, 0, 0, 0, time.UTC), MaxTokenLifetime: 2 * time.Hour},
+		{Routes: []string{"GET /orders/{id}"}, Issuers: []string{"https://a"}, Scopes: []string{"b"}, Until: time.Date(2027, 1, 1, 12, 0, 0, 0, time.UTC)},
+	}
+	report := &access.ReportOnly{Bound: true, MaxTokenLifetime: 5 * time.Minute, Requirement: access.Requirement{
+		Nonce: true, Scopes: []string{"a", "b"}, Binding: access.BindingDPoP | access.BindingCertificate, ACRValues: []string{"gold"}, MaxAuthAge: time.Hour,
+	}}
+	if !reflect.DeepEqual(s.Bearer, bearer) || !reflect.DeepEqual(s.ReportOnly, report) {
+		t.Errorf("%+v\n%+v", s.Bearer, s.ReportOnly)
 	}
 }
 

@@ -60,7 +60,7 @@ func (o *Stores) open(s *Settings) error {
 
 // retention is for as long as a token that a revocation denies is accepted.
 func (s *Settings) retention() revocation.Retention {
-	return revocation.Retention{Lifetime: s.MaxLifetime, Leeway: access.DefaultLeeway}
+	return revocation.Retention{Lifetime: s.longestLifetime(), Leeway: access.DefaultLeeway}
 }
 
 // shared is what many instances remember together, in Redis. Nil unless set.
