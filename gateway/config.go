@@ -18,6 +18,8 @@ const (
 	DefaultMaxBody = 10 << 20
 	// DefaultTimeout is the default of [Config.Timeout].
 	DefaultTimeout = 30 * time.Second
+	// DefaultIdle is the default of [Config.Idle].
+	DefaultIdle = 5 * time.Minute
 )
 
 // Config holds the settings of a reverse proxy.
@@ -41,6 +43,10 @@ type Config struct {
 	// Timeout is how long a service may take to begin its answer, and a connection to it. Zero means 30 seconds; an hour
 	// is the most. What is late is answered with 504.
 	Timeout time.Duration
+	// Idle is for how long the body of a request, or an answer that has begun, may stand still; one that goes on, however
+	// slowly, is not cut. Zero means five minutes; a day is the most. A body that stands still is answered with 408, and
+	// an answer is cut off, WebSockets included.
+	Idle time.Duration
 	// Stream says how the tokens of responses are looked after that go on for long.
 	Stream access.Stream
 	// Transport reaches the services. Nil means one of ours, which takes no proxy from the environment. Its own time-outs
@@ -76,6 +82,7 @@ func (c *Config) settle() error {
 	return errors.Join(
 		c.settleMaxBody(),
 		setting.Between("Timeout", &c.Timeout, DefaultTimeout, time.Millisecond, time.Hour),
+		setting.Between("Idle", &c.Idle, DefaultIdle, time.Millisecond, 24*time.Hour),
 		validAuthorization(c.Authorization),
 	)
 }

@@ -45,7 +45,7 @@ func New(config Config) (*Proxy, error) {
 	p.proxy = &httputil.ReverseProxy{
 		Rewrite: p.rewrite, ModifyResponse: answered, ErrorHandler: p.failed, Transport: c.Transport,
 		BufferPool: &buffers{},
-		ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
+		ErrorLog:   slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 	}
 	return p, nil
 }
@@ -77,6 +77,7 @@ func (c *Config) transport() http.RoundTripper {
 type passage struct {
 	route  *route
 	target target
+	idle   idle
 	cut    bool // the answer has begun, and does not come to its end
 }
 
@@ -93,8 +94,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(p.config.Log, w, r, err)
 		return
 	}
-	pass := &passage{route: route, target: target}
-	r = r.WithContext(context.WithValue(r.Context(), passageKey{}, pass))
+	pass := &passage{route: route, target: target, idle: idle{limit: p.config.Idle}}
+	r, release := pass.idle.watch(w, r.WithContext(context.WithValue(r.Context(), passageKey{}, pass)))
+	defer release()
 	r.Pattern = route.Pattern
 	r.Body = http.MaxBytesReader(w, r.Body, p.config.MaxBody)
 	route.judged.ServeHTTP(w, r)
@@ -143,9 +145,10 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	}
 }
 
-// answered takes out of an answer what is the gateway's to say.
+// answered takes out of an answer what is the gateway's to say, and looks whether it goes on.
 func answered(response *http.Response) error {
 	response.Header.Del("DPoP-Nonce")
+	response.Body = response.Request.Context().Value(passageKey{}).(*passage).idle.answer(response.Body)
 	return nil
 }
 
@@ -159,12 +162,17 @@ func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 		http.Error(w, "the body is too large", http.StatusRequestEntityTooLarge)
 		return
 	}
-	if r.Context().Err() != nil { // the client has gone
+	if pass.idle.late.Load() {
+		w.Header().Set("Connection", "close")
+		http.Error(w, "the body did not come", http.StatusRequestTimeout)
+		return
+	}
+	if r.Context().Err() != nil && !errors.Is(context.Cause(r.Context()), errIdle) { // the client has gone
 		pass.cut = true
 		return
 	}
 	status := http.StatusBadGateway
-	if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() {
+	if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() || errors.Is(context.Cause(r.Context()), errIdle) {
 		status = http.StatusGatewayTimeout
 	}
 	p.config.Log.ErrorContext(r.Context(), "service does not answer",

@@ -318,6 +318,7 @@ func TestWrongSettings(t *testing.T) {
 			c.Routes = []gateway.Route{{Pattern: "/x", Requirement: access.Requirement{MaxAuthAge: -1}}}
 		},
 		"MaxBody is -1":   func(c *gateway.Config) { c.MaxBody = -1 },
+		"Idle is -1ns":    func(c *gateway.Config) { c.Idle = -1 },
 		"Timeout is -1ns": func(c *gateway.Config) { c.Timeout = -1 },
 		"Authorization":   func(c *gateway.Config) { c.Authorization = "Basic a\nb" },
 		"Every is -1ns":   func(c *gateway.Config) { c.Stream.Every = -1 },

@@ -23,8 +23,8 @@ import (
 	"github.com/senderlock/senderlock/logqueue"
 )
 
-// The bounds of a connection. How long a body or an answer may take is not bounded: an upload may be slow, and an answer
-// ends with its token.
+// The bounds of a connection. A body or an answer may take as long as something comes (IDLE_TIMEOUT), and an answer ends
+// with its token.
 const (
 	gatewayHeaderTimeout = 5 * time.Second
 	gatewayIdleTimeout   = 2 * time.Minute

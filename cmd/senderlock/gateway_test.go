@@ -378,6 +378,7 @@ func TestGatewayCheckConfig(t *testing.T) {
 		"a route's forms":        {"gateway", config + "  - GET /x allow=all\n", "dot-segments, encoded-slash"},
 		"a service":              {"gateway", strings.Replace(config, "upstream: %SERVICE%", "", 1), "UPSTREAM is not set"},
 		"a time":                 {"gateway", config + "upstream_timeout: soon\n", `UPSTREAM_TIMEOUT is "soon"`},
+		"a silence":              {"gateway", config + "idle_timeout: never\n", `IDLE_TIMEOUT is "never"`},
 		"a size":                 {"gateway", config + "max_body: 10M\n", `MAX_BODY is "10M": set a number of octets`},
 		"a key":                  {"gateway", config + "gateway_key_file: /nowhere\n", "GATEWAY_KEY_FILE is"},
 		"no preset":              {"forward-auth", config + "trusted_proxies: 10.0.0.1\n", "FORWARD_AUTH is not set: set the proxy"},

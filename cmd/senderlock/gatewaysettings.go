@@ -20,7 +20,7 @@ type gatewaySettings struct {
 	*settings.Settings
 	upstream, authorization string
 	routes                  []gateway.Route
-	timeout                 time.Duration
+	timeout, idle           time.Duration
 	maxBody                 int64
 	name                    string
 	key                     crypto.Signer // nil: one is made
@@ -36,7 +36,7 @@ var elsewhere = map[string]string{
 }
 
 // own are what may change while the program runs besides what the Guard is made of.
-var ownSettings = []string{"UPSTREAM", "ROUTES", "UPSTREAM_AUTHORIZATION", "UPSTREAM_TIMEOUT", "MAX_BODY"}
+var ownSettings = []string{"UPSTREAM", "ROUTES", "UPSTREAM_AUTHORIZATION", "UPSTREAM_TIMEOUT", "IDLE_TIMEOUT", "MAX_BODY"}
 
 // guardSettings are what only the Guard is made of.
 var guardSettings = []string{
@@ -55,6 +55,7 @@ func readGateway(from source, forwardAuth bool) (*gatewaySettings, error) {
 	s := &gatewaySettings{
 		Settings: settings.Read(r), upstream: r.Text("UPSTREAM", ""), authorization: r.Text("UPSTREAM_AUTHORIZATION", ""),
 		timeout: r.Seconds("UPSTREAM_TIMEOUT", gateway.DefaultTimeout, time.Second, time.Hour),
+		idle:    r.Seconds("IDLE_TIMEOUT", gateway.DefaultIdle, time.Second, 24*time.Hour),
 		maxBody: gateway.DefaultMaxBody,
 	}
 	for name, want := range elsewhere {

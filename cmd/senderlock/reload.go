@@ -94,7 +94,7 @@ func (g *reloadable) make(s *gatewaySettings) (*generation, error) {
 	} else {
 		n.handler, err = gateway.New(gateway.Config{
 			Guard: n.Guard.Guard, Routes: s.routes, Upstream: s.upstream, Signer: g.signer,
-			Authorization: s.authorization, MaxBody: s.maxBody, Timeout: s.timeout, Log: g.log,
+			Authorization: s.authorization, MaxBody: s.maxBody, Timeout: s.timeout, Idle: s.idle, Log: g.log,
 		})
 	}
 	if err != nil && (g.current == nil || n.guarded != g.current.guarded) {

@@ -1,0 +1,91 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// errIdle is why a request ends in which nothing goes on any more.
+var errIdle = errors.New("gateway: nothing has come for too long")
+
+// idle ends a request whose body, or whose answer, stands still for too long. What goes on may take as long as it wants.
+type idle struct {
+	limit   time.Duration
+	timer   *time.Timer // stopped while the service thinks, which has a limit of its own
+	reading atomic.Bool // the client is waited for
+	late    atomic.Bool // it was, for too long
+}
+
+// watch returns the request with a context that ends when nothing goes on, and what releases it.
+func (i *idle) watch(w http.ResponseWriter, r *http.Request) (*http.Request, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	r = r.WithContext(ctx)
+	i.timer = time.AfterFunc(i.limit, func() {
+		i.late.Store(i.reading.Load())
+		cancel(errIdle)
+		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) // nobody waits for the rest of the body
+	})
+	if r.Body == nil || r.Body == http.NoBody {
+		i.timer.Stop()
+	} else {
+		r.Body = &sent{r.Body, i}
+	}
+	return r, func() {
+		i.timer.Stop()
+		cancel(context.Canceled)
+	}
+}
+
+// sent is the body of a request.
+type sent struct {
+	io.ReadCloser
+	idle *idle
+}
+
+func (b *sent) Read(p []byte) (int, error) {
+	b.idle.reading.Store(true)
+	n, err := b.ReadCloser.Read(p)
+	b.idle.reading.Store(false)
+	if err != nil {
+		b.idle.timer.Stop()
+	} else if n > 0 {
+		b.idle.timer.Reset(b.idle.limit)
+	}
+	return n, err
+}
+
+// answer is the body of an answer, or a connection that was taken over.
+func (i *idle) answer(body io.ReadCloser) io.ReadCloser {
+	i.timer.Reset(i.limit)
+	if conn, ok := body.(io.ReadWriteCloser); ok {
+		return &connection{got{conn, i}, conn}
+	}
+	return &got{body, i}
+}
+
+type got struct {
+	io.ReadCloser
+	idle *idle
+}
+
+func (b *got) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if n > 0 {
+		b.idle.timer.Reset(b.idle.limit)
+	}
+	return n, err
+}
+
+type connection struct {
+	got
+	io.Writer
+}
+
+func (c *connection) Write(p []byte) (int, error) {
+	c.idle.timer.Reset(c.idle.limit)
+	return c.Writer.Write(p)
+}
