@@ -97,6 +97,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	pass := &passage{route: route, target: target, idle: idle{limit: p.config.Idle}}
 	r, release := pass.idle.watch(w, r.WithContext(context.WithValue(r.Context(), passageKey{}, pass)))
 	defer release()
+	_ = http.NewResponseController(w).EnableFullDuplex() // a service may begin its answer before it has all of the body
 	r.Pattern = route.Pattern
 	r.Body = http.MaxBytesReader(w, r.Body, p.config.MaxBody)
 	route.judged.ServeHTTP(w, r)

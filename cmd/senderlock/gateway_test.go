@@ -35,6 +35,8 @@ type server struct {
 
 	mu    sync.Mutex
 	asked http.Header
+	held  chan struct{} // while it is open, requests for /public?held are not answered
+	came  chan struct{} // by which they are told
 }
 
 const testOrigin = "http://api.test"
@@ -58,7 +60,12 @@ func newServer(t *testing.T) *server {
 	clock.Advance(time.Since(senderlocktest.Now)) // that of the program
 	s := &server{t: t, issuer: senderlocktest.NewIssuer(clock), client: senderlocktest.NewClient(clock), lines: make(chan map[string]any, 1000)}
 	t.Cleanup(func() { s.issuer.Close() })
+	s.held, s.came = make(chan struct{}), make(chan struct{})
 	s.service = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery == "held" {
+			s.came <- struct{}{}
+			<-s.held
+		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.asked = r.Header
@@ -125,6 +132,16 @@ func (s *server) get(path, token, nonce string) *http.Response {
 		s.client.SignWithNonce(r, token, nonce)
 	}
 	return s.send(r)
+}
+
+// request is one without credentials.
+func (s *server) request(method, target string) *http.Request {
+	r, err := http.NewRequestWithContext(s.t.Context(), method, s.url+target, nil)
+	if err != nil {
+		panic(err)
+	}
+	r.Host = strings.TrimPrefix(testOrigin, "http://")
+	return r
 }
 
 // send sends a request to the program, whatever origin it is for.
@@ -299,6 +316,62 @@ func TestGatewayReload(t *testing.T) {
 			}
 			if response.StatusCode != 200 {
 				t.Errorf("with the nonce from before: %d", response.StatusCode)
+			}
+		})
+	}
+}
+
+// While settings are read anew, and while the program ends, no request is lost: neither those that are on their way nor
+// those that come.
+func TestGatewayLosesNoRequest(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("NOT TESTED: there are no such signals on Windows")
+	}
+	for name, test := range map[string]struct {
+		signal syscall.Signal
+		says   string
+	}{"SIGHUP": {syscall.SIGHUP, "settings were read anew"}, "SIGTERM": {syscall.SIGTERM, "ending"}} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t)
+			file := s.write(filepath.Join(t.TempDir(), "gateway.yaml"), strings.Replace(config, "shutdown_delay: 0", "shutdown_delay: 300", 1))
+			s.run("gateway", "--config", file)
+			const held, more = 50, 200
+			answers := make(chan int, held+more)
+			send := func(n int, path string) {
+				for range n {
+					go func() {
+						response, err := http.DefaultClient.Do(s.request("GET", path))
+						if err != nil {
+							answers <- 0
+							return
+						}
+						_ = response.Body.Close()
+						answers <- response.StatusCode
+					}()
+				}
+			}
+			send(held, "/public?held")
+			for range held {
+				<-s.came
+			}
+			s.write(file, strings.Replace(config, "shutdown_delay: 0", "shutdown_delay: 300\nkey_refresh: 10m", 1)) // another Guard
+			send(more/2, "/public")
+			if err := s.command.Process.Signal(test.signal); err != nil {
+				t.Fatal(err)
+			}
+			send(more/4, "/public")
+			s.hears(test.says)
+			send(more/4, "/public")
+			for range more {
+				if status := <-answers; status != 200 {
+					t.Errorf("a request that came meanwhile: %d", status)
+				}
+			}
+			close(s.held)
+			for range held {
+				if status := <-answers; status != 200 {
+					t.Errorf("a request that was on its way: %d", status)
+				}
 			}
 		})
 	}
