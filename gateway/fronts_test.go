@@ -73,15 +73,27 @@ func (w *world) haproxy(routes ...gateway.Route) *httptest.Server {
 	return &httptest.Server{Listener: listener}
 }
 
-// caddy is Caddy likewise. It takes no socket that is open already.
+// caddy is Caddy likewise. It takes no socket that is open already, so somebody else may take the port first.
 func (w *world) caddy(routes ...gateway.Route) *httptest.Server {
+	for range 5 {
+		if server := w.caddyOnce(routes); server != nil {
+			return server
+		}
+	}
+	w.t.Fatal("Caddy does not start")
+	return nil
+}
+
+func (w *world) caddyOnce(routes []gateway.Route) *httptest.Server {
 	program, listener := find(w.t, "caddy"), listen(w.t)
 	settings := w.settings(gateway.Caddy, listener, routes)
 	settings = strings.Replace(settings, "{\n", "{\n\tadmin off\n", 1)
 	_ = listener.Close()
 	command := exec.Command(program, "run", "--config", write(w.t, "Caddyfile", settings), "--adapter", "caddyfile")
 	command.Env = append(os.Environ(), "HOME="+w.t.TempDir(), "XDG_CONFIG_HOME=", "XDG_DATA_HOME=")
-	w.startFront(command, nil).waitFor("serving initial configuration")
+	if !w.startFront(command, nil).says("serving initial configuration") {
+		return nil
+	}
 	return &httptest.Server{Listener: listener}
 }
 
@@ -125,7 +137,6 @@ func (w *world) withTLS(preset, settings string) string {
 
 // running is a program that the test has started.
 type running struct {
-	t    *testing.T
 	said bytes.Buffer
 	mu   sync.Mutex
 	more *sync.Cond
@@ -135,7 +146,7 @@ type running struct {
 // startFront starts a proxy, with a socket as descriptor 3 if there is one, so that clients can connect from the start.
 func (w *world) startFront(command *exec.Cmd, listener net.Listener) *running {
 	w.t.Helper()
-	r := &running{t: w.t}
+	r := &running{}
 	r.more = sync.NewCond(&r.mu)
 	if listener != nil {
 		socket, err := listener.(*net.TCPListener).File()
@@ -185,17 +196,17 @@ func (r *running) read(from io.ReadCloser) {
 	r.more.Broadcast()
 }
 
-// waitFor waits until the program has said something.
-func (r *running) waitFor(text string) {
-	r.t.Helper()
+// says waits until the program has said something, and reports whether it did before it ended.
+func (r *running) says(text string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for !strings.Contains(r.said.String(), text) {
 		if r.over {
-			r.t.Fatalf("the program ended without saying %q: %s", text, &r.said)
+			return false
 		}
 		r.more.Wait()
 	}
+	return true
 }
 
 func listen(t *testing.T) net.Listener {
