@@ -154,7 +154,7 @@ func (f *ForwardAuth) add(r Route) (err error) {
 // ServeHTTP answers one question.
 func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if f.source[kindURI] != "" && strings.HasPrefix(r.RequestURI, "/.well-known/") { // it is for everyone, and no question
-		if r.RequestURI != f.config.Guard.MetadataPath() {
+		if !isMetadata(f.config.Guard, r) {
 			http.NotFound(w, r)
 			return
 		}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -85,7 +86,7 @@ type passageKey struct{}
 
 // ServeHTTP finds the route of a request, lets the Guard judge it and forwards what it accepts.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if at := p.config.Guard.MetadataPath(); at != "" && r.RequestURI == at {
+	if isMetadata(p.config.Guard, r) {
 		p.config.Guard.MetadataHandler().ServeHTTP(w, r)
 		return
 	}
@@ -97,7 +98,6 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	pass := &passage{route: route, target: target, idle: idle{limit: p.config.Idle}}
 	r, release := pass.idle.watch(w, r.WithContext(context.WithValue(r.Context(), passageKey{}, pass)))
 	defer release()
-	_ = http.NewResponseController(w).EnableFullDuplex() // a service may begin its answer before it has all of the body
 	r.Pattern = route.Pattern
 	r.Body = http.MaxBytesReader(w, r.Body, p.config.MaxBody)
 	route.judged.ServeHTTP(w, r)
@@ -106,8 +106,15 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// forward sends a request to its service.
+// isMetadata says whether a request is for a document of the Guard's, which it serves to everyone.
+func isMetadata(g *access.Guard, r *http.Request) bool {
+	path, _, _ := strings.Cut(r.RequestURI, "?")
+	return slices.Contains(g.MetadataPaths(), path)
+}
+
+// forward sends a request to its service, which may begin its answer before it has all of the body.
 func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
+	_ = http.NewResponseController(w).EnableFullDuplex()
 	defer func() { // so that the Guard tells why an answer was cut off
 		if cause := recover(); cause == http.ErrAbortHandler {
 			r.Context().Value(passageKey{}).(*passage).cut = true
