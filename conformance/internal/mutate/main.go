@@ -4,10 +4,10 @@
 //	go run ./conformance/internal/mutate -seed 1 -budget 10m
 //
 // All mutants are built in at once, each behind a switch, so that one build of each test serves them all. Each is asked of the
-// tests alone that come by it: those of its own folder first, and of these the ones that found its neighbours. Without -budget
-// and -sample every mutant is asked. Those of survivors.txt may survive, each for the reason there: they are left aside and not
-// in the score, unless -listed asks them too, to see whether a test finds one by now. The status is 1 if the score is below
-// -least.
+// tests alone in which it makes a difference where it stands: those of its own folder first, and of these the ones that found
+// its neighbours. Without -budget and -sample every mutant is asked. Those of survivors.txt may survive, each for the reason
+// there: they are left aside and not in the score, unless -listed asks them too, to see whether a test finds one by now. The
+// status is 1 if the score is below -least.
 package main
 
 import (
@@ -124,7 +124,7 @@ func again(file string, mutants []mutant) (list []mutant, err error) {
 	if err != nil {
 		return nil, err
 	}
-	place := regexp.MustCompile(`^survives (\S+?):\d+: (.*)$`)
+	place := regexp.MustCompile(`^survives (?:untouched )?(\S+?):\d+: (.*)$`)
 	wanted := map[string]bool{}
 	for line := range strings.Lines(string(text)) {
 		if m := place.FindStringSubmatch(strings.TrimSpace(line)); m != nil {
@@ -219,15 +219,16 @@ func build(root, folder string, sources []*source, folders []string) (programs [
 // suite is the folder of the conformance suite, whose strict run is asked last.
 const suite = "conformance"
 
-// test is one test of a program: how long it takes without a mutant, and which mutants it comes by.
+// test is one test of a program: how long it takes without a mutant, and the mutants that would make a difference in it, such
+// as a check that always holds where it did not.
 type test struct {
 	*program
 	name    string
 	took    time.Duration
-	reaches map[int]bool
+	touches map[int]bool
 }
 
-// trace runs each test once without any mutant, so that a mutant is later asked of those tests alone that come by it.
+// trace runs each test once without any mutant, so that a mutant is later asked of those tests alone that it touches.
 func trace(s *settings, programs []program, folder string) ([]test, error) {
 	var tests []test
 	for i := range programs {
@@ -237,7 +238,7 @@ func trace(s *settings, programs []program, folder string) ([]test, error) {
 			return nil, err
 		}
 		for name := range strings.FieldsSeq(string(out)) {
-			tests = append(tests, test{program: p, name: name, reaches: map[int]bool{}})
+			tests = append(tests, test{program: p, name: name, touches: map[int]bool{}})
 		}
 	}
 	var failures []error
@@ -248,10 +249,10 @@ func trace(s *settings, programs []program, folder string) ([]test, error) {
 		begin := time.Now()
 		out, err := t.run([]string{t.name}, 5*time.Minute, "SENDERLOCK_REACHED="+file)
 		t.took = time.Since(begin)
-		text, _ := os.ReadFile(file) //nolint:gosec // ours; a test that comes by none writes none
+		text, _ := os.ReadFile(file) //nolint:gosec // ours; a test that none touches writes none
 		for line := range strings.FieldsSeq(string(text)) {
 			if n, err := strconv.Atoi(line); err == nil {
-				t.reaches[n] = true
+				t.touches[n] = true
 			}
 		}
 		if err != nil {
@@ -326,7 +327,10 @@ func try(s *settings, tests []test, mutants []mutant) (answers []answer) {
 		mu.Lock()
 		defer mu.Unlock()
 		answers = append(answers, a)
-		if a.by == "" {
+		switch {
+		case len(list) == 0:
+			fmt.Println("survives untouched", m)
+		case a.by == "":
 			fmt.Println("survives", m)
 		}
 	})
@@ -357,7 +361,7 @@ func (b batch) run(s *settings, m mutant) ([]byte, error) {
 	return b[0].run(names, within, fmt.Sprint("SENDERLOCK_MUTANT=", m.number))
 }
 
-// batches are the tests that come by a mutant, in the order in which they are asked: those of its own folder, then the suite,
+// batches are the tests that a mutant touches, in the order in which they are asked: those of its own folder, then the suite,
 // then the others. Of its own folder those come first that found its neighbours, then the quick ones before the slow.
 func batches(tests []test, neighbours []string, m mutant) (list []batch) {
 	rank := func(t test) int {
@@ -371,7 +375,7 @@ func batches(tests []test, neighbours []string, m mutant) (list []batch) {
 		}
 		return 0
 	}
-	near := slices.DeleteFunc(slices.Clone(tests), func(t test) bool { return !t.reaches[m.number] })
+	near := slices.DeleteFunc(slices.Clone(tests), func(t test) bool { return !t.touches[m.number] })
 	slices.SortStableFunc(near, func(a, b test) int {
 		return cmp.Or(rank(a)-rank(b), strings.Compare(a.folder, b.folder), cmp.Compare(a.took, b.took))
 	})

@@ -296,39 +296,45 @@ var (
 	seen      sync.Map
 )
 
-// On reports whether a mutant is the one that is asked, or writes down that a test has come by it.
+// On reports whether a mutant is the one that is asked, at a place where it makes a difference.
 func On(n int) bool {
 	if reached != "" {
-		if _, again := seen.LoadOrStore(n, true); !again {
-			file, err := os.OpenFile(reached, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-			if err != nil {
-				panic(err)
-			}
-			_, _ = file.WriteString(strconv.Itoa(n) + "\n")
-			_ = file.Close()
-		}
+		note(n)
 	}
 	return n == active
 }
 
-func Or(n int, b bool) bool { return On(n) || b }
+// note writes down that a test has come by a mutant which would have made a difference there.
+func note(n int) {
+	if _, again := seen.LoadOrStore(n, true); again {
+		return
+	}
+	file, err := os.OpenFile(reached, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		panic(err)
+	}
+	_, _ = file.WriteString(strconv.Itoa(n) + "\n")
+	_ = file.Close()
+}
 
-func And(n int, b bool) bool { return !On(n) && b }
+func Or(n int, b bool) bool { return b || On(n) }
+
+func And(n int, b bool) bool { return b && !On(n) }
 
 func Flip(n int, b bool) bool { return b != On(n) }
 
 func NoError(n int, err error) error {
-	if On(n) {
+	if err != nil && On(n) {
 		return nil
 	}
 	return err
 }
 
-func Less[T cmp.Ordered](n int, a, b T) bool { return On(n) && a == b || a < b }
+func Less[T cmp.Ordered](n int, a, b T) bool { return a < b || a == b && On(n) }
 
-func LessEqual[T cmp.Ordered](n int, a, b T) bool { return !On(n) && a == b || a < b }
+func LessEqual[T cmp.Ordered](n int, a, b T) bool { return a < b || a == b && !On(n) }
 
-func Greater[T cmp.Ordered](n int, a, b T) bool { return On(n) && a == b || a > b }
+func Greater[T cmp.Ordered](n int, a, b T) bool { return a > b || a == b && On(n) }
 
-func GreaterEqual[T cmp.Ordered](n int, a, b T) bool { return !On(n) && a == b || a > b }
+func GreaterEqual[T cmp.Ordered](n int, a, b T) bool { return a > b || a == b && !On(n) }
 `

@@ -105,14 +105,14 @@ func TestSurvivors(t *testing.T) {
 // The tests of the folder come first, of these the ones that found a neighbour; the suite is asked before the others.
 func TestBatches(t *testing.T) {
 	own, all, other := &program{folder: "dpop"}, &program{folder: suite}, &program{folder: "access"}
-	reaches := map[int]bool{1: true}
+	touches := map[int]bool{1: true}
 	tests := []test{
-		{own, "TestSlow", 3 * time.Second, reaches},
-		{own, "TestQuick", time.Millisecond, reaches},
+		{own, "TestSlow", 3 * time.Second, touches},
+		{own, "TestQuick", time.Millisecond, touches},
 		{own, "TestElsewhere", time.Millisecond, nil},
-		{own, "TestNeighbour", time.Second, reaches},
-		{other, "TestOther", time.Millisecond, reaches},
-		{all, "TestSuite", time.Second, reaches},
+		{own, "TestNeighbour", time.Second, touches},
+		{other, "TestOther", time.Millisecond, touches},
+		{all, "TestSuite", time.Second, touches},
 	}
 	found := finders{}
 	for _, name := range []string{"TestNeighbour", "TestSlow", "TestNeighbour"} {
@@ -137,7 +137,7 @@ func TestBatches(t *testing.T) {
 // An earlier output is asked again, by names that stay when lines move.
 func TestAgain(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "log")
-	if err := os.WriteFile(file, []byte("survives a.go:3: f: never: x\n1 of 2 mutants found\nsurvives a.go:9: f: never: x (2)\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("survives a.go:3: f: never: x\n1 of 2 mutants found\nsurvives untouched a.go:9: f: never: x (2)\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	mutants := []mutant{{file: "a.go", line: 4, function: "f", operator: "never", text: "x"},
