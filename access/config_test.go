@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +53,8 @@ func TestConfigErrors(t *testing.T) {
 		"Shared never made":  {func(c *access.Config) { c.Shared = (*shared)(nil) }, "Shared holds a nil"},
 		"Shared and Replay":  {func(c *access.Config) { c.Shared, c.Replay = store, store }, "Shared is set beside Replay or Revocation"},
 		"Shared and another": {func(c *access.Config) { c.Shared, c.Revocation = store, store }, "Shared is set beside Replay or Revocation"},
+		"LogSubject":         {func(c *access.Config) { c.LogSubject = access.SubjectDropped + 1 }, "LogSubject is 3:"},
+		"Wrap":               {func(c *access.Config) { c.Wrap = func(access.Validator) access.Validator { return nil } }, "Wrap returns nil"},
 		"KnownKeys":          {func(c *access.Config) { c.KnownKeys = 1 }, "KnownKeys is 1:"},
 		"KnownTokens":        {func(c *access.Config) { c.KnownTokens = 999 }, "KnownTokens is 999:"},
 		"precomputed keys":   {func(c *access.Config) { c.PrecomputedKeys = -1 }, "PrecomputedKeys is -1:"},
@@ -81,5 +84,44 @@ func TestConfigErrors(t *testing.T) {
 				t.Errorf("got %v, want %q in it", err, test.want)
 			}
 		})
+	}
+}
+
+// With settings that are not set the system's clock counts, the log is the default one, and a request is named by its field.
+func TestSettingsThatAreNotSet(t *testing.T) {
+	var heard access.Decision
+	s, err := access.New(access.Config{
+		Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer()}, InsecureForgetAtStart: true,
+		Observer: access.Observer{Decided: func(_ context.Context, d access.Decision) { heard = d }},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	token := bound(func(p *poptest.Token) { p.IssuedAt = time.Now() })
+	r := get("DPoP "+token, poptest.Proof{Token: token, IssuedAt: time.Now()}.String())
+	r.Header.Set("X-Request-Id", "r-1")
+	if _, err := s.Check(r); err != nil || heard.RequestID != "r-1" || heard.Address != "192.0.2.1" {
+		t.Errorf("%v, %+v", err, heard)
+	}
+}
+
+// A store of revocations forgets no token before its leeway is over.
+func TestRetentionCoversTheLeeway(t *testing.T) {
+	store, err := revocation.NewMemory(revocation.Options{Retention: revocation.Retention{Lifetime: time.Hour, Leeway: 10 * time.Second}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	for leeway, fine := range map[time.Duration]bool{10 * time.Second: true, 10*time.Second + time.Millisecond: false} {
+		s, err := access.New(access.Config{
+			Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer()}, Revocation: store, Leeway: leeway,
+		})
+		if fine != (err == nil) || err != nil && !strings.Contains(err.Error(), "raise its Retention") {
+			t.Errorf("%v: %v", leeway, err)
+		}
+		if s != nil {
+			_ = s.Close()
+		}
 	}
 }

@@ -68,7 +68,7 @@ func parseAuthorization(field string) (credentials, error) {
 
 // tokenInQuery reports whether the query has a member access_token, however it is spelled.
 func tokenInQuery(u *url.URL) bool {
-	if u == nil || u.RawQuery == "" {
+	if u == nil {
 		return false
 	}
 	query := u.RawQuery

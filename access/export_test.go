@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"net/http"
 	"time"
 )
 
@@ -63,3 +64,6 @@ type Metadata = metadata
 
 // Metadata returns it.
 func (g *Guard) Metadata() *Metadata { return g.published() }
+
+// Transport is by which the server is asked.
+func (i *Introspection) Transport() *http.Transport { return i.client.Transport.(*http.Transport) }

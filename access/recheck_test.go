@@ -267,3 +267,16 @@ func TestRecheckSettings(t *testing.T) {
 		}
 	}
 }
+
+// A token without iat lives from its nbf on.
+func TestRecheckOfATokenWithoutIssuedAt(t *testing.T) {
+	u := &users{}
+	s, call := rechecked(t, u, access.Recheck{Percent: 10})
+	token := bound(claim("iat", nil), claim("nbf", poptest.Now.Unix())) // for five minutes
+	for i, want := range []int{1, 1, 2} {
+		if err := call(token); err != nil || u.asked != want {
+			t.Errorf("request %d: %d look-ups, want %d; %v", i, u.asked, want, err)
+		}
+		s.clock.Advance(20 * time.Second)
+	}
+}

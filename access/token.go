@@ -274,7 +274,7 @@ func (w *words) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 		}
 		for _, element := range list {
 			var scope string
-			if element.Kind() == jsontext.KindString && json.Unmarshal(element, &scope) == nil && quotable(scope) {
+			if _ = json.Unmarshal(element, &scope); quotable(scope) { // empty unless it is a string
 				*w = append(*w, scope)
 			}
 		}

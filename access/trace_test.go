@@ -2,7 +2,10 @@ package access_test
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
+	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -78,5 +81,41 @@ func TestRevokedSubjectStaysHashed(t *testing.T) {
 	expect(t, err, refusal{401, "invalid_token", "subject_revoked"})
 	if hash := access.SubjectHashed.Of("user-1"); strings.Contains(log.String(), "user-1") || !strings.Contains(log.String(), "received="+hash) {
 		t.Errorf("the log says %s", &log)
+	}
+}
+
+// What names a request in the log of others is short and plain, or left out; where it comes from is left out where that is
+// not known. Neither is a reason to refuse.
+func TestNamesOfARequest(t *testing.T) {
+	long := strings.Repeat("x", 128)
+	id := func(text string) func(*http.Request) string { return func(*http.Request) string { return text } }
+	at := func(address string, err error) access.AddressSource {
+		return func(*http.Request) (netip.Addr, error) { a, _ := netip.ParseAddr(address); return a, err }
+	}
+	for name, test := range map[string]struct {
+		id      func(*http.Request) string
+		address access.AddressSource
+		wantID  string
+		want    string
+	}{
+		"both":               {id("a-1_.:=/+Z"), at("2001:db8::1", nil), "a-1_.:=/+Z", "2001:db8::1"},
+		"as long as may be":  {id(long), nil, long, "192.0.2.1"},
+		"longer":             {id(long + "x"), nil, "", "192.0.2.1"},
+		"a line break":       {id("a\nb"), nil, "", "192.0.2.1"},
+		"a quote":            {id(`a"`), nil, "", "192.0.2.1"},
+		"a panic":            {func(*http.Request) string { panic("a bug") }, nil, "", "192.0.2.1"},
+		"an address unknown": {nil, at("192.0.2.9", errors.New("no such peer")), "", ""},
+		"no address":         {nil, at("", nil), "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var heard []access.Decision
+			s := newGuard(t, hears(&heard), func(s *setup) { s.Config.RequestID, s.Config.Address = test.id, test.address })
+			if _, err := s.Check(owner(bound())); err != nil {
+				t.Fatal(err)
+			}
+			if d := heard[0]; d.RequestID != test.wantID || d.Address != test.want || d.Peer != "192.0.2.1" {
+				t.Errorf("%q from %q by %q", d.RequestID, d.Address, d.Peer)
+			}
+		})
 	}
 }
