@@ -252,6 +252,21 @@ func TestScopesInAnArray(t *testing.T) {
 	}
 }
 
+// What a token does not say, its grant does not either.
+func TestGrantOfAFewClaims(t *testing.T) {
+	s := newGuard(t, func(s *setup) {
+		s.Tokens = access.ValidatorFunc(func(context.Context, string) (*access.Token, error) {
+			return &access.Token{
+				Issuer: poptest.Issuer, IssuedAt: poptest.Now, Expiry: poptest.Now.Add(time.Minute),
+				Confirmation: access.Confirmation{JKT: poptest.ClientKey().Thumbprint()},
+			}, nil
+		})
+	})
+	if grant, err := s.Check(owner("opaque")); err != nil || grant.Scopes != nil || grant.Audience != nil {
+		t.Errorf("%v, scopes %#v, audience %#v", err, grant.Scopes, grant.Audience)
+	}
+}
+
 // A token is good from the instant at which the leeway lets it be.
 func TestTokenOfTheNextMoment(t *testing.T) {
 	for ahead, fine := range map[time.Duration]bool{access.DefaultLeeway: true, access.DefaultLeeway + time.Second: false} {

@@ -55,15 +55,18 @@ func TestConfigErrors(t *testing.T) {
 		"Shared and another": {func(c *access.Config) { c.Shared, c.Revocation = store, store }, "Shared is set beside Replay or Revocation"},
 		"LogSubject":         {func(c *access.Config) { c.LogSubject = access.SubjectDropped + 1 }, "LogSubject is 3:"},
 		"Wrap":               {func(c *access.Config) { c.Wrap = func(access.Validator) access.Validator { return nil } }, "Wrap returns nil"},
-		"KnownKeys":          {func(c *access.Config) { c.KnownKeys = 1 }, "KnownKeys is 1:"},
-		"KnownTokens":        {func(c *access.Config) { c.KnownTokens = 999 }, "KnownTokens is 999:"},
-		"precomputed keys":   {func(c *access.Config) { c.PrecomputedKeys = -1 }, "PrecomputedKeys is -1:"},
-		"issuers' keys":      {func(c *access.Config) { c.PrecomputedIssuerKeys = -1 }, "PrecomputedIssuerKeys is -1:"},
-		"too many of them":   {func(c *access.Config) { c.PrecomputedIssuerKeys = 65 }, "PrecomputedIssuerKeys is 65:"},
-		"never rechecked":    {func(c *access.Config) { c.PrecomputedRecheck = -1 }, "PrecomputedRecheck is -1:"},
-		"a policy":           {func(c *access.Config) { c.Policies = []access.Policy{nil} }, "Policies[0] is nil"},
-		"bearer for all":     {func(c *access.Config) { c.Bearer = []access.Bearer{{Until: poptest.Now}} }, "Bearer[0] has no criterion"},
-		"bearer for ever":    {func(c *access.Config) { c.Bearer = []access.Bearer{{Clients: []string{"a"}}} }, "Bearer[0].Until is zero"},
+		"an issuer, and Wrap": {func(c *access.Config) {
+			c.Issuers[0].Audience, c.Wrap = "", func(v access.Validator) access.Validator { return access.ValidatorFunc(v.ValidateToken) }
+		}, "Issuers[0].Audience is empty"},
+		"KnownKeys":        {func(c *access.Config) { c.KnownKeys = 1 }, "KnownKeys is 1:"},
+		"KnownTokens":      {func(c *access.Config) { c.KnownTokens = 999 }, "KnownTokens is 999:"},
+		"precomputed keys": {func(c *access.Config) { c.PrecomputedKeys = -1 }, "PrecomputedKeys is -1:"},
+		"issuers' keys":    {func(c *access.Config) { c.PrecomputedIssuerKeys = -1 }, "PrecomputedIssuerKeys is -1:"},
+		"too many of them": {func(c *access.Config) { c.PrecomputedIssuerKeys = 65 }, "PrecomputedIssuerKeys is 65:"},
+		"never rechecked":  {func(c *access.Config) { c.PrecomputedRecheck = -1 }, "PrecomputedRecheck is -1:"},
+		"a policy":         {func(c *access.Config) { c.Policies = []access.Policy{nil} }, "Policies[0] is nil"},
+		"bearer for all":   {func(c *access.Config) { c.Bearer = []access.Bearer{{Until: poptest.Now}} }, "Bearer[0] has no criterion"},
+		"bearer for ever":  {func(c *access.Config) { c.Bearer = []access.Bearer{{Clients: []string{"a"}}} }, "Bearer[0].Until is zero"},
 		"bearer, an unknown route": {func(c *access.Config) {
 			c.Bearer = []access.Bearer{{Clients: []string{"a"}, Until: poptest.Now}, {Routes: []string{""}, Until: poptest.Now}}
 		}, "Bearer[1].Routes has an empty element"},

@@ -68,6 +68,7 @@ func TestTokensElsewhere(t *testing.T) {
 		"an entry that reads cookies":     {[]access.Bearer{only(func(b *access.Bearer) { b.InsecureQuery = "" })}, inQuery(unbound), none},
 		"an entry that reads queries":     {[]access.Bearer{only(func(b *access.Bearer) { b.InsecureCookie = "" })}, inCookie(unbound), none},
 		"the entry of another client":     {[]access.Bearer{header, only(func(b *access.Bearer) { b.Clients = []string{"client-2"} })}, inCookie(unbound), refusal{401, "invalid_token", "token_unbound"}},
+		"two entries read one cookie":     {[]access.Bearer{only(func(b *access.Bearer) { b.Clients = []string{"client-2"} }), readsElsewhere()}, inCookie(unbound), refusal{}},
 		"after the date":                  {[]access.Bearer{ended}, inCookie(unbound), refusal{401, "invalid_token", "bearer_ended"}},
 		"not after a refusal":             {nil, withHeader(inCookie(unbound), "Authorization", "Bearer x"), refusal{401, "invalid_token", "token_inactive"}},
 		"nor after another scheme":        {nil, withHeader(inCookie(unbound), "Authorization", "Basic x"), refusal{401, "", "scheme_unknown"}},

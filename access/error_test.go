@@ -121,10 +121,10 @@ func TestChallengeWhereNothingIsTaken(t *testing.T) {
 		s.WithoutDPoP, s.Bearer = true, []access.Bearer{{Clients: []string{"client-1"}, Until: poptest.Now.Add(time.Second)}}
 	})
 	s.clock.Advance(time.Minute)
-	for _, r := range []*http.Request{get("", ""), get("DPoP "+bound(), "")} {
+	for want, r := range map[string]*http.Request{"credentials_missing": get("", ""), "dpop_not_accepted": get("DPoP opaque", "")} {
 		_, err := s.Check(r)
 		e, ok := errors.AsType[*access.Error](err)
-		if !ok || e.Status != 401 || len(challenges(e)) != 1 || !strings.HasPrefix(challenges(e)[0], "Bearer") {
+		if !ok || e.Status != 401 || e.Reason() != want || len(challenges(e)) != 1 || !strings.HasPrefix(challenges(e)[0], "Bearer") {
 			t.Errorf("%v, %q", err, challenges(e))
 		}
 	}

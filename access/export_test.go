@@ -67,3 +67,6 @@ func (g *Guard) Metadata() *Metadata { return g.published() }
 
 // Transport is by which the server is asked.
 func (i *Introspection) Transport() *http.Transport { return i.client.Transport.(*http.Transport) }
+
+// MaxIssuer is how long the name of a tenant may be.
+const MaxIssuer = maxIssuer

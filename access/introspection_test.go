@@ -209,7 +209,7 @@ func TestIntrospectionRequest(t *testing.T) {
 			}
 		}},
 		"post": {func(i *access.IntrospectionConfig) { i.SecretInBody = true }, func(t *testing.T, r *http.Request) {
-			if r.Header.Get("Authorization") != "" || r.PostForm.Get("client_id") != "api one" || r.PostForm.Get("client_secret") != "s:cret" {
+			if r.Header["Authorization"] != nil || r.PostForm.Get("client_id") != "api one" || r.PostForm.Get("client_secret") != "s:cret" {
 				t.Errorf("%v %v", r.Header, r.PostForm)
 			}
 		}},

@@ -1,7 +1,6 @@
 package access
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -138,9 +137,6 @@ func (g *Guard) settleResource() (err error) {
 		return err
 	}
 	r := &http.Request{Host: g.metadata.Host, RequestURI: "/"}
-	if g.metadata.Scheme == "https" {
-		r.TLS = &tls.ConnectionState{}
-	}
 	if _, err := g.proofs.Target(r); err != nil {
 		return fmt.Errorf("Resource.URL is %q, which is under none of the Origins: give a URL under one of %s",
 			resource.URL, strings.Join(g.config.Origins, " "))

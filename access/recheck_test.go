@@ -248,8 +248,9 @@ func TestRecheckOfAGrantMadeByHand(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if u.asked != 2 {
-		t.Errorf("%d look-ups", u.asked)
+	u.answer = access.ErrAccount
+	if err := policy(get("", ""), &access.Grant{Token: access.Token{Subject: "user-1"}}); !errors.Is(err, access.ErrAccount) || u.asked != 3 {
+		t.Errorf("%v after %d look-ups", err, u.asked)
 	}
 }
 

@@ -119,3 +119,40 @@ func TestNamesOfARequest(t *testing.T) {
 		})
 	}
 }
+
+// A subject that is not there stays so in every form, and what else a token was taken back by is told as it is.
+func TestFormsOfASubject(t *testing.T) {
+	for _, form := range []access.SubjectForm{access.SubjectPlain, access.SubjectHashed, access.SubjectDropped} {
+		if got := form.Of(""); got != "" {
+			t.Errorf("form %d of no subject is %q", form, got)
+		}
+	}
+	var log bytes.Buffer
+	s := newGuard(t, func(s *setup) {
+		s.LogSubject, s.Log = access.SubjectHashed, slog.New(slog.NewTextHandler(&log, nil))
+		store := newRevocations(t, s)
+		mustRevokeIn(t, store, revocation.Entry{Issuer: poptest.Issuer, By: revocation.BySession, Value: "s-1"})
+		s.Revocation = store
+	})
+	_, err := s.Check(owner(bound(claim("sid", "s-1"))))
+	expect(t, err, refusal{401, "invalid_token", "session_revoked"})
+	if !strings.Contains(log.String(), "received=s-1") {
+		t.Errorf("the log says %s", &log)
+	}
+}
+
+// Where a token was found is told, if it was not in the Authorization field.
+func TestLogSaysWhereTheTokenWas(t *testing.T) {
+	for want, r := range map[string]*http.Request{
+		"token_from=cookie": inCookie(poptest.Token{}.String()), "token_from=query": inQuery(poptest.Token{}.String()), "binding=DPoP": owner(bound()),
+	} {
+		var log bytes.Buffer
+		s := newGuard(t, takes(readsElsewhere()), func(s *setup) {
+			s.LogAccepted, s.Log = true, slog.New(slog.NewTextHandler(&log, nil))
+		})
+		_, _ = s.Check(r)
+		if !strings.Contains(log.String(), want) || strings.Contains(log.String(), "token_from") != strings.HasPrefix(want, "token_from") {
+			t.Errorf("want %s: %s", want, &log)
+		}
+	}
+}
