@@ -440,3 +440,19 @@ func (f failingRevocations) Revoked(context.Context, revocation.Token) (*revocat
 	return nil, f.error
 }
 func (failingRevocations) Retention() revocation.Retention { return revocation.Retention{} }
+
+// A known token that a page of another origin sends along in a cookie is told as what it is: a bound token elsewhere.
+func TestAlertAboutAKnownTokenElsewhere(t *testing.T) {
+	var a alerts
+	s := newGuard(t, a.install, takes(readsElsewhere()))
+	token := bound(named...)
+	if _, err := s.Check(owner(token)); err != nil {
+		t.Fatal(err)
+	}
+	s.WaitForCache()
+	_, err := s.Check(method("POST", inCookie(token, "Sec-Fetch-Site", "cross-site")))
+	expect(t, err, refusal{403, "", "cross_origin"})
+	if len(a.heard) != 1 || a.heard[0].Kind != "bound_token_elsewhere" {
+		t.Errorf("heard %+v", a.heard)
+	}
+}

@@ -83,7 +83,8 @@ func TestConfigErrors(t *testing.T) {
 			c := access.Config{Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer()}}
 			test.change(&c)
 			guard, err := access.New(c)
-			if err == nil || guard != nil || !strings.HasPrefix(err.Error(), "access.Config: ") || !strings.Contains(err.Error(), test.want) {
+			if err == nil || guard != nil || !strings.HasPrefix(err.Error(), "access.Config: ") || !strings.Contains(err.Error(), test.want) ||
+				strings.Contains(err.Error(), "dpop.Config") {
 				t.Errorf("got %v, want %q in it", err, test.want)
 			}
 		})

@@ -164,6 +164,9 @@ func TestTokenInQueryIsConcealed(t *testing.T) {
 				t.Fatal(err)
 			}
 			h.ServeHTTP(w, r)
+			if r.Form.Get("access_token") != test.token {
+				t.Error("the request in front of the Guard was changed")
+			}
 			if w.Code != test.status || w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Referrer-Policy") != "no-referrer" {
 				t.Errorf("status %d, header %v", w.Code, w.Header())
 			}

@@ -1,7 +1,10 @@
 package access_test
 
 import (
+	"bytes"
+	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"reflect"
 	"strings"
@@ -138,5 +141,58 @@ func TestBindingByName(t *testing.T) {
 		if got := binding.String(); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
+	}
+}
+
+// All policies are asked, in their order, until one refuses.
+func TestAllPoliciesAreAsked(t *testing.T) {
+	asked := 0
+	fine := func(*http.Request, *access.Grant) error { asked++; return nil }
+	s := newGuard(t, func(s *setup) {
+		s.Policies = []access.Policy{fine, fine, func(*http.Request, *access.Grant) error { return access.ErrAccount }, fine}
+	})
+	_, err := s.Check(owner(bound()))
+	expect(t, err, refusal{401, "invalid_token", "account_not_active"})
+	if asked != 2 {
+		t.Errorf("%d were asked before", asked)
+	}
+}
+
+// A client that has gone is told apart from trouble of ours, and from a refusal.
+func TestDecisionAboutAClientThatHasGone(t *testing.T) {
+	for status, want := range map[int]access.Outcome{499: access.Refused, 500: access.Abandoned, 503: access.Abandoned} {
+		var heard []access.Decision
+		var log bytes.Buffer
+		s := newGuard(t, hears(&heard), policy(&access.Error{Status: status}), func(s *setup) {
+			s.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		})
+		ctx, leave := context.WithCancel(t.Context())
+		leave()
+		_, _ = s.Check(owner(bound()).WithContext(ctx))
+		if heard[0].Outcome() != want || !strings.Contains(log.String(), "request "+string(want)) {
+			t.Errorf("%d: %s: %s", status, heard[0].Outcome(), &log)
+		}
+	}
+}
+
+// What goes wrong in rendering a refusal is logged.
+func TestDenyThatPanicsIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	s := newGuard(t, func(s *setup) {
+		s.Log = slog.New(slog.NewTextHandler(&log, nil))
+		s.Deny = func(http.ResponseWriter, *http.Request, *access.Error) { panic("a bug of theirs") }
+	})
+	if w := serve(s.Handler(nil), get("", "")); w.Code != 401 || !strings.Contains(log.String(), "Deny failed") || !strings.Contains(log.String(), "a bug of theirs") {
+		t.Errorf("%d: %s", w.Code, &log)
+	}
+}
+
+// The list is the Guard's own: an entry that is changed later does not count.
+func TestBearerListIsCopied(t *testing.T) {
+	list := []access.Bearer{{Clients: []string{"client-1"}}}
+	s := newGuard(t, takes(list...))
+	list[0].Until = poptest.Now.Add(-time.Hour)
+	if _, err := s.Check(get("Bearer "+poptest.Token{}.String(), "")); err != nil {
+		t.Error(err)
 	}
 }

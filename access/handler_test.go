@@ -561,3 +561,18 @@ func TestRouteOfAnAdapter(t *testing.T) {
 		})
 	}
 }
+
+// The pattern of an outer Route stays where an inner one knows none.
+func TestPatternOfAnOuterRoute(t *testing.T) {
+	s := newSite(t)
+	route, err := s.Guard.Route()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	err = route.Serve(access.Passage{Writer: w, RefusalWriter: w, Request: owner(bound()), Pattern: "/accounts/:id"},
+		func(w http.ResponseWriter, r *http.Request) error { s.Handler(s).ServeHTTP(w, r); return nil }, nil)
+	if d := s.decided(t, ""); err != nil || d.Route != "/accounts/:id" {
+		t.Errorf("route %q, %v", d.Route, err)
+	}
+}

@@ -735,7 +735,7 @@ func TestIntrospectionByCertificate(t *testing.T) {
 // A token of its own that cannot be had is our own trouble, and nothing is asked.
 func TestIntrospectionWithoutItsToken(t *testing.T) {
 	for name, f := range map[string]func(context.Context) (string, error){
-		"an error": func(context.Context) (string, error) { return "", errors.New("no") },
+		"an error": func(context.Context) (string, error) { return "", errors.New("an error of its own") },
 		"none":     func(context.Context) (string, error) { return "", nil },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -743,8 +743,8 @@ func TestIntrospectionWithoutItsToken(t *testing.T) {
 			s := introspecting(t, e, func(i *access.IntrospectionConfig) { i.ClientSecret, i.AccessToken = "", f })
 			_, err := s.Check(owner("opaque"))
 			expect(t, err, refusal{503, "", "introspection_unreachable"})
-			if n := e.asked.Load(); n != 0 {
-				t.Errorf("asked %d times", n)
+			if n := e.asked.Load(); n != 0 || name == "an error" && !strings.Contains(err.Error(), "an error of its own") {
+				t.Errorf("asked %d times, %v", n, err)
 			}
 		})
 	}
@@ -966,6 +966,15 @@ func TestIntrospectionAfterTrouble(t *testing.T) {
 	token, err := introspecting(t, e, func(i *access.IntrospectionConfig) { i.TokenLifetime = time.Minute }).ValidateToken(t.Context(), "opaque")
 	if err != nil || !token.IssuedAt.IsZero() {
 		t.Errorf("without exp it was issued at %v, %v", token, err)
+	}
+}
+
+// A token that is bound to nobody, and not called bound either, is taken where such tokens are.
+func TestIntrospectionOfABearerToken(t *testing.T) {
+	i := introspecting(t, newEndpoint(t, map[string]any{"cnf": nil, "token_type": "Bearer"})).introspection
+	s := newGuard(t, func(s *setup) { s.Issuers, s.Tokens, s.InsecureAllowBearer = nil, i, true })
+	if grant, err := s.Check(get("Bearer opaque", "")); err != nil || grant.Binding != 0 {
+		t.Error(err)
 	}
 }
 

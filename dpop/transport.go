@@ -152,7 +152,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return t.config.Base.RoundTrip(req)
 	}
 	resp, curable, err := e.send(e.req.Body)
-	if err != nil || !curable {
+	if !curable {
 		return resp, err
 	}
 	body, again := e.bodyAgain()

@@ -177,10 +177,15 @@ func (s *source) results(r *ast.ReturnStmt) {
 	if len(kinds) != len(r.Results) {
 		return
 	}
+	// Beside an error nobody looks at what else comes back.
+	fails := false
+	for i, e := range r.Results {
+		fails = fails || kinds[i] && s.of(e) != "nil"
+	}
 	for i, e := range r.Results {
 		name, isName := e.(*ast.Ident)
 		switch {
-		case isName && (name.Name == "true" || name.Name == "false"):
+		case isName && (name.Name == "true" || name.Name == "false") && !fails:
 			s.wrap(e, "the other", "mutant.Flip(%d, ")
 		case kinds[i] && !(isName && name.Name == "nil"):
 			s.wrap(e, "no error", "mutant.NoError(%d, ")

@@ -41,6 +41,8 @@ func TestPlant(t *testing.T) {
 		"a bound":           {"func f(a, b int) int {\n\tc := a < b\n\treturn 1\n}", "c := mutant.Less(1, a , b)", 1},
 		"an equality":       {"func f(a, b int) bool {\n\treturn a == b\n}", "return mutant.Flip(1, a == b)", 1},
 		"a truth":           {"func f() bool {\n\treturn true\n}", "return mutant.Flip(1, true)", 1},
+		"beside an error":   {"func f() (bool, error) {\n\treturn false, errors.New(1)\n}", "return false, mutant.NoError(1, errors.New(1))", 1},
+		"beside none":       {"func f() (bool, error) {\n\treturn false, nil\n}", "return mutant.Flip(1, false), nil", 1},
 		"a call":            {"func f() {\n\tg()\n}", "if !mutant.On(1) { g() }", 1},
 		"an assignment":     {"func f() {\n\tx = 1\n}", "if !mutant.On(1) { x = 1 }", 1},
 		"a case":            {"func f(a bool) {\n\tswitch {\n\tcase a:\n\t}\n}", "case mutant.Or(1, mutant.And(2, a)):", 2},
