@@ -147,4 +147,7 @@ func TestOddTargets(t *testing.T) {
 	escaped := asRead("GET", "/files/a%2Fb")
 	escaped.URL.RawPath = "/files%2Fa/b"
 	s.refuses(t, s.Handler(s), prove(escaped, "GET", "/files/a%2Fb"), 400, "target_rewritten")
+	plain := asRead("GET", "/files/a")
+	plain.URL.RawPath = "/files%2Fa"
+	s.refuses(t, s.Handler(s), prove(plain, "GET", "/files/a"), 400, "target_rewritten")
 }
