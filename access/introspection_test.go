@@ -967,6 +967,11 @@ func TestIntrospectionAfterTrouble(t *testing.T) {
 	if err != nil || !token.IssuedAt.IsZero() {
 		t.Errorf("without exp it was issued at %v, %v", token, err)
 	}
+	e = newEndpoint(t, nil)
+	token, err = introspecting(t, e, func(i *access.IntrospectionConfig) { i.TokenLifetime = time.Minute }).ValidateToken(t.Context(), "opaque")
+	if err != nil || !token.IssuedAt.Equal(poptest.Now) {
+		t.Errorf("with iat it was issued at %v, %v", token, err)
+	}
 }
 
 // A token that is bound to nobody, and not called bound either, is taken where such tokens are.
