@@ -115,7 +115,7 @@ func run(s *settings) error {
 	if err != nil {
 		return err
 	}
-	return report(s, ask(s, tests, mutants), excused, aside)
+	return report(s, try(s, tests, mutants), excused, aside)
 }
 
 // again are the mutants that an earlier run has written down as survivors.
