@@ -101,6 +101,7 @@ func TestCompareAddress(t *testing.T) {
 		"its network":             {"2001:db8::/64", "[2001:db8::abcd]:5", refusal{}},
 		"another":                 {"192.0.2.1", "192.0.2.2:5", mismatch},
 		"another network":         {"2001:db8::/64", "[2001:db8:0:1::1]:5", mismatch},
+		"a mapped network":        {"::ffff:192.0.2.0/120", "192.0.2.1:5", missing},
 		"no claim":                {nil, "192.0.2.1:5", missing},
 		"a claim of another kind": {7, "192.0.2.1:5", missing},
 		"a claim that is no IP":   {"everywhere", "192.0.2.1:5", missing},

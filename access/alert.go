@@ -80,7 +80,7 @@ func (g *Guard) alarm(r *http.Request, grant *Grant, e *Error) {
 		return
 	}
 	a.Route = g.route(r, grant.pattern)
-	_ = guarded("Address", func() (err error) { a.Address, err = g.config.Address(r); return err })
+	_ = guarded("Address", func() error { a.Address, _ = g.config.Address(r); return nil })
 	ctx := r.Context()
 	g.config.Log.LogAttrs(ctx, slog.LevelWarn, "bound token without its sender", g.told(*a).Attrs()...)
 	if g.config.OnAlert == nil {

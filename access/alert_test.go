@@ -3,6 +3,7 @@ package access_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -345,6 +346,113 @@ func TestPolicyRaisesNoAlert(t *testing.T) {
 	_, err := s.Check(owner(bound()))
 	expect(t, err, refusal{401, "invalid_token", "key_mismatch"})
 	if len(a.heard) != 0 {
+		t.Errorf("heard %+v", a.heard)
+	}
+}
+
+// Nobody has stolen what is bound to nobody, or is good no longer: no alert is raised about it.
+func TestNoAlertAboutWhatIsWorthNothing(t *testing.T) {
+	unbound, short := poptest.Token{}, poptest.Token{JKT: poptest.ClientKey().Thumbprint(), Lifetime: time.Minute}
+	for name, test := range map[string]struct {
+		token  poptest.Token
+		scheme string
+		after  func(s *setup, issuer *poptest.IssuerServer)
+	}{
+		"an unbound token":     {unbound, "Bearer ", func(*setup, *poptest.IssuerServer) {}},
+		"one that has expired": {short, "DPoP ", func(s *setup, _ *poptest.IssuerServer) { s.clock.Advance(2 * time.Minute) }},
+		"one of a key withdrawn": {short, "DPoP ", func(s *setup, issuer *poptest.IssuerServer) {
+			k2 := poptest.Keyed("ES256", "k2")
+			issuer.SetKeys(map[string]*poptest.Key{"k2": k2})
+			s.clock.Advance(61 * time.Second) // past the cooldown, within the leeway
+			next := issuer.Token(poptest.Token{KeyID: "k2", JKT: poptest.ClientKey().Thumbprint(), IssuedAt: s.clock.Now()})
+			if _, err := s.Check(s.request(next)); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var a alerts
+			issuer := poptest.NewIssuerServer(t)
+			s := newGuard(t, a.install, func(s *setup) {
+				s.Issuers = []access.Issuer{{URL: issuer.URL(), Audience: poptest.Audience}}
+				s.HTTPClient, s.InsecureAllowBearer = issuer.Client(), true
+			})
+			token := issuer.Token(test.token)
+			if _, err := s.Check(get(test.scheme+token, map[bool]string{true: poptest.Proof{Token: token}.String()}[test.scheme == "DPoP "])); err != nil {
+				t.Fatal(err)
+			}
+			s.WaitForCache()
+			test.after(s, issuer)
+			_, err := s.Check(get("DPoP "+token, ""))
+			expect(t, err, refusal{401, "invalid_dpop_proof", "proof_missing"})
+			if len(a.heard) != 0 {
+				t.Errorf("heard %+v", a.heard)
+			}
+		})
+	}
+}
+
+// What a policy answers a bearer token in its own words, without a cause, is an answer and no alert.
+func TestPolicysOwnAnswerToABearerToken(t *testing.T) {
+	var a alerts
+	s := newGuard(t, a.install, func(s *setup) {
+		s.InsecureAllowBearer = true
+		s.Policies = []access.Policy{func(*http.Request, *access.Grant) error { return &access.Error{Status: 403} }}
+	})
+	_, err := s.Check(get("Bearer "+poptest.Token{}.String(), ""))
+	expect(t, err, refusal{403, "", ""})
+	if len(a.heard) != 0 {
+		t.Errorf("heard %+v", a.heard)
+	}
+}
+
+// An alert is told by the log alone where nothing else is set, and a reaction without a log of its own by the default one.
+func TestAlertsWithDefaults(t *testing.T) {
+	var a alerts
+	s := newGuard(t, a.install, func(s *setup) { s.OnAlert = nil })
+	_, _ = s.Check(get("Bearer "+bound(named...), ""))
+	if log := a.log.String(); !strings.Contains(log, "bound token without its sender") || strings.Contains(log, "OnAlert failed") {
+		t.Errorf("the log says %s", log)
+	}
+	store := failingRevocations{errors.New("no way through")}
+	react, err := access.React{By: revocation.ByToken, Store: store}.OnAlert()
+	if err != nil {
+		t.Fatal(err)
+	}
+	react(t.Context(), access.Alert{Token: revocation.Token{Issuer: poptest.Issuer, ID: "t-1"}, Time: poptest.Now})
+
+	var log bytes.Buffer
+	react, err = access.React{By: revocation.ByToken, Store: store, Log: slog.New(slog.NewTextHandler(&log, nil))}.OnAlert()
+	if err != nil {
+		t.Fatal(err)
+	}
+	react(t.Context(), access.Alert{Token: revocation.Token{Issuer: poptest.Issuer, ID: "t-1"}, Time: poptest.Now})
+	if !strings.Contains(log.String(), "nothing was taken back") || !strings.Contains(log.String(), "no way through") {
+		t.Errorf("the log says %s", &log)
+	}
+}
+
+// failingRevocations is a store that takes nothing.
+type failingRevocations struct{ error }
+
+func (f failingRevocations) Revoke(context.Context, revocation.Entry) error { return f.error }
+func (f failingRevocations) Revoked(context.Context, revocation.Token) (*revocation.Entry, error) {
+	return nil, f.error
+}
+func (failingRevocations) Retention() revocation.Retention { return revocation.Retention{} }
+
+// A known token that a page of another origin sends along in a cookie is told as what it is: a bound token elsewhere.
+func TestAlertAboutAKnownTokenElsewhere(t *testing.T) {
+	var a alerts
+	s := newGuard(t, a.install, takes(readsElsewhere()))
+	token := bound(named...)
+	if _, err := s.Check(owner(token)); err != nil {
+		t.Fatal(err)
+	}
+	s.WaitForCache()
+	_, err := s.Check(method("POST", inCookie(token, "Sec-Fetch-Site", "cross-site")))
+	expect(t, err, refusal{403, "", "cross_origin"})
+	if len(a.heard) != 1 || a.heard[0].Kind != "bound_token_elsewhere" {
 		t.Errorf("heard %+v", a.heard)
 	}
 }

@@ -243,3 +243,93 @@ func TestRefusalToldToAnAdapter(t *testing.T) {
 		t.Errorf("to be written at once: %v", now)
 	}
 }
+
+// A recorder has no connection, so nothing is read; a body that somebody in front has taken away is none; and on a
+// connection a refused body is read up to a bound, after which it is closed behind the answer.
+func TestRefusedBodiesOfAllKinds(t *testing.T) {
+	for name, test := range map[string]struct {
+		w      http.ResponseWriter
+		body   io.Reader
+		length int64
+		read   bool
+		told   string // to the connection
+	}{
+		"a recorder":          {httptest.NewRecorder(), strings.NewReader("hello"), 5, false, ""},
+		"none":                {&wired{ResponseWriter: httptest.NewRecorder()}, nil, 5, false, ""},
+		"empty":               {&wired{ResponseWriter: httptest.NewRecorder()}, strings.NewReader("hello"), 0, false, ""},
+		"small":               {&wired{ResponseWriter: httptest.NewRecorder()}, strings.NewReader("hello"), 5, true, "deadline, no deadline"},
+		"as much as is read":  {&wired{ResponseWriter: httptest.NewRecorder()}, strings.NewReader(strings.Repeat("x", 256<<10)), -1, true, "deadline, no deadline"},
+		"one octet more":      {&wired{ResponseWriter: httptest.NewRecorder()}, strings.NewReader(strings.Repeat("x", 256<<10+1)), -1, true, "deadline, flush, deadline"},
+		"as much, as it says": {&wired{ResponseWriter: httptest.NewRecorder()}, strings.NewReader(strings.Repeat("x", 256<<10)), 256 << 10, true, "deadline, no deadline"},
+		"more, as it says":    {&wired{ResponseWriter: httptest.NewRecorder()}, strings.NewReader("hello"), 256<<10 + 1, true, "deadline, flush, deadline"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			body := &counted{Reader: test.body}
+			r := httptest.NewRequest("POST", poptest.URL, nil)
+			if r.Body, r.ContentLength = nil, test.length; test.body != nil {
+				r.Body = io.NopCloser(body)
+			}
+			s.Handler(s).ServeHTTP(test.w, r)
+			s.decided(t, "credentials_missing")
+			if (body.reads > 0) != test.read {
+				t.Errorf("read %d times", body.reads)
+			}
+			w, ok := test.w.(*wired)
+			if !ok {
+				return
+			}
+			if got := strings.Join(w.told, ", "); got != test.told {
+				t.Errorf("told %s, want %s", got, test.told)
+			}
+			if closed := w.Header().Get("Connection") == "close"; closed != strings.Contains(test.told, "flush") {
+				t.Errorf("closed %t", closed)
+			}
+		})
+	}
+	t.Run("who waits to be asked for it", func(t *testing.T) {
+		s, body, w := newSite(t), &counted{Reader: strings.NewReader("hello")}, &wired{ResponseWriter: httptest.NewRecorder()}
+		r := httptest.NewRequest("POST", poptest.URL, body)
+		r.ContentLength = 5
+		r.Header.Set("Expect", "100-Continue")
+		w.onFlush = func() {
+			if body.reads > 0 {
+				t.Error("it was asked for the body before the answer")
+			}
+		}
+		s.Handler(s).ServeHTTP(w, r)
+		if w.Header().Get("Connection") != "close" || strings.Join(w.told, ", ") != "deadline, flush, deadline" {
+			t.Errorf("header %v, told %q", w.Header(), w.told)
+		}
+	})
+}
+
+// wired is a writer with a connection, as far as it is told things.
+type wired struct {
+	http.ResponseWriter
+	told    []string
+	onFlush func()
+}
+
+func (w *wired) SetReadDeadline(at time.Time) error {
+	w.told = append(w.told, map[bool]string{true: "no deadline", false: "deadline"}[at.IsZero()])
+	return nil
+}
+
+func (w *wired) FlushError() error {
+	if w.told = append(w.told, "flush"); w.onFlush != nil {
+		w.onFlush()
+	}
+	return nil
+}
+
+// counted counts the reads.
+type counted struct {
+	io.Reader
+	reads int
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	c.reads++
+	return c.Reader.Read(p)
+}

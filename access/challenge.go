@@ -103,7 +103,7 @@ func (g *Guard) challenges(used scheme, e *Error) []offer {
 	if used == schemeBearer || g.takesBearer() || g.config.Certificates != nil || g.proofs == nil {
 		list = append(list, offer{scheme: schemeBearer, standing: g.standing[schemeBearer]})
 	}
-	if used == "" || used == schemeDPoP && g.proofs == nil {
+	if used != schemeBearer {
 		used = list[0].scheme
 	}
 	for i := range list {
@@ -125,7 +125,7 @@ func (e *Error) asking(scopes string) *Error {
 	for i := range named.challenges {
 		c := &named.challenges[i]
 		at := 0
-		if len(c.params) > 1 && c.params[0].name == "error" {
+		if len(c.params) > 0 {
 			at = 2 // behind error and error_description
 		} else if e.Code != "" {
 			continue // the challenge of a scheme that was not used

@@ -184,3 +184,98 @@ func TestTimesInAnotherUnit(t *testing.T) {
 		})
 	}
 }
+
+// Who made a JWT is read as strictly as by whoever judges it: one that names two issuers is nobody's, and nobody is asked.
+func TestClaimedIssuerIsReadStrictly(t *testing.T) {
+	const opaque = "https://a.example.com"
+	e := newEndpoint(t, map[string]any{"iss": opaque})
+	s := introspecting(t, e, func(i *access.IntrospectionConfig) { i.Issuer = opaque })
+	both := newGuard(t, func(b *setup) { b.Tokens, b.Resource = s.Tokens, resource() })
+	for name, test := range map[string]struct {
+		payload string
+		asked   bool
+	}{
+		"one":      {`{"iss":"` + opaque + `"}`, true},
+		"escaped":  {`{"iss":"https:\/\/a.example.com"}`, true},
+		"two":      {`{"iss":"` + opaque + `","iss":"` + opaque + `"}`, false},
+		"a number": {`{"iss":7}`, false},
+		"none":     {`{}`, false},
+		"null":     {`{"iss":null}`, false},
+		"no JSON":  {`{"iss":"` + opaque, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := e.asked.Load()
+			token := bound(func(p *poptest.Token) { p.RawPayload = test.payload })
+			if _, err := both.Check(owner(token)); (e.asked.Load() > before) != test.asked || test.asked != (err == nil) {
+				t.Errorf("asked %d times, %v", e.asked.Load()-before, err)
+			}
+		})
+	}
+	// All issuers are listed once, in order, whoever knows them.
+	if got := strings.Join(both.Metadata().AuthorizationServers, " "); got != opaque+" "+poptest.Issuer {
+		t.Errorf("issuers %s", got)
+	}
+	twice := newGuard(t, func(b *setup) { b.Tokens, b.Resource = introspecting(t, e).Tokens, resource() })
+	if got := strings.Join(twice.Metadata().AuthorizationServers, " "); got != poptest.Issuer {
+		t.Errorf("issuers %s", got)
+	}
+}
+
+// All claims can be had in the caller's own type, and what does not fit it is an error.
+func TestClaimsInAnotherType(t *testing.T) {
+	token, err := access.NewToken(map[string]any{"iss": "a", "n": 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said struct{ N int }
+	if err := token.Claims(&said); err != nil || said.N != 0 { // names match exactly
+		t.Errorf("%+v, %v", said, err)
+	}
+	var numbers map[string]int
+	if err := token.Claims(&numbers); err == nil {
+		t.Error("a text is taken for a number")
+	}
+	var list []string
+	if err := new(access.Token).Claims(&list); err == nil {
+		t.Error("no claims are taken for a list")
+	}
+	if err := new(access.Token).Claims(&numbers); err != nil {
+		t.Error(err)
+	}
+}
+
+// An array of scopes grants those of its elements that are one scope each.
+func TestScopesInAnArray(t *testing.T) {
+	grant, err := newGuard(t).Check(owner(bound(claim("scope", []any{"a", 7, "b c", nil, true, "~!", `d"`, `e\`, "f\x7f", []string{"g"}, ""}))))
+	if err != nil || strings.Join(grant.Scopes, " ") != "a ~!" {
+		t.Errorf("granted %q, %v", grant.Scopes, err)
+	}
+}
+
+// What a token does not say, its grant does not either.
+func TestGrantOfAFewClaims(t *testing.T) {
+	s := newGuard(t, func(s *setup) {
+		s.Tokens = access.ValidatorFunc(func(context.Context, string) (*access.Token, error) {
+			return &access.Token{
+				Issuer: poptest.Issuer, IssuedAt: poptest.Now, Expiry: poptest.Now.Add(time.Minute),
+				Confirmation: access.Confirmation{JKT: poptest.ClientKey().Thumbprint()},
+			}, nil
+		})
+	})
+	if grant, err := s.Check(owner("opaque")); err != nil || grant.Scopes != nil || grant.Audience != nil {
+		t.Errorf("%v, scopes %#v, audience %#v", err, grant.Scopes, grant.Audience)
+	}
+}
+
+// A token is good from the instant at which the leeway lets it be.
+func TestTokenOfTheNextMoment(t *testing.T) {
+	for ahead, fine := range map[time.Duration]bool{access.DefaultLeeway: true, access.DefaultLeeway + time.Second: false} {
+		token := bound(func(p *poptest.Token) { p.IssuedAt = poptest.Now.Add(ahead) })
+		_, err := newGuard(t).Check(owner(token))
+		if fine && err != nil {
+			t.Errorf("%v ahead: %v", ahead, err)
+		} else if !fine {
+			expect(t, err, refusal{401, "invalid_token", "token_not_yet_valid"})
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -52,15 +53,20 @@ func TestConfigErrors(t *testing.T) {
 		"Shared never made":  {func(c *access.Config) { c.Shared = (*shared)(nil) }, "Shared holds a nil"},
 		"Shared and Replay":  {func(c *access.Config) { c.Shared, c.Replay = store, store }, "Shared is set beside Replay or Revocation"},
 		"Shared and another": {func(c *access.Config) { c.Shared, c.Revocation = store, store }, "Shared is set beside Replay or Revocation"},
-		"KnownKeys":          {func(c *access.Config) { c.KnownKeys = 1 }, "KnownKeys is 1:"},
-		"KnownTokens":        {func(c *access.Config) { c.KnownTokens = 999 }, "KnownTokens is 999:"},
-		"precomputed keys":   {func(c *access.Config) { c.PrecomputedKeys = -1 }, "PrecomputedKeys is -1:"},
-		"issuers' keys":      {func(c *access.Config) { c.PrecomputedIssuerKeys = -1 }, "PrecomputedIssuerKeys is -1:"},
-		"too many of them":   {func(c *access.Config) { c.PrecomputedIssuerKeys = 65 }, "PrecomputedIssuerKeys is 65:"},
-		"never rechecked":    {func(c *access.Config) { c.PrecomputedRecheck = -1 }, "PrecomputedRecheck is -1:"},
-		"a policy":           {func(c *access.Config) { c.Policies = []access.Policy{nil} }, "Policies[0] is nil"},
-		"bearer for all":     {func(c *access.Config) { c.Bearer = []access.Bearer{{Until: poptest.Now}} }, "Bearer[0] has no criterion"},
-		"bearer for ever":    {func(c *access.Config) { c.Bearer = []access.Bearer{{Clients: []string{"a"}}} }, "Bearer[0].Until is zero"},
+		"LogSubject":         {func(c *access.Config) { c.LogSubject = access.SubjectDropped + 1 }, "LogSubject is 3:"},
+		"Wrap":               {func(c *access.Config) { c.Wrap = func(access.Validator) access.Validator { return nil } }, "Wrap returns nil"},
+		"an issuer, and Wrap": {func(c *access.Config) {
+			c.Issuers[0].Audience, c.Wrap = "", func(v access.Validator) access.Validator { return access.ValidatorFunc(v.ValidateToken) }
+		}, "Issuers[0].Audience is empty"},
+		"KnownKeys":        {func(c *access.Config) { c.KnownKeys = 1 }, "KnownKeys is 1:"},
+		"KnownTokens":      {func(c *access.Config) { c.KnownTokens = 999 }, "KnownTokens is 999:"},
+		"precomputed keys": {func(c *access.Config) { c.PrecomputedKeys = -1 }, "PrecomputedKeys is -1:"},
+		"issuers' keys":    {func(c *access.Config) { c.PrecomputedIssuerKeys = -1 }, "PrecomputedIssuerKeys is -1:"},
+		"too many of them": {func(c *access.Config) { c.PrecomputedIssuerKeys = 65 }, "PrecomputedIssuerKeys is 65:"},
+		"never rechecked":  {func(c *access.Config) { c.PrecomputedRecheck = -1 }, "PrecomputedRecheck is -1:"},
+		"a policy":         {func(c *access.Config) { c.Policies = []access.Policy{nil} }, "Policies[0] is nil"},
+		"bearer for all":   {func(c *access.Config) { c.Bearer = []access.Bearer{{Until: poptest.Now}} }, "Bearer[0] has no criterion"},
+		"bearer for ever":  {func(c *access.Config) { c.Bearer = []access.Bearer{{Clients: []string{"a"}}} }, "Bearer[0].Until is zero"},
 		"bearer, an unknown route": {func(c *access.Config) {
 			c.Bearer = []access.Bearer{{Clients: []string{"a"}, Until: poptest.Now}, {Routes: []string{""}, Until: poptest.Now}}
 		}, "Bearer[1].Routes has an empty element"},
@@ -77,9 +83,49 @@ func TestConfigErrors(t *testing.T) {
 			c := access.Config{Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer()}}
 			test.change(&c)
 			guard, err := access.New(c)
-			if err == nil || guard != nil || !strings.HasPrefix(err.Error(), "access.Config: ") || !strings.Contains(err.Error(), test.want) {
+			if err == nil || guard != nil || !strings.HasPrefix(err.Error(), "access.Config: ") || !strings.Contains(err.Error(), test.want) ||
+				strings.Contains(err.Error(), "dpop.Config") {
 				t.Errorf("got %v, want %q in it", err, test.want)
 			}
 		})
+	}
+}
+
+// With settings that are not set the system's clock counts, the log is the default one, and a request is named by its field.
+func TestSettingsThatAreNotSet(t *testing.T) {
+	var heard access.Decision
+	s, err := access.New(access.Config{
+		Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer()}, InsecureForgetAtStart: true,
+		Observer: access.Observer{Decided: func(_ context.Context, d access.Decision) { heard = d }},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	token := bound(func(p *poptest.Token) { p.IssuedAt = time.Now() })
+	r := get("DPoP "+token, poptest.Proof{Token: token, IssuedAt: time.Now()}.String())
+	r.Header.Set("X-Request-Id", "r-1")
+	if _, err := s.Check(r); err != nil || heard.RequestID != "r-1" || heard.Address != "192.0.2.1" {
+		t.Errorf("%v, %+v", err, heard)
+	}
+}
+
+// A store of revocations forgets no token before its leeway is over.
+func TestRetentionCoversTheLeeway(t *testing.T) {
+	store, err := revocation.NewMemory(revocation.Options{Retention: revocation.Retention{Lifetime: time.Hour, Leeway: 10 * time.Second}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	for leeway, fine := range map[time.Duration]bool{10 * time.Second: true, 10*time.Second + time.Millisecond: false} {
+		s, err := access.New(access.Config{
+			Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer()}, Revocation: store, Leeway: leeway,
+		})
+		if fine != (err == nil) || err != nil && !strings.Contains(err.Error(), "raise its Retention") {
+			t.Errorf("%v: %v", leeway, err)
+		}
+		if s != nil {
+			_ = s.Close()
+		}
 	}
 }

@@ -47,7 +47,7 @@ func parseCredentials(r *http.Request) (credentials, error) {
 // parseAuthorization reads scheme, spaces and token68 (RFC 9110 §11.4); the scheme's case does not matter. What
 // follows another scheme is not ours to judge. The received text may be a secret, so no error holds it.
 func parseAuthorization(field string) (credentials, error) {
-	name, rest, spaced := strings.Cut(field, " ")
+	name, rest, _ := strings.Cut(field, " ")
 	var c credentials
 	switch {
 	case strings.EqualFold(name, string(schemeDPoP)):
@@ -60,7 +60,7 @@ func parseAuthorization(field string) (credentials, error) {
 		return c, ErrCredentials
 	}
 	c.token = strings.TrimLeft(rest, " ")
-	if !spaced || !challenge.IsToken68(c.token) {
+	if !challenge.IsToken68(c.token) {
 		return c, ErrCredentials
 	}
 	return c, nil
@@ -68,7 +68,7 @@ func parseAuthorization(field string) (credentials, error) {
 
 // tokenInQuery reports whether the query has a member access_token, however it is spelled.
 func tokenInQuery(u *url.URL) bool {
-	if u == nil || u.RawQuery == "" {
+	if u == nil {
 		return false
 	}
 	query := u.RawQuery

@@ -146,10 +146,8 @@ func withoutParameter(r *http.Request, name string) *http.Request {
 			clean.RequestURI += "?" + query
 		}
 	}
-	if r.Form != nil {
-		clean.Form = maps.Clone(r.Form)
-		clean.Form.Del(name)
-	}
+	clean.Form = maps.Clone(r.Form)
+	clean.Form.Del(name)
 	return &clean
 }
 

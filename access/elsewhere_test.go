@@ -68,6 +68,7 @@ func TestTokensElsewhere(t *testing.T) {
 		"an entry that reads cookies":     {[]access.Bearer{only(func(b *access.Bearer) { b.InsecureQuery = "" })}, inQuery(unbound), none},
 		"an entry that reads queries":     {[]access.Bearer{only(func(b *access.Bearer) { b.InsecureCookie = "" })}, inCookie(unbound), none},
 		"the entry of another client":     {[]access.Bearer{header, only(func(b *access.Bearer) { b.Clients = []string{"client-2"} })}, inCookie(unbound), refusal{401, "invalid_token", "token_unbound"}},
+		"two entries read one cookie":     {[]access.Bearer{only(func(b *access.Bearer) { b.Clients = []string{"client-2"} }), readsElsewhere()}, inCookie(unbound), refusal{}},
 		"after the date":                  {[]access.Bearer{ended}, inCookie(unbound), refusal{401, "invalid_token", "bearer_ended"}},
 		"not after a refusal":             {nil, withHeader(inCookie(unbound), "Authorization", "Bearer x"), refusal{401, "invalid_token", "token_inactive"}},
 		"nor after another scheme":        {nil, withHeader(inCookie(unbound), "Authorization", "Basic x"), refusal{401, "", "scheme_unknown"}},
@@ -163,6 +164,9 @@ func TestTokenInQueryIsConcealed(t *testing.T) {
 				t.Fatal(err)
 			}
 			h.ServeHTTP(w, r)
+			if r.Form.Get("access_token") != test.token {
+				t.Error("the request in front of the Guard was changed")
+			}
 			if w.Code != test.status || w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Referrer-Policy") != "no-referrer" {
 				t.Errorf("status %d, header %v", w.Code, w.Header())
 			}
@@ -178,7 +182,10 @@ func TestTokenInQueryIsConcealed(t *testing.T) {
 
 // A request that goes on inside with other cookies is another one.
 func TestTokenInCookieInside(t *testing.T) {
-	s := newGuard(t, takes(readsElsewhere()))
+	judged := 0
+	s := newGuard(t, takes(readsElsewhere()), func(s *setup) {
+		s.Policies = []access.Policy{func(*http.Request, *access.Grant) error { judged++; return nil }}
+	})
 	inner := s.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
 	var change func(*http.Request)
 	outer := s.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -196,9 +203,10 @@ func TestTokenInCookieInside(t *testing.T) {
 	} {
 		w := httptest.NewRecorder()
 		change = test.change
+		judged = 0
 		outer.ServeHTTP(w, inCookie(poptest.Token{}.String()))
-		if w.Code != test.want {
-			t.Errorf("%s: status %d, want %d", name, w.Code, test.want)
+		if w.Code != test.want || judged != 1 {
+			t.Errorf("%s: status %d, want %d; judged %d times", name, w.Code, test.want, judged)
 		}
 	}
 }
@@ -239,4 +247,58 @@ func TestElsewhereErrors(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), `Bearer[0].InsecureCookie is "a b"`) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// What a handler sees of a request is as it came, less the token and nothing else; one of an outer Handler is judged once.
+func TestRestOfTheQueryStays(t *testing.T) {
+	token := poptest.Token{}.String()
+	for name, test := range map[string]struct {
+		target, cookie string
+		want           string // of the target, as a handler sees it
+	}{
+		"the token alone":            {"/accounts?access_token=" + token, "", "/accounts"},
+		"beside others":              {"/accounts?a=1&access_token=" + token + "&=x&&%zz=2", "", "/accounts?a=1&=x&%zz=2"},
+		"in a cookie":                {"/accounts?a=1&&=x", token, "/accounts?a=1&&=x"},
+		"in a cookie, without query": {"/accounts", token, "/accounts"},
+		"in a cookie, an empty one":  {"/accounts?", token, "/accounts?"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, takes(readsElsewhere()))
+			r := httptest.NewRequest("GET", poptest.Audience+test.target, nil)
+			r.RequestURI = test.target
+			if test.cookie != "" {
+				r.AddCookie(&http.Cookie{Name: "session", Value: test.cookie})
+			}
+			s.answer = func(_ http.ResponseWriter, r *http.Request) {
+				if r.RequestURI != test.want {
+					t.Errorf("the handler sees %s, want %s", r.RequestURI, test.want)
+				}
+			}
+			s.accepts(t, s.Handler(s.Handler(s)), r)
+		})
+	}
+	// A target without a query has none to take the token from, whatever the URL says.
+	s := newSite(t, takes(readsElsewhere()))
+	r := httptest.NewRequest("GET", poptest.URL+"?access_token="+token, nil)
+	r.RequestURI = ""
+	s.answer = func(_ http.ResponseWriter, r *http.Request) {
+		if r.RequestURI != "" || r.URL.RawQuery != "" {
+			t.Errorf("the handler sees %q %s", r.RequestURI, r.URL)
+		}
+	}
+	s.accepts(t, s.Handler(s), r)
+}
+
+// A name in a query that cannot be read is not that of a token, and a request without a URL has no query.
+func TestQueriesWithoutAToken(t *testing.T) {
+	s := newGuard(t)
+	for _, query := range []string{"?access_token%=x", "?a&&b=access_token", "?"} {
+		if _, err := s.Check(withURL(owner(bound()), poptest.URL+query)); err != nil {
+			t.Errorf("%s: %v", query, err)
+		}
+	}
+	r := owner(bound())
+	r.URL, r.RequestURI = nil, ""
+	_, err := s.Check(r)
+	expect(t, err, refusal{401, "invalid_dpop_proof", "htu_mismatch"})
 }

@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"net/http"
 	"time"
 )
 
@@ -68,3 +69,9 @@ func (g *Guard) Metadata() *Metadata {
 	}
 	return g.published(&g.publications[0])
 }
+
+// Transport is by which the server is asked.
+func (i *Introspection) Transport() *http.Transport { return i.client.Transport.(*http.Transport) }
+
+// MaxIssuer is how long the name of a tenant may be.
+const MaxIssuer = maxIssuer

@@ -171,7 +171,7 @@ func (g *Guard) compare(grant *Grant, q Requirement) *Error {
 		return g.refuse(grant.scheme, CodeInvalidToken, ErrBinding.With(q.Binding.String(), grant.Binding.String()))
 	}
 	if q.Nonce && !grant.hasNonce {
-		if g.proofs == nil || grant.scheme != schemeDPoP {
+		if grant.scheme != schemeDPoP {
 			return g.refuse(grant.scheme, CodeInvalidToken, ErrBinding.With(BindingDPoP.String(), grant.Binding.String()))
 		}
 		return g.refuse(grant.scheme, CodeUseNonce, dpop.ErrNonceMissing)

@@ -1,8 +1,12 @@
 package access_test
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -474,4 +478,101 @@ func TestStreamHandler(t *testing.T) {
 	s := newSite(t)
 	s.refuses(t, s.Stream(s, access.Stream{}, scope("b")), owner(bound()), 403, "scope_missing")
 	s.refuses(t, s.Stream(s, access.Stream{}), get("", ""), 401, "credentials_missing")
+}
+
+// An inner Handler tells no decision when it is done: the outer one's answer may still come. What is told then is the
+// request as the innermost saw it.
+func TestInnerHandlersLeaveTheDecisionToTheOuter(t *testing.T) {
+	s := newSite(t)
+	inner := s.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	outer := s.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		routed := r.WithContext(r.Context())
+		routed.Pattern = "GET /inner"
+		if inner.ServeHTTP(w, routed); len(s.heard) != 0 {
+			t.Error("it is told already")
+		}
+		s.ServeHTTP(w, r)
+	}))
+	r := owner(bound())
+	r.Pattern = "GET /outer"
+	serve(outer, r)
+	if d := s.decided(t, ""); d.Route != "GET /inner" {
+		t.Errorf("route %q", d.Route)
+	}
+}
+
+// An adapter gets back what the next handler returns, or its own rendering of a refusal, and its pattern is the route.
+func TestRouteOfAnAdapter(t *testing.T) {
+	handlers, renderings := errors.New("the handler's"), errors.New("the rendering's")
+	session := revocation.Entry{Issuer: poptest.Issuer, By: revocation.BySession, Value: "s-1"}
+	for name, test := range map[string]struct {
+		stream bool
+		token  string
+		next   func(context.Context, http.ResponseWriter) error // nil: it returns its error at once
+		want   error
+		reason string // of what is told first
+	}{
+		"a handler's error":     {false, "", nil, handlers, ""},
+		"a refusal":             {false, "opaque", nil, renderings, "token_jws_malformed"},
+		"of a stream":           {true, "", nil, handlers, ""},
+		"a refusal of a stream": {true, "opaque", nil, renderings, "token_jws_malformed"},
+		"a stream that is cut":  {true, "", func(ctx context.Context, _ http.ResponseWriter) error { <-ctx.Done(); return ctx.Err() }, renderings, "session_revoked"},
+		"cut, and no error":     {true, "", func(ctx context.Context, _ http.ResponseWriter) error { <-ctx.Done(); return nil }, renderings, "session_revoked"},
+		"cut, and another":      {true, "", func(ctx context.Context, _ http.ResponseWriter) error { <-ctx.Done(); return handlers }, handlers, ""},
+		"cut behind an answer": {true, "", func(ctx context.Context, w http.ResponseWriter) error {
+			w.WriteHeader(200)
+			<-ctx.Done()
+			return handlers
+		}, handlers, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				s := newSite(t, inBubbleTime, func(s *setup) {
+					s.Revocation, s.Log = newRevocations(t, s), slog.New(slog.NewTextHandler(&log, nil))
+				})
+				route, err := s.Guard.Route()
+				if test.stream {
+					route, err = s.StreamRoute(access.Stream{})
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				r := owner(cmp.Or(test.token, bound(claim("sid", "s-1")))).WithContext(t.Context())
+				w := httptest.NewRecorder()
+				got := route.Serve(access.Passage{Writer: w, RefusalWriter: w, Request: r, Pattern: "/accounts/:id"},
+					func(w http.ResponseWriter, r *http.Request) error {
+						if test.next == nil {
+							return handlers
+						}
+						mustRevoke(t, s.setup, session)
+						return test.next(r.Context(), w)
+					}, func(*access.Error, bool) error { return renderings })
+				if got != test.want {
+					t.Errorf("got %v, want %v", got, test.want)
+				}
+				if len(s.heard) != 1 || s.heard[0].Route != "/accounts/:id" || s.heard[0].Reason() != test.reason {
+					t.Errorf("told %+v", s.heard)
+				}
+				if ended := strings.Contains(log.String(), "response ended"); ended != (test.next != nil && test.reason == "") {
+					t.Errorf("the log says %s", &log)
+				}
+			})
+		})
+	}
+}
+
+// The pattern of an outer Route stays where an inner one knows none.
+func TestPatternOfAnOuterRoute(t *testing.T) {
+	s := newSite(t)
+	route, err := s.Guard.Route()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	err = route.Serve(access.Passage{Writer: w, RefusalWriter: w, Request: owner(bound()), Pattern: "/accounts/:id"},
+		func(w http.ResponseWriter, r *http.Request) error { s.Handler(s).ServeHTTP(w, r); return nil }, nil)
+	if d := s.decided(t, ""); err != nil || d.Route != "/accounts/:id" {
+		t.Errorf("route %q, %v", d.Route, err)
+	}
 }

@@ -220,7 +220,7 @@ func (i *Introspection) settle() (err error) {
 func (i *Introspection) settleClient() error {
 	ways := 0
 	for _, set := range []bool{
-		i.config.ClientSecret != "" || i.config.SecretInBody, i.config.Key != nil, i.config.Certificate != nil, i.config.AccessToken != nil,
+		i.config.ClientSecret != "", i.config.Key != nil, i.config.Certificate != nil, i.config.AccessToken != nil,
 	} {
 		if set {
 			ways++

@@ -3,6 +3,7 @@ package access_test
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/json"
@@ -208,7 +209,7 @@ func TestIntrospectionRequest(t *testing.T) {
 			}
 		}},
 		"post": {func(i *access.IntrospectionConfig) { i.SecretInBody = true }, func(t *testing.T, r *http.Request) {
-			if r.Header.Get("Authorization") != "" || r.PostForm.Get("client_id") != "api one" || r.PostForm.Get("client_secret") != "s:cret" {
+			if r.Header["Authorization"] != nil || r.PostForm.Get("client_id") != "api one" || r.PostForm.Get("client_secret") != "s:cret" {
 				t.Errorf("%v %v", r.Header, r.PostForm)
 			}
 		}},
@@ -239,7 +240,7 @@ func TestIntrospectionRequest(t *testing.T) {
 			if header.KeyID != "rs-1" || c.Iss != "api one" || c.Sub != "api one" || c.Aud != poptest.Issuer || len(c.Jti) < 20 || c.Exp-c.Iat != 60 {
 				t.Errorf("%+v %+v", header, c)
 			}
-			if r.PostForm.Get("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" || r.Header.Get("Authorization") != "" {
+			if r.PostForm.Get("client_id") != "api one" || r.PostForm.Get("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" || r.Header.Get("Authorization") != "" {
 				t.Errorf("%v %v", r.Header, r.PostForm)
 			}
 		}},
@@ -289,9 +290,14 @@ func TestIntrospectionTrouble(t *testing.T) {
 		"a 400 about our question":  {answer(400, "application/json", `{"error":"invalid_request"}`), "introspection_unreachable"},
 		"a 400 about our client":    {answer(400, "application/json", `{"error":"unauthorized_client"}`), "introspection_unreachable"},
 		"a 400 without a word":      {answer(400, "application/json", ``), "introspection_unreachable"},
-		"a 400 in HTML":             {answer(400, "text/html", `<p>unsupported_token_type`), "introspection_unreachable"},
-		"a 403 that speaks of it":   {answer(403, "application/json", `{"error":"invalid_token"}`), "introspection_unreachable"},
-		"too long":                  {answer(200, "application/json", `{"active":false,"x":"`+strings.Repeat("x", 300_000)+`"}`), "introspection_unreachable"},
+		"a 400 that is cut off": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			w.WriteHeader(400)
+			_, _ = io.WriteString(w, `{"error":"invalid_token"}`)
+		}, "introspection_unreachable"},
+		"a 400 in HTML":           {answer(400, "text/html", `<p>unsupported_token_type`), "introspection_unreachable"},
+		"a 403 that speaks of it": {answer(403, "application/json", `{"error":"invalid_token"}`), "introspection_unreachable"},
+		"too long":                {answer(200, "application/json", `{"active":false,"x":"`+strings.Repeat("x", 300_000)+`"}`), "introspection_unreachable"},
 		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
 		}, "introspection_unreachable"},
@@ -323,6 +329,9 @@ func TestIntrospectionTrouble(t *testing.T) {
 			}
 			if n := e.asked.Load(); n != 1 {
 				t.Errorf("asked %d times", n)
+			}
+			if name == "our credentials are wrong" && !strings.Contains(refused.Error(), "refuses our credentials, those of client") {
+				t.Errorf("the log says %s", refused)
 			}
 		})
 	}
@@ -462,6 +471,9 @@ func TestIntrospectionFlood(t *testing.T) {
 	}
 	if greatest.Load() > most+1 || asked.Load() != most+2 {
 		t.Errorf("%d questions at once, %d in all", greatest.Load(), asked.Load())
+	}
+	if _, err := s.Check(owner("stranger-later")); err != nil { // what was refused holds no place
+		t.Errorf("after it: %v", err)
 	}
 }
 
@@ -605,6 +617,8 @@ func TestSignedAnswers(t *testing.T) {
 		"another issuer":    {signedType, sign(issuerKey, nil, map[string]any{"iss": "x"}), refusal{503, "", "introspection_unreachable"}},
 		"another client":    {signedType, sign(issuerKey, nil, map[string]any{"aud": "x"}), refusal{503, "", "introspection_unreachable"}},
 		"an old answer":     {signedType, sign(issuerKey, nil, map[string]any{"iat": poptest.Now.Unix() - 61}), refusal{503, "", "introspection_unreachable"}},
+		"made a minute ago": {signedType, sign(issuerKey, nil, map[string]any{"iat": poptest.Now.Unix() - 60}), refusal{}},
+		"made in a minute":  {signedType, sign(issuerKey, nil, map[string]any{"iat": poptest.Now.Unix() + 61}), refusal{503, "", "introspection_unreachable"}},
 		"no iat":            {signedType, sign(issuerKey, nil, map[string]any{"iat": nil}), refusal{503, "", "json_invalid"}},
 		"nothing in it":     {signedType, sign(issuerKey, nil, map[string]any{"token_introspection": nil}), refusal{503, "", "introspection_unreachable"}},
 		"unknown key":       {signedType, sign(issuerKey, map[string]any{"kid": "x"}, nil), refusal{503, "", "key_unknown"}},
@@ -721,7 +735,7 @@ func TestIntrospectionByCertificate(t *testing.T) {
 // A token of its own that cannot be had is our own trouble, and nothing is asked.
 func TestIntrospectionWithoutItsToken(t *testing.T) {
 	for name, f := range map[string]func(context.Context) (string, error){
-		"an error": func(context.Context) (string, error) { return "", errors.New("no") },
+		"an error": func(context.Context) (string, error) { return "", errors.New("an error of its own") },
 		"none":     func(context.Context) (string, error) { return "", nil },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -729,8 +743,8 @@ func TestIntrospectionWithoutItsToken(t *testing.T) {
 			s := introspecting(t, e, func(i *access.IntrospectionConfig) { i.ClientSecret, i.AccessToken = "", f })
 			_, err := s.Check(owner("opaque"))
 			expect(t, err, refusal{503, "", "introspection_unreachable"})
-			if n := e.asked.Load(); n != 0 {
-				t.Errorf("asked %d times", n)
+			if n := e.asked.Load(); n != 0 || name == "an error" && !strings.Contains(err.Error(), "an error of its own") {
+				t.Errorf("asked %d times, %v", n, err)
 			}
 		})
 	}
@@ -739,13 +753,15 @@ func TestIntrospectionWithoutItsToken(t *testing.T) {
 func TestIntrospectionSettings(t *testing.T) {
 	key := poptest.Keyed("ES256", "resource server")
 	for want, change := range map[string]func(*access.IntrospectionConfig){
-		`Endpoint is ""`:                 func(i *access.IntrospectionConfig) { i.Endpoint = "" },
-		`Endpoint is "http://a.example"`: func(i *access.IntrospectionConfig) { i.Endpoint = "http://a.example" },
-		`Endpoint is "ftp://a.example"`:  func(i *access.IntrospectionConfig) { i.Endpoint, i.InsecureAllowHTTP = "ftp://a.example", true },
-		`Endpoint is "https://…"`:        func(i *access.IntrospectionConfig) { i.Endpoint = "https://u@a.example" },
-		"Issuer is empty":                func(i *access.IntrospectionConfig) { i.Issuer = "" },
-		"Audience is empty":              func(i *access.IntrospectionConfig) { i.Audience = "" },
-		"ClientID is empty":              func(i *access.IntrospectionConfig) { i.ClientID = "" },
+		`Endpoint is ""`:                    func(i *access.IntrospectionConfig) { i.Endpoint = "" },
+		`Endpoint is "http://a.example"`:    func(i *access.IntrospectionConfig) { i.Endpoint = "http://a.example" },
+		`Endpoint is "ftp://a.example"`:     func(i *access.IntrospectionConfig) { i.Endpoint, i.InsecureAllowHTTP = "ftp://a.example", true },
+		`Endpoint is "https://…"`:           func(i *access.IntrospectionConfig) { i.Endpoint = "https://u@a.example" },
+		`Endpoint is "https://a.example/…"`: func(i *access.IntrospectionConfig) { i.Endpoint = "https://a.example/#a" },
+		`Endpoint is "…"`:                   func(i *access.IntrospectionConfig) { i.Endpoint = "https://a.example/%zz" },
+		"Issuer is empty":                   func(i *access.IntrospectionConfig) { i.Issuer = "" },
+		"Audience is empty":                 func(i *access.IntrospectionConfig) { i.Audience = "" },
+		"ClientID is empty":                 func(i *access.IntrospectionConfig) { i.ClientID = "" },
 		"ClientSecret, Key, Certificate and AccessToken are empty": func(i *access.IntrospectionConfig) { i.ClientSecret = "" },
 		"two of ClientSecret, Key":                                 func(i *access.IntrospectionConfig) { i.Key, i.KeyAlgorithm = key.Private, "ES256" },
 		"are set: give one way": func(i *access.IntrospectionConfig) {
@@ -758,15 +774,23 @@ func TestIntrospectionSettings(t *testing.T) {
 			i.ClientSecret, i.Certificate = "", shows(poptest.SelfSigned(t, "x"))
 			i.HTTPClient = &http.Client{Transport: http.NewFileTransport(nil)}
 		},
-		"Key is nil beside KeyAlgorithm": func(i *access.IntrospectionConfig) { i.KeyID = "x" },
-		"JWKSURL or JWKS is set without": func(i *access.IntrospectionConfig) { i.JWKSURL = "https://a.example/jwks" },
-		`with KeyAlgorithm "RS256"`:      func(i *access.IntrospectionConfig) { i.ClientSecret, i.Key, i.KeyAlgorithm = "", key.Private, "RS256" },
-		`with KeyAlgorithm ""`:           func(i *access.IntrospectionConfig) { i.ClientSecret, i.Key = "", key.Private },
-		"TokenLifetime is -1ns":          func(i *access.IntrospectionConfig) { i.TokenLifetime = -1 },
-		"CacheFor is 1h0m0s":             func(i *access.IntrospectionConfig) { i.CacheFor = time.Hour },
-		"MaxSize is 511":                 func(i *access.IntrospectionConfig) { i.MaxSize = 511 },
-		"Timeout is -1ns":                func(i *access.IntrospectionConfig) { i.Timeout = -1 },
-		"not a JWK set":                  func(i *access.IntrospectionConfig) { i.SignedAnswers, i.JWKS = true, []byte("{") },
+		"Key is nil beside KeyAlgorithm":             func(i *access.IntrospectionConfig) { i.KeyID = "x" },
+		"beside KeyAlgorithm, KeyID":                 func(i *access.IntrospectionConfig) { i.KeyAlgorithm = "ES256" },
+		"KeyID or KeyAudience: give":                 func(i *access.IntrospectionConfig) { i.KeyAudience = "x" },
+		"JWKSURL or JWKS is set without":             func(i *access.IntrospectionConfig) { i.JWKSURL = "https://a.example/jwks" },
+		"without SignedAnswers: no signature would":  func(i *access.IntrospectionConfig) { i.JWKS = []byte("{}") },
+		"Key, Certificate and AccessToken are empty": func(i *access.IntrospectionConfig) { i.ClientSecret, i.SecretInBody = "", true },
+		"give this resource server's name at the": func(i *access.IntrospectionConfig) {
+			i.ClientID, i.ClientSecret, i.SignedAnswers = "", "", true
+			i.AccessToken = func(context.Context) (string, error) { return "x", nil }
+		},
+		`with KeyAlgorithm "RS256"`: func(i *access.IntrospectionConfig) { i.ClientSecret, i.Key, i.KeyAlgorithm = "", key.Private, "RS256" },
+		`with KeyAlgorithm ""`:      func(i *access.IntrospectionConfig) { i.ClientSecret, i.Key = "", key.Private },
+		"TokenLifetime is -1ns":     func(i *access.IntrospectionConfig) { i.TokenLifetime = -1 },
+		"CacheFor is 1h0m0s":        func(i *access.IntrospectionConfig) { i.CacheFor = time.Hour },
+		"MaxSize is 511":            func(i *access.IntrospectionConfig) { i.MaxSize = 511 },
+		"Timeout is -1ns":           func(i *access.IntrospectionConfig) { i.Timeout = -1 },
+		"not a JWK set":             func(i *access.IntrospectionConfig) { i.SignedAnswers, i.JWKS = true, []byte("{") },
 	} {
 		t.Run(want, func(t *testing.T) {
 			config := access.IntrospectionConfig{
@@ -828,4 +852,155 @@ func BenchmarkIntrospectionCached(b *testing.B) {
 		b.Fatalf("asked %d times", n)
 	}
 	poptest.ReportRatio(b)
+}
+
+// An endpoint on http is taken where that is said, and an assertion can be for somebody else than the issuer.
+func TestIntrospectionSettingsThatAreTaken(t *testing.T) {
+	key := poptest.Keyed("ES256", "resource server")
+	made := func(change func(*access.IntrospectionConfig)) *access.Introspection {
+		config := access.IntrospectionConfig{
+			Endpoint: "https://login.example.com/introspect", Issuer: poptest.Issuer, Audience: poptest.Audience, ClientID: "api", ClientSecret: "x",
+		}
+		change(&config)
+		i, err := access.NewIntrospection(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = i.Close() })
+		return i
+	}
+	made(func(i *access.IntrospectionConfig) {
+		i.Endpoint, i.InsecureAllowHTTP = "http://login.example.com/introspect", true
+	})
+	// 256 connections at most, so that a flood of tokens does not become one of the authorization server.
+	if ours := made(func(*access.IntrospectionConfig) {}).Transport(); ours.MaxConnsPerHost != 256 || ours.Proxy == nil || ours.IdleConnTimeout == 0 {
+		t.Errorf("our client has %d connections", ours.MaxConnsPerHost)
+	}
+	// Without a transport of their own a certificate goes with a copy of the default one.
+	shown := made(func(i *access.IntrospectionConfig) {
+		i.ClientSecret, i.HTTPClient, i.Certificate = "", &http.Client{}, shows(poptest.SelfSigned(t, "x"))
+	}).Transport()
+	if shown == http.DefaultTransport || shown.TLSClientConfig == nil || shown.TLSClientConfig.GetClientCertificate == nil {
+		t.Errorf("TLS settings %+v", shown.TLSClientConfig)
+	}
+	if theirs := http.DefaultTransport.(*http.Transport).TLSClientConfig; theirs != nil && theirs.GetClientCertificate != nil {
+		t.Error("the default transport was changed")
+	}
+
+	e := newEndpoint(t, nil)
+	s := introspecting(t, e, func(i *access.IntrospectionConfig) {
+		i.ClientSecret, i.Key, i.KeyAlgorithm, i.KeyAudience = "", key.Private, "ES256", "https://login.example.com/token"
+	})
+	if _, err := s.Check(owner("opaque")); err != nil {
+		t.Fatal(err)
+	}
+	compact, err := jose.Split(e.last.PostForm.Get("client_assertion"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c struct{ Aud string }
+	raw, _ := jose.Decode(compact.Payload)
+	if err := json.Unmarshal(raw, &c); err != nil || c.Aud != "https://login.example.com/token" {
+		t.Errorf("for %q, %v", c.Aud, err)
+	}
+}
+
+// closing is a transport that says when its idle connections are closed.
+type closing struct {
+	http.RoundTripper
+	closed int
+}
+
+func (c *closing) CloseIdleConnections() { c.closed++ }
+
+// The connections of a client that was given are its owner's; those of a copy that shows our certificate are ours.
+func TestIntrospectionLeavesTheClientAlone(t *testing.T) {
+	theirs := &closing{RoundTripper: http.DefaultTransport}
+	e := newEndpoint(t, nil)
+	i := introspecting(t, e, func(i *access.IntrospectionConfig) { i.HTTPClient = &http.Client{Transport: theirs} }).introspection
+	if err := i.Close(); err != nil || theirs.closed != 0 {
+		t.Errorf("closed %d times, %v", theirs.closed, err)
+	}
+}
+
+// A key that signed when the settings were checked may fail later: our own trouble, and nothing is asked.
+func TestIntrospectionKeyFails(t *testing.T) {
+	e := newEndpoint(t, nil)
+	key := &failingKey{Signer: poptest.Keyed("ES256", "resource server").Private}
+	s := introspecting(t, e, func(i *access.IntrospectionConfig) { i.ClientSecret, i.Key, i.KeyAlgorithm = "", key, "ES256" })
+	key.fails = true
+	_, err := s.Check(owner("opaque"))
+	expect(t, err, refusal{503, "", "introspection_unreachable"})
+	if n := e.asked.Load(); n != 0 || !strings.Contains(err.Error(), "the token is locked") {
+		t.Errorf("asked %d times, %v", n, err)
+	}
+}
+
+type failingKey struct {
+	crypto.Signer
+	fails bool
+}
+
+func (k *failingKey) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if k.fails {
+		return nil, errors.New("the token is locked")
+	}
+	return k.Signer.Sign(rand, digest, opts)
+}
+
+// Trouble is no word about the token: it is asked about again. And an answer has the times that it has.
+func TestIntrospectionAfterTrouble(t *testing.T) {
+	e := newEndpoint(t, nil)
+	good := e.answer
+	e.answer = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
+	s := introspecting(t, e)
+	_, err := s.Check(owner("opaque"))
+	expect(t, err, refusal{503, "", "introspection_unreachable"})
+	s.WaitForIntrospection()
+	e.answer = good
+	if _, err := s.Check(owner("opaque")); err != nil {
+		t.Errorf("again: %v", err)
+	}
+
+	e = newEndpoint(t, map[string]any{"exp": nil, "iat": nil})
+	token, err := introspecting(t, e, func(i *access.IntrospectionConfig) { i.TokenLifetime = time.Minute }).ValidateToken(t.Context(), "opaque")
+	if err != nil || !token.IssuedAt.IsZero() {
+		t.Errorf("without exp it was issued at %v, %v", token, err)
+	}
+	e = newEndpoint(t, nil)
+	token, err = introspecting(t, e, func(i *access.IntrospectionConfig) { i.TokenLifetime = time.Minute }).ValidateToken(t.Context(), "opaque")
+	if err != nil || !token.IssuedAt.Equal(poptest.Now) {
+		t.Errorf("with iat it was issued at %v, %v", token, err)
+	}
+}
+
+// A token that is bound to nobody, and not called bound either, is taken where such tokens are.
+func TestIntrospectionOfABearerToken(t *testing.T) {
+	i := introspecting(t, newEndpoint(t, map[string]any{"cnf": nil, "token_type": "Bearer"})).introspection
+	s := newGuard(t, func(s *setup) { s.Issuers, s.Tokens, s.InsecureAllowBearer = nil, i, true })
+	if grant, err := s.Check(get("Bearer opaque", "")); err != nil || grant.Binding != 0 {
+		t.Error(err)
+	}
+}
+
+// An answer may be as long as 256 KiB, and no longer.
+func TestIntrospectionAnswerAtItsBound(t *testing.T) {
+	const most = 256 << 10
+	body, err := json.Marshal(answerClaims(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for length, want := range map[int]refusal{most: {}, most + 1: {503, "", "introspection_unreachable"}} {
+		e := newEndpoint(t, nil)
+		e.answer = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write(append(bytes.Repeat([]byte(" "), length-len(body)), body...))
+		}
+		_, err := introspecting(t, e).Check(owner("opaque"))
+		if want != (refusal{}) {
+			expect(t, err, want)
+		} else if err != nil {
+			t.Errorf("%d octets: %v", length, err)
+		}
+	}
 }

@@ -285,6 +285,9 @@ func TestIssuerSettings(t *testing.T) {
 		want   string
 	}{
 		"no URL":                  {func(i *access.Issuer) { i.URL = "" }, `Issuers[0].URL is ""`},
+		"URL with a fragment":     {func(i *access.Issuer) { i.URL += "#a" }, `Issuers[0].URL is "` + poptest.Issuer + `/…"`},
+		"URL with bad escapes":    {func(i *access.Issuer) { i.URL += "/%zz" }, `Issuers[0].URL is "…"`},
+		"KeyRefresh":              {func(i *access.Issuer) { i.KeyRefresh = time.Second }, "Issuers[0].KeyRefresh is 1s"},
 		"URL with a query":        {func(i *access.Issuer) { i.URL += "?a" }, `Issuers[0].URL is "` + poptest.Issuer + `/…"`},
 		"no audience":             {func(i *access.Issuer) { i.Audience = "" }, "Issuers[0].Audience is empty"},
 		"an empty audience more":  {func(i *access.Issuer) { i.MoreAudiences = []string{""} }, "Issuers[0].MoreAudiences has an empty one"},

@@ -1,7 +1,6 @@
 package access
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -243,9 +242,6 @@ func (g *Guard) publish(field string, resource *Resource) error {
 		return nil
 	}
 	r := &http.Request{Host: u.Host, RequestURI: "/"}
-	if u.Scheme == "https" {
-		r.TLS = &tls.ConnectionState{}
-	}
 	if _, err := g.proofs.Target(r); err != nil {
 		return fmt.Errorf("%s.URL is %q, which is under none of the Origins: give a URL under one of %s",
 			field, resource.URL, strings.Join(g.config.Origins, " "))

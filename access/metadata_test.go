@@ -401,6 +401,9 @@ func TestResourceSettings(t *testing.T) {
 		"a parameter":       {access.Resource{URL: "https://api.example.com/:id"}, "Resource.URL is"},
 		"no host":           {access.Resource{URL: "https:///v1"}, "Resource.URL is"},
 		"another scheme":    {access.Resource{URL: "ftp://127.0.0.1"}, "Resource.URL is"},
+		"upper case":        {access.Resource{URL: "HTTPS://api.example.com"}, "Resource.URL is"},
+		"a broken escape":   {access.Resource{URL: "https://api.example.com/%zz"}, "Resource.URL is"},
+		"a broken address":  {access.Resource{URL: poptest.Audience, Documentation: "https://a.example/%zz"}, `Resource.Documentation is "…"`},
 		"two scopes in one": {access.Resource{URL: poptest.Audience, Scopes: []string{"a b"}}, `Resource.Scopes has "a b"`},
 		"not UTF-8":         {access.Resource{URL: poptest.Audience, Name: "\xff"}, "Resource.Name is not UTF-8"},
 		"a documentation":   {access.Resource{URL: poptest.Audience, Documentation: "/doc"}, `Resource.Documentation is "…"`},
@@ -411,6 +414,8 @@ func TestResourceSettings(t *testing.T) {
 			})
 			if err == nil || !strings.HasPrefix(err.Error(), "access.Config: "+test.want) {
 				t.Errorf("got %v, want %q in it", err, test.want)
+			} else if test.want == "Resource.URL is" && !strings.Contains(err.Error(), "give the identifier of this API") {
+				t.Errorf("it is refused for another reason: %v", err)
 			}
 		})
 	}

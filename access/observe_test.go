@@ -215,3 +215,36 @@ func TestFetchesAreObserved(t *testing.T) {
 		t.Errorf("%+v", fetches)
 	}
 }
+
+// The line of a decision has the thumbprint by which the sender proved to be itself, the alert, and what an observer broke.
+func TestLineOfADecision(t *testing.T) {
+	own := poptest.NewCA(t).Issue(t, "client")
+	x5t := poptest.X5T(own.Leaf)
+	token := bound(named...)
+	for name, test := range map[string]struct {
+		r             *http.Request
+		want, without string
+	}{
+		"a key":              {owner(bound()), "thumbprint=" + poptest.ClientKey().Thumbprint(), "alert="},
+		"a certificate":      {with(get("Bearer "+poptest.Token{X5T: x5t}.String(), ""), own), "thumbprint=" + x5t, "alert="},
+		"no certificate":     {get("Bearer "+poptest.Token{X5T: x5t}.String(), ""), `thumbprint=""`, "binding="},
+		"a stolen token":     {get("Bearer "+token, ""), "alert=bound_token_as_bearer", "binding="},
+		"what broke is told": {owner(bound()), `"Observer.Decided failed"`, "alert="},
+		"and a route's name": {owner(bound()), `"Route failed"`, "alert="},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			s := newGuard(t, accepting(func(s *setup) {
+				s.Log, s.LogAccepted = slog.New(slog.NewTextHandler(&log, nil)), true
+				if strings.Contains(test.want, "failed") {
+					s.Observer.Decided = func(context.Context, access.Decision) { panic("a bug") }
+					s.Config.Route = func(*http.Request) string { panic("a bug") }
+				}
+			}))
+			_, _ = s.Check(test.r)
+			if text := log.String(); !strings.Contains(text, test.want) || strings.Contains(text, test.without) || strings.Contains(text, "OnAlert failed") {
+				t.Errorf("want %s, not %s: %s", test.want, test.without, text)
+			}
+		})
+	}
+}

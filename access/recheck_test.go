@@ -248,8 +248,9 @@ func TestRecheckOfAGrantMadeByHand(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if u.asked != 2 {
-		t.Errorf("%d look-ups", u.asked)
+	u.answer = access.ErrAccount
+	if err := policy(get("", ""), &access.Grant{Token: access.Token{Subject: "user-1"}}); !errors.Is(err, access.ErrAccount) || u.asked != 3 {
+		t.Errorf("%v after %d look-ups", err, u.asked)
 	}
 }
 
@@ -265,5 +266,18 @@ func TestRecheckSettings(t *testing.T) {
 		if policy, err := c.Policy(); policy != nil || err == nil || !strings.HasPrefix(err.Error(), "access.Recheck: "+want) {
 			t.Errorf("got %v, want %q in it", err, want)
 		}
+	}
+}
+
+// A token without iat lives from its nbf on.
+func TestRecheckOfATokenWithoutIssuedAt(t *testing.T) {
+	u := &users{}
+	s, call := rechecked(t, u, access.Recheck{Percent: 10})
+	token := bound(claim("iat", nil), claim("nbf", poptest.Now.Unix())) // for five minutes
+	for i, want := range []int{1, 1, 2} {
+		if err := call(token); err != nil || u.asked != want {
+			t.Errorf("request %d: %d look-ups, want %d; %v", i, u.asked, want, err)
+		}
+		s.clock.Advance(20 * time.Second)
 	}
 }

@@ -133,3 +133,14 @@ func TestReportOnlyErrors(t *testing.T) {
 		}
 	}
 }
+
+// Settings count as they were when the Guard was made.
+func TestReportOnlyIsCopied(t *testing.T) {
+	demands := access.ReportOnly{MaxTokenLifetime: time.Minute}
+	var heard []access.Decision
+	s := newGuard(t, hears(&heard), func(s *setup) { s.ReportOnly = &demands })
+	demands.MaxTokenLifetime = time.Hour
+	if _, err := s.Check(owner(bound())); err != nil || heard[0].Would.Reason() != "token_lifetime_too_long" {
+		t.Errorf("%v, would %v", err, heard[0].Would)
+	}
+}

@@ -2,6 +2,7 @@ package access_test
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -181,5 +182,64 @@ func TestNonceHandler(t *testing.T) {
 	s.NonceHandler().ServeHTTP(w, httptest.NewRequest("GET", poptest.Audience+"/nonce", nil))
 	if w.Code != 404 || w.Header().Get("DPoP-Nonce") != "" {
 		t.Errorf("without DPoP: %d %v", w.Code, w.Header())
+	}
+}
+
+// line is a writer that notes what goes over the line, and can do all that net/http's can.
+type line struct {
+	header http.Header
+	codes  []int
+	body   strings.Builder
+	others int // flushed, or taken over
+}
+
+func (l *line) Header() http.Header { return l.header }
+
+func (l *line) WriteHeader(code int) { l.codes = append(l.codes, code) }
+
+func (l *line) Write(b []byte) (int, error) { return l.body.Write(b) }
+
+func (l *line) FlushError() error { l.others++; return nil }
+
+func (l *line) Hijack() (net.Conn, *bufio.ReadWriter, error) { l.others++; return nil, nil, nil }
+
+// Which status begins an answer, and so has its decision told.
+func TestWhatBeginsAnAnswer(t *testing.T) {
+	for status, told := range map[int]int{99: 1, 100: 0, 103: 0, 199: 0, 101: 1, 200: 1, 404: 1} {
+		s, l := newSite(t), &line{header: http.Header{}}
+		s.answer = func(w http.ResponseWriter, _ *http.Request) {
+			if w.WriteHeader(status); len(s.heard) != told {
+				t.Errorf("%d: told %d times, want %d", status, len(s.heard), told)
+			}
+		}
+		s.Handler(s).ServeHTTP(l, owner(bound()))
+		s.decided(t, "")
+		if len(l.codes) != 1 || l.codes[0] != status {
+			t.Errorf("%d: %d went out", status, l.codes)
+		}
+	}
+}
+
+// When an answer was replaced by one of ours, nothing of the handler's follows it, and the handler is told.
+func TestNothingFollowsAReplacedAnswer(t *testing.T) {
+	s := newGuard(t, func(s *setup) { s.Observer.Decided = func(context.Context, access.Decision) { panic("a bug") } })
+	l := &line{header: http.Header{}}
+	s.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Secret", "x")
+		w.WriteHeader(200)
+		w.WriteHeader(103)
+		w.WriteHeader(200)
+		_, written := io.WriteString(w, "secret")
+		_, read := w.(io.ReaderFrom).ReadFrom(strings.NewReader("secret"))
+		control := http.NewResponseController(w)
+		_, _, taken := control.Hijack()
+		for name, err := range map[string]error{"Write": written, "ReadFrom": read, "Flush": control.Flush(), "Hijack": taken} {
+			if err == nil {
+				t.Errorf("%s has no error", name)
+			}
+		}
+	})).ServeHTTP(l, owner(bound()))
+	if len(l.codes) != 1 || l.codes[0] != 503 || l.others != 0 || strings.Contains(l.body.String(), "secret") || l.header["X-Secret"] != nil {
+		t.Errorf("%d, %v, %s, %d others", l.codes, l.header, &l.body, l.others)
 	}
 }

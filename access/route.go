@@ -247,7 +247,7 @@ func (x *exchange) begin(h http.Header) error {
 
 // end tells the decision where the handler has not begun an answer.
 func (x *exchange) end() {
-	if err := x.accept(); err != nil && !x.response.begun {
+	if err := x.accept(); err != nil {
 		x.response.fail(err)
 	}
 }

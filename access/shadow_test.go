@@ -161,3 +161,78 @@ func TestShadowOfAWrongDemand(t *testing.T) {
 	}()
 	newGuard(t).UnprotectedShadow(http.NotFoundHandler(), access.Requirement{Scopes: []string{"a b"}})
 }
+
+// What a shadow does not ask about does not count, what no issuer of ours made does, and our own trouble is told as that.
+func TestShadowCountsQuestionsAlone(t *testing.T) {
+	const flood = 2 * access.MaxShadowQuestions
+	foreign := bound(claim("iss", "https://elsewhere.example"))
+	for name, test := range map[string]struct {
+		tokens bool // there is somebody to ask
+		r      *http.Request
+		asked  int
+		reason string // in the end
+	}{
+		"nobody to ask":           {false, get("DPoP opaque", ""), 0, "proof_missing"},
+		"no credentials":          {true, get("", ""), 0, "credentials_missing"},
+		"a JWT of another issuer": {true, get("Bearer "+foreign, ""), access.MaxShadowQuestions, "shadow_not_asked"},
+		"a JWT of ours":           {true, get("Bearer "+bound(), ""), 0, "bound_token_as_bearer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var heard []access.Decision
+			asked := 0
+			s := newGuard(t, hears(&heard), func(s *setup) {
+				if test.tokens {
+					s.Tokens = access.ValidatorFunc(func(context.Context, string) (*access.Token, error) {
+						asked++
+						return nil, access.ErrTokenInactive
+					})
+				}
+			})
+			shadow := s.UnprotectedShadow(http.NotFoundHandler())
+			for range flood {
+				shadow.ServeHTTP(httptest.NewRecorder(), test.r)
+			}
+			if last := heard[flood-1]; asked != test.asked || last.Would.Reason() != test.reason {
+				t.Errorf("asked %d times, want %d; at last %v", asked, test.asked, last.Would)
+			}
+		})
+	}
+}
+
+func TestShadowInTrouble(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*setup)
+		after  func(*setup)
+		would  access.Outcome
+		reason string
+	}{
+		"a store panics":         {func(s *setup) { s.Revocation = panicking{newRevocations(t, s)} }, nil, access.Unavailable, "panic"},
+		"the Guard is closed":    {nil, func(s *setup) { _ = s.Close() }, access.Unavailable, "guard_closed"},
+		"a policy's own trouble": {policy(&access.Error{Status: 500}), nil, access.Unavailable, ""},
+		"a policy's own refusal": {policy(&access.Error{Status: 499}), nil, access.Refused, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var heard []access.Decision
+			s := newGuard(t, hears(&heard), func(s *setup) {
+				if test.change != nil {
+					test.change(s)
+				}
+			})
+			if test.after != nil {
+				test.after(s)
+			}
+			var b behind
+			s.UnprotectedShadow(&b).ServeHTTP(httptest.NewRecorder(), owner(bound()))
+			if d := heard[0]; b.requests != 1 || d.WouldBe() != test.would || d.Would.Reason() != test.reason {
+				t.Errorf("%d came through, would be %s, %v", b.requests, d.WouldBe(), d.Would)
+			}
+		})
+	}
+}
+
+// panicking is a store that does when it is asked.
+type panicking struct{ revocation.Store }
+
+func (panicking) Revoked(context.Context, revocation.Token) (*revocation.Entry, error) {
+	panic("a bug")
+}

@@ -48,6 +48,16 @@ func (s slowStore) Revoked(context.Context, revocation.Token) (*revocation.Entry
 	return nil, nil
 }
 
+// panickingLater is a store that panics from ten seconds after the begin on.
+type panickingLater struct{ revocation.Store }
+
+func (s panickingLater) Revoked(ctx context.Context, token revocation.Token) (*revocation.Entry, error) {
+	if time.Since(bubbleStart) > 10*time.Second {
+		panic("a bug")
+	}
+	return s.Store.Revoked(ctx, token)
+}
+
 // bubbleStart is when the time of every bubble begins.
 var bubbleStart = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
@@ -86,6 +96,10 @@ func TestWatch(t *testing.T) {
 		"the store is slow": {
 			change: func(s *setup) { s.Revocation = slowStore{s.Revocation, 4 * time.Second} },
 			ends:   310 * time.Second, want: refusal{401, "invalid_token", "token_expired"},
+		},
+		"the store panics": {
+			change: func(s *setup) { s.Revocation = panickingLater{s.Revocation} },
+			ends:   11 * time.Second, want: refusal{503, "", "panic"},
 		},
 		"the guard is closed": {
 			event: func(_ *testing.T, s *setup) { _ = s.Close() },
@@ -186,6 +200,9 @@ func TestWatchIsReleased(t *testing.T) {
 	}
 }
 
+// errPolicy has a policy of the stream refuse, and not who knows the tokens.
+var errPolicy = errors.New("by a policy")
+
 // What is taken back where opaque tokens are kept ends the responses to them, as it refuses the next request.
 func TestWatchOfAnOpaqueToken(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -193,6 +210,7 @@ func TestWatchOfAnOpaqueToken(t *testing.T) {
 		ends   time.Duration
 		want   refusal
 	}{
+		"refused by a policy":          {errPolicy, 11 * time.Second, refusal{401, "invalid_token", "account_not_active"}},
 		"taken back":                   {access.ErrTokenInactive, 11 * time.Second, refusal{401, "invalid_token", "token_inactive"}},
 		"the data base is down":        {errors.New("down"), 11 * time.Second, refusal{503, "", "validator_failed"}},
 		"good to the end of the token": {nil, 310 * time.Second, refusal{401, "invalid_token", "token_expired"}},
@@ -202,7 +220,7 @@ func TestWatchOfAnOpaqueToken(t *testing.T) {
 				begin := time.Now()
 				s := inBubble(t, func(s *setup) {
 					s.Issuers, s.Tokens = nil, access.ValidatorFunc(func(context.Context, string) (*access.Token, error) {
-						if test.answer != nil && time.Since(begin) > 10*time.Second {
+						if test.answer != nil && test.answer != errPolicy && time.Since(begin) > 10*time.Second {
 							return nil, test.answer
 						}
 						return &access.Token{
@@ -217,7 +235,12 @@ func TestWatchOfAnOpaqueToken(t *testing.T) {
 					t.Fatal(err)
 				}
 				r.Header.Del("Authorization") // as some middleware does before it passes a request on
-				ctx, cancel := s.Watch(r, grant, access.Stream{})
+				ctx, cancel := s.Watch(r, grant, access.Stream{Policies: []access.Policy{func(*http.Request, *access.Grant) error {
+					if test.answer == errPolicy && time.Since(begin) > 10*time.Second {
+						return access.ErrAccount
+					}
+					return nil
+				}}})
 				defer cancel()
 				<-ctx.Done()
 				if took := time.Since(begin); took != test.ends {

@@ -135,8 +135,8 @@ func (t *tenants) recall(iss string) (found *tenant, stranger bool) {
 	if found, ok := t.known.Get(iss); ok && t.now().Before(found.until) {
 		return found, false
 	}
-	until, ok := t.strangers.Get(iss)
-	return nil, ok && t.now().Before(until)
+	until, _ := t.strangers.Get(iss)
+	return nil, t.now().Before(until)
 }
 
 // holds reports whether an answer is good still.

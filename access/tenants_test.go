@@ -318,3 +318,66 @@ func TestTenantsSettings(t *testing.T) {
 		}
 	}
 }
+
+// A look-up that does not come back, or comes back when the Guard is closed, is our own trouble; a clock that is set back
+// does not stop the questions of its second; a tenant that has gone is a stranger, whose look-ups count.
+func TestTenantsAtTheEdges(t *testing.T) {
+	ours := refusal{503, "", "tenants_unreachable"}
+	t.Run("the client leaves", func(t *testing.T) {
+		release := make(chan bool)
+		defer close(release)
+		s, _ := tenanted(t, func(c *access.Tenants) {
+			c.Find = func(context.Context, string) (*access.Issuer, error) { <-release; return nil, nil }
+		})
+		ctx, leave := context.WithCancel(t.Context())
+		leave()
+		_, err := s.Check(s.request(issuedBy(acme)).WithContext(ctx))
+		expect(t, err, ours)
+	})
+	t.Run("the Guard is closed", func(t *testing.T) {
+		var s *setup
+		s, _ = tenanted(t, func(c *access.Tenants) {
+			c.Find = func(_ context.Context, iss string) (*access.Issuer, error) { return tenantOf(iss), s.Close() }
+		})
+		_, err := s.Check(s.request(issuedBy(acme)))
+		expect(t, err, ours)
+	})
+	t.Run("a clock set back", func(t *testing.T) {
+		s, _ := tenanted(t, func(c *access.Tenants) { c.PerSecond = 1 })
+		s.passes(t, issuedBy(acme))
+		_, err := s.Check(s.request(issuedBy(globex)))
+		expect(t, err, ours)
+		s.clock.Advance(-5 * time.Second)
+		s.passes(t, issuedBy(globex))
+	})
+	t.Run("a tenant that has gone", func(t *testing.T) {
+		s, d := tenanted(t, func(c *access.Tenants) { c.PerSecond, c.Lifetime = 1, time.Second })
+		s.passes(t, issuedBy(acme))
+		d.tenants[acme] = nil
+		s.clock.Advance(time.Second)
+		_, err := s.Check(s.request(issuedBy(acme)))
+		expect(t, err, stranger)
+		s.clock.Advance(time.Second)
+		s.passes(t, issuedBy(globex))
+		_, err = s.Check(s.request(issuedBy(acme)))
+		expect(t, err, ours)
+	})
+	t.Run("its tokens are known", func(t *testing.T) {
+		var heard []access.Decision
+		d := &directory{tenants: map[string]*access.Issuer{acme: tenantOf(acme)}}
+		s := newGuard(t, hears(&heard), func(s *setup) { s.Tenants = &access.Tenants{Find: d.Find} })
+		token := issuedBy(acme)
+		for range 2 {
+			s.passes(t, token)
+		}
+		if heard[0].TokenKnown || !heard[1].TokenKnown {
+			t.Errorf("known %t, then %t", heard[0].TokenKnown, heard[1].TokenKnown)
+		}
+	})
+	t.Run("as long as a name may be", func(t *testing.T) {
+		long := acme + "/" + strings.Repeat("a", access.MaxIssuer-len(acme)-1)
+		s, d := tenanted(t, nil)
+		d.tenants[long] = tenantOf(long)
+		s.passes(t, issuedBy(long))
+	})
+}

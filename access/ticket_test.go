@@ -3,6 +3,7 @@ package access_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -132,6 +133,14 @@ func TestTicketsAreRefused(t *testing.T) {
 			ticket, _ := s.ask(bound())
 			return open("/events?ticket="+ticket, "Authorization", "DPoP "+bound())
 		}, status: 400, reason: "token_sent_twice"},
+		"beside a proof": {attempt: func(s *stream) *http.Request {
+			ticket, _ := s.ask(bound())
+			return open("/events?ticket="+ticket, "DPoP", "x")
+		}, status: 400, reason: "token_sent_twice"},
+		"by two pages": {attempt: func(s *stream) *http.Request {
+			ticket, _ := s.ask(bound(), "Origin", page)
+			return withHeader(open("/events?ticket="+ticket, "Origin", page), "Origin", page)
+		}, status: 401, reason: unknown},
 		"by another page": {attempt: func(s *stream) *http.Request {
 			ticket, _ := s.ask(bound(), "Origin", page)
 			return open("/events?ticket="+ticket, "Origin", "https://evil.example.com")
@@ -224,5 +233,80 @@ func TestTicketSettings(t *testing.T) {
 		if _, err := newGuard(t).Tickets(c); err == nil || !strings.HasPrefix(err.Error(), "access.TicketsConfig: "+want) {
 			t.Errorf("got %v, want %s", err, want)
 		}
+	}
+}
+
+// A ticket's answer is JSON; the nonce that came with it does not come again with the stream.
+func TestTicketOfAClientWithAnOldNonce(t *testing.T) {
+	s := newStream(t, access.TicketsConfig{})
+	nonce := s.askedFor(t)
+	s.clock.Advance(time.Minute)
+	token := bound()
+	const url = "https://api.example.com/tickets"
+	r := httptest.NewRequest(http.MethodPost, url, nil)
+	r.Header.Set("Authorization", "DPoP "+token)
+	r.Header.Set("DPoP", poptest.Proof{Token: token, Method: "POST", URL: url, IssuedAt: s.clock.Now(), Nonce: nonce}.String())
+	w := s.serve(r)
+	var got struct{ Ticket string }
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Header().Get("Content-Type") != "application/json" || w.Header().Get("DPoP-Nonce") == "" {
+		t.Fatalf("%v, header %v", err, w.Header())
+	}
+	if w := s.serve(open("/events?ticket=" + got.Ticket)); w.Code != http.StatusOK || w.Header()["Dpop-Nonce"] != nil {
+		t.Errorf("%d, header %v", w.Code, w.Header())
+	}
+}
+
+// askedFor is a nonce of now.
+func (s *stream) askedFor(t *testing.T) string {
+	w := httptest.NewRecorder()
+	s.NonceHandler().ServeHTTP(w, httptest.NewRequest("GET", "https://api.example.com/nonce", nil))
+	return w.Header().Get("DPoP-Nonce")
+}
+
+// A ticket for a bearer token is judged for the route of the stream: by its entry of the list, and for as long as that bears.
+func TestTicketOfABearerToken(t *testing.T) {
+	entry := func(route string, lifetime time.Duration) access.Bearer {
+		return access.Bearer{Clients: []string{"client-1"}, Routes: []string{route}, MaxTokenLifetime: lifetime}
+	}
+	for name, test := range map[string]struct {
+		list   []access.Bearer
+		status int
+		reason string
+	}{
+		"both":            {[]access.Bearer{entry("POST /tickets", time.Hour), entry("GET /events", time.Hour)}, 200, ""},
+		"not the stream":  {[]access.Bearer{entry("POST /tickets", time.Hour)}, 401, "token_unbound"},
+		"not for so long": {[]access.Bearer{entry("POST /tickets", time.Hour), entry("GET /events", time.Minute)}, 401, "token_lifetime_too_long"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, takes(test.list...))
+			tickets, err := s.Tickets(access.TicketsConfig{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			// As behind the adapter of a framework, whose router knows the pattern.
+			outer, err := s.Guard.Route()
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := httptest.NewRequest("POST", "https://api.example.com/tickets", nil)
+			r.Header.Set("Authorization", "Bearer "+poptest.Token{}.String())
+			w := httptest.NewRecorder()
+			err = outer.Serve(access.Passage{Writer: w, RefusalWriter: w, Request: r, Pattern: "POST /tickets"},
+				func(w http.ResponseWriter, r *http.Request) error { tickets.Issue().ServeHTTP(w, r); return nil },
+				func(e *access.Error, _ bool) error { return e })
+			var got struct{ Ticket string }
+			if err := errors.Join(err, json.Unmarshal(w.Body.Bytes(), &got)); err != nil {
+				t.Fatal(err)
+			}
+			s.heard = nil
+			events := open("/events?ticket=" + got.Ticket)
+			events.Pattern = "GET /events"
+			stream := tickets.Stream(s, access.Stream{})
+			if test.reason == "" {
+				s.accepts(t, stream, events)
+			} else {
+				s.refuses(t, stream, events, test.status, test.reason)
+			}
+		})
 	}
 }

@@ -149,7 +149,7 @@ func (t *Token) within(limit time.Duration) error {
 // describe says what a time of the token is, for a refusal: some issuers write milliseconds.
 func (t *Token) describe(claim string, at time.Time) string {
 	var claims map[string]jsontext.Value
-	if t.claims == nil || json.Unmarshal(t.claims, &claims) != nil {
+	if json.Unmarshal(t.claims, &claims) != nil { // it did not come as JSON
 		return when(at)
 	}
 	return jose.DescribeDate(claims[claim], at)
@@ -274,7 +274,7 @@ func (w *words) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 		}
 		for _, element := range list {
 			var scope string
-			if element.Kind() == jsontext.KindString && json.Unmarshal(element, &scope) == nil && quotable(scope) {
+			if _ = json.Unmarshal(element, &scope); quotable(scope) { // empty unless it is a string
 				*w = append(*w, scope)
 			}
 		}

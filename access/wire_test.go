@@ -138,4 +138,16 @@ func TestOddTargets(t *testing.T) {
 	connect := asRead("GET", "/")
 	connect.Method, connect.RequestURI, connect.URL = "CONNECT", "api.example.com:443", &url.URL{Host: "api.example.com:443"}
 	s.refuses(t, s.Handler(s), prove(connect, "CONNECT", "/"), 401, "htu_mismatch")
+
+	broken := asRead("GET", "/files/a")
+	broken.RequestURI = "/files/%zz"
+	s.refuses(t, s.Handler(s), prove(broken, "GET", "/files/a"), 401, "htu_mismatch")
+
+	// One that somebody has taken apart elsewhere than the client did.
+	escaped := asRead("GET", "/files/a%2Fb")
+	escaped.URL.RawPath = "/files%2Fa/b"
+	s.refuses(t, s.Handler(s), prove(escaped, "GET", "/files/a%2Fb"), 400, "target_rewritten")
+	plain := asRead("GET", "/files/a")
+	plain.URL.RawPath = "/files%2Fa"
+	s.refuses(t, s.Handler(s), prove(plain, "GET", "/files/a"), 400, "target_rewritten")
 }

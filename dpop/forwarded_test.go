@@ -110,6 +110,17 @@ func TestForwardedForms(t *testing.T) {
 		{"standard: text behind a quote", standard, []string{`Forwarded: host="a"b`}, ""},
 		{"standard: an escape at the end", standard, []string{`Forwarded: host="a\`}, ""},
 		{"standard: a name that is no token", standard, []string{"Forwarded: for=203.0.113.9;ho st=a.example"}, ""},
+		{"standard: no name", standard, []string{"Forwarded: host=a.example;=x"}, ""},
+		{"standard: no value before another pair", standard, []string{"Forwarded: host=;proto=https"}, ""},
+		{"standard: a quote within a value", standard, []string{`Forwarded: host=a"b`}, ""},
+		{"standard: an equals sign within a value", standard, []string{"Forwarded: host=a=b"}, ""},
+		{"standard: a backslash within a value", standard, []string{`Forwarded: host=a\b`}, ""},
+		{"standard: a pair right behind a quote", standard, []string{`Forwarded: host="a.example"xproto=https`}, ""},
+		{"standard: names at the ends of the alphabet", standard, []string{"Forwarded: host=a.example;az=1;09=1;!#$%&'*+-.^_`|~=1"}, "https://a.example"},
+		{"standard: a slash in a name", standard, []string{"Forwarded: host=a.example;a/b=1"}, ""},
+		{"standard: a colon in a name", standard, []string{"Forwarded: host=a.example;a:b=1"}, ""},
+		{"standard: a brace in a name", standard, []string{"Forwarded: host=a.example;a{b=1"}, ""},
+		{"standard: a letter that is not ASCII in a name", standard, []string{"Forwarded: host=a.example;\u00e9=1"}, ""},
 		{"standard: another scheme", standard, []string{"Forwarded: proto=ftp"}, ""},
 
 		{"anew: a list", dpop.ForwardedAnew, []string{"X-Forwarded-Host: a.example, in.example"}, ""},
@@ -124,7 +135,9 @@ func TestForwardedForms(t *testing.T) {
 			r.RemoteAddr = "10.0.0.1:4711"
 			got, err := o.Target(r)
 			if c.want == "" {
-				isReason(t, err, dpop.ErrHost)
+				if cause := isReason(t, err, dpop.ErrHost); cause.Expected == "a host name" && c.form != dpop.ForwardedAnew {
+					t.Errorf("it is refused for the host that is left: %v", err)
+				}
 			} else if err != nil || got != c.want+"/x" {
 				t.Errorf("got %q, %v; want %q", got, err, c.want)
 			}
@@ -145,5 +158,19 @@ func TestForwardedAsRefused(t *testing.T) {
 		if _, err := dpop.New(c); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q: %v", want, err)
 		}
+	}
+}
+
+// Origins that differ in scheme or port alone have each their own prefixes.
+func TestOriginsAreToldApart(t *testing.T) {
+	v := origins(t, "http://api.example.com:8443/a", "https://api.example.com:8443/b", "https://api.example.com/c")
+	for host, want := range map[string]string{"api.example.com": "https://api.example.com/c/x", "api.example.com:8443": "http://api.example.com:8443/a/x"} {
+		if got, err := v.Target(read(t, "/x", host)); err != nil || got != want {
+			t.Errorf("%s: got %q, %v; want %q", host, got, err, want)
+		}
+	}
+	_, err := v.Target(read(t, "/x", "evil.example"))
+	if got := isReason(t, err, dpop.ErrHost).Expected; got != "http://api.example.com:8443/a https://api.example.com:8443/b https://api.example.com/c" {
+		t.Errorf("the error expects %q", got)
 	}
 }

@@ -12,3 +12,6 @@ func (v *Verifier) PrecomputedKeys() int { return v.config.PrecomputedKeys }
 
 // DefaultMaxSize is the default of Config.MaxSize.
 const DefaultMaxSize = defaultMaxSize
+
+// SharedLen is the length of the memory that the Verifiers of a namespace share.
+func SharedLen(namespace string) int { return memories.of[namespace].Len() }

@@ -66,10 +66,7 @@ func (o *origins) add(s string) error {
 		return fmt.Errorf("give a public origin such as %q, optionally with a path prefix", "https://api.example.com")
 	}
 	scheme, authority, _ := strings.Cut(u.origin, "://")
-	host, port, err := splitHostPort(authority)
-	if err != nil {
-		return err
-	}
+	host, port, _ := splitHostPort(authority) // which parseURI has read
 	if wild {
 		if _, err := netip.ParseAddr(host); err == nil || !strings.Contains(strings.Trim(host, "."), ".") {
 			return fmt.Errorf("give a name of your own behind the star, such as %q", "https://*.example.com")

@@ -251,7 +251,11 @@ func TestOutage(t *testing.T) {
 	p = accepts(t, f.servers[0], requestWith(mint(poptest.Proof{Nonce: own, IssuedAt: f.clock.Now()})))
 	refuses(t, f.servers[0], requestWith(once), dpop.ErrReplayed)
 	refuses(t, f.servers[1], requestWith(once), dpop.ErrNonceElsewhere)
-	f.verify(1, poptest.Proof{Nonce: f.servers[0].NextNonce(p)}, nil)
+	next := f.servers[0].NextNonce(p)
+	if next == "" {
+		t.Error("a client whose nonce counts at one instance alone gets no other")
+	}
+	f.verify(1, poptest.Proof{Nonce: next}, nil)
 	f.verify(0, poptest.Proof{}, nil)
 
 	// Its instance is gone, and with it what it remembered.
@@ -395,4 +399,20 @@ func TestRememberBy(t *testing.T) {
 		f.links[0].meet()
 		return true, nil
 	}), dpop.ErrRestart)
+}
+
+// In an outage a claim that the local memory cannot make is our own trouble: another nonce would not help the client.
+func TestLocalMemoryFails(t *testing.T) {
+	f := pair(t)
+	f.links[0].cut = true
+	f.verify(0, poptest.Proof{}, dpop.ErrOutage)
+	own := f.servers[0].Nonce()
+	f.verify(0, poptest.Proof{Nonce: own}, nil)
+	if err := f.links[0].local.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := f.servers[0].Verify(requestWith(mint(poptest.Proof{Nonce: own, IssuedAt: f.clock.Now()})), accessToken)
+	if !errors.Is(err, dpop.ErrStore) || !errors.Is(err, dpop.ErrStoreClosed) {
+		t.Errorf("got %v, want ErrStore", err)
+	}
 }

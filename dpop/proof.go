@@ -144,7 +144,7 @@ func (v *Verifier) parse(fields []string) (*Proof, error) {
 // lives judges nbf and exp where the proof has them (RFC 7519 §4.1.4 and §4.1.5). They only ever refuse: for how long
 // the proof is remembered does not depend on them.
 func (p *Proof) lives(now time.Time, skew time.Duration) error {
-	if latest := now.Add(skew); p.claims.NotBefore != nil && p.starts.After(latest) {
+	if latest := now.Add(skew); p.starts.After(latest) {
 		return ErrNotYet.With("nbf up to "+jose.When(latest), jose.DescribeDate(p.claims.NotBefore, p.starts)).Off(p.starts.Sub(latest))
 	}
 	if earliest := now.Add(-skew); p.claims.Expires != nil && !p.ends.After(earliest) {

@@ -68,7 +68,17 @@ func TestRegions(t *testing.T) {
 }
 
 func TestRegionNames(t *testing.T) {
-	for _, bad := range []string{"eu west", "eu\x00", "ä", strings.Repeat("x", 33)} {
+	for _, good := range []string{"", "azAZ09-", strings.Repeat("x", 32)} {
+		clock := poptest.NewClock()
+		v := regional(t, clock, good)
+		r, _ := http.NewRequest(http.MethodGet, "https://api.example.com/accounts", nil)
+		r.Host, r.RequestURI = "api.example.com", "/accounts"
+		r.Header.Set("DPoP", poptest.Proof{Nonce: v.Nonce(), URL: "https://api.example.com/accounts"}.String())
+		if _, err := v.Verify(r, ""); err != nil {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+	for _, bad := range []string{"eu west", "eu\x00", "ä", strings.Repeat("x", 33), "a/b", "a:b", "a@b", "a[b", "a`b", "a{b"} {
 		_, err := dpop.New(dpop.Config{Origins: []string{"https://api.example.com"}, Nonces: dpop.Nonces{Region: bad}})
 		if err == nil || !strings.Contains(err.Error(), "Nonces.Region is") {
 			t.Errorf("%q: %v", bad, err)

@@ -209,3 +209,17 @@ func TestVerifiersComeAndGo(t *testing.T) {
 		t.Errorf("only %d proofs were accepted", len(accepted))
 	}
 }
+
+// A memory that has forgotten all it had is no unused one: what it forgot, a wider Verifier would accept again.
+func TestWiderWindowOfAMemoryThatForgot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		old := ordinary(t, t.Name(), nil)
+		time.Sleep(time.Minute)
+		proof := fresh()
+		accepts(t, old, requestWith(proof))
+		time.Sleep(4 * time.Minute)
+		dpop.SharedLen(t.Name()) // as a metric that is read makes it forget
+		wider := ordinary(t, t.Name(), func(s *dpop.Config) { s.MaxAge = 8 * time.Minute })
+		refuses(t, wider, requestWith(proof), dpop.ErrRestart)
+	})
+}

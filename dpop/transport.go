@@ -152,7 +152,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return t.config.Base.RoundTrip(req)
 	}
 	resp, curable, err := e.send(e.req.Body)
-	if err != nil || !curable {
+	if !curable {
 		return resp, err
 	}
 	body, again := e.bodyAgain()
@@ -224,35 +224,25 @@ func (t *Transport) locate(req *http.Request) (*peer, string) {
 	if req.URL == nil {
 		return nil, ""
 	}
-	to, err := originOf(req.URL.Scheme, req.URL.Host)
-	if err != nil {
-		return nil, ""
-	}
-	p, named := t.peers[to], to
+	to := originOf(req.URL.Scheme, req.URL.Host)
+	named := to
 	if req.Host != "" {
-		named, err = originOf(req.URL.Scheme, req.Host)
+		named = originOf(req.URL.Scheme, req.Host)
 	}
-	if err != nil || t.peers[named] == nil {
+	if t.peers[named] == nil {
 		return nil, ""
 	}
-	return p, named + req.URL.EscapedPath()
+	return t.peers[to], named + req.URL.EscapedPath()
 }
 
-// originOf encodes an international host name as net/http does when it sends it.
-func originOf(scheme, host string) (string, error) {
-	ascii, err := httpguts.PunycodeHostPort(host)
-	if err != nil {
-		return "", err
-	}
-	scheme, _, rest, ok := splitURI(scheme + "://")
-	if !ok || rest != "" {
-		return "", errURI
-	}
+// originOf encodes an international host name as net/http does when it sends it. It is empty for what has no origin.
+func originOf(scheme, host string) string {
+	ascii, _ := httpguts.PunycodeHostPort(host) // empty for what is no name
 	name, port, err := splitHostPort(ascii)
-	if err != nil {
-		return "", err
+	if scheme = strings.ToLower(scheme); err != nil || scheme != "http" && scheme != "https" {
+		return ""
 	}
-	return joinOrigin(scheme, name, port), nil
+	return joinOrigin(scheme, name, port)
 }
 
 func (e *exchange) fetchToken() (err error) {
@@ -287,10 +277,7 @@ func (e *exchange) presentedToken() error {
 // may depend on the response, so waiting for their end could wait for ever.
 func (e *exchange) keepBody() error {
 	r := e.req
-	if r.Body == nil || r.Body == http.NoBody || r.GetBody != nil {
-		return nil
-	}
-	if r.ContentLength <= 0 || r.ContentLength > e.config.MaxKept {
+	if r.Body == nil || r.GetBody != nil || r.ContentLength <= 0 || r.ContentLength > e.config.MaxKept {
 		return nil
 	}
 	// One octet more shows net/http a body that is longer than it says, which it refuses.
@@ -301,8 +288,8 @@ func (e *exchange) keepBody() error {
 	r.Body.Close()
 	e.req = r.WithContext(r.Context())
 	e.req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(kept)), nil }
-	e.req.Body, err = e.req.GetBody()
-	return err
+	e.req.Body, _ = e.req.GetBody() // ours, which never fails
+	return nil
 }
 
 // bodyAgain returns the body for sending the request a second time, if there is a way to have it.
@@ -378,10 +365,7 @@ func (p *peer) learnNonce(h http.Header) string {
 // learnClock compares the server's clock with ours and reports whether proofs will now bear another time than the
 // one that was just refused.
 func (p *peer) learnClock(h http.Header, now time.Time, used time.Duration) bool {
-	date, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
-		return false
-	}
+	date, _ := http.ParseTime(h.Get("Date")) // the year 1 for what is none
 	ahead := date.Sub(now)
 	switch {
 	case ahead.Abs() > maxClockDifference:

@@ -376,6 +376,11 @@ func TestErrorCode(t *testing.T) {
 		{"another scheme", 401, challenge(`Bearer error="invalid_token"`), "", ""},
 		{"success", 200, jsonType, `{"error":"x"}`, ""},
 		{"trouble of the server", 500, jsonType, `{"error":"x"}`, ""},
+		{"the last refusal", 499, jsonType, `{"error":"x"}`, "x"},
+		{"the last success", 399, jsonType, `{"error":"x"}`, ""},
+		{"a challenge without a code behind one with", 401, challenge(`DPoP error="invalid_token"`, `DPoP algs="ES256"`), "", "invalid_token"},
+		{"a nonce wanted, and another code behind", 401, challenge(useNonce, `DPoP error="invalid_token"`), "", "use_dpop_nonce"},
+		{"a type that cannot be read", 400, http.Header{"Content-Type": {"application/json; x"}}, `{"error":"x"}`, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			body := &countedBody{Reader: strings.NewReader(test.body)}
@@ -687,6 +692,9 @@ func TestTransportClockLimits(t *testing.T) {
 		{"another scheme", refuse(`Bearer error="invalid_dpop_proof"`, hourAhead), 0, 1},
 		{"no Date", refuse(`DPoP error="invalid_dpop_proof"`, ""), 0, 1},
 		{"a Date that is none", refuse(`DPoP error="invalid_dpop_proof"`, "tomorrow"), 0, 1},
+		{"two seconds", refuse(`DPoP error="invalid_dpop_proof"`, poptest.Now.Add(2*time.Second).Format(http.TimeFormat)), 2 * time.Second, 2},
+		{"a day", refuse(`DPoP error="invalid_dpop_proof"`, poptest.Now.Add(24*time.Hour).Format(http.TimeFormat)), 24 * time.Hour, 2},
+		{"more than a day", refuse(`DPoP error="invalid_dpop_proof"`, poptest.Now.Add(24*time.Hour+time.Second).Format(http.TimeFormat)), 0, 1},
 		{"a second", refuse(`DPoP error="invalid_dpop_proof"`, poptest.Now.Add(time.Second).Format(http.TimeFormat)), 0, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -1159,3 +1167,70 @@ func TestTransportPrimeIsBounded(t *testing.T) {
 type roundTripFunc func(*http.Request) (*http.Response, error)
 
 func (f roundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// To which origins proofs go does not depend on how they are written, and what has no origin goes as it is.
+func TestTransportOfOddRequests(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*http.Request)
+		signed bool
+	}{
+		"as it is":                    {func(*http.Request) {}, true},
+		"a scheme in upper case":      {func(r *http.Request) { r.URL.Scheme = "HTTPS" }, true},
+		"a host in upper case":        {func(r *http.Request) { r.URL.Host = "API.example.com:443" }, true},
+		"another scheme":              {func(r *http.Request) { r.URL.Scheme = "ftp" }, false},
+		"a scheme with more in it":    {func(r *http.Request) { r.URL.Scheme = "https://api.example.com/" }, false},
+		"no scheme":                   {func(r *http.Request) { r.URL.Scheme = "" }, false},
+		"no URL":                      {func(r *http.Request) { r.URL = nil }, false},
+		"no host":                     {func(r *http.Request) { r.URL.Host, r.Host = "", "" }, false},
+		"no host but Host":            {func(r *http.Request) { r.URL.Host = "" }, false},
+		"a host that is no name":      {func(r *http.Request) { r.URL.Host = "a\u00ad\xff" }, false},
+		"a Host that is not listed":   {func(r *http.Request) { r.Host = "evil.example" }, false},
+		"a Host that cannot be one":   {func(r *http.Request) { r.Host = "a b" }, false},
+		"a connection to another":     {func(r *http.Request) { r.URL.Host = "evil.example" }, false},
+		"a body that is not there":    {func(r *http.Request) { r.Body, r.ContentLength = nil, 5 }, true},
+		"a body that says it is none": {func(r *http.Request) { r.Body, r.GetBody = http.NoBody, nil }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr, n := newTransport(t, challenged("n"), accepted())
+			r := getAccounts(t)
+			test.change(r)
+			resp, err := tr.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if signed := n.hops[0].proof.claims != nil; signed != test.signed || test.signed != (len(n.hops) == 2) {
+				t.Errorf("signed %t, sent %d times", signed, len(n.hops))
+			}
+		})
+	}
+}
+
+// What goes wrong is told, whatever is there to be closed, also when a request goes for the second time.
+func TestTransportTellsWhatGoesWrong(t *testing.T) {
+	config, _ := newConfig(t)
+	broken := errors.New("the connection is gone")
+	times := 0
+	config.Base = roundTrip(func(*http.Request) (*http.Response, error) {
+		if times++; times > 1 {
+			return nil, broken
+		}
+		return &http.Response{StatusCode: 401, Body: http.NoBody, Header: http.Header{"Www-Authenticate": {useNonce}, "Dpop-Nonce": {"n"}}}, nil
+	})
+	if resp, err := transport(t, config).RoundTrip(getAccounts(t)); resp != nil || !errors.Is(err, broken) || times != 2 {
+		t.Errorf("%v, %v after %d times", resp, err, times)
+	}
+	r := getAccounts(t)
+	r.Method = "a b"
+	if _, err := transport(t, config).RoundTrip(r); err == nil || !strings.Contains(err.Error(), "ProofOptions.Method") {
+		t.Errorf("a method that is none: %v", err)
+	}
+	config.Token = func(context.Context) (string, error) { return "", broken }
+	if err := transport(t, config).Prime(t.Context(), poptest.URL); !errors.Is(err, broken) {
+		t.Errorf("without a token: %v", err)
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

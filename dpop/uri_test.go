@@ -261,3 +261,27 @@ func BenchmarkMatches(b *testing.B) {
 		})
 	}
 }
+
+// What is no escape is no path, and every character of a name is one in a host.
+func TestEscapesAndHostsAtTheEdges(t *testing.T) {
+	for escape, want := range map[string]string{
+		"%30": "0", "%39": "9", "%4a": "J", "%4A": "J", "%4f": "O", "%4F": "O", "%af": "%AF", "%AF": "%AF", "%00": "%00",
+		"%/0": "", "%0/": "", "%:0": "", "%0:": "", "%@0": "", "%0@": "", "%G0": "", "%0G": "", "%`0": "", "%0`": "", "%g0": "", "%0g": "",
+		"%": "", "%4": "", "%4g": "",
+	} {
+		got, err := dpop.NormalURI("https://api.example.com/" + escape)
+		if want == "" && err == nil || want != "" && (err != nil || got != "https://api.example.com/"+want) {
+			t.Errorf("%s: got %q, %v; want %q", escape, got, err, want)
+		}
+	}
+	for _, host := range []string{"az09-AZ_.example", "_", "a_b.example.com"} {
+		if got, err := dpop.NormalURI("https://" + host); err != nil || got != "https://"+strings.ToLower(host)+"/" {
+			t.Errorf("%s: got %q, %v", host, got, err)
+		}
+	}
+	for _, host := range []string{"a/b", "a:b", "a@b", "a[b", "a`b", "a{b", "a~b", "a!b"} {
+		if got, err := dpop.NormalURI("https://" + host + ".example"); err == nil && !strings.Contains(host, "/") {
+			t.Errorf("%s: got %q", host, got)
+		}
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/jose"
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/reason"
 )
@@ -57,6 +58,9 @@ func accepts(t testing.TB, v *dpop.Verifier, r *http.Request) *dpop.Proof {
 	p, err := v.Verify(r, accessToken)
 	if err != nil {
 		t.Fatalf("refused: %v", err)
+	}
+	if p.TokenHash() != jose.Hash(accessToken) {
+		t.Errorf("the hash of the token is %q", p.TokenHash())
 	}
 	return p
 }

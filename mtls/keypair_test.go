@@ -225,3 +225,20 @@ func TestKeyPairIsSafeForConcurrentUse(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// Without a clock and a log of their own, files are read by the system's clock, and their faults go to the default log.
+func TestKeyFilesWithDefaults(t *testing.T) {
+	first := poptest.SelfSigned(t, "first")
+	f := newFiles(t, first)
+	f.Log, f.Now, f.Interval = nil, nil, 1
+	pair, err := mtls.NewKeyPair(f.KeyFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.remove(f.Certificate)
+	for pair.Err() == nil { // until the clock has moved on
+		if got, err := pair.GetCertificate(nil); err != nil || !got.Leaf.Equal(first.Leaf) {
+			t.Fatalf("%v, %v", got, err)
+		}
+	}
+}

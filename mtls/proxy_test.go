@@ -177,6 +177,7 @@ func TestMalformedFields(t *testing.T) {
 		{"Envoy, no key", mtls.Envoy, pemURL, mtls.ErrMalformed},
 		{"Envoy, key with a space", mtls.Envoy, "Cert =" + pemURL, mtls.ErrMalformed},
 		{"Envoy, empty key", mtls.Envoy, "=x;" + cert, mtls.ErrMalformed},
+		{"Envoy, a backslash at the end", mtls.Envoy, cert + `;Subject="x\`, mtls.ErrMalformed},
 		{"Envoy, empty pair", mtls.Envoy, "By=x;;" + cert, mtls.ErrMalformed},
 		{"Envoy, semicolon at the end", mtls.Envoy, cert + ";", mtls.ErrMalformed},
 		{"Envoy, comma at the end", mtls.Envoy, cert + ",", mtls.ErrMalformed},
@@ -423,6 +424,8 @@ func TestProxySettings(t *testing.T) {
 	wants(t, got, err, nil, mtls.ErrAlias)
 	got, err = named(request(proxyAddr, "X-Ssl-Client-Cert", base64DER(cert.Raw)))
 	wants(t, got, err, nil, nil)
+	got, err = named(request(proxyAddr, "X-My_cert", base64DER(cert.Raw), "X-As-Long", "x", "X-My-Certs", "x"))
+	wants(t, got, err, cert, nil)
 
 	value := base64DER(cert.Raw)
 	exact := mtls.Proxy{Format: mtls.Base64DER, MaxSize: len(value)}
@@ -439,6 +442,7 @@ func TestProxySettings(t *testing.T) {
 		`Proxy.Trusted.Addresses[1] is "": give an address`:      {Trusted: trusted("10.1.0.0/24", "")},
 		`Proxy.Trusted.Addresses[0] is "::ffff:10.0.0.0/104": p`: {Trusted: trusted("::ffff:10.0.0.0/104")},
 		"Proxy.Format: 99":                      {Trusted: proxies, Format: 99},
+		"Proxy.Format: 7":                       {Trusted: proxies, Format: mtls.ALBVerify + 1},
 		"Proxy.Format: -1":                      {Trusted: proxies, Format: -1},
 		"Proxy.Field: \"X Cert\"":               {Trusted: proxies, Field: "X Cert"},
 		"Proxy.ChainField: \"X Chain\"":         {Trusted: proxies, ChainField: "X Chain"},

@@ -211,6 +211,13 @@ func TestServerTLS(t *testing.T) {
 		c.ClientAuth != tls.RequestClientCert {
 		t.Errorf("config = %+v, error = %v", c, err)
 	}
+	for name, base := range map[string]*tls.Config{
+		"nothing": nil, "the least": {MinVersion: tls.VersionTLS12}, "the least as the most": {MaxVersion: tls.VersionTLS12},
+	} {
+		if _, err := mtls.ServerTLS(base); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	for field, base := range map[string]*tls.Config{
 		"MinVersion":         {MinVersion: tls.VersionTLS11},
 		"MaxVersion":         {MaxVersion: tls.VersionTLS11},

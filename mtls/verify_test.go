@@ -11,11 +11,13 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/mtls"
@@ -445,5 +447,80 @@ func TestRefusalsAreSmall(t *testing.T) {
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		t.Error("the error holds the certificate")
+	}
+}
+
+// An authority may have an RSA key of an ordinary size, and what is wrong with a field stays what it is.
+func TestVerificationByAnRSAAuthority(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority := func(name string) *x509.Certificate {
+		return &x509.Certificate{
+			SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: poptest.Now.AddDate(0, 0, -1), NotAfter: poptest.Now.AddDate(1, 0, 0),
+			IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		}
+	}
+	issue := func(template, parent *x509.Certificate, public, by any) *x509.Certificate {
+		der, err := x509.CreateCertificate(rand.Reader, template, parent, public, by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	root := issue(authority("root"), authority("root"), &key.PublicKey, key)
+	middle := issue(authority("middle"), root, &key.PublicKey, key)
+	leaf := authority("client")
+	leaf.IsCA, leaf.KeyUsage, leaf.ExtKeyUsage = false, x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	client := issue(leaf, middle, poptest.NewKey("ES256").Private.Public(), key)
+	pool := x509.NewCertPool()
+	pool.AddCert(root)
+	v := mtls.Verification{Roots: pool, Now: poptest.NewClock().Now}
+	source, err := v.FromTLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := verify(source, overTLS(client, middle))
+	wants(t, got, err, client, nil)
+
+	if source, err = v.FromProxy(mtls.Proxy{Trusted: proxies}); err != nil {
+		t.Fatal(err)
+	}
+	got, err = source(request(proxyAddr, "Client-Cert", "x"))
+	wants(t, got, err, nil, mtls.ErrMalformed)
+}
+
+// A pool of intermediates is the source's own too.
+func TestIntermediatesAreCopied(t *testing.T) {
+	ca := poptest.NewCA(t)
+	middle, below := intermediate(t, ca)
+	pool := x509.NewCertPool()
+	source, err := mtls.Verification{Roots: ca.Pool(), Intermediates: pool, Now: poptest.NewClock().Now}.FromTLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool.AddCert(middle)
+	got, err := verify(source, overTLS(below))
+	wants(t, got, err, nil, mtls.ErrUntrusted)
+}
+
+// An error of crypto/x509 that quotes what a client wrote is cut, within no character.
+func TestErrorsAreCut(t *testing.T) {
+	// A name as a URI that cannot be one, in place of a name that can.
+	good := poptest.SelfSigned(t, "leaf", func(c *x509.Certificate) {
+		c.URIs = []*url.URL{{Scheme: "http", Host: "a.example", Path: "/" + strings.Repeat("é", 300)}}
+	}).Leaf.Raw
+	der := bytes.Replace(good, []byte("http://a.example"), []byte("http://[.example"), 1)
+	if bytes.Equal(der, good) {
+		t.Fatal("the certificate has no such name")
+	}
+	_, err := (&mtls.Certificate{DER: der}).X509()
+	if reason.Of(err) != mtls.ErrCertificate.Name || len(err.Error()) > 400 || !strings.Contains(err.Error(), "…") || !utf8.ValidString(err.Error()) {
+		t.Errorf("%d octets: %v", len(err.Error()), err)
 	}
 }

@@ -85,7 +85,7 @@ func (e xfccElement) set(key, value string) error {
 // nextPair cuts a pair off the front of s; rest is empty or begins with the separator.
 func nextPair(s string) (key, value, rest string, err error) {
 	key, rest, ok := strings.Cut(strings.TrimLeft(s, " \t"), "=")
-	if !ok || key == "" || strings.Trim(key, fieldCharacters) != "" {
+	if key == "" || strings.Trim(key, fieldCharacters) != "" {
 		return "", "", "", ErrMalformed.With("key=value", s)
 	}
 	if strings.HasPrefix(rest, `"`) {

@@ -34,11 +34,12 @@ func proofField(s *suite) {
 		cases.Request{Proofs: []string{"  ${proof} \t"}})
 	s.refuse("RS-002", "field-letter-case", "one letter of the payload part in upper case", "signature_invalid",
 		edit("upper-payload"), because("*"))
-	s.send("RS-003", "field-twice-equal", "two equal DPoP fields", badProof,
+	// RFC 6750 §3.1 has a code for requests that repeat something: who answers with it is right too.
+	s.send("RS-003", "field-twice-equal", "two equal DPoP fields", noProof,
 		cases.Request{Proofs: []string{"${proof}", "${proof}"}}, because("proof_multiple"))
-	s.send("RS-003", "field-twice-good-first", "a good DPoP field and an empty one", badProof,
+	s.send("RS-003", "field-twice-good-first", "a good DPoP field and an empty one", noProof,
 		cases.Request{Proofs: []string{"${proof}", "x"}}, because("proof_multiple"))
-	s.send("RS-003", "field-twice-good-last", "a bad DPoP field and a good one behind it", badProof,
+	s.send("RS-003", "field-twice-good-last", "a bad DPoP field and a good one behind it", noProof,
 		cases.Request{Proofs: []string{"x", "${proof}"}}, because("proof_multiple"))
 	s.send("RS-003", "field-list", "two proofs in one field, with a comma", badProof,
 		cases.Request{Proofs: []string{"${proof}, ${proof2}"}}, because("jws_malformed"))

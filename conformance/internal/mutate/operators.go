@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -15,12 +16,23 @@ type mutant struct {
 	number   int
 	file     string // below the root
 	line     int
+	function string
 	operator string
 	text     string // what is changed
+	again    int    // how many stand before it in its function that are called the same
 }
 
-func (m mutant) String() string {
-	return fmt.Sprintf("%s:%d: %s: %s", m.file, m.line, m.operator, m.text)
+func (m mutant) String() string { return fmt.Sprintf("%s:%d: %s", m.file, m.line, m.change()) }
+
+// key is what a mutant is called in the file of survivors: without its line, which moves.
+func (m mutant) key() string { return m.file + ": " + m.change() }
+
+func (m mutant) change() string {
+	text := fmt.Sprintf("%s: %s: %s", m.function, m.operator, m.text)
+	if m.again > 0 {
+		text += fmt.Sprintf(" (%d)", m.again+1)
+	}
+	return text
 }
 
 // edit replaces octets of a source. Of edits at one place those that close come first, the inner ones before the outer;
@@ -42,6 +54,8 @@ type source struct {
 	mutants []mutant
 	errors  [][]bool // of the functions around: which results are errors
 
+	within     string            // the function that is read
+	known      map[string]int    // how many mutants are called so
 	conditions map[ast.Expr]bool // of if and switch
 }
 
@@ -52,7 +66,7 @@ func plant(root, path string, next func() int) (*source, error) {
 		return nil, err
 	}
 	s := &source{set: token.NewFileSet(), path: path, text: string(text), next: next,
-		conditions: map[ast.Expr]bool{}}
+		known: map[string]int{}, conditions: map[ast.Expr]bool{}}
 	file, err := parser.ParseFile(s.set, path, text, parser.SkipObjectResolution)
 	if err != nil {
 		return nil, err
@@ -60,10 +74,26 @@ func plant(root, path string, next func() int) (*source, error) {
 	s.replace(file.Name.End(), 0, "; "+mutantImport, false) // a file may have no imports yet
 	for _, d := range file.Decls {
 		if f, ok := d.(*ast.FuncDecl); ok && f.Body != nil && f.Name.Name != "init" {
+			s.within = name(f)
 			s.function(f.Type, f.Body)
 		}
 	}
 	return s, nil
+}
+
+// name is that of a function, with its receiver's type before it.
+func name(f *ast.FuncDecl) string {
+	if f.Recv == nil {
+		return f.Name.Name
+	}
+	kind := f.Recv.List[0].Type
+	if star, ok := kind.(*ast.StarExpr); ok {
+		kind = star.X
+	}
+	if of, ok := kind.(*ast.IndexExpr); ok {
+		kind = of.X
+	}
+	return fmt.Sprint(kind, ".", f.Name.Name)
 }
 
 // function plants mutants in a body.
@@ -147,10 +177,15 @@ func (s *source) results(r *ast.ReturnStmt) {
 	if len(kinds) != len(r.Results) {
 		return
 	}
+	// Beside an error nobody looks at what else comes back.
+	fails := false
+	for i, e := range r.Results {
+		fails = fails || kinds[i] && s.of(e) != "nil"
+	}
 	for i, e := range r.Results {
 		name, isName := e.(*ast.Ident)
 		switch {
-		case isName && (name.Name == "true" || name.Name == "false"):
+		case isName && (name.Name == "true" || name.Name == "false") && !fails:
 			s.wrap(e, "the other", "mutant.Flip(%d, ")
 		case kinds[i] && !(isName && name.Name == "nil"):
 			s.wrap(e, "no error", "mutant.NoError(%d, ")
@@ -163,7 +198,7 @@ func (s *source) statements(list []ast.Stmt) {
 	for _, st := range list {
 		switch st := st.(type) {
 		case *ast.ExprStmt:
-			if call, ok := st.X.(*ast.CallExpr); !ok || strings.HasPrefix(s.of(call), "panic(") || locks(s.of(call)) {
+			if call, ok := st.X.(*ast.CallExpr); !ok || strings.HasPrefix(s.of(call), "panic(") || locks(s.of(call)) || silent(s.of(call)) {
 				continue
 			}
 		case *ast.AssignStmt:
@@ -189,6 +224,11 @@ func locks(call string) bool {
 	return strings.HasSuffix(call, "Lock()") || strings.HasSuffix(call, "Unlock()")
 }
 
+// silent reports whether a call changes nothing that an answer shows: it makes room, or gives it back, or tells the log.
+func silent(call string) bool { return silence.MatchString(call) }
+
+var silence = regexp.MustCompile(`^[\w.]*(\.Grow|\.CloseIdleConnections|[pP]ool\.Put|\b[lL]og\.\w+|\bslog\.\w+)\(`)
+
 func (s *source) wrap(e ast.Expr, operator, open string) {
 	n := s.add(e, operator)
 	s.replace(e.Pos(), 0, fmt.Sprintf(open, n), true)
@@ -201,7 +241,11 @@ func (s *source) add(n ast.Node, operator string) int {
 		text += " …"
 	}
 	number := s.next()
-	s.mutants = append(s.mutants, mutant{number, s.path, s.set.Position(n.Pos()).Line, operator, text})
+	m := mutant{number: number, file: s.path, line: s.set.Position(n.Pos()).Line, function: s.within, operator: operator, text: text}
+	key := m.key()
+	m.again = s.known[key]
+	s.known[key]++
+	s.mutants = append(s.mutants, m)
 	return number
 }
 
@@ -257,39 +301,45 @@ var (
 	seen      sync.Map
 )
 
-// On reports whether a mutant is the one that is asked, or writes down that a test has come by it.
+// On reports whether a mutant is the one that is asked, at a place where it makes a difference.
 func On(n int) bool {
 	if reached != "" {
-		if _, again := seen.LoadOrStore(n, true); !again {
-			file, err := os.OpenFile(reached, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-			if err != nil {
-				panic(err)
-			}
-			_, _ = file.WriteString(strconv.Itoa(n) + "\n")
-			_ = file.Close()
-		}
+		note(n)
 	}
 	return n == active
 }
 
-func Or(n int, b bool) bool { return On(n) || b }
+// note writes down that a test has come by a mutant which would have made a difference there.
+func note(n int) {
+	if _, again := seen.LoadOrStore(n, true); again {
+		return
+	}
+	file, err := os.OpenFile(reached, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		panic(err)
+	}
+	_, _ = file.WriteString(strconv.Itoa(n) + "\n")
+	_ = file.Close()
+}
 
-func And(n int, b bool) bool { return !On(n) && b }
+func Or(n int, b bool) bool { return b || On(n) }
+
+func And(n int, b bool) bool { return b && !On(n) }
 
 func Flip(n int, b bool) bool { return b != On(n) }
 
 func NoError(n int, err error) error {
-	if On(n) {
+	if err != nil && On(n) {
 		return nil
 	}
 	return err
 }
 
-func Less[T cmp.Ordered](n int, a, b T) bool { return On(n) && a == b || a < b }
+func Less[T cmp.Ordered](n int, a, b T) bool { return a < b || a == b && On(n) }
 
-func LessEqual[T cmp.Ordered](n int, a, b T) bool { return !On(n) && a == b || a < b }
+func LessEqual[T cmp.Ordered](n int, a, b T) bool { return a < b || a == b && !On(n) }
 
-func Greater[T cmp.Ordered](n int, a, b T) bool { return On(n) && a == b || a > b }
+func Greater[T cmp.Ordered](n int, a, b T) bool { return a > b || a == b && On(n) }
 
-func GreaterEqual[T cmp.Ordered](n int, a, b T) bool { return !On(n) && a == b || a > b }
+func GreaterEqual[T cmp.Ordered](n int, a, b T) bool { return a > b || a == b && !On(n) }
 `

@@ -1,4 +1,4 @@
 needs=(node npm)
 https=1
-fetch() { npm install --silent --no-audit --no-fund --ignore-scripts; }
+fetch() { npm ci --silent --no-audit --no-fund --ignore-scripts; }
 start() { NODE_EXTRA_CA_CERTS=$CA exec node server.js; }

@@ -1,4 +1,4 @@
 needs=(cargo)
-fetch() { cargo fetch --quiet; }
-build() { cargo build --quiet --offline --release; }
+fetch() { cargo fetch --quiet --locked; }
+build() { cargo build --quiet --offline --locked --release; }
 start() { exec target/release/subject; }

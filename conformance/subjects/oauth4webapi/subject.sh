@@ -1,4 +1,4 @@
 needs=(node npm)
 lacks=,replay # by its documentation the part of its caller
-fetch() { npm install --silent --no-audit --no-fund --ignore-scripts; }
+fetch() { npm ci --silent --no-audit --no-fund --ignore-scripts; }
 start() { exec node server.js; }

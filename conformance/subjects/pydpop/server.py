@@ -16,8 +16,12 @@ class Refused(Exception):
 
 def check(request):
     fields, proofs = request.headers.get_all("Authorization", []), request.headers.get_all("DPoP", [])
-    if len(fields) != 1 or len(proofs) != 1:
+    if not fields:
+        raise Refused("")
+    if len(fields) != 1:
         raise Refused("invalid_request")
+    if len(proofs) != 1:
+        raise Refused("invalid_dpop_proof")
     scheme, _, token = fields[0].partition(" ")
     if scheme.lower() != "dpop":
         raise Refused("invalid_token")
@@ -55,7 +59,8 @@ class Handler(BaseHTTPRequestHandler):
             status, body = (400 if error_code == "invalid_request" else 401), b""
         self.send_response(status)
         if status != 200:
-            self.send_header("WWW-Authenticate", f'DPoP error="{error_code}", algs="ES256"')
+            error_code = f'error="{error_code}", ' if error_code else ""
+            self.send_header("WWW-Authenticate", f'DPoP {error_code}algs="ES256"')
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":

@@ -41,7 +41,8 @@ public class Subject {
         10, 60, new InMemoryDPoPSingleUseChecker(120, 60));
 
     Subject() throws IOException {
-        tokens.setJWSTypeVerifier(new DefaultJOSEObjectTypeVerifier<>(new JOSEObjectType("at+jwt")));
+        tokens.setJWSTypeVerifier(new DefaultJOSEObjectTypeVerifier<>(new JOSEObjectType("at+jwt"),
+            new JOSEObjectType("application/at+jwt")));
         tokens.setJWSKeySelector(new JWSVerificationKeySelector<>(JWSAlgorithm.ES256,
             JWKSourceBuilder.create(new URL(ISSUER + "/jwks")).build()));
         tokens.setJWTClaimsSetVerifier(new DefaultJWTClaimsVerifier<>(ORIGIN,
@@ -68,18 +69,24 @@ public class Subject {
             }
         } else {
             exchange.getResponseHeaders().set("WWW-Authenticate",
-                "DPoP error=\"" + code + "\", algs=\"ES256 ES384 ES512 RS256 PS256\"");
+                "DPoP " + (code.isEmpty() ? "" : "error=\"" + code + "\", ") + "algs=\"ES256 ES384 ES512 RS256 PS256\"");
             exchange.sendResponseHeaders(code.equals("invalid_request") ? 400 : 401, -1);
         }
         exchange.close();
     }
 
-    /** The code of the refusal, or nothing. */
+    /** The code of the refusal, empty where no credentials came; null for none. */
     private String refusal(HttpExchange exchange) {
         List<String> credentials = exchange.getRequestHeaders().getOrDefault("Authorization", List.of());
         List<String> fields = exchange.getRequestHeaders().getOrDefault("DPoP", List.of());
-        if (credentials.size() != 1 || fields.size() != 1) {
+        if (credentials.isEmpty()) {
+            return "";
+        }
+        if (credentials.size() != 1) {
             return "invalid_request";
+        }
+        if (fields.size() != 1) {
+            return "invalid_dpop_proof";
         }
         try {
             DPoPAccessToken token = DPoPAccessToken.parse(credentials.get(0));
