@@ -114,6 +114,7 @@ func (w *crowd) report() {
 func TestChaos(t *testing.T) {
 	for name, fallback := range map[string]redisstore.Fallback{"refusing": "", "fallback": redisstore.FallbackNonce} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := redistest.Start(t)
 			w := newCrowd(t, redisstore.Config{
 				Addresses: []string{server.Addr}, Timeout: 150 * time.Millisecond, MaxSkew: time.Second, Fallback: fallback,
@@ -160,6 +161,7 @@ func harass(ctx context.Context, s *redistest.Server) {
 
 // The same in peace: every proof is accepted, and once.
 func TestOnceAmongInstances(t *testing.T) {
+	t.Parallel()
 	w := newCrowd(t, redisstore.Config{Addresses: []string{redistest.Start(t).Addr}})
 	w.sockets[0].call(t, w.client, time.Now()) // fetches a nonce, because the server is new
 	for range proofCount(t, 30) {

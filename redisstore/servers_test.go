@@ -130,6 +130,7 @@ func TestClusterFailover(t *testing.T) {
 // A node of a Cluster dies: proofs whose keys lie there are refused, others accepted; back again, and empty, it gives
 // nothing away.
 func TestClusterNodeDies(t *testing.T) {
+	t.Parallel()
 	nodes, addresses := redistest.Cluster(t, 3)
 	c := redisstore.Config{Addresses: addresses, Cluster: true, Timeout: 300 * time.Millisecond, MaxSkew: time.Second}
 	one, two := start(t, c).socket(t), start(t, c).socket(t)
@@ -164,6 +165,7 @@ func TestClusterNodeDies(t *testing.T) {
 // RS-073: a server that keeps nothing on disk is started anew: what it accepted before is not accepted again, by old
 // instances and by new ones; and clients go on after one more round trip.
 func TestRestartedEmpty(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	c := redisstore.Config{Addresses: []string{server.Addr}, MaxSkew: time.Second}
 	one := start(t, c).socket(t)
@@ -262,6 +264,7 @@ func TestSecretsRotate(t *testing.T) {
 // The claim of a request goes with its look-up: when that has been answered, the server is not needed again. A revoked
 // token's proof is used up.
 func TestOneRoundTrip(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	i := start(t, redisstore.Config{Addresses: []string{server.Addr}}, func(v *access.Config) { v.InsecureForgetAtStart = true })
 	client, socket := newClient(time.Now()), i.socket(t)

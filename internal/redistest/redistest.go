@@ -6,6 +6,7 @@ package redistest
 import (
 	"bytes"
 	"cmp"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -278,4 +280,16 @@ func ClusterReplica(t testing.TB, nodes []*Server, master *Server) *Server {
 		})
 	}
 	return r
+}
+
+// Main runs the tests of a package for its TestMain, n at a time unless -parallel says otherwise: they wait for servers
+// much longer than they compute.
+func Main(m *testing.M, n int) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", strconv.Itoa(n))
+	}
+	os.Exit(m.Run())
 }
