@@ -139,7 +139,7 @@ var scenes = map[string]scene{
 		}
 	}},
 	"failover of a Cluster": {2, false, forgets, func(t *testing.T) (redisstore.Config, func(*fleet)) {
-		nodes, addresses := redistest.Cluster(t, 3)
+		nodes, addresses := redistest.Cluster(t, 3, redistest.FailsOver...)
 		replica := redistest.ClusterReplica(t, nodes, nodes[0])
 		c := redisstore.Config{Addresses: addresses, Cluster: true, Timeout: 300 * time.Millisecond}
 		return c, func(f *fleet) {
