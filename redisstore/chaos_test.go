@@ -11,11 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/internal/redistest"
 	"github.com/senderlock/senderlock/redisstore"
 )
 
-// proofsEnv is how many proofs the long tests send; the default is for every day.
+// proofsEnv is how many proofs the long tests send.
 const proofsEnv = "SENDERLOCK_REDIS_PROOFS"
 
 func proofCount(t *testing.T, usual int) int {
@@ -26,10 +27,7 @@ func proofCount(t *testing.T, usual int) int {
 		}
 		return n
 	}
-	if testing.Short() {
-		usual /= 4
-	}
-	return usual
+	return poptest.Walks(usual)
 }
 
 // crowd is two instances with 64 sockets each, and what became of the proofs that they were sent.
