@@ -17,6 +17,7 @@ import (
 var exampled = map[string][]string{
 	"access": {"New", "Guard_Handler", "Guard_Check", "Guard_Stream", "Requirement", "NewIntrospection", "NewToken", "Tickets",
 		"Config_certificates", "WithGrant"},
+	"conformance":       {"Run"},
 	"dpop":              {"Signer", "Transport", "Transport_oauth2"},
 	"dpop/keyfile":      {""},
 	"echoauth":          {"", "Auth_Capture"},

@@ -83,6 +83,8 @@ var importers = map[string][]string{
 	"google.golang.org/grpc":         {"cmd"},
 	"github.com/envoyproxy":          {"cmd"},
 	"github.com/go-chi/chi":          {}, // tests alone
+	// It weakens a server: those that explain refusals are none.
+	module + "/internal/anynonce": {"dpop", "internal/explain", "cmd", "examples/playground"},
 	// Only tests import what is for tests.
 	module + "/internal/poptest":  {"echoauth/internal/echotest"},
 	module + "/internal/settings": {"cmd", "examples"},

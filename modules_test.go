@@ -3,6 +3,7 @@ package senderlock_test
 import (
 	"encoding/json"
 	"os/exec"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -48,6 +49,43 @@ func TestModulesApart(t *testing.T) {
 				t.Errorf("%s belongs into %s alone", path, file)
 			}
 		}
+	}
+}
+
+// Every module of the workspace is kept up to date.
+func TestModulesAreKeptUpToDate(t *testing.T) {
+	var visited struct {
+		Version int
+		Updates []struct {
+			Ecosystem   string `yaml:"package-ecosystem"`
+			Directory   string
+			Directories []string
+			Schedule    map[string]string
+			Groups      map[string]map[string][]string
+		}
+	}
+	readYAML(t, ".github/dependabot.yml", &visited)
+	var folders []string
+	for _, u := range visited.Updates {
+		if u.Ecosystem == "gomod" {
+			folders = append(folders, u.Directories...)
+		}
+	}
+	output, err := exec.Command("go", "work", "edit", "-json").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var workspace struct{ Use []struct{ DiskPath string } }
+	if err := json.Unmarshal(output, &workspace); err != nil {
+		t.Fatal(err)
+	}
+	for _, use := range workspace.Use {
+		if folder := path.Join("/", use.DiskPath); !slices.Contains(folders, folder) {
+			t.Errorf(".github/dependabot.yml does not visit %s", folder)
+		}
+	}
+	if len(workspace.Use) < 4 {
+		t.Errorf("go.work lists %d modules", len(workspace.Use))
 	}
 }
 

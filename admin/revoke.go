@@ -33,7 +33,7 @@ type valueRequest struct {
 	Value  string `json:"value"`  // the jti, sid, sub, client_id or thumbprint
 }
 
-// entry is what q names. It refuses what is valid and cannot be meant: it would be answered with 200, and concern nothing.
+// named is what q names. It refuses what is valid and cannot be meant: it would be answered with 200, and concern nothing.
 func (h *handler) named(q valueRequest) (e revocation.Entry, err error) {
 	e = revocation.Entry{By: byName(q.By), Value: q.Value}
 	if e.Issuer, err = h.issuer(q.Issuer); err != nil {
@@ -166,12 +166,7 @@ func (h *handler) hits(ctx context.Context, e *revocation.Entry) (n int, more bo
 // entry answers GET /entry?by=…&value=….
 func (h *handler) entry(w http.ResponseWriter, r *http.Request) {
 	p := r.URL.Query()
-	e, err := h.named(valueRequest{Issuer: p.Get("issuer"), By: p.Get("by"), Value: p.Get("value")})
-	if err != nil {
-		fail(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	l := h.lifter(w)
+	e, l := h.liftable(w, valueRequest{Issuer: p.Get("issuer"), By: p.Get("by"), Value: p.Get("value")})
 	if l == nil {
 		return
 	}
@@ -189,12 +184,7 @@ func (h *handler) lift(w http.ResponseWriter, r *http.Request) {
 	if !read(w, r, &q) {
 		return
 	}
-	e, err := h.named(q)
-	if err != nil {
-		fail(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	l := h.lifter(w)
+	e, l := h.liftable(w, q)
 	if l == nil {
 		return
 	}
@@ -211,14 +201,20 @@ func (h *handler) lift(w http.ResponseWriter, r *http.Request) {
 	answer(w, map[string]any{"lifted": h.shown(entries)})
 }
 
-// lifter is the store as one that can lift; nil where it cannot, which has been answered.
-func (h *handler) lifter(w http.ResponseWriter) revocation.Lifter {
+// liftable is what q names, and the store as one that can lift it; nil where either is not to be had, which has been
+// answered.
+func (h *handler) liftable(w http.ResponseWriter, q valueRequest) (revocation.Entry, revocation.Lifter) {
+	e, err := h.named(q)
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return e, nil
+	}
 	l, ok := h.Store.(revocation.Lifter)
 	if !ok {
 		fail(w, http.StatusNotImplemented, "this store cannot look at entries or lift them: it is no revocation.Lifter")
-		return nil
+		return e, nil
 	}
-	return l
+	return e, l
 }
 
 // shownEntry is an entry as it is answered.

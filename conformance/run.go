@@ -1,10 +1,10 @@
 // Package conformance asks a resource server, in any language, whether it accepts an access token only from the
-// sender it was issued to: RFC 9449, RFC 8705 and the documents they lean on. The questions are data, in package
-// vectors. [Run] asks a Go handler in process, [RunURL] any server over the network, and the command
-// cmd/senderlock-conformance, as "senderlock conformance", is RunURL for a shell. [TestReplayStore], [TestRevocationStore] and [TestRegister]
-// are the contracts of stores.
+// sender it was issued to: RFC 9449, RFC 8705 and the documents they lean on. The questions are data; what a library
+// can be asked without a server is in vectors. [Run] asks a Go handler in process, [RunURL] any server over the network,
+// and the command cmd/senderlock-conformance, as "senderlock conformance", is RunURL for a shell. The contracts of stores
+// are in package storetest.
 //
-// It shares no code with the packages that verify: of those it imports the interfaces of stores alone.
+// It shares no code with the packages that verify.
 package conformance
 
 import (

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/senderlock/senderlock/internal/anynonce"
 	"github.com/senderlock/senderlock/internal/jose"
 	"github.com/senderlock/senderlock/internal/setting"
 )
@@ -64,9 +65,6 @@ type Nonces struct {
 	// else: instances of another region answer it with a nonce of theirs. So no proof is accepted in two. Empty means that
 	// all instances that share Secrets share the replay store.
 	Region string
-	// InsecureTrustAny takes every nonce for a fresh one of ours, so a proof never becomes too old. It is for tools that
-	// look at requests to a server whose Secrets they do not have.
-	InsecureTrustAny bool
 }
 
 const longestRegion = 32
@@ -79,7 +77,7 @@ type nonceSource struct {
 	context string
 	kind    [nonceKind]byte // tells nonces of the namespace from those of other servers
 	region  string
-	any     bool // InsecureTrustAny
+	any     bool // takes every nonce for a fresh one of ours
 }
 
 // A life is a time in which the replay store of this process forgot nothing. Its mark tells the nonces issued in
@@ -96,12 +94,15 @@ func (s *nonceSource) newLife(since time.Time) *life {
 }
 
 func newNonceSource(settings Nonces, namespace string) (s *nonceSource, err error) {
-	s = &nonceSource{period: settings.Period, region: settings.Region, any: settings.InsecureTrustAny}
+	s = &nonceSource{period: settings.Period, region: settings.Region, any: anynonce.Is(settings.Secrets)}
 	if err := setting.Between("Nonces.Period", &s.period, defaultNoncePeriod, time.Second, maxNoncePeriod); err != nil {
 		return nil, err
 	}
 	if len(s.region) > longestRegion || strings.ContainsFunc(s.region, notOfARegion) {
 		return nil, fmt.Errorf("Nonces.Region is %q: give up to %d letters, digits and -", s.region, longestRegion)
+	}
+	if s.any {
+		settings.Secrets = nil // what it hands out itself is under a secret of this process
 	}
 	for i, secret := range settings.Secrets {
 		if len(secret) < MinNonceSecret {

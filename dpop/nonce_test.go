@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/anynonce"
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/reason"
 )
@@ -28,7 +29,7 @@ func withNonce(nonce string) string { return mint(poptest.Proof{Nonce: nonce}) }
 
 // A tool that has no secrets takes any nonce, and judges everything else.
 func TestNonceTrustAny(t *testing.T) {
-	v, clock := newServer(t, func(s *dpop.Config) { s.Nonces.InsecureTrustAny = true })
+	v, clock := newServer(t, func(s *dpop.Config) { s.Nonces.Secrets = [][]byte{anynonce.Secret} })
 	if p := accepts(t, v, requestWith(withNonce("another server's"))); !p.HasNonce() {
 		t.Error("HasNonce() = false")
 	}

@@ -366,10 +366,7 @@ func (w *walk) use(p *past) {
 }
 
 func TestNoProofIsAcceptedTwice(t *testing.T) {
-	walks, steps := 60, 80
-	if testing.Short() {
-		walks = 15
-	}
+	walks, steps := poptest.Walks(60), 80
 	total := 0
 	for seed := range walks {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

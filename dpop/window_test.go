@@ -205,10 +205,7 @@ func (c *crowd) walk(steps int) int {
 // RS-073: Verifiers of any settings share one memory, or one is followed by another of other settings: none accepts what
 // another has accepted, be it after the first one's time.
 func TestNoProofIsAcceptedTwiceUnderOtherSettings(t *testing.T) {
-	walks, steps, total := 150, 300, 0
-	if testing.Short() {
-		walks = 40
-	}
+	walks, steps, total := poptest.Walks(150), 300, 0
 	for seed := range walks {
 		t.Run(fmt.Sprint("one memory ", seed), func(t *testing.T) {
 			clock := poptest.NewClock()

@@ -11,11 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/internal/redistest"
 	"github.com/senderlock/senderlock/redisstore"
 )
 
-// proofsEnv is how many proofs the long tests send; the default is for every day.
+// proofsEnv is how many proofs the long tests send.
 const proofsEnv = "SENDERLOCK_REDIS_PROOFS"
 
 func proofCount(t *testing.T, usual int) int {
@@ -26,10 +27,7 @@ func proofCount(t *testing.T, usual int) int {
 		}
 		return n
 	}
-	if testing.Short() {
-		usual /= 4
-	}
-	return usual
+	return poptest.Walks(usual)
 }
 
 // crowd is two instances with 64 sockets each, and what became of the proofs that they were sent.
@@ -114,6 +112,7 @@ func (w *crowd) report() {
 func TestChaos(t *testing.T) {
 	for name, fallback := range map[string]redisstore.Fallback{"refusing": "", "fallback": redisstore.FallbackNonce} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := redistest.Start(t)
 			w := newCrowd(t, redisstore.Config{
 				Addresses: []string{server.Addr}, Timeout: 150 * time.Millisecond, MaxSkew: time.Second, Fallback: fallback,
@@ -160,6 +159,7 @@ func harass(ctx context.Context, s *redistest.Server) {
 
 // The same in peace: every proof is accepted, and once.
 func TestOnceAmongInstances(t *testing.T) {
+	t.Parallel()
 	w := newCrowd(t, redisstore.Config{Addresses: []string{redistest.Start(t).Addr}})
 	w.sockets[0].call(t, w.client, time.Now()) // fetches a nonce, because the server is new
 	for range proofCount(t, 30) {

@@ -68,6 +68,7 @@ func TestSentinelThereAndBack(t *testing.T) {
 // The same with one name, and an instance that slept through it: its clock for leases shows that time has passed, and
 // what it knew before does not count.
 func TestSleptThrough(t *testing.T) {
+	t.Parallel()
 	a, b := redistest.Start(t), redistest.Start(t)
 	var slept atomic.Int64
 	sleeper := redisstore.Config{Addresses: []string{a.Addr}, MaxSkew: time.Millisecond, Timeout: patient}
@@ -94,6 +95,7 @@ func TestSleptThrough(t *testing.T) {
 
 // A claim whose answer takes longer than the lease: it may come from a server that is out of office.
 func TestAnswerAfterTheLease(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	relay := newRelay(t, server.Addr)
 	var passed atomic.Int64
@@ -190,6 +192,7 @@ func renewed(s *redistest.Server) func() bool {
 
 // Where the loss shows in the same step as the claim, there is no moment in which a used proof is fresh.
 func TestLossIsNoticedAtOnce(t *testing.T) {
+	t.Parallel()
 	for name, lose := range map[string]func(*testing.T, *redistest.Server){
 		"FLUSHALL": func(_ *testing.T, s *redistest.Server) { s.Must("FLUSHALL") },
 		"SWAPDB":   func(_ *testing.T, s *redistest.Server) { s.Must("SWAPDB", "0", "1") },
@@ -257,6 +260,7 @@ func TestClusterSlotsTakenOver(t *testing.T) {
 // The memory of a new instance begins with it, however old the server is: what was used before may have been
 // remembered elsewhere.
 func TestSinceIsOnesOwnStart(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	redistest.Wait(t, "the server is a while old", func() bool {
 		return !strings.Contains(server.Do("INFO", "server"), "uptime_in_seconds:0")

@@ -81,15 +81,17 @@ func recorded(server *redistest.Server, name string) bool {
 
 // A half-open connection, and one that lost the answer: the claim fails, and what was recorded is refused.
 func TestHalfOpen(t *testing.T) {
-	server := redistest.Start(t)
-	relay := newRelay(t, server.Addr)
-	s := open(t, redisstore.Config{Addresses: []string{relay.addr}, Timeout: 200 * time.Millisecond})
+	t.Parallel()
 	for name, c := range map[string]struct{ up, down bool }{
 		"nothing arrives":      {false, true},
 		"no answer comes back": {true, false},
 		"neither gets through": {false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t)
+			relay := newRelay(t, server.Addr)
+			s := open(t, redisstore.Config{Addresses: []string{relay.addr}, Timeout: patient})
 			redistest.Wait(t, "all connections are good", func() bool { return warm(s) == nil })
 			relay.set(c.up, c.down)
 			if ok, err := claim(s, name); ok || err == nil {
@@ -234,6 +236,7 @@ func TestRevokeWhenFull(t *testing.T) {
 
 // What another writer left under a key of ours is no answer.
 func TestDamage(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := openOn(t, server, func(c *redisstore.Config) { c.Namespace = "shop" })
 	e := revocation.Entry{Issuer: poptest.Issuer, By: revocation.BySubject, Value: "alice"}

@@ -25,6 +25,9 @@ import (
 // refusesToOpen expects an error that contains all the words.
 func refusesToOpen(t *testing.T, c redisstore.Config, words ...string) error {
 	t.Helper()
+	if c.Timeout == 0 {
+		c.Timeout = patient
+	}
 	s, err := redisstore.Open(t.Context(), c)
 	if err == nil {
 		_ = s.Close()

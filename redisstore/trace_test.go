@@ -111,7 +111,7 @@ func isRun(t *testing.T, events []event) bool {
 		are = append(are, "("+what+")")
 	}
 	trace := fmt.Sprintf("#define LENGTH %d\n#define comes(rule, i, p) (%s)\n", len(events), strings.Join(are, " || "))
-	out := spintest.Search(t, "model/epochs.pml", []string{"TRACE", "PROOFS=2"}, map[string]string{"trace.pml": trace})
+	out := spintest.Search(t, "model/epochs.pml", "-O0", []string{"TRACE", "PROOFS=2"}, map[string]string{"trace.pml": trace})
 	if strings.Contains(out, "accepted") || strings.Contains(out, "memory limit") {
 		t.Fatalf("the search failed:\n%s", out)
 	}
@@ -172,6 +172,7 @@ func TestRunsAreOfTheModel(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := &recording{}
 			run(t, r)
 			r.mu.Lock()
@@ -203,6 +204,7 @@ func TestNoRunsOfTheModel(t *testing.T) {
 		"accepted in no epoch":        {{"FOUND", 0, 0}, {"END", 0, 0}, {"ACCEPT", 0, 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			if isRun(t, events) {
 				t.Errorf("the model can do this: %v", events)
 			}

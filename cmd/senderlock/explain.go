@@ -17,6 +17,7 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/anynonce"
 	"github.com/senderlock/senderlock/internal/explain"
 	"github.com/senderlock/senderlock/internal/setting"
 	"github.com/senderlock/senderlock/mtls"
@@ -289,7 +290,7 @@ func (e *explainer) withoutToken() bool {
 
 func (e *explainer) nonces() (dpop.Nonces, error) {
 	if e.nonceSecret == "" {
-		return dpop.Nonces{InsecureTrustAny: true}, nil
+		return dpop.Nonces{Secrets: [][]byte{anynonce.Secret}}, nil
 	}
 	secret, err := os.ReadFile(e.nonceSecret)
 	if err != nil {

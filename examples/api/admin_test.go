@@ -71,7 +71,7 @@ func TestRevocationSurvives(t *testing.T) {
 		if a := p.do(call{token: w.bound()}); a.status != 200 {
 			t.Errorf("another token: %d %s", a.status, a.body)
 		}
-		p.kill() // SIGKILL
+		p.Kill() // SIGKILL
 	}
 }
 

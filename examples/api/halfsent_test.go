@@ -35,7 +35,7 @@ func TestHalfSentRequestsAreAnswered(t *testing.T) {
 	}
 	// One more connection is answered, so those before it have been taken.
 	p.do(call{path: "/healthz"})
-	p.terminate()
+	p.Terminate()
 	for range time.Tick(10 * time.Millisecond) { // until the port is closed
 		conn, err := net.DialTimeout("tcp", p.ports["PORT"], time.Second)
 		if err != nil {
@@ -56,7 +56,7 @@ func TestHalfSentRequestsAreAnswered(t *testing.T) {
 	if lost > 0 {
 		t.Errorf("%d of %d requests were lost", lost, len(conns))
 	}
-	if err := p.ended(); err != nil {
+	if err := p.Ended(); err != nil {
 		t.Errorf("ended with %v", err)
 	}
 }

@@ -44,15 +44,7 @@ func (i *incident) block(kind, said string) {
 // logged shows the first line that has all of these, and returns it.
 func (i *incident) logged(parts ...string) map[string]any {
 	i.t.Helper()
-	var raw string
-	i.line(strings.Join(parts, " "), func(map[string]any) bool {
-		for line := range strings.Lines(i.out.String()) {
-			if raw == "" && hasAll(line, parts) {
-				raw = line
-			}
-		}
-		return raw != ""
-	})
+	raw := i.Line(strings.Join(parts, " "), func(line string) bool { return hasAll(line, parts) })
 	i.block("json", raw)
 	var line map[string]any
 	if err := json.Unmarshal([]byte(raw), &line); err != nil {
@@ -178,9 +170,8 @@ func TestATokenLeaked(t *testing.T) {
 func (i *incident) documented(t *testing.T) {
 	t.Helper()
 	promised := text(t, "../../docs/logs-and-metrics.md")
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	for _, line := range i.lines {
+	for _, text := range i.Lines() {
+		line := parsed(text)
 		if line["outcome"] == nil && line["credential"] == nil && line["kind"] == nil {
 			continue
 		}

@@ -50,15 +50,15 @@ func TestNoRequestIsLostUnderLoad(t *testing.T) {
 	}
 	for answered.Load() < 1000 {
 		select {
-		case <-p.done:
-			t.Fatal(p.err)
+		case <-p.Done():
+			t.Fatal(p.Ended())
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
 	if a := p.do(call{path: "/readyz"}); a.status != http.StatusOK {
 		t.Errorf("/readyz before the end: %d %s", a.status, a.body)
 	}
-	p.terminate()
+	p.Terminate()
 	for p.do(call{path: "/readyz"}).status == http.StatusOK {
 		time.Sleep(10 * time.Millisecond) // as a load balancer looks again
 	}
@@ -67,7 +67,7 @@ func TestNoRequestIsLostUnderLoad(t *testing.T) {
 	}
 	noticed.Store(true)
 	workers.Wait()
-	if err := p.ended(); err != nil {
+	if err := p.Ended(); err != nil {
 		t.Errorf("ended with %v", err)
 	}
 	t.Logf("%d answered, %d lost", answered.Load(), lost.Load())

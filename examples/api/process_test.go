@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -16,13 +14,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/senderlock/senderlock/examples/internal/processtest"
 	"github.com/senderlock/senderlock/internal/poptest"
 )
 
@@ -114,43 +110,16 @@ func (e env) command(ctx context.Context) *exec.Cmd {
 
 // process is the running program.
 type process struct {
-	t       *testing.T
-	command *exec.Cmd
-	ports   map[string]string // addresses by variable
-	done    chan struct{}     // closed when the program has ended
-	err     error             // how
-
-	mu      sync.Mutex
-	lines   []map[string]any
-	out     bytes.Buffer // all that was printed
-	changed chan struct{}
+	*processtest.Process
+	t     *testing.T
+	ports map[string]string // addresses by variable
 }
 
 // start runs the program until the test ends, and returns when it listens.
 func (w *world) start(t *testing.T, changes env) *process {
 	t.Helper()
 	e := w.env.with(changes)
-	p := &process{t: t, command: e.command(context.Background()), ports: map[string]string{}, done: make(chan struct{}), changed: make(chan struct{}, 1)}
-	out, err := p.command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var errOut bytes.Buffer
-	p.command.Stderr = &errOut
-	if err := p.command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		p.read(out)
-		p.err = p.command.Wait()
-		close(p.done)
-	}()
-	t.Cleanup(func() {
-		p.kill()
-		if t.Failed() {
-			t.Logf("the program said:\n%s%s", p.out.String(), errOut.String())
-		}
-	})
+	p := &process{processtest.Start(t, e.command(context.Background()), patience), t, map[string]string{}}
 	for _, name := range []string{"PORT", "TLS_PORT", "ADMIN_PORT"} {
 		if e[name] != "" {
 			line := p.line("listening on "+name, func(l map[string]any) bool { return l["msg"] == "listening" && l["port"] == name })
@@ -160,71 +129,22 @@ func (w *world) start(t *testing.T, changes env) *process {
 	return p
 }
 
-func (p *process) read(out io.Reader) {
-	for scanner := bufio.NewScanner(out); scanner.Scan(); {
-		var line map[string]any
-		if err := json.Unmarshal(scanner.Bytes(), &line); err != nil {
-			line = map[string]any{"not JSON": scanner.Text()}
-		}
-		p.mu.Lock()
-		p.lines = append(p.lines, line)
-		p.out.Write(scanner.Bytes())
-		p.out.WriteByte('\n')
-		p.mu.Unlock()
-		select {
-		case p.changed <- struct{}{}:
-		default:
-		}
-	}
-}
-
 // line waits for a line of the log.
-func (p *process) line(what string, match func(map[string]any) bool) map[string]any {
+func (p *process) line(what string, match func(map[string]any) bool) (found map[string]any) {
 	p.t.Helper()
-	late := time.After(patience)
-	for {
-		p.mu.Lock()
-		i := slices.IndexFunc(p.lines, match)
-		var found map[string]any
-		if i >= 0 {
-			found = p.lines[i]
-		}
-		p.mu.Unlock()
-		if i >= 0 {
-			return found
-		}
-		select {
-		case <-p.changed:
-		case <-p.done:
-			p.t.Fatalf("the program ended (%v) before: %s", p.err, what)
-		case <-late:
-			p.t.Fatalf("no such line: %s", what)
-		}
-	}
+	p.Line(what, func(line string) bool {
+		found = parsed(line)
+		return found != nil && match(found)
+	})
+	return found
 }
 
-func (p *process) kill() {
-	_ = p.command.Process.Kill()
-	<-p.done
-}
-
-func (p *process) terminate() {
-	p.t.Helper()
-	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-// ended waits for the end of the program and returns how it ended.
-func (p *process) ended() error {
-	p.t.Helper()
-	select {
-	case <-p.done:
-		return p.err
-	case <-time.After(patience):
-		p.t.Fatal("the program does not end")
+// parsed is a line of the log, or nil.
+func parsed(line string) (members map[string]any) {
+	if err := json.Unmarshal([]byte(line), &members); err != nil {
 		return nil
 	}
+	return members
 }
 
 // call is a request. The zero call is a good GET of /api/read on the plain listener, by the owner of a new token.

@@ -62,7 +62,7 @@ func TestGracefulEnd(t *testing.T) {
 		go ask(call{tls: true})
 	}
 	sent.Wait()
-	p.terminate()
+	p.Terminate()
 	p.line("ending", func(l map[string]any) bool { return l["msg"] == "ending" })
 	if a := p.do(call{path: "/healthz"}); a.status != http.StatusServiceUnavailable {
 		t.Errorf("/healthz while ending: %d %v", a.status, a.header)
@@ -81,7 +81,7 @@ func TestGracefulEnd(t *testing.T) {
 			t.Errorf("in flight: %+v", got)
 		}
 	}
-	if err := p.ended(); err != nil {
+	if err := p.Ended(); err != nil {
 		t.Errorf("ended with %v", err)
 	}
 	for _, name := range []string{"PORT", "TLS_PORT", "ADMIN_PORT"} {

@@ -124,8 +124,8 @@ func TestOpaqueTokens(t *testing.T) {
 	if a := p.do(call{token: "good"}); a.status != 503 || w.FetchesOf("/elsewhere") > 0 {
 		t.Errorf("a redirect: %d", a.status)
 	}
-	p.kill()
-	if out := p.out.String(); len(out) == 0 || strings.Contains(out, "a secret") || strings.Contains(out, "a+secret") {
+	p.Kill()
+	if out := p.Text(); len(out) == 0 || strings.Contains(out, "a secret") || strings.Contains(out, "a+secret") {
 		t.Error("the secret was logged")
 	}
 }

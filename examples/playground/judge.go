@@ -14,6 +14,7 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/anynonce"
 	"github.com/senderlock/senderlock/internal/explain"
 	"github.com/senderlock/senderlock/mtls"
 	"github.com/senderlock/senderlock/revocation"
@@ -55,7 +56,7 @@ func (d *demo) judge(ctx context.Context, in inputs) (*explain.Report, error) {
 		token := explain.Show(in.Token)
 		server.Keyless, server.Config.Origins = true, []string{explain.OriginOf(r)}
 		server.Config.Issuers = []access.Issuer{{URL: token.Text("iss"), Audience: token.Audience()}}
-		server.Config.Nonces = dpop.Nonces{InsecureTrustAny: true}
+		server.Config.Nonces = dpop.Nonces{Secrets: [][]byte{anynonce.Secret}}
 	}
 	replay, err := dpop.NewMemory(dpop.MemoryConfig{MaxEntries: 2, Now: server.Config.Now})
 	if err != nil {

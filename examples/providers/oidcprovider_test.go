@@ -117,7 +117,7 @@ func TestOIDCProviderRotation(t *testing.T) {
 	own, port := free(t), free(t)
 	p, server := startOIDCProviderAt(t, own, port, "clients: [{", signingKey(t, "first"))
 	p.startAPI(t, port, nil).rotation(func() {
-		server.stop()
+		server.Kill()
 		startOIDCProviderAt(t, own, port, "clients: [{", signingKey(t, "second"))
 	})
 }

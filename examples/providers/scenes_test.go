@@ -105,7 +105,7 @@ func (a *api) refresh(app string, args ...string) {
 	time.Sleep(6 * time.Second)
 	a.call(folder, "/api/read", `"binding":"DPoP"`)
 	seen := map[string]bool{}
-	for _, m := range regexp.MustCompile(`"msg":"request accepted".*"client":"`+app+`".*"jti":"([^"]+)"`).FindAllStringSubmatch(a.text(), -1) {
+	for _, m := range regexp.MustCompile(`"msg":"request accepted".*"client":"`+app+`".*"jti":"([^"]+)"`).FindAllStringSubmatch(a.Text(), -1) {
 		seen[m[1]] = true
 	}
 	if len(seen) != 2 {
@@ -125,7 +125,7 @@ func (a *api) tokenHandler(port string, args ...string) {
 	b.Click("#login")
 	a.signIn(b)
 	b.Wait(`document.body?.dataset.state === "in"`)
-	if got := browsertest.Value[string](b, `fetch("/api/read").then(async (a) => a.status + await a.text())`); !strings.HasPrefix(got, "200") {
+	if got := browsertest.Value[string](b, `fetch("/api/read").then(async (a) => a.status + await a.Text())`); !strings.HasPrefix(got, "200") {
 		a.t.Errorf("the page got %s", got)
 	}
 	b.Click("#logout")

@@ -39,7 +39,7 @@ func TestSpringRotation(t *testing.T) {
 	own, web := free(t), free(t)
 	p, server := startSpringAt(t, own, web)
 	p.startAPI(t, free(t), nil).rotation(func() {
-		server.stop()
+		server.Kill()
 		startSpringAt(t, own, web)
 	})
 }

@@ -3,12 +3,9 @@
 package providers_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -20,7 +17,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -29,6 +25,7 @@ import (
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/examples/internal/browsertest"
+	"github.com/senderlock/senderlock/examples/internal/processtest"
 	"github.com/senderlock/senderlock/internal/poptest"
 )
 
@@ -42,7 +39,7 @@ const patience = 8 * time.Minute
 // programs is the folder of the programs of examples/ that take part, built once.
 var programs string
 
-// started are the process groups that run, so that none outlives the tests.
+// started are the processes that run, so that none outlives the tests.
 var started sync.Map
 
 // limit ends everything after the seconds that .ci/providers gives.
@@ -53,8 +50,8 @@ func limit() {
 	}
 	time.AfterFunc(time.Duration(seconds)*time.Second, func() {
 		fmt.Printf("\nNOT CHECKED: what comes now, since %d seconds are over\n", seconds)
-		started.Range(func(group, _ any) bool {
-			_ = syscall.Kill(-group.(int), syscall.SIGKILL)
+		started.Range(func(p, _ any) bool {
+			p.(*process).Kill()
 			return true
 		})
 		os.Exit(1)
@@ -98,114 +95,27 @@ func find(t *testing.T, server string) string {
 }
 
 // process is a running program.
-type process struct {
-	t       *testing.T
-	command *exec.Cmd
-	done    chan struct{} // closed when it has ended
-
-	mu      sync.Mutex
-	printed bytes.Buffer // on either output
-	changed chan struct{}
-}
+type process struct{ *processtest.Process }
 
 // start runs a program until the test ends, with these variables beside those of this process.
 func start(t *testing.T, variables map[string]string, name string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, command: exec.Command(name, args...), done: make(chan struct{}), changed: make(chan struct{}, 1)}
-	p.command.Env = os.Environ()
+	command := exec.Command(name, args...)
+	command.Env = os.Environ()
 	for name, value := range variables {
-		p.command.Env = append(p.command.Env, name+"="+value)
+		command.Env = append(command.Env, name+"="+value)
 	}
-	out, in, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.command.Stdout, p.command.Stderr = in, in
-	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a script's child ends with it
-	if err := p.command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	in.Close()
-	started.Store(p.command.Process.Pid, nil)
+	p := &process{processtest.Start(t, command, patience)}
+	started.Store(p, nil)
 	go func() {
-		p.read(out)
-		_ = p.command.Wait()
-		started.Delete(p.command.Process.Pid)
-		close(p.done)
+		<-p.Done()
+		started.Delete(p)
 	}()
-	t.Cleanup(func() {
-		p.stop()
-		if t.Failed() {
-			t.Logf("%s printed, at the end:\n%s", filepath.Base(name), tail(p.text()))
-		}
-	})
 	return p
 }
 
-func (p *process) read(out io.Reader) {
-	for lines := bufio.NewReader(out); ; {
-		line, err := lines.ReadString('\n')
-		p.mu.Lock()
-		p.printed.WriteString(line)
-		p.mu.Unlock()
-		select {
-		case p.changed <- struct{}{}:
-		default:
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
-func (p *process) text() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.printed.String()
-}
-
 // line waits for a line that holds a text, and returns the line.
-func (p *process) line(holds string) string {
-	p.t.Helper()
-	line, err := p.find(holds, patience)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return line
-}
-
-func (p *process) find(holds string, patience time.Duration) (line string, err error) {
-	late := time.After(patience)
-	for {
-		for line := range strings.Lines(p.text()) {
-			if strings.Contains(line, holds) {
-				return strings.TrimSpace(line), nil
-			}
-		}
-		select {
-		case <-p.changed:
-		case <-p.done:
-			return "", fmt.Errorf("%s ended before it said %q", filepath.Base(p.command.Path), holds)
-		case <-late:
-			return "", fmt.Errorf("%s did not say %q", filepath.Base(p.command.Path), holds)
-		}
-	}
-}
-
-func (p *process) stop() {
-	select {
-	case <-p.done:
-		return // its number may be another's by now
-	default:
-	}
-	_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL)
-	<-p.done
-}
-
-func tail(text string) string {
-	lines := strings.Split(text, "\n")
-	return strings.Join(lines[max(0, len(lines)-40):], "\n")
-}
+func (p *process) line(holds string) string { return p.Line(holds, processtest.Holds(holds)) }
 
 // free is a port of this machine on which nothing listens.
 func free(t *testing.T) string {
@@ -268,7 +178,7 @@ func (a *api) decision(reason string) { a.t.Helper(); a.told(`"reason":"` + reas
 // told waits for a line of the log.
 func (a *api) told(holds string) {
 	a.t.Helper()
-	if _, err := a.find(holds, 20*time.Second); err != nil {
+	if _, err := a.Find(holds, 20*time.Second, processtest.Holds(holds)); err != nil {
 		a.t.Error(err)
 	}
 }
@@ -385,13 +295,8 @@ func (a *api) logIn(folder string, args ...string) *browsertest.Browser {
 	b.Open(address[strings.Index(address, "http"):])
 	a.signIn(b)
 	b.Wait(`location.pathname === "/callback"`)
-	select {
-	case <-app.done:
-		if !app.command.ProcessState.Success() {
-			a.t.Fatalf("native login ended with %v:\n%s", app.command.ProcessState, app.text())
-		}
-	case <-time.After(patience):
-		a.t.Fatal("native login did not end")
+	if err := app.Ended(); err != nil {
+		a.t.Fatalf("native login ended with %v:\n%s", err, app.Text())
 	}
 	return b
 }

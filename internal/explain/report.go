@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/senderlock/senderlock/access"
+	"github.com/senderlock/senderlock/internal/anynonce"
 	"github.com/senderlock/senderlock/reason"
 )
 
@@ -122,7 +123,7 @@ func (j judged) outcome(s, refusedAt *step, refused bool) Outcome {
 		o.Why = "it is bound to none"
 	case s.text == StepNonce && j.report.Proof.Text("nonce") == "":
 		o.Why = "there is none, and none is demanded"
-	case s.text == StepNonce && j.Config.Nonces.InsecureTrustAny:
+	case s.text == StepNonce && anynonce.Is(j.Config.Nonces.Secrets):
 		o.Result, o.Why = NotJudged, "only the server knows"
 	case s.text == StepNonce && !j.Config.RequireNonce:
 		o.Why = "another server's would count as none"

@@ -6,6 +6,7 @@ package redistest
 import (
 	"bytes"
 	"cmp"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -238,7 +240,11 @@ func Sentinels(t testing.TB, master *Server, n, replicas int) (addresses []strin
 	return addresses
 }
 
-var member = []string{"--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no"}
+// A node that is silent for half a minute is given up: on a busy machine one that is well can be silent for seconds.
+var member = []string{"--cluster-enabled", "yes", "--cluster-node-timeout", "30000", "--cluster-require-full-coverage", "no"}
+
+// FailsOver are arguments for nodes whose failover a test waits for.
+var FailsOver = []string{"--cluster-node-timeout", "1000"}
 
 // Cluster starts n masters that form a Cluster, with further arguments as on the command line.
 func Cluster(t testing.TB, n int, args ...string) (nodes []*Server, addresses []string) {
@@ -261,11 +267,11 @@ func Cluster(t testing.TB, n int, args ...string) (nodes []*Server, addresses []
 	return nodes, addresses
 }
 
-// ClusterReplica starts a replica of a master of a Cluster, which takes over however old its data are, and waits until
-// it has everything and all nodes know it.
+// ClusterReplica starts a replica of a master of a Cluster that [FailsOver], which takes over however old its data are,
+// and waits until it has everything and all nodes know it.
 func ClusterReplica(t testing.TB, nodes []*Server, master *Server) *Server {
 	t.Helper()
-	r := Start(t, append(slices.Clone(member), "--cluster-replica-validity-factor", "0")...)
+	r := Start(t, slices.Concat(member, FailsOver, []string{"--cluster-replica-validity-factor", "0"})...)
 	out, err := exec.Command(cli, "--cluster", "add-node", r.Addr, master.Addr, "--cluster-slave",
 		"--cluster-master-id", master.Do("CLUSTER", "MYID")).CombinedOutput()
 	if err != nil {
@@ -278,4 +284,16 @@ func ClusterReplica(t testing.TB, nodes []*Server, master *Server) *Server {
 		})
 	}
 	return r
+}
+
+// Main runs the tests of a package for its TestMain, n at a time unless -parallel says otherwise: they wait for servers
+// much longer than they compute.
+func Main(m *testing.M, n int) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", strconv.Itoa(n))
+	}
+	os.Exit(m.Run())
 }

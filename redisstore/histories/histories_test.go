@@ -16,6 +16,8 @@ import (
 	"github.com/senderlock/senderlock/revocation"
 )
 
+func TestMain(m *testing.M) { redistest.Main(m, 4) }
+
 // A scene is servers, and the harm that they come to while instances work.
 type scene struct {
 	instances int
@@ -137,7 +139,7 @@ var scenes = map[string]scene{
 		}
 	}},
 	"failover of a Cluster": {2, false, forgets, func(t *testing.T) (redisstore.Config, func(*fleet)) {
-		nodes, addresses := redistest.Cluster(t, 3)
+		nodes, addresses := redistest.Cluster(t, 3, redistest.FailsOver...)
 		replica := redistest.ClusterReplica(t, nodes, nodes[0])
 		c := redisstore.Config{Addresses: addresses, Cluster: true, Timeout: 300 * time.Millisecond}
 		return c, func(f *fleet) {
@@ -177,8 +179,10 @@ func moveSlots(t *testing.T, nodes []*redistest.Server) {
 
 // Whatever happens to the servers, the history is one of a set that may only refuse.
 func TestHistories(t *testing.T) {
+	t.Parallel()
 	for name, s := range scenes {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c, harm := s.set(t)
 			f := newFleet(t, s.instances, c, defect{})
 			f.keeps = s.keeps
@@ -191,8 +195,10 @@ func TestHistories(t *testing.T) {
 
 // A defect of each kind is found.
 func TestPlantedDefects(t *testing.T) {
+	t.Parallel()
 	for name, s := range scenes {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c, harm := s.set(t)
 			f := newFleet(t, s.instances, c, s.defect)
 			if f.run(0, true, func() { harm(f) }) {
@@ -242,6 +248,7 @@ func (f *forgetsToAsk) Revoked(ctx context.Context, t revocation.Token) (*revoca
 
 // A look-up that is answered from a cache is found.
 func TestPlantedCache(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, 2, redisstore.Config{Addresses: []string{redistest.Start(t).Addr}}, defect{})
 	f.keeps = true
 	for _, i := range f.instances {
