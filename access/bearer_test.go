@@ -98,7 +98,7 @@ func TestBearerRouteOfTheAdapter(t *testing.T) {
 // From its date on an entry takes nothing, the refusal says so, and Bearer is no longer offered.
 func TestBearerEnds(t *testing.T) {
 	s := newGuard(t, takes(access.Bearer{Clients: []string{"client-1"}, Until: poptest.Now.Add(time.Minute)}),
-		func(s *setup) { s.Resource = &access.Resource{URL: poptest.Audience} })
+		func(s *setup) { s.Resources = resource() })
 	token, other := poptest.Token{}.String(), poptest.Token{ClientID: "client-2"}.String()
 	offered := func(e *access.Error) bool {
 		return slices.ContainsFunc(challenges(e), func(c string) bool { return strings.HasPrefix(c, "Bearer") })

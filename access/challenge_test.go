@@ -177,7 +177,7 @@ func TestUnauthorizedNamesTheScopesOfTheRoute(t *testing.T) {
 	const link = `resource_metadata="https://api.example.com/.well-known/oauth-protected-resource"`
 	token := bound()
 	thief := poptest.Proof{Token: token, Key: poptest.Keyed("ES256", "thief")}.String()
-	s := newSite(t, func(s *setup) { s.InsecureAllowBearer, s.Resource = true, resource() })
+	s := newSite(t, func(s *setup) { s.InsecureAllowBearer, s.Resources = true, resource() })
 	h := s.Handler(s, access.Requirement{Scopes: []string{"read"}}, access.Requirement{Scopes: []string{"read"}, AnyScope: []string{"a", "b"}})
 	for name, test := range map[string]struct {
 		h      http.Handler

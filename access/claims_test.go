@@ -190,7 +190,7 @@ func TestClaimedIssuerIsReadStrictly(t *testing.T) {
 	const opaque = "https://a.example.com"
 	e := newEndpoint(t, map[string]any{"iss": opaque})
 	s := introspecting(t, e, func(i *access.IntrospectionConfig) { i.Issuer = opaque })
-	both := newGuard(t, func(b *setup) { b.Tokens, b.Resource = s.Tokens, resource() })
+	both := newGuard(t, func(b *setup) { b.Tokens, b.Resources = s.Tokens, resource() })
 	for name, test := range map[string]struct {
 		payload string
 		asked   bool
@@ -215,7 +215,7 @@ func TestClaimedIssuerIsReadStrictly(t *testing.T) {
 	if got := strings.Join(both.Metadata().AuthorizationServers, " "); got != opaque+" "+poptest.Issuer {
 		t.Errorf("issuers %s", got)
 	}
-	twice := newGuard(t, func(b *setup) { b.Tokens, b.Resource = introspecting(t, e).Tokens, resource() })
+	twice := newGuard(t, func(b *setup) { b.Tokens, b.Resources = introspecting(t, e).Tokens, resource() })
 	if got := strings.Join(twice.Metadata().AuthorizationServers, " "); got != poptest.Issuer {
 		t.Errorf("issuers %s", got)
 	}

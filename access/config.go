@@ -135,12 +135,9 @@ type Config struct {
 	// Policies are asked in turn about every request whose token and sender are in order, before its proof is
 	// used up, cached tokens included.
 	Policies []Policy
-	// Resource is what this API publishes of itself (RFC 9728): challenges point to it, and the Guard serves it wherever
-	// it stands in front of its path, and by [Guard.MetadataHandler]. Its URL is under one of the Origins. Nil publishes
-	// nothing.
-	Resource *Resource
-	// Resources are several in place of one Resource, for an API whose parts, or whose tenants, have identifiers of their
-	// own. A challenge points to the one that covers the request: of its origin, with a path that the request's path begins
+	// Resources are what this API publishes of itself (RFC 9728): challenges point to it, and the Guard serves it wherever
+	// it stands in front of its path, and by [Guard.MetadataHandler]. Its URL is under one of the Origins. None publishes
+	// nothing; several are for an API whose parts, or whose tenants, have identifiers of their own. A challenge then points to the one that covers the request: of its origin, with a path that the request's path begins
 	// with and a query whose parameters are among the request's; the longest path, then the most parameters, else the first.
 	Resources []Resource
 
@@ -251,7 +248,7 @@ func (g *Guard) settle() error {
 	if err := g.settleProofs(); err != nil {
 		return err
 	}
-	if err := g.settleResource(); err != nil {
+	if err := g.settleResources(); err != nil {
 		return err
 	}
 	g.settleChallenges()

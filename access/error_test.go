@@ -42,7 +42,7 @@ func TestHeadersOfARefusal(t *testing.T) {
 // A policy's own answer goes out as it is: with a challenge if it has a code, with those of another Guard if they are its
 // own, and with nothing in them that RFC 6750 §3 does not allow.
 func TestPolicysOwnAnswer(t *testing.T) {
-	_, err := newGuard(t, func(s *setup) { s.Resource = resource() }).Check(get("DPoP "+bound(), ""))
+	_, err := newGuard(t, func(s *setup) { s.Resources = resource() }).Check(get("DPoP "+bound(), ""))
 	theirs, _ := errors.AsType[*access.Error](err)
 	for name, test := range map[string]struct {
 		answer *access.Error

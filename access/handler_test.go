@@ -407,12 +407,12 @@ func TestDeny(t *testing.T) {
 
 // What is published of the API is served without a token by a Handler in front of everything, and nothing else is.
 func TestHandlerServesMetadata(t *testing.T) {
-	s := newSite(t, func(s *setup) { s.Resource = resource() })
+	s := newSite(t, func(s *setup) { s.Resources = resource() })
 	h := s.Handler(s)
 	request := func(method, target string) *http.Request {
 		return httptest.NewRequest(method, poptest.Audience+target, nil)
 	}
-	path := s.MetadataPath()
+	path := s.MetadataPaths()[0]
 	for _, method := range []string{"GET", "HEAD"} {
 		if w := serve(h, request(method, path)); w.Code != 200 || w.Header().Get("Content-Type") != "application/json" {
 			t.Errorf("%s: %d %v", method, w.Code, w.Header())

@@ -654,7 +654,7 @@ func TestSignedAnswers(t *testing.T) {
 func TestByForm(t *testing.T) {
 	e := newEndpoint(t, map[string]any{"iss": "https://opaque.example.com", "sub": "opaque user"})
 	s := introspecting(t, e, func(i *access.IntrospectionConfig) { i.Issuer = "https://opaque.example.com" })
-	both := newGuard(t, func(b *setup) { b.Tokens, b.Resource = s.Tokens, resource() })
+	both := newGuard(t, func(b *setup) { b.Tokens, b.Resources = s.Tokens, resource() })
 	for name, test := range map[string]struct {
 		token, subject string
 		asked          int32

@@ -1,7 +1,6 @@
 package access
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -32,7 +31,7 @@ type Resource struct {
 }
 
 // metadata is the protected resource metadata of a [Guard] (RFC 9728 §2). Members without values are left out of
-// its JSON. It is an [http.Handler] that serves itself, to everyone: mount it at [Guard.MetadataPath].
+// its JSON. It is an [http.Handler] that serves itself, to everyone: mount it at [Guard.MetadataPaths].
 type metadata struct {
 	Resource             string   `json:"resource"`
 	AuthorizationServers []string `json:"authorization_servers,omitempty"`
@@ -82,8 +81,7 @@ func (g *Guard) published(p *publication) *metadata {
 }
 
 // MetadataHandler serves the metadata to everyone, for each of [Guard.MetadataPaths]. Scopes that routes require after it
-// was made are listed too. It answers 404 without [Config.Resource], and for a query or a host of none of the
-// [Config.Resources].
+// was made are listed too. It answers 404 for a query or a host of none of the [Config.Resources].
 func (g *Guard) MetadataHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.published(g.named(r)).ServeHTTP(w, r) })
 }
@@ -160,17 +158,9 @@ func (g *Guard) collect(scopes []string) {
 	g.scopes = slices.Compact(g.scopes)
 }
 
-// MetadataPath returns where the metadata is served: the well-known path, with the path of the resource identifier
-// behind it (RFC 9728 §3.1). It is empty if there is no [Config.Resource]. Where there are several, it is that of the first.
-func (g *Guard) MetadataPath() string {
-	if len(g.publications) == 0 {
-		return ""
-	}
-	return g.publications[0].at.Path
-}
-
-// MetadataPaths returns each path at which metadata is served, once. Identifiers that differ in host or query alone share
-// one.
+// MetadataPaths returns each path at which metadata is served, once: the well-known path, with the path of a resource
+// identifier behind it (RFC 9728 §3.1). Identifiers that differ in host or query alone share one. There are none without
+// [Config.Resources].
 func (g *Guard) MetadataPaths() (paths []string) {
 	for _, p := range g.publications {
 		if !slices.Contains(paths, p.at.Path) {
@@ -201,18 +191,11 @@ func (m *metadata) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body) // the client may have gone
 }
 
-// settleResource checks what is published, and refuses metadata of a host at which no request is accepted.
-func (g *Guard) settleResource() error {
-	c := &g.config
-	if c.Resource != nil && c.Resources != nil {
-		return errors.New("Resource and Resources are both set: list all in Resources, or give the only one as Resource")
-	}
-	if c.Resource != nil {
-		return g.publish("Resource", c.Resource)
-	}
-	for i := range c.Resources {
+// settleResources checks what is published, and refuses metadata of a host at which no request is accepted.
+func (g *Guard) settleResources() error {
+	for i := range g.config.Resources {
 		field := fmt.Sprintf("Resources[%d]", i)
-		if err := g.publish(field, &c.Resources[i]); err != nil {
+		if err := g.publish(field, &g.config.Resources[i]); err != nil {
 			return err
 		}
 	}

@@ -16,19 +16,19 @@ import (
 	"github.com/senderlock/senderlock/reason"
 )
 
-func resource(changes ...func(*access.Resource)) *access.Resource {
-	r := &access.Resource{URL: poptest.Audience}
+func resource(changes ...func(*access.Resource)) []access.Resource {
+	r := access.Resource{URL: poptest.Audience}
 	for _, change := range changes {
-		change(r)
+		change(&r)
 	}
-	return r
+	return []access.Resource{r}
 }
 
 // published is what a client reads of a guard.
 func published(t *testing.T, s *setup) map[string]any {
 	t.Helper()
 	w := httptest.NewRecorder()
-	s.Metadata().ServeHTTP(w, httptest.NewRequest("GET", poptest.Audience+s.MetadataPath(), nil))
+	s.Metadata().ServeHTTP(w, httptest.NewRequest("GET", poptest.Audience+s.MetadataPaths()[0], nil))
 	var got map[string]any
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 200 || w.Header().Get("Content-Type") != "application/json" {
 		t.Fatalf("%d %v: %v\n%s", w.Code, w.Header(), err, w.Body)
@@ -53,10 +53,10 @@ func TestMetadataURL(t *testing.T) {
 	} {
 		t.Run(identifier, func(t *testing.T) {
 			s := newGuard(t, func(s *setup) {
-				s.Resource, s.Origins = resource(func(r *access.Resource) { r.URL = identifier }), []string{originOf(t, identifier)}
+				s.Resources, s.Origins = resource(func(r *access.Resource) { r.URL = identifier }), []string{originOf(t, identifier)}
 			})
 			want, query, _ := strings.Cut(path, "?")
-			if got := s.MetadataPath(); got != want {
+			if got := s.MetadataPaths()[0]; got != want {
 				t.Errorf("path %q, want %q", got, want)
 			}
 			if got := published(t, s)["resource"]; got != identifier {
@@ -83,7 +83,7 @@ func originOf(t *testing.T, identifier string) string {
 // RS-154, RS-105: each challenge has the link, behind its other parameters; without metadata none has.
 func TestChallengesLeadToMetadata(t *testing.T) {
 	const link = `resource_metadata="https://api.example.com/.well-known/oauth-protected-resource"`
-	s := newGuard(t, func(s *setup) { s.Resource, s.Certificates = resource(), mtls.FromTLS })
+	s := newGuard(t, func(s *setup) { s.Resources, s.Certificates = resource(), mtls.FromTLS })
 	for name, r := range map[string]*http.Request{
 		"no credentials": get("", ""),
 		"a bad token":    get("Bearer x", ""),
@@ -130,12 +130,12 @@ func TestMetadataTellsTheTruth(t *testing.T) {
 		"mTLS alone":        {func(s *setup) { s.WithoutDPoP, s.Certificates = true, mtls.FromTLS }, []string{certificates}},
 		"another validator": {func(s *setup) { s.Issuers, s.Tokens = nil, access.ValidatorFunc(newGuard(t).ValidateToken) }, []string{dpopAlgs, dpopRequired, "-authorization_servers"}},
 		"all texts": {func(s *setup) {
-			s.Resource = &access.Resource{URL: poptest.Audience, Scopes: []string{"read", "write"}, Name: "Konten ü", Documentation: "https://example.com/doc"}
+			s.Resources = []access.Resource{{URL: poptest.Audience, Scopes: []string{"read", "write"}, Name: "Konten ü", Documentation: "https://example.com/doc"}}
 		}, []string{dpopAlgs, dpopRequired, "scopes_supported", "resource_name", "resource_documentation"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newGuard(t, func(s *setup) {
-				s.Resource = resource()
+				s.Resources = resource()
 				test.change(s)
 			})
 			got := published(t, s)
@@ -170,7 +170,7 @@ func TestMetadataTellsTheTruth(t *testing.T) {
 func TestMetadataListsTheAlgorithms(t *testing.T) {
 	for name, algorithms := range map[string][]string{"all": nil, "FAPI 2": dpop.FAPI2Algorithms, "one": {"ES384"}} {
 		t.Run(name, func(t *testing.T) {
-			s := newGuard(t, func(s *setup) { s.Resource, s.Algorithms = resource(), algorithms })
+			s := newGuard(t, func(s *setup) { s.Resources, s.Algorithms = resource(), algorithms })
 			var listed []string
 			for _, alg := range published(t, s)["dpop_signing_alg_values_supported"].([]any) {
 				listed = append(listed, alg.(string))
@@ -200,7 +200,7 @@ func TestMetadataListsTheAlgorithms(t *testing.T) {
 
 // RS-158: the header is listed, and tokens in the query and the body are not accepted.
 func TestMetadataListsTheHeaderAlone(t *testing.T) {
-	s := newGuard(t, func(s *setup) { s.Resource = resource() })
+	s := newGuard(t, func(s *setup) { s.Resources = resource() })
 	if got := published(t, s)["bearer_methods_supported"].([]any); len(got) != 1 || got[0] != "header" {
 		t.Errorf("methods %v", got)
 	}
@@ -217,12 +217,12 @@ func TestMetadataListsTheHeaderAlone(t *testing.T) {
 
 // RS-161: a client that checks certificates reads it over TLS. Identifiers on http are refused below.
 func TestMetadataOverTLS(t *testing.T) {
-	s := newGuard(t, func(s *setup) { s.Resource = resource() })
+	s := newGuard(t, func(s *setup) { s.Resources = resource() })
 	mux := http.NewServeMux()
-	mux.Handle(s.MetadataPath(), s.Metadata())
+	mux.Handle(s.MetadataPaths()[0], s.Metadata())
 	server := httptest.NewTLSServer(mux)
 	defer server.Close()
-	response, err := server.Client().Get(server.URL + s.MetadataPath())
+	response, err := server.Client().Get(server.URL + s.MetadataPaths()[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func TestMetadataOverTLS(t *testing.T) {
 }
 
 func TestMetadataMethods(t *testing.T) {
-	s := newGuard(t, func(s *setup) { s.Resource = resource() })
+	s := newGuard(t, func(s *setup) { s.Resources = resource() })
 	var none *access.Metadata
 	for _, test := range []struct {
 		m      *access.Metadata
@@ -254,8 +254,8 @@ func TestMetadataMethods(t *testing.T) {
 			t.Errorf("%s: %d %v, want %d", test.method, w.Code, w.Header(), test.status)
 		}
 	}
-	if path := newGuard(t).MetadataPath(); path != "" {
-		t.Errorf("path without metadata: %q", path)
+	if paths := newGuard(t).MetadataPaths(); paths != nil {
+		t.Errorf("paths without metadata: %q", paths)
 	}
 }
 
@@ -278,7 +278,7 @@ func TestSeveralResources(t *testing.T) {
 				}
 			})
 			paths := []string{wellKnown, wellKnown + "/v1", wellKnown + "/v1/x/"}
-			if got := s.MetadataPaths(); !slices.Equal(got, paths) || s.MetadataPath() != paths[0] {
+			if got := s.MetadataPaths(); !slices.Equal(got, paths) {
 				t.Errorf("paths %q, want %q", got, paths)
 			}
 			for asked, test := range map[string]struct{ metadata, resource string }{
@@ -365,7 +365,6 @@ func TestSeveralResourceSettings(t *testing.T) {
 		change func(*access.Config)
 		want   string
 	}{
-		"beside Resource": {func(c *access.Config) { c.Resource, c.Resources = resource(), both }, "Resource and Resources are both set: list all in Resources"},
 		"one twice":       {func(c *access.Config) { c.Resources = append(both, both[1]) }, `Resources[2].URL is "https://api.example.com/…", whose metadata is found where`},
 		"but for a slash": {func(c *access.Config) { c.Resources = append(both, access.Resource{URL: poptest.Audience + "/"}) }, "Resources[2].URL is"},
 		"a wrong one":     {func(c *access.Config) { c.Resources = append(both, access.Resource{URL: "http://api.example.com"}) }, "Resources[2].URL is"},
@@ -387,34 +386,34 @@ func TestResourceSettings(t *testing.T) {
 		resource access.Resource
 		want     string
 	}{
-		"no URL":            {access.Resource{}, `Resource.URL is ""`},
-		"RS-152 on http":    {access.Resource{URL: "http://api.example.com"}, "Resource.URL is"},
-		"RS-152 a fragment": {access.Resource{URL: "https://api.example.com#x"}, "Resource.URL is"},
-		"an empty fragment": {access.Resource{URL: "https://api.example.com#"}, "Resource.URL is"},
-		"a strange query":   {access.Resource{URL: "https://api.example.com?x=%22"}, "Resource.URL is"},
-		"an empty query":    {access.Resource{URL: "https://api.example.com?"}, "Resource.URL is"},
-		"a user":            {access.Resource{URL: "https://me@api.example.com"}, "Resource.URL is"},
-		"dot segments":      {access.Resource{URL: "https://api.example.com/a/../b"}, "Resource.URL is"},
-		"an escaped path":   {access.Resource{URL: "https://api.example.com/a%2Fb"}, "Resource.URL is"},
-		"a quote":           {access.Resource{URL: `https://api.example.com/"`}, "Resource.URL is"},
-		"a pattern":         {access.Resource{URL: "https://api.example.com/{id}"}, "Resource.URL is"},
-		"a parameter":       {access.Resource{URL: "https://api.example.com/:id"}, "Resource.URL is"},
-		"no host":           {access.Resource{URL: "https:///v1"}, "Resource.URL is"},
-		"another scheme":    {access.Resource{URL: "ftp://127.0.0.1"}, "Resource.URL is"},
-		"upper case":        {access.Resource{URL: "HTTPS://api.example.com"}, "Resource.URL is"},
-		"a broken escape":   {access.Resource{URL: "https://api.example.com/%zz"}, "Resource.URL is"},
-		"a broken address":  {access.Resource{URL: poptest.Audience, Documentation: "https://a.example/%zz"}, `Resource.Documentation is "…"`},
-		"two scopes in one": {access.Resource{URL: poptest.Audience, Scopes: []string{"a b"}}, `Resource.Scopes has "a b"`},
-		"not UTF-8":         {access.Resource{URL: poptest.Audience, Name: "\xff"}, "Resource.Name is not UTF-8"},
-		"a documentation":   {access.Resource{URL: poptest.Audience, Documentation: "/doc"}, `Resource.Documentation is "…"`},
+		"no URL":            {access.Resource{}, `Resources[0].URL is ""`},
+		"RS-152 on http":    {access.Resource{URL: "http://api.example.com"}, "Resources[0].URL is"},
+		"RS-152 a fragment": {access.Resource{URL: "https://api.example.com#x"}, "Resources[0].URL is"},
+		"an empty fragment": {access.Resource{URL: "https://api.example.com#"}, "Resources[0].URL is"},
+		"a strange query":   {access.Resource{URL: "https://api.example.com?x=%22"}, "Resources[0].URL is"},
+		"an empty query":    {access.Resource{URL: "https://api.example.com?"}, "Resources[0].URL is"},
+		"a user":            {access.Resource{URL: "https://me@api.example.com"}, "Resources[0].URL is"},
+		"dot segments":      {access.Resource{URL: "https://api.example.com/a/../b"}, "Resources[0].URL is"},
+		"an escaped path":   {access.Resource{URL: "https://api.example.com/a%2Fb"}, "Resources[0].URL is"},
+		"a quote":           {access.Resource{URL: `https://api.example.com/"`}, "Resources[0].URL is"},
+		"a pattern":         {access.Resource{URL: "https://api.example.com/{id}"}, "Resources[0].URL is"},
+		"a parameter":       {access.Resource{URL: "https://api.example.com/:id"}, "Resources[0].URL is"},
+		"no host":           {access.Resource{URL: "https:///v1"}, "Resources[0].URL is"},
+		"another scheme":    {access.Resource{URL: "ftp://127.0.0.1"}, "Resources[0].URL is"},
+		"upper case":        {access.Resource{URL: "HTTPS://api.example.com"}, "Resources[0].URL is"},
+		"a broken escape":   {access.Resource{URL: "https://api.example.com/%zz"}, "Resources[0].URL is"},
+		"a broken address":  {access.Resource{URL: poptest.Audience, Documentation: "https://a.example/%zz"}, `Resources[0].Documentation is "…"`},
+		"two scopes in one": {access.Resource{URL: poptest.Audience, Scopes: []string{"a b"}}, `Resources[0].Scopes has "a b"`},
+		"not UTF-8":         {access.Resource{URL: poptest.Audience, Name: "\xff"}, "Resources[0].Name is not UTF-8"},
+		"a documentation":   {access.Resource{URL: poptest.Audience, Documentation: "/doc"}, `Resources[0].Documentation is "…"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := access.New(access.Config{
-				Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer()}, Resource: &test.resource,
+				Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer()}, Resources: []access.Resource{test.resource},
 			})
 			if err == nil || !strings.HasPrefix(err.Error(), "access.Config: "+test.want) {
 				t.Errorf("got %v, want %q in it", err, test.want)
-			} else if test.want == "Resource.URL is" && !strings.Contains(err.Error(), "give the identifier of this API") {
+			} else if test.want == "Resources[0].URL is" && !strings.Contains(err.Error(), "give the identifier of this API") {
 				t.Errorf("it is refused for another reason: %v", err)
 			}
 		})

@@ -107,7 +107,7 @@ func (s *subject) build(t testing.TB, d defects) {
 		t.Cleanup(func() { _ = guard.Close() })
 		return echoauth.New(guard)
 	}
-	main := auth(func(c *access.Config) { c.Resource = &access.Resource{URL: c.Origins[0]} })
+	main := auth(func(c *access.Config) { c.Resources = []access.Resource{{URL: c.Origins[0]}} })
 	e := echo.New()
 	main.PublishMetadata(e)
 	handle := func(path string, auth *echoauth.Auth, q access.Requirement) {

@@ -80,11 +80,11 @@ func (a *Auth) Require(q access.Requirement) echo.MiddlewareFunc { return a.serv
 func (a *Auth) Stream(s access.Stream) echo.MiddlewareFunc { return a.serve(a.guard.StreamRoute(s)) }
 
 // PublishMetadata serves what the API says of itself, to everyone: see [access.Guard.MetadataHandler]. It panics without
-// [access.Config.Resource].
+// [access.Config.Resources].
 func (a *Auth) PublishMetadata(e *echo.Echo) {
 	paths := a.guard.MetadataPaths()
 	if len(paths) == 0 {
-		panic("echoauth: PublishMetadata without access.Config.Resource: say there what to publish")
+		panic("echoauth: PublishMetadata without access.Config.Resources: say there what to publish")
 	}
 	for _, path := range paths {
 		e.Match([]string{http.MethodGet, http.MethodHead}, path, echo.WrapHandler(a.guard.MetadataHandler()))

@@ -96,7 +96,7 @@ func newConforming(t *testing.T) (*world, *conformance.Issuer) {
 	w := &world{t: t, service: newService(t)}
 	w.more = sync.NewCond(&w.mu)
 	c := access.Config{
-		Origins: []string{senderlocktest.Origin}, Tokens: opaque, Resource: &access.Resource{URL: senderlocktest.Origin},
+		Origins: []string{senderlocktest.Origin}, Tokens: opaque, Resources: []access.Resource{{URL: senderlocktest.Origin}},
 		InsecureForgetAtStart: true, Log: silent,
 	}
 	for _, path := range []string{"", "/down", "/rotating"} {

@@ -69,8 +69,8 @@ func build(s *settings.Settings, events eventSettings, log *slog.Logger, lines *
 	guard, err := s.Guard(stores, log, func(c *access.Config) {
 		c.Observer = observer
 		operations.Hear(c)
-		if c.Resource != nil {
-			c.Resource.Name = "Example API"
+		for i := range c.Resources {
+			c.Resources[i].Name = "Example API"
 		}
 	})
 	if err != nil {

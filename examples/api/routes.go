@@ -43,7 +43,7 @@ func (a *app) routes(guard *access.Guard, store revocation.Store) (*echo.Echo, e
 	}
 	e.GET("/healthz", a.health)
 	e.GET("/readyz", echo.WrapHandler(a.ready))
-	if a.settings.Resource() != nil {
+	if a.settings.Resources() != nil {
 		auth.PublishMetadata(e)
 	}
 

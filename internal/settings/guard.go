@@ -33,7 +33,7 @@ func (s *Settings) Guard(stores *Stores, log *slog.Logger, change func(*access.C
 		}
 	}()
 	c := access.Config{
-		Origins: s.Origins, ForwardedBy: s.Proxies, Resource: s.Resource(),
+		Origins: s.Origins, ForwardedBy: s.Proxies, Resources: s.Resources(),
 		Issuers: []access.Issuer{s.Issuer}, HTTPClient: s.Client(), MaxTokenLifetime: s.MaxLifetime,
 		Bearer: s.Bearer, ReportOnly: s.ReportOnly,
 		Revocation: stores.Tokens, Replay: stores.Replay,
@@ -127,9 +127,9 @@ func (s *Settings) TLS(log *slog.Logger) (*tls.Config, error) {
 	return mtls.ServerTLS(&tls.Config{GetCertificate: pair.GetCertificate})
 }
 
-// Resource is what the API publishes of itself: under its audience, if that is one of its URLs, else under the first
+// Resources is what the API publishes of itself: under its audience, if that is one of its URLs, else under the first
 // origin that may be named. Nil if there is none.
-func (s *Settings) Resource() *access.Resource {
+func (s *Settings) Resources() []access.Resource {
 	known, err := dpop.New(dpop.Config{Origins: s.Origins, Namespace: "the settings"})
 	if err != nil {
 		return nil
@@ -145,7 +145,7 @@ func (s *Settings) Resource() *access.Resource {
 			r.TLS = &tls.ConnectionState{}
 		}
 		if _, err := known.Target(r); err == nil {
-			return &access.Resource{URL: candidate}
+			return []access.Resource{{URL: candidate}}
 		}
 	}
 	return nil

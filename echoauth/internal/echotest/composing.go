@@ -80,7 +80,7 @@ func (f suite) TestWrongUsePanicsAtStart(t *testing.T) {
 		"a part of a second":    {func() { auth.Require(access.Requirement{MaxAuthAge: 1}) }, "MaxAuthAge is 1ns"},
 		"an interval":           {func() { auth.Stream(access.Stream{Every: -1}) }, "access.Stream: Every is -1ns"},
 		"a stream's policy":     {func() { auth.Stream(access.Stream{Policies: []access.Policy{nil}}) }, "Policies[0] is nil"},
-		"nothing to publish":    {func() { auth.PublishMetadata(f.New()) }, "Config.Resource"},
+		"nothing to publish":    {func() { auth.PublishMetadata(f.New()) }, "Config.Resources"},
 		"a Guard that is a nil": {func() { f.Auth(nil, nil) }, "the Guard is nil"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -100,7 +100,7 @@ func (f suite) TestMetadataBehindUse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			told := 0
 			auth := f.newAuth(t, func(c *access.Config) {
-				c.Resource = &access.Resource{URL: poptest.Audience}
+				c.Resources = []access.Resource{{URL: poptest.Audience}}
 				c.Observer.Decided = func(context.Context, access.Decision) { told++ }
 			})
 			a := &api{Server: f.New()}

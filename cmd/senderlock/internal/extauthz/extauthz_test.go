@@ -136,7 +136,7 @@ func TestOneDecision(t *testing.T) {
 	}
 	defer opaque.Close()
 	c := access.Config{
-		Origins: []string{senderlocktest.Origin}, Tokens: opaque, Resource: &access.Resource{URL: senderlocktest.Origin},
+		Origins: []string{senderlocktest.Origin}, Tokens: opaque, Resources: []access.Resource{{URL: senderlocktest.Origin}},
 		InsecureForgetAtStart: true, Log: silent,
 	}
 	for _, path := range []string{"", "/down", "/rotating"} {
@@ -167,7 +167,7 @@ func TestOneDecision(t *testing.T) {
 	want := all(guard.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
 	proxy := envoy(client)
 	got := all(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.RequestURI == guard.MetadataPath() { // for which Envoy is set to ask nobody
+		if r.RequestURI == guard.MetadataPaths()[0] { // for which Envoy is set to ask nobody
 			guard.MetadataHandler().ServeHTTP(w, r)
 			return
 		}
