@@ -34,7 +34,8 @@ func NewIssuer(clock *Clock) *Issuer {
 	mux.HandleFunc("GET /.well-known/oauth-authorization-server", i.metadata)
 	mux.HandleFunc("GET /.well-known/openid-configuration", i.metadata)
 	mux.HandleFunc("GET /jwks", i.jwks)
-	i.server = httptest.NewServer(mux)
+	i.server = httptest.NewUnstartedServer(mux) // it reads its own address
+	i.server.Start()
 	return i
 }
 
