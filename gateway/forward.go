@@ -91,10 +91,11 @@ type ForwardAuthConfig struct {
 // ForwardAuth answers proxies: 200 with every identity field, empty where there is nothing to say, or the refusal that
 // the client is to get. Make one with [NewForwardAuth]; it is safe for concurrent use.
 type ForwardAuth struct {
-	config ForwardAuthConfig
-	peers  *peer.Checker
-	source source
-	routes routes
+	config    ForwardAuthConfig
+	peers     *peer.Checker
+	source    source
+	routes    routes
+	published published
 }
 
 // NewForwardAuth checks the settings. Its error names the field and what to put there.
@@ -103,6 +104,7 @@ func NewForwardAuth(config ForwardAuthConfig) (*ForwardAuth, error) {
 	if err := f.settle(); err != nil {
 		return nil, fmt.Errorf("gateway.ForwardAuthConfig: %w", err)
 	}
+	f.published = config.Guard.MetadataPaths()
 	return f, nil
 }
 
@@ -154,7 +156,7 @@ func (f *ForwardAuth) add(r Route) (err error) {
 // ServeHTTP answers one question.
 func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if f.source[kindURI] != "" && strings.HasPrefix(r.RequestURI, "/.well-known/") { // it is for everyone, and no question
-		if !isMetadata(f.config.Guard, r) {
+		if !f.published.has(r) {
 			http.NotFound(w, r)
 			return
 		}

@@ -20,9 +20,10 @@ import (
 
 // Proxy is a reverse proxy that forwards what its Guard accepts. Make one with [New]; it is safe for concurrent use.
 type Proxy struct {
-	config Config // complete
-	routes routes
-	proxy  *httputil.ReverseProxy
+	config    Config // complete
+	routes    routes
+	published published
+	proxy     *httputil.ReverseProxy
 }
 
 // New checks the settings and makes a reverse proxy. Its error names the field and what to put there. It asks nothing of
@@ -43,6 +44,7 @@ func New(config Config) (*Proxy, error) {
 			return nil, fmt.Errorf("gateway.Config: Routes[%d].%w", i, err)
 		}
 	}
+	p.published = c.Guard.MetadataPaths()
 	p.proxy = &httputil.ReverseProxy{
 		Rewrite: p.rewrite, ModifyResponse: answered, ErrorHandler: p.failed, Transport: c.Transport,
 		BufferPool: &buffers{},
@@ -86,7 +88,7 @@ type passageKey struct{}
 
 // ServeHTTP finds the route of a request, lets the Guard judge it and forwards what it accepts.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if isMetadata(p.config.Guard, r) {
+	if p.published.has(r) {
 		p.config.Guard.MetadataHandler().ServeHTTP(w, r)
 		return
 	}
@@ -106,10 +108,12 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// isMetadata says whether a request is for a document of the Guard's, which it serves to everyone.
-func isMetadata(g *access.Guard, r *http.Request) bool {
+// published are the paths of the Guard's metadata, which it serves to everyone.
+type published []string
+
+func (p published) has(r *http.Request) bool {
 	path, _, _ := strings.Cut(r.RequestURI, "?")
-	return slices.Contains(g.MetadataPaths(), path)
+	return slices.Contains(p, path)
 }
 
 // forward sends a request to its service, which may begin its answer before it has all of the body.
