@@ -130,6 +130,24 @@ func TestOIDCProviderIntrospection(t *testing.T) {
 		"INTROSPECTION_ENDPOINT": p.metadata(t, "introspection_endpoint"), "INTROSPECTION_CLIENT_ID": "machine", "INTROSPECTION_CLIENT_SECRET": "machine-secret",
 	})
 	a.clientCredentials()
+	segment := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+	jwt := func(alg, issuer, signature string) string {
+		return segment(`{"alg":"`+alg+`","typ":"at+jwt"}`) + "." + segment(`{"iss":"`+issuer+`"}`) + "." + signature
+	}
+	// What nobody issued is refused, and never trouble of ours.
+	for what, token := range map[string]string{
+		"opaque, unknown to the provider": "nobody-issued-this",
+		"a JWT of another issuer":         jwt("RS256", "https://evil.example.com", segment("x")),
+		"of the issuer and a slash":       jwt("RS256", p.issuer+"/", segment("x")),
+		"a wrong signature":               jwt("RS256", p.issuer, segment("x")),
+		"alg none":                        jwt("none", p.issuer, ""),
+		"without a signature":             segment(`{"alg":"RS256"}`) + "." + segment(`{"iss":"`+p.issuer+`"}`),
+		"an encrypted one of nobody":      segment(`{"alg":"RSA-OAEP","enc":"A256GCM"}`) + ".a.b.c.d",
+	} {
+		t.Run(what, func(t *testing.T) {
+			a.in(t).get(http.DefaultClient, "/api/read", http.StatusUnauthorized, "Authorization", "Bearer "+token)
+		})
+	}
 }
 
 // The provider demands nonces at its token endpoint, and the API demands its own.
