@@ -262,7 +262,7 @@ func TestCurlVerbose(t *testing.T) {
 			t.Errorf("it lacks %q", want)
 		}
 	}
-	if strings.Contains(got.said, "ey") || strings.Contains(got.said, "secret") || strings.Count(got.said, "> GET /a") != 2 {
+	if strings.Contains(got.said, " eyJ") || strings.Contains(got.said, "secret") || strings.Count(got.said, "> GET /a") != 2 {
 		t.Error(got.said)
 	}
 }
