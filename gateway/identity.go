@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -9,9 +10,11 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/internal/jose"
 )
@@ -112,81 +115,126 @@ func (s *Signer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(s.jwks)
 }
 
-// assertion is what the JWT says.
-type assertion struct {
-	Issuer     string            `json:"iss"`
-	Audience   string            `json:"aud"`
-	IssuedAt   int64             `json:"iat"`
-	Expiry     int64             `json:"exp"`
-	Method     string            `json:"method"`
-	URI        string            `json:"uri"`
-	Subject    string            `json:"sub,omitempty"`
-	Client     string            `json:"client_id,omitempty"`
-	TokenIss   string            `json:"token_iss,omitempty"`
-	TokenID    string            `json:"token_jti,omitempty"`
-	Scope      string            `json:"scope"`
-	Binding    string            `json:"binding"`
-	Thumbprint map[string]string `json:"thumbprint,omitempty"`
-}
-
 // identify writes the fields about a caller. Each is set, empty where there is nothing to say, so that a proxy that
 // copies them leaves nothing in place that a client sent.
 func (s *Signer) identify(h http.Header, grant *access.Grant, audience, method, uri string) error {
-	now := time.Now()
-	a := assertion{
-		Issuer: s.issuer, Audience: audience, IssuedAt: now.Unix(), Expiry: now.Add(AssertionLife).Unix(),
-		Method: method, URI: uri,
-		Subject: grant.Subject, Client: grant.ClientID, TokenIss: grant.Issuer, TokenID: grant.ID,
-		Scope: strings.Join(grant.Scopes, " "), Binding: grant.Binding.String(), Thumbprint: map[string]string{},
-	}
-	var certificate string
-	if grant.Binding&access.BindingCertificate != 0 {
-		certificate = grant.Confirmation.X5tS256
-		a.Thumbprint["x5t#S256"] = certificate
-	}
-	var key string
+	scope, binding := strings.Join(grant.Scopes, " "), grant.Binding.String()
+	var key, certificate string
 	if grant.Binding&access.BindingDPoP != 0 {
 		key = grant.Thumbprint
-		a.Thumbprint["jkt"] = key
 	}
-	said, err := json.Marshal(a)
+	if grant.Binding&access.BindingCertificate != 0 {
+		certificate = grant.Confirmation.X5tS256
+	}
+	now := time.Now()
+	var a assertion
+	a.always("iss", s.issuer)
+	a.always("aud", audience)
+	a.time("iat", now)
+	a.time("exp", now.Add(AssertionLife))
+	a.always("method", method)
+	a.always("uri", uri)
+	a.member("sub", grant.Subject)
+	a.member("client_id", grant.ClientID)
+	a.member("token_iss", grant.Issuer)
+	a.member("token_jti", grant.ID)
+	a.always("scope", scope)
+	a.always("binding", binding)
+	if key != "" || certificate != "" {
+		a.object("thumbprint")
+		a.member("jkt", key)
+		a.member("x5t#S256", certificate)
+		a.end()
+	}
+	signed, err := s.sign(a.end())
 	if err != nil {
 		return err
 	}
-	signed, err := s.sign(said)
-	if err != nil {
-		return err
-	}
-	for i, value := range []string{
-		grant.Subject, grant.ClientID, grant.Issuer, a.Scope, a.Binding, key, certificate, grant.ID, signed,
-	} {
-		h.Set(fields[i], visible(value))
+	values := []string{grant.Subject, grant.ClientID, grant.Issuer, scope, binding, key, certificate, grant.ID, signed}
+	for i, value := range values {
+		values[i] = visible(value)
+		h[fields[i]] = values[i : i+1 : i+1]
 	}
 	return nil
 }
 
+// assertion is what the JWT says, as it is written: without reflection, since every request has one.
+type assertion struct{ json []byte }
+
+func (a *assertion) name(name string) {
+	if len(a.json) == 0 {
+		a.json = append(make([]byte, 0, 1024), '{')
+	} else if a.json[len(a.json)-1] != '{' {
+		a.json = append(a.json, ',')
+	}
+	a.json = append(append(append(a.json, '"'), name...), '"', ':')
+}
+
+// always writes a member. Octets that are no UTF-8, which only a query can have, become U+FFFD.
+func (a *assertion) always(name, value string) {
+	a.name(name)
+	a.json, _ = jsontext.AppendQuote(a.json, value)
+}
+
+// member writes a member that says something.
+func (a *assertion) member(name, value string) {
+	if value != "" {
+		a.always(name, value)
+	}
+}
+
+func (a *assertion) time(name string, t time.Time) {
+	a.name(name)
+	a.json = strconv.AppendInt(a.json, t.Unix(), 10)
+}
+
+func (a *assertion) object(name string) {
+	a.name(name)
+	a.json = append(a.json, '{')
+}
+
+func (a *assertion) end() []byte {
+	a.json = append(a.json, '}')
+	return a.json
+}
+
 // sign makes a compact JWS (RFC 7515 §7.1).
 func (s *Signer) sign(payload []byte) (string, error) {
-	input := s.header + base64.RawURLEncoding.EncodeToString(payload)
-	der, err := crypto.SignMessage(s.key, rand.Reader, []byte(input), crypto.SHA256)
+	jws := append(make([]byte, 0, len(s.header)+base64.RawURLEncoding.EncodedLen(len(payload)+64)+1), s.header...)
+	jws = base64.RawURLEncoding.AppendEncode(jws, payload)
+	der, err := crypto.SignMessage(s.key, rand.Reader, jws, crypto.SHA256)
 	if err != nil {
 		return "", err
 	}
 	signature, err := jose.FixedLength(der, 32)
-	return input + "." + base64.RawURLEncoding.EncodeToString(signature), err
+	return string(base64.RawURLEncoding.AppendEncode(append(jws, '.'), signature)), err
 }
 
 // visible makes any text the value of a field.
 func visible(s string) string {
+	first := 0
+	for first < len(s) && isVisible(s, first) {
+		first++
+	}
+	if first == len(s) {
+		return s
+	}
 	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c > ' ' && c < 0x7f && c != '%' || c == ' ' && i > 0 && i < len(s)-1 {
+	b.WriteString(s[:first])
+	for i := first; i < len(s); i++ {
+		if c := s[i]; isVisible(s, i) {
 			b.WriteByte(c)
 		} else {
 			b.WriteString("%" + hexDigits[c>>4:c>>4+1] + hexDigits[c&15:c&15+1])
 		}
 	}
 	return b.String()
+}
+
+// isVisible reports whether an octet of s stays as it is in a field.
+func isVisible(s string, i int) bool {
+	c := s[i]
+	return c > ' ' && c < 0x7f && c != '%' || c == ' ' && i > 0 && i < len(s)-1
 }
 
 // forbidden are fields that a client may send and a service must not get from it, letters and digits alone: what says
@@ -206,17 +254,17 @@ var forbidden = map[string]bool{
 // forward what [ForwardAuth] accepts. Servers that hand fields on as variables (CGI, WSGI, PHP, Rack) make one name of
 // X-A, X_A and X.A, so only letters and digits count.
 func Drops(name string) bool {
-	var b strings.Builder
+	var space [64]byte
+	plain := space[:0]
 	for i := 0; i < len(name); i++ {
 		switch c := name[i]; {
 		case 'A' <= c && c <= 'Z':
-			b.WriteByte(c | 0x20)
+			plain = append(plain, c|0x20)
 		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
-			b.WriteByte(c)
+			plain = append(plain, c)
 		}
 	}
-	plain := b.String()
-	return forbidden[plain] || strings.HasPrefix(plain, "xsenderlock") || strings.HasPrefix(plain, "xforwarded")
+	return forbidden[string(plain)] || bytes.HasPrefix(plain, []byte("xsenderlock")) || bytes.HasPrefix(plain, []byte("xforwarded"))
 }
 
 // strip drops what a client must not say.

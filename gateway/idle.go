@@ -20,24 +20,27 @@ type idle struct {
 	late    atomic.Bool // it was, for too long
 }
 
-// watch returns the request with a context that ends when nothing goes on, and what releases it.
-func (i *idle) watch(w http.ResponseWriter, r *http.Request) (*http.Request, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(r.Context())
-	r = r.WithContext(ctx)
+// watch returns a context that ends when nothing goes on, and what releases it.
+func (i *idle) watch(ctx context.Context, w http.ResponseWriter) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
 	i.timer = time.AfterFunc(i.limit, func() {
 		i.late.Store(i.reading.Load())
 		cancel(errIdle)
 		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) // nobody waits for the rest of the body
 	})
-	if r.Body == nil || r.Body == http.NoBody {
-		i.timer.Stop()
-	} else {
-		r.Body = &sent{r.Body, i}
-	}
-	return r, func() {
+	return ctx, func() {
 		i.timer.Stop()
 		cancel(context.Canceled)
 	}
+}
+
+// body is the body of a request. Without one nothing is waited for until there is an answer.
+func (i *idle) body(body io.ReadCloser) io.ReadCloser {
+	if body == nil || body == http.NoBody {
+		i.timer.Stop()
+		return http.NoBody
+	}
+	return &sent{body, i}
 }
 
 // sent is the body of a request.

@@ -98,10 +98,13 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	pass := &passage{route: route, target: target, idle: idle{limit: p.config.Idle}}
-	r, release := pass.idle.watch(w, r.WithContext(context.WithValue(r.Context(), passageKey{}, pass)))
+	ctx, release := pass.idle.watch(context.WithValue(r.Context(), passageKey{}, pass), w)
 	defer release()
+	r = r.WithContext(ctx)
 	r.Pattern = route.Pattern
-	r.Body = http.MaxBytesReader(w, r.Body, p.config.MaxBody)
+	if r.Body = pass.idle.body(r.Body); r.Body != http.NoBody {
+		r.Body = http.MaxBytesReader(w, r.Body, p.config.MaxBody)
+	}
 	route.judged.ServeHTTP(w, r)
 	if pass.cut {
 		panic(http.ErrAbortHandler) // which the client has to see

@@ -9,12 +9,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/gateway"
+	"github.com/senderlock/senderlock/mtls"
 	"github.com/senderlock/senderlock/reason"
 	"github.com/senderlock/senderlock/revocation"
 	"github.com/senderlock/senderlock/senderlocktest"
@@ -150,11 +152,96 @@ func TestFormsReachNoLiteral(t *testing.T) {
 
 // The assertion says all of it, for one service and half a minute, and is no access token to anybody.
 func TestAssertion(t *testing.T) {
-	w := newWorld(t)
+	source, err := mtls.FromProxy(mtls.Proxy{Trusted: loopback})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, func(c *access.Config) { c.Certificates = source })
 	server := w.proxy([]gateway.Route{{Pattern: "/orders", Requirement: scoped}})
-	token := w.issuer.Token(senderlocktest.Token{Client: w.client, Subject: "Zoë 100%\r\n", Scopes: []string{"orders:read", "b"}})
-	response := send(t, server, "GET", "/orders?q=1", w.headers("GET", "/orders", token))
-	if response.StatusCode != 200 {
+	certificate := senderlocktest.NewCertificate("client")
+	field := "Client-Cert: :" + base64.StdEncoding.EncodeToString(certificate.Certificate[0]) + ":"
+	key, leaf := w.client.Thumbprint(), (&mtls.Certificate{DER: certificate.Certificate[0]}).Thumbprint()
+	said := func(target, scope, binding string, thumbprint map[string]any, more ...any) map[string]any {
+		claims := map[string]any{
+			"iss": "https://gateway.example.com", "aud": w.service.URL, "method": "GET", "uri": target,
+			"sub": "user-1", "client_id": "client-1", "token_iss": w.issuer.URL(),
+			"scope": scope, "binding": binding, "thumbprint": thumbprint,
+		}
+		for i := 0; i < len(more); i += 2 {
+			claims[more[i].(string)] = more[i+1]
+		}
+		return claims
+	}
+	for name, test := range map[string]struct {
+		target string
+		token  senderlocktest.Token
+		want   map[string]any
+	}{
+		"a key": {
+			"/orders?q=1", senderlocktest.Token{Client: w.client, Subject: "Zoë \"100%\" </b>\r\n", Scopes: []string{"orders:read", "b"}},
+			said("/orders?q=1", "orders:read b", "DPoP", map[string]any{"jkt": key}, "sub", "Zoë \"100%\" </b>\r\n"),
+		},
+		"a certificate": {
+			"/orders", senderlocktest.Token{Certificate: certificate.Leaf, Scopes: []string{"orders:read"}},
+			said("/orders", "orders:read", "certificate", map[string]any{"x5t#S256": leaf}),
+		},
+		"both": {
+			"/orders", senderlocktest.Token{Client: w.client, Certificate: certificate.Leaf, Scopes: []string{"orders:read"}},
+			said("/orders", "orders:read", "DPoP and certificate", map[string]any{"jkt": key, "x5t#S256": leaf}),
+		},
+		"a query that is no UTF-8": {
+			"/orders?\xff", senderlocktest.Token{Client: w.client, Scopes: []string{"orders:read"}},
+			said("/orders?\ufffd", "orders:read", "DPoP", map[string]any{"jkt": key}),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			headers := []string{"Authorization: Bearer " + w.issuer.Token(test.token), field}
+			if test.token.Client != nil {
+				headers = append(w.headers("GET", "/orders", w.issuer.Token(test.token)), field)
+			}
+			if response := send(t, server, "GET", test.target, headers); response.StatusCode != 200 {
+				t.Fatal(response.Status, w.said())
+			}
+			header, claims := w.assertion(w.service.last())
+			if header["typ"] != gateway.AssertionType || header["alg"] != "ES256" {
+				t.Errorf("header %v", header)
+			}
+			if life := claims["exp"].(float64) - claims["iat"].(float64); life <= 0 || life > 60 {
+				t.Errorf("it holds for %v s", life)
+			}
+			if claims["token_jti"] == "" {
+				t.Error("no token_jti")
+			}
+			for _, name := range []string{"iat", "exp", "token_jti"} {
+				delete(claims, name)
+			}
+			if !reflect.DeepEqual(claims, test.want) {
+				t.Errorf("claims\n%v, want\n%v", claims, test.want)
+			}
+		})
+	}
+}
+
+// assertion takes apart what the service was told.
+func (w *world) assertion(r *http.Request) (header, claims map[string]any) {
+	w.t.Helper()
+	compact := r.Header.Get(gateway.FieldAssertion)
+	parts := strings.Split(compact, ".")
+	for i, into := range []*map[string]any{&header, &claims} {
+		raw, err := base64.RawURLEncoding.DecodeString(parts[i])
+		if err != nil || json.Unmarshal(raw, into) != nil {
+			w.t.Fatal(compact)
+		}
+	}
+	return header, claims
+}
+
+// What a field cannot hold is percent-encoded, and the assertion is no access token.
+func TestAssertionIsNoToken(t *testing.T) {
+	w := newWorld(t)
+	server := w.proxy([]gateway.Route{{Pattern: "/orders"}})
+	token := w.issuer.Token(senderlocktest.Token{Client: w.client, Subject: "Zoë 100%\r\n"})
+	if response := send(t, server, "GET", "/orders", w.headers("GET", "/orders", token)); response.StatusCode != 200 {
 		t.Fatal(response.Status)
 	}
 	got := w.service.last()
@@ -162,22 +249,6 @@ func TestAssertion(t *testing.T) {
 		t.Errorf("subject %q", subject)
 	}
 	compact := got.Header.Get(gateway.FieldAssertion)
-	parts := strings.Split(compact, ".")
-	var header, claims map[string]any
-	for i, into := range []*map[string]any{&header, &claims} {
-		raw, err := base64.RawURLEncoding.DecodeString(parts[i])
-		if err != nil || json.Unmarshal(raw, into) != nil {
-			t.Fatal(compact)
-		}
-	}
-	if header["typ"] != gateway.AssertionType || header["alg"] != "ES256" {
-		t.Errorf("header %v", header)
-	}
-	life := claims["exp"].(float64) - claims["iat"].(float64)
-	if claims["aud"] != w.service.URL || claims["iss"] != "https://gateway.example.com" || claims["method"] != "GET" || claims["uri"] != "/orders?q=1" ||
-		claims["sub"] != "Zoë 100%\r\n" || claims["scope"] != "orders:read b" || claims["binding"] != "DPoP" || life <= 0 || life > 60 {
-		t.Errorf("claims %v", claims)
-	}
 
 	// A Guard that trusts the gateway's own key, for the very audience, and takes the typ JWT, does not take it.
 	recorder := httptest.NewRecorder()
