@@ -62,7 +62,7 @@ type handler struct {
 //	POST /revoke    takes tokens back: {"by":"session","value":"…"}, optionally issuer, before, except_session
 //	GET  /entry     what is in force for ?by=…&value=…
 //	POST /lift      lifts it: {"by":"session","value":"…"}
-//	GET  /tokens    the tokens in use by one of ?subject=, client=, session=, token=, key=, of a key its first six characters
+//	GET  /tokens    the tokens in use by one of ?subject=, client=, session=, token=, key=, certificate=; six characters of a thumbprint do
 //	GET  /alerts    the last alerts
 //	GET  /clients   who would be refused by stricter demands
 //	GET  /metrics   Config.Metrics

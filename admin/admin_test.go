@@ -211,7 +211,8 @@ func TestLocal(t *testing.T) {
 
 // The answer to a revocation says what it means.
 func TestRevoke(t *testing.T) {
-	thumbprint := poptest.ClientKey().Thumbprint()
+	thumbprint, certificate := poptest.ClientKey().Thumbprint(), poptest.X5T(poptest.SelfSigned(t, "desk").Leaf)
+	now := poptest.Now.UTC().Format(time.RFC3339)
 	for name, c := range map[string]struct {
 		body   string
 		until  time.Duration
@@ -224,10 +225,12 @@ func TestRevoke(t *testing.T) {
 		"a subject":             {`{"by":"subject","value":"alice"}`, 15*time.Minute + 20*time.Second, true, 2.0, false},
 		"a client":              {`{"by":"client","value":"app"}`, 15*time.Minute + 20*time.Second, true, 3.0, false},
 		"a key":                 {`{"by":"key","value":"` + thumbprint + `"}`, 15*time.Minute + 20*time.Second, true, 1.0, false},
-		"a certificate":         {`{"by":"certificate","value":"` + thumbprint + `"}`, 15*time.Minute + 20*time.Second, true, nil, false},
+		"a certificate":         {`{"by":"certificate","value":"` + certificate + `"}`, 15*time.Minute + 20*time.Second, true, 1.0, false},
+		"no certificate's":      {`{"by":"certificate","value":"` + thumbprint + `"}`, 15*time.Minute + 20*time.Second, true, 0.0, false},
+		"one until now":         {`{"by":"certificate","value":"` + certificate + `","before":"` + now + `"}`, 15*time.Minute + 11*time.Second, false, 1.0, false},
 		"nobody's":              {`{"by":"subject","value":"nobody"}`, 15*time.Minute + 20*time.Second, true, 0.0, false},
-		"a subject until now":   {`{"by":"subject","value":"alice","before":"` + poptest.Now.UTC().Format(time.RFC3339) + `"}`, 15*time.Minute + 11*time.Second, false, 2.0, false},
-		"but for one session":   {`{"by":"subject","value":"alice","before":"` + poptest.Now.UTC().Format(time.RFC3339) + `","except_session":"s1"}`, 15*time.Minute + 11*time.Second, false, 1.0, true},
+		"a subject until now":   {`{"by":"subject","value":"alice","before":"` + now + `"}`, 15*time.Minute + 11*time.Second, false, 2.0, false},
+		"but for one session":   {`{"by":"subject","value":"alice","before":"` + now + `","except_session":"s1"}`, 15*time.Minute + 11*time.Second, false, 1.0, true},
 		"what was before it":    {`{"by":"subject","value":"alice","before":"` + poptest.Now.Add(-time.Minute).UTC().Format(time.RFC3339) + `"}`, 14*time.Minute + 11*time.Second, false, 0.0, true},
 		"as far ahead as may":   {`{"by":"subject","value":"alice","before":"` + poptest.Now.Add(10*time.Second).UTC().Format(time.RFC3339) + `"}`, 15*time.Minute + 21*time.Second, false, 2.0, false},
 		"the issuer named":      {`{"issuer":"` + issuer + `","by":"subject","value":"alice"}`, 15*time.Minute + 20*time.Second, true, 2.0, false},
@@ -237,7 +240,9 @@ func TestRevoke(t *testing.T) {
 			p := newPort(t, nil)
 			p.use(p.token("phone", "alice", "s1", "app", thumbprint))
 			p.use(p.token("tablet", "alice", "s2", "app", "other"))
-			p.use(p.token("desk", "bob", "s3", "app", "third"))
+			desk := p.token("desk", "bob", "s3", "app", "")
+			desk.CertThumbprint = certificate
+			p.use(desk)
 			got := p.must("POST", "/revoke", c.body)
 			until, err := time.Parse(time.RFC3339, got["until"].(string))
 			if err != nil || !until.Equal(poptest.Now.Add(c.until)) {
@@ -366,18 +371,26 @@ func TestTokens(t *testing.T) {
 	thumbprint := poptest.ClientKey().Thumbprint()
 	p.use(p.token("phone", "alice", "s1", "app", thumbprint))
 	p.use(p.token("tablet", "alice", "s2", "app", "other-key"))
-	p.use(p.token("desk", "bob", "s3", "web", "third-key"))
+	certificate := poptest.X5T(poptest.SelfSigned(t, "desk").Leaf)
+	desk := p.token("desk", "bob", "s3", "web", "third-key")
+	desk.CertThumbprint = certificate
+	p.use(desk)
 	for query, want := range map[string]string{
-		"subject=alice":                "phone tablet",
-		"session=s2":                   "tablet",
-		"client=app":                   "phone tablet",
-		"client=app&limit=1":           "phone",
-		"token=desk":                   "desk",
-		"key=" + thumbprint:            "phone",
-		"key=" + thumbprint[:6]:        "phone",
-		"key=" + thumbprint[1:7]:       "",
-		"subject=nobody":               "",
-		"subject=bob&issuer=" + issuer: "desk",
+		"subject=alice":                   "phone tablet",
+		"session=s2":                      "tablet",
+		"client=app":                      "phone tablet",
+		"client=app&limit=1":              "phone",
+		"token=desk":                      "desk",
+		"key=" + thumbprint:               "phone",
+		"key=" + thumbprint[:6]:           "phone",
+		"key=" + thumbprint[1:7]:          "",
+		"key=" + certificate:              "",
+		"certificate=" + certificate:      "desk",
+		"certificate=" + certificate[:6]:  "desk",
+		"certificate=" + certificate[1:7]: "",
+		"certificate=" + thumbprint:       "",
+		"subject=nobody":                  "",
+		"subject=bob&issuer=" + issuer:    "desk",
 	} {
 		got := p.must("GET", "/tokens?"+query, "")
 		var ids []string
@@ -391,6 +404,10 @@ func TestTokens(t *testing.T) {
 	if got := p.must("GET", "/tokens?client=app&limit=1", ""); got["total"] != 2.0 {
 		t.Errorf("%v", got)
 	}
+	got := p.must("GET", "/tokens?certificate="+certificate, "")
+	if u := got["tokens"].([]any)[0].(map[string]any); u["certificate"] != certificate || u["key"] != "third-key" {
+		t.Errorf("%v", u)
+	}
 	for query, says := range map[string]string{
 		"":                          "name what to look for",
 		"colour=red":                "name what to look for",
@@ -399,7 +416,7 @@ func TestTokens(t *testing.T) {
 		"subject=alice&limit=x":     "limit",
 		"subject=alice&limit=20000": "limit",
 		"subject=alice&issuer=x":    "issuer is none of",
-		"certificate=" + thumbprint: "name what to look for",
+		"certificate=abcde":         "first 6 characters",
 	} {
 		if status, text := p.ask(secretAll, "GET", "/tokens?"+query, ""); status != 400 || !strings.Contains(strings.ToLower(text), says) {
 			t.Errorf("%s: %d %s, want 400 that says %q", query, status, text, says)
@@ -416,7 +433,7 @@ func TestAlerts(t *testing.T) {
 	for i := range 103 {
 		tell(t.Context(), access.Alert{
 			Kind: "key_mismatch", Count: i, Time: poptest.Now, Address: netip.MustParseAddr("192.0.2.7"),
-			Token: revocation.Token{Issuer: issuer, ID: "t1", Session: "s1", Subject: "alice"},
+			Token: revocation.Token{Issuer: issuer, ID: "t1", Session: "s1", Subject: "alice", KeyThumbprint: "k1", CertThumbprint: "c1"},
 		})
 	}
 	all := p.must("GET", "/alerts", "")["alerts"].([]any)
@@ -424,7 +441,7 @@ func TestAlerts(t *testing.T) {
 	if len(all) != 100 || first["count"] != 102.0 || last["count"] != 3.0 || heard != 103 {
 		t.Errorf("%d alerts from %v to %v, %d heard", len(all), first["count"], last["count"], heard)
 	}
-	if first["sid"] != "s1" || first["address"] != "192.0.2.7" || first["kind"] != "key_mismatch" {
+	if first["sid"] != "s1" || first["address"] != "192.0.2.7" || first["kind"] != "key_mismatch" || first["jkt"] != "k1" || first["x5t#S256"] != "c1" {
 		t.Errorf("%v", first)
 	}
 	alerts.Observe(nil)(t.Context(), access.Alert{})

@@ -52,25 +52,27 @@ func (a *Alerts) List() []access.Alert {
 
 // shownAlert is an alert as GET /alerts lists it, under the names of the log.
 type shownAlert struct {
-	Time      time.Time `json:"at"`
-	Kind      string    `json:"kind"`
-	Issuer    string    `json:"issuer"`
-	Token     string    `json:"jti"`
-	Session   string    `json:"sid"`
-	Subject   string    `json:"sub"`
-	Client    string    `json:"client"`
-	Bound     string    `json:"bound"`
-	Presented string    `json:"presented"`
-	Proven    bool      `json:"proven"`
-	Address   string    `json:"address"`
-	Route     string    `json:"route"`
-	Count     int       `json:"count"`
+	Time        time.Time `json:"at"`
+	Kind        string    `json:"kind"`
+	Issuer      string    `json:"issuer"`
+	Token       string    `json:"jti"`
+	Session     string    `json:"sid"`
+	Subject     string    `json:"sub"`
+	Client      string    `json:"client"`
+	Key         string    `json:"jkt,omitempty"`
+	Certificate string    `json:"x5t#S256,omitempty"`
+	Bound       string    `json:"bound"`
+	Presented   string    `json:"presented"`
+	Proven      bool      `json:"proven"`
+	Address     string    `json:"address"`
+	Route       string    `json:"route"`
+	Count       int       `json:"count"`
 }
 
 func showAlert(a access.Alert) shownAlert {
 	s := shownAlert{
 		Time: a.Time.UTC(), Kind: a.Kind, Issuer: a.Token.Issuer, Token: a.Token.ID, Session: a.Token.Session,
-		Subject: a.Token.Subject, Client: a.Token.Client, Bound: a.Bound, Presented: a.Presented, Proven: a.Proven,
+		Subject: a.Token.Subject, Client: a.Token.Client, Key: a.Token.KeyThumbprint, Certificate: a.Token.CertThumbprint, Bound: a.Bound, Presented: a.Presented, Proven: a.Proven,
 		Route: a.Route, Count: a.Count,
 	}
 	if a.Address.IsValid() {

@@ -147,7 +147,7 @@ const mostCounted = 10_000
 // instant was issued before, and what was seen since may have been.
 func (h *handler) hits(ctx context.Context, e *revocation.Entry) (n int, more bool, err error) {
 	s, ok := h.Register.(revocation.Searcher)
-	if !ok || e.By == revocation.ByCertificate {
+	if !ok {
 		return 0, false, errUncounted
 	}
 	found, err := s.Search(ctx, revocation.Search{Issuer: e.Issuer, By: e.By, Value: e.Value, Limit: mostCounted})
@@ -155,7 +155,10 @@ func (h *handler) hits(ctx context.Context, e *revocation.Entry) (n int, more bo
 		return found.Total, false, err
 	}
 	for _, u := range found.Uses {
-		t := revocation.Token{Issuer: u.Issuer, ID: u.ID, Subject: u.Subject, Session: u.Session, Client: u.Client, KeyThumbprint: u.KeyThumbprint, IssuedAt: u.FirstSeen}
+		t := revocation.Token{
+			Issuer: u.Issuer, ID: u.ID, Subject: u.Subject, Session: u.Session, Client: u.Client,
+			KeyThumbprint: u.KeyThumbprint, CertThumbprint: u.CertThumbprint, IssuedAt: u.FirstSeen,
+		}
 		if e.Denies(&t) {
 			n++
 		}

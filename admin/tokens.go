@@ -13,15 +13,16 @@ import (
 
 // use is one token in use, as GET /tokens lists it. Its token is for POST /revoke.
 type use struct {
-	Token     string    `json:"token"` // jti
-	Subject   string    `json:"subject"`
-	Session   string    `json:"session,omitempty"`
-	Client    string    `json:"client"`
-	Key       string    `json:"key,omitempty"` // thumbprint
-	Address   string    `json:"address"`
-	FirstSeen time.Time `json:"first_seen"`
-	LastSeen  time.Time `json:"last_seen"`
-	Expiry    time.Time `json:"expiry"`
+	Token       string    `json:"token"` // jti
+	Subject     string    `json:"subject"`
+	Session     string    `json:"session,omitempty"`
+	Client      string    `json:"client"`
+	Key         string    `json:"key,omitempty"`         // thumbprint
+	Certificate string    `json:"certificate,omitempty"` // thumbprint
+	Address     string    `json:"address"`
+	FirstSeen   time.Time `json:"first_seen"`
+	LastSeen    time.Time `json:"last_seen"`
+	Expiry      time.Time `json:"expiry"`
 }
 
 // The bounds of a search: of a thumbprint at least as much as tells people apart.
@@ -55,7 +56,8 @@ func (h *handler) tokens(w http.ResponseWriter, r *http.Request) {
 	uses := make([]use, 0, len(found.Uses))
 	for _, u := range found.Uses {
 		uses = append(uses, use{
-			Token: u.ID, Subject: u.Subject, Session: u.Session, Client: u.Client, Key: u.KeyThumbprint, Address: u.Address,
+			Token: u.ID, Subject: u.Subject, Session: u.Session, Client: u.Client,
+			Key: u.KeyThumbprint, Certificate: u.CertThumbprint, Address: u.Address,
 			FirstSeen: u.FirstSeen.UTC(), LastSeen: u.LastSeen.UTC(), Expiry: u.Expiry.UTC(),
 		})
 	}
@@ -67,21 +69,22 @@ func (h *handler) search(p url.Values) (q revocation.Search, err error) {
 	if q.Issuer, err = h.issuer(p.Get("issuer")); err != nil {
 		return q, err
 	}
-	for by := revocation.ByToken; by <= revocation.ByKey; by++ {
+	for by := revocation.ByToken; by <= revocation.ByCertificate; by++ {
 		if value := p.Get(by.String()); value != "" {
 			if q.By != 0 {
-				return q, errors.New("name one of token, session, subject, client, key, not several")
+				return q, errors.New("name one of token, session, subject, client, key, certificate, not several")
 			}
 			q.By, q.Value = by, value
 		}
 	}
+	byThumbprint := q.By == revocation.ByKey || q.By == revocation.ByCertificate
 	switch {
 	case q.By == 0:
-		return q, errors.New("name what to look for: /tokens?subject=…, or token, session, client, key")
-	case q.By == revocation.ByKey && len(q.Value) < minPrefix:
+		return q, errors.New("name what to look for: /tokens?subject=…, or token, session, client, key, certificate")
+	case byThumbprint && len(q.Value) < minPrefix:
 		return q, errors.New("give at least the first 6 characters of the thumbprint")
 	}
-	q.Prefix = q.By == revocation.ByKey && len(q.Value) < thumbprint
+	q.Prefix = byThumbprint && len(q.Value) < thumbprint
 	if limit := p.Get("limit"); limit != "" {
 		n, err := strconv.ParseUint(limit, 10, 16)
 		if q.Limit = int(n); err != nil || n == 0 {

@@ -42,7 +42,8 @@ func (s *Store) Record(ctx context.Context, t revocation.Token, address string) 
 		return nil
 	}
 	use := packed.Use{
-		Issuer: t.Issuer, ID: t.ID, Subject: t.Subject, Session: t.Session, Client: t.Client, KeyThumbprint: t.KeyThumbprint,
+		Issuer: t.Issuer, ID: t.ID, Subject: t.Subject, Session: t.Session, Client: t.Client,
+		KeyThumbprint: t.KeyThumbprint, CertThumbprint: t.CertThumbprint,
 		FirstSeen: now, LastSeen: now, Expiry: t.Expiry.Add(time.Second - 1).Truncate(time.Second), Address: address,
 	}
 	k, life, b := s.useKeys(t.Issuer, t.Subject, t.ID), s.lifetime(until, now), s.client.B()
@@ -247,5 +248,5 @@ func (s *Store) recordable(t *revocation.Token, address string) error {
 	case t.Expiry.IsZero():
 		return revocation.ErrLifetime.With("an expiry", "none")
 	}
-	return s.usable(t.Issuer, t.ID, t.Subject, t.Session, t.Client, t.KeyThumbprint, address)
+	return s.usable(t.Issuer, t.ID, t.Subject, t.Session, t.Client, t.KeyThumbprint, t.CertThumbprint, address)
 }

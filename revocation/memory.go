@@ -171,7 +171,7 @@ func (t *Token) recordable(address string) error {
 	if t.Expiry.IsZero() {
 		return ErrLifetime.With("an expiry", "none")
 	}
-	for _, v := range [...]string{t.Issuer, t.ID, t.Subject, t.Session, t.Client, t.KeyThumbprint, address} {
+	for _, v := range [...]string{t.Issuer, t.ID, t.Subject, t.Session, t.Client, t.KeyThumbprint, t.CertThumbprint, address} {
 		if len(v) > maxValue {
 			return ErrInvalid.With("strings of at most 4096 octets", v)
 		}

@@ -7,16 +7,17 @@ import (
 
 // Use is one token in use, as an application shows it under "your devices". Times are in whole seconds.
 type Use struct {
-	Issuer        string
-	ID            string // jti
-	Subject       string
-	Session       string
-	Client        string
-	KeyThumbprint string
-	Address       string    // where the token was last used from, as the caller wrote it
-	FirstSeen     time.Time // when it was put on record
-	LastSeen      time.Time
-	Expiry        time.Time
+	Issuer         string
+	ID             string // jti
+	Subject        string
+	Session        string
+	Client         string
+	KeyThumbprint  string    // of the proof key that the token is bound to
+	CertThumbprint string    // of the certificate that it is bound to; release 0.1 put none on record
+	Address        string    // where the token was last used from, as the caller wrote it
+	FirstSeen      time.Time // when it was put on record
+	LastSeen       time.Time
+	Expiry         time.Time
 }
 
 // Entry returns the entry that takes this one token back.

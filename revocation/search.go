@@ -17,7 +17,7 @@ const (
 // Search says which tokens in use are wanted: those of one issuer, by one property.
 type Search struct {
 	Issuer string // required
-	By     By     // required; not ByCertificate, which is not on record
+	By     By     // required
 	Value  string // required; compared octet for octet
 	// Prefix takes Value for the beginning of the property: eight characters of a thumbprint, as they stand in a ticket.
 	Prefix bool
@@ -52,9 +52,6 @@ func (q *Search) Validate() error {
 	if err := named.validate(); err != nil {
 		return err
 	}
-	if q.By == ByCertificate {
-		return ErrInvalid.With("Search.By that is on record", q.By.String())
-	}
 	if q.Limit == 0 {
 		q.Limit = defaultFound
 	}
@@ -84,7 +81,10 @@ func (q *Search) wants(u *Use) bool {
 	if u.Issuer != q.Issuer {
 		return false
 	}
-	t := Token{ID: u.ID, Session: u.Session, Subject: u.Subject, Client: u.Client, KeyThumbprint: u.KeyThumbprint}
+	t := Token{
+		ID: u.ID, Session: u.Session, Subject: u.Subject, Client: u.Client,
+		KeyThumbprint: u.KeyThumbprint, CertThumbprint: u.CertThumbprint,
+	}
 	has := t.value(q.By)
 	return has == q.Value || q.Prefix && strings.HasPrefix(has, q.Value)
 }

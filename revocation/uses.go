@@ -86,14 +86,15 @@ func (u *uses) add(t *Token, address string, now int64) sight {
 			return sight{}
 		}
 		n = u.insert(s, Use{
-			Issuer:        t.Issuer,
-			ID:            t.ID,
-			Subject:       t.Subject,
-			Session:       t.Session,
-			Client:        t.Client,
-			KeyThumbprint: t.KeyThumbprint,
-			FirstSeen:     time.Unix(now, 0),
-			Expiry:        time.Unix(ceil(t.Expiry), 0),
+			Issuer:         t.Issuer,
+			ID:             t.ID,
+			Subject:        t.Subject,
+			Session:        t.Session,
+			Client:         t.Client,
+			KeyThumbprint:  t.KeyThumbprint,
+			CertThumbprint: t.CertThumbprint,
+			FirstSeen:      time.Unix(now, 0),
+			Expiry:         time.Unix(ceil(t.Expiry), 0),
 		})
 	}
 	return n.seen(address, now)
@@ -111,7 +112,7 @@ func (u *uses) restore(use Use) {
 func (u *uses) insert(s *useShard, use Use) *useNode {
 	// A substring would keep the caller's whole request alive.
 	use.Issuer = unique.Make(use.Issuer).Value()
-	for _, v := range []*string{&use.ID, &use.Subject, &use.Session, &use.Client, &use.KeyThumbprint, &use.Address} {
+	for _, v := range []*string{&use.ID, &use.Subject, &use.Session, &use.Client, &use.KeyThumbprint, &use.CertThumbprint, &use.Address} {
 		*v = strings.Clone(*v)
 	}
 	n := &useNode{use: use, until: u.span.all(floor(use.Expiry))}

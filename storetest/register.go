@@ -96,7 +96,8 @@ func testListed(t *testing.T, r Register) {
 	tok := r.token("phone")
 	r.record(t, tok, "192.0.2.1")
 	want := revocation.Use{
-		Issuer: issuer, ID: "phone", Subject: "alice", Session: "session-1", Client: "app", KeyThumbprint: "jkt-1",
+		Issuer: issuer, ID: "phone", Subject: "alice", Session: "session-1", Client: "app",
+		KeyThumbprint: "jkt-1", CertThumbprint: "x5t-1",
 		Address: "192.0.2.1", FirstSeen: start, LastSeen: start, Expiry: tok.Expiry,
 	}
 	check := func() {
@@ -213,6 +214,7 @@ func testUnrecordable(t *testing.T, r Register) {
 		"no ID":        {func(t *revocation.Token) { t.ID = "" }, revocation.ErrInvalid},
 		"no expiry":    {func(t *revocation.Token) { t.Expiry = time.Time{} }, revocation.ErrLifetime},
 		"long subject": {func(t *revocation.Token) { t.Subject = long }, revocation.ErrInvalid},
+		"long x5t":     {func(t *revocation.Token) { t.CertThumbprint = long }, revocation.ErrInvalid},
 	} {
 		tok := r.token("phone")
 		c.change(&tok)

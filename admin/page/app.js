@@ -75,7 +75,7 @@ async function searching() {
   const answer = await ask('tokens?' + new URLSearchParams({[form.by.value]: form.value.value.trim(), issuer}));
   find('total').textContent = answer.total + ' in use';
   fill('tokens', answer.tokens.map((t) => item(t, ...choices({
-    token: t.token, session: t.session, subject: t.subject, client: t.client, key: t.key,
+    token: t.token, session: t.session, subject: t.subject, client: t.client, key: t.key, certificate: t.certificate,
   }, issuer))), 'none');
 }
 
@@ -112,7 +112,9 @@ async function looking(named) {
 
 async function reading() {
   const alerts = await ask('alerts');
-  fill('alerts', alerts.alerts.map((a) => item(a, ...choices({token: a.jti, session: a.sid, subject: a.sub, key: a.bound}, a.issuer))), 'none');
+  fill('alerts', alerts.alerts.map((a) => item(a, ...choices({
+    token: a.jti, session: a.sid, subject: a.sub, key: a.jkt, certificate: a['x5t#S256'],
+  }, a.issuer))), 'none');
   try {
     const {clients} = await ask('clients');
     fill('clients', clients.map((c) => item({...c, share: (100 * c.share).toFixed(1) + ' %'})), 'nobody has come yet');

@@ -34,6 +34,14 @@ func TestAdminPage(t *testing.T) {
 	b.Wait(`document.getElementById('alerts').innerText.includes('key_mismatch')`)
 	b.Wait(`document.getElementById('clients').innerText.includes('client-1')`)
 
+	browsertest.Value[any](b, `[...document.querySelectorAll('#alerts button')].find((b) => b.innerText === 'key …').click()`)
+	b.Wait(`document.getElementById('entry').by.value === 'key' && document.getElementById('entry').value.value === '` + poptest.ClientKey().Thumbprint() + `'`)
+	browsertest.Value[any](b, `document.getElementById('find').by.value = 'certificate'`)
+	b.Type("#find [name=value]", "A6mFZI")
+	b.Click("#find button")
+	b.Wait(`document.getElementById('total').innerText === '0 in use'`)
+	browsertest.Value[any](b, `document.getElementById('find').by.value = 'subject'; document.getElementById('find').value.value = ''`)
+
 	b.Type("#find [name=value]", "user-1")
 	b.Click("#find button")
 	b.Wait(`document.getElementById('total').innerText === '1 in use'`)

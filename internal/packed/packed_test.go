@@ -10,7 +10,7 @@ import (
 // Whatever is read packs to what reads the same, and nothing panics.
 func FuzzUse(f *testing.F) {
 	u := packed.Use{
-		Issuer: "i", ID: "t", Subject: "alice", Session: "s", Client: "c", KeyThumbprint: "k", Address: "192.0.2.1",
+		Issuer: "i", ID: "t", Subject: "alice", Session: "s", Client: "c", KeyThumbprint: "k", CertThumbprint: "x", Address: "192.0.2.1",
 		FirstSeen: time.Unix(1, 0), LastSeen: time.Unix(-2, 0), Expiry: time.Unix(1<<40, 0),
 	}
 	f.Add(u.Token(), u.Sight())
@@ -29,7 +29,7 @@ func FuzzUse(f *testing.F) {
 
 func TestUse(t *testing.T) {
 	u := packed.Use{
-		Issuer: "i", ID: "t", Subject: "alice", Session: "s", Client: "c", KeyThumbprint: "k", Address: "192.0.2.1",
+		Issuer: "i", ID: "t", Subject: "alice", Session: "s", Client: "c", KeyThumbprint: "k", CertThumbprint: "x", Address: "192.0.2.1",
 		FirstSeen: time.Unix(1, 0), LastSeen: time.Unix(-2, 0), Expiry: time.Unix(1<<40, 0),
 	}
 	if got, ok := packed.ReadUse(u.Token(), u.Sight()); !ok || got != u {
@@ -45,6 +45,29 @@ func TestUse(t *testing.T) {
 	} {
 		if got, ok := packed.ReadUse(pair[0], pair[1]); ok {
 			t.Errorf("%s was read: %+v", name, got)
+		}
+	}
+}
+
+// Two neighbouring releases read each other's records: one without a certificate is as it was in 0.1, octet for octet, and
+// one with a certificate has as many strings.
+func TestCertificateOfAUse(t *testing.T) {
+	for name, c := range map[string]struct{ key, certificate, last string }{
+		"a key":         {"jkt", "", "\x03jkt"},
+		"neither":       {"", "", "\x00"},
+		"a certificate": {"", "x5t", "\x04\x00x5t"},
+		"both":          {"jkt", "x5t", "\x07jkt\x00x5t"},
+	} {
+		u := packed.Use{
+			Issuer: "i", ID: "t", Subject: "alice", Session: "s", Client: "c", KeyThumbprint: c.key, CertThumbprint: c.certificate,
+			FirstSeen: time.Unix(1, 0), LastSeen: time.Unix(2, 0), Expiry: time.Unix(3, 0),
+		}
+		token := "\x02\x06\x01i\x01t\x05alice\x01s\x01c" + c.last
+		if got := string(u.Token()); got != token {
+			t.Errorf("%s: %q, want %q", name, got, token)
+		}
+		if got, ok := packed.ReadUse([]byte(token), u.Sight()); !ok || got != u {
+			t.Errorf("%s: %+v became %+v", name, u, got)
 		}
 	}
 }

@@ -1,19 +1,23 @@
 package packed
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Use is a token in use, with the fields of revocation.Use.
 type Use struct {
-	Issuer        string
-	ID            string
-	Subject       string
-	Session       string
-	Client        string
-	KeyThumbprint string
-	Address       string
-	FirstSeen     time.Time
-	LastSeen      time.Time
-	Expiry        time.Time
+	Issuer         string
+	ID             string
+	Subject        string
+	Session        string
+	Client         string
+	KeyThumbprint  string
+	CertThumbprint string
+	Address        string
+	FirstSeen      time.Time
+	LastSeen       time.Time
+	Expiry         time.Time
 }
 
 // Token packs what stays as it is for as long as the token is on record.
@@ -22,7 +26,7 @@ func (u *Use) Token() []byte {
 	for _, v := range u.names() {
 		b = AppendString(b, *v)
 	}
-	return b
+	return AppendString(b, u.bound())
 }
 
 // Sight packs what changes with each use: when, and from where.
@@ -37,11 +41,23 @@ func ReadUse(token, sight []byte) (u Use, ok bool) {
 	for _, v := range u.names() {
 		*v = r.String()
 	}
+	u.KeyThumbprint, u.CertThumbprint, _ = strings.Cut(r.String(), certificate)
 	s := Read(sight)
 	u.LastSeen, u.Address = time.Unix(s.Int(), 0), s.Rest()
 	return u, !r.Failed() && !r.More() && !s.Failed()
 }
 
-func (u *Use) names() [6]*string {
-	return [...]*string{&u.Issuer, &u.ID, &u.Subject, &u.Session, &u.Client, &u.KeyThumbprint}
+func (u *Use) names() [5]*string {
+	return [...]*string{&u.Issuer, &u.ID, &u.Subject, &u.Session, &u.Client}
+}
+
+// certificate stands between the thumbprint of the key and that of the certificate, and is in neither. Release 0.1 knows
+// the key alone: it reads both as the thumbprint of a key that nobody has, and writes what is read here as no certificate.
+const certificate = "\x00"
+
+func (u *Use) bound() string {
+	if u.CertThumbprint == "" {
+		return u.KeyThumbprint
+	}
+	return u.KeyThumbprint + certificate + u.CertThumbprint
 }
