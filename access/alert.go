@@ -100,9 +100,6 @@ func (g *Guard) told(a Alert) Alert {
 // stranger returns the alert that a refusal stands for, and the key of its token, or nil. It verifies nothing and asks
 // nobody: of a token that was not verified on the way to the refusal it knows what an earlier request has left behind.
 func (g *Guard) stranger(grant *Grant, e *Error) (*Alert, string) {
-	if e.Status >= http.StatusInternalServerError {
-		return nil, ""
-	}
 	if grant.key == "" {
 		return g.strangerBefore(grant, e)
 	}
@@ -169,10 +166,10 @@ func newAlarms() *alarms { return &alarms{known: recent.New[string, alarmed](max
 func (a *alarms) count(key string, now time.Time) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	about, known := a.known.Get(key)
+	about, _ := a.known.Get(key) // of what is not known the last was long ago
 	about.more++
 	count := 0
-	if !known || now.Sub(about.last) >= alertPause {
+	if now.Sub(about.last) >= alertPause {
 		count, about = about.more, alarmed{last: now}
 	}
 	a.known.Add(key, about)

@@ -122,6 +122,20 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
+// The log hears of the subject in the form that is set, and OnAlert as the token says it, to take the token back by.
+func TestAlertNamesTheSubject(t *testing.T) {
+	var a alerts
+	s := newGuard(t, a.install, func(s *setup) { s.LogSubject = access.SubjectHashed })
+	_, err := s.Check(get("Bearer "+bound(), ""))
+	expect(t, err, refusal{401, "invalid_token", "bound_token_as_bearer"})
+	if len(a.heard) != 1 || a.heard[0].Token.Subject != "user-1" {
+		t.Errorf("heard %+v", a.heard)
+	}
+	if log := a.log.String(); strings.Contains(log, "user-1") || !strings.Contains(log, "sub="+access.SubjectHashed.Of("user-1")) {
+		t.Errorf("the log says %s", log)
+	}
+}
+
 // accepting takes certificates as well.
 func accepting(more func(*setup)) func(*setup) {
 	return func(s *setup) {

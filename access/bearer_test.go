@@ -173,14 +173,16 @@ func TestBearerRetention(t *testing.T) {
 	}
 }
 
-// A stream that an entry let begin ends at its date, of several at the last one that takes the token.
+// A stream that an entry let begin ends at its date, of several at the last one that takes the token. One that is for
+// shorter lives takes it not.
 func TestBearerStreamEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := inBubble(t, takes(
-			access.Bearer{Clients: []string{"client-1"}, Until: poptest.Now.Add(90 * time.Second)},
-			access.Bearer{Clients: []string{"client-1"}, Until: poptest.Now.Add(20 * time.Second)},
-			access.Bearer{Clients: []string{"client-2"}, Until: poptest.Now.Add(200 * time.Second)}))
-		r := bearer(poptest.Token{}.String(), "").WithContext(t.Context())
+			access.Bearer{Clients: []string{"client-1"}, Until: poptest.Now.Add(90 * time.Second), MaxTokenLifetime: time.Hour},
+			access.Bearer{Clients: []string{"client-1"}, Until: poptest.Now.Add(20 * time.Second), MaxTokenLifetime: time.Hour},
+			access.Bearer{Clients: []string{"client-1"}, Until: poptest.Now.Add(200 * time.Second)},
+			access.Bearer{Clients: []string{"client-2"}, Until: poptest.Now.Add(200 * time.Second), MaxTokenLifetime: time.Hour}))
+		r := bearer(poptest.Token{Lifetime: time.Hour}.String(), "").WithContext(t.Context())
 		grant, err := s.Check(r)
 		if err != nil {
 			t.Fatal(err)

@@ -21,7 +21,7 @@ const (
 // it is read for a short while; a connection with more to come is closed behind the answer, and what is left of the body
 // is never taken for a request. The result is nil, or what to call once the answer is written.
 func (g *Guard) settleBody(w http.ResponseWriter, r *http.Request) (linger func()) {
-	if r.ProtoMajor != 1 || r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+	if r.ProtoMajor != 1 || r.Body == nil || r.ContentLength == 0 {
 		return nil
 	}
 	control := http.NewResponseController(w)
@@ -30,7 +30,7 @@ func (g *Guard) settleBody(w http.ResponseWriter, r *http.Request) (linger func(
 	}
 	// Reading from a client that waits for 100 Continue would ask it for the body.
 	if r.ContentLength <= maxRefusedBody && !strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
-		if n, err := io.CopyN(io.Discard, r.Body, maxRefusedBody+1); err == io.EOF && n <= maxRefusedBody {
+		if _, err := io.CopyN(io.Discard, r.Body, maxRefusedBody+1); err == io.EOF {
 			_ = control.SetReadDeadline(time.Time{})
 			return nil
 		}

@@ -287,6 +287,15 @@ func TestRefusedBodiesOfAllKinds(t *testing.T) {
 			}
 		})
 	}
+	t.Run("of a stream of HTTP/2", func(t *testing.T) {
+		s, body, w := newSite(t), &counted{Reader: strings.NewReader("hello")}, &wired{ResponseWriter: httptest.NewRecorder()}
+		r := httptest.NewRequest("POST", poptest.URL, body)
+		r.ProtoMajor, r.ContentLength = 2, 256<<10+1
+		s.Handler(s).ServeHTTP(w, r)
+		if s.decided(t, "credentials_missing"); body.reads > 0 || w.told != nil || w.Header().Get("Connection") != "" {
+			t.Errorf("read %d times, told %q, header %v", body.reads, w.told, w.Header())
+		}
+	})
 	t.Run("who waits to be asked for it", func(t *testing.T) {
 		s, body, w := newSite(t), &counted{Reader: strings.NewReader("hello")}, &wired{ResponseWriter: httptest.NewRecorder()}
 		r := httptest.NewRequest("POST", poptest.URL, body)

@@ -140,12 +140,11 @@ func withoutParameter(r *http.Request, name string) *http.Request {
 	clean, u := *r, *r.URL
 	u.RawQuery = withoutPair(u.RawQuery, name)
 	clean.URL = &u
-	if path, query, ok := strings.Cut(r.RequestURI, "?"); ok {
-		clean.RequestURI = path
-		if query = withoutPair(query, name); query != "" {
-			clean.RequestURI += "?" + query
-		}
+	path, query, _ := strings.Cut(r.RequestURI, "?")
+	if query = withoutPair(query, name); query != "" {
+		path += "?" + query
 	}
+	clean.RequestURI = path
 	clean.Form = maps.Clone(r.Form)
 	clean.Form.Del(name)
 	return &clean
@@ -156,7 +155,7 @@ func withoutPair(query, name string) string {
 	var kept []string
 	for pair := range strings.SplitSeq(query, "&") {
 		key, _, _ := strings.Cut(pair, "=")
-		if decoded, err := url.QueryUnescape(key); err == nil && decoded == name || pair == "" {
+		if decoded, _ := url.QueryUnescape(key); decoded == name || pair == "" {
 			continue
 		}
 		kept = append(kept, pair)

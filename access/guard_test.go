@@ -285,6 +285,9 @@ func TestOwnTroubleIs503(t *testing.T) {
 		"validator without an answer": {"validator", "validator_failed", func(s *setup) {
 			s.Issuers, s.Tokens = nil, access.ValidatorFunc(func(context.Context, string) (*access.Token, error) { return nil, nil })
 		}},
+		"validator that says which part of it": {"replay_store", "replay_store_unreachable", func(s *setup) {
+			s.Issuers, s.Tokens = nil, access.ValidatorFunc(func(context.Context, string) (*access.Token, error) { return nil, dpop.ErrStore })
+		}},
 		"policy down": {"policy", "policy_failed", func(s *setup) {
 			s.Policies = []access.Policy{func(*http.Request, *access.Grant) error { return errors.New("no database") }}
 		}},

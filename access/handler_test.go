@@ -576,3 +576,40 @@ func TestPatternOfAnOuterRoute(t *testing.T) {
 		t.Errorf("route %q, %v", d.Route, err)
 	}
 }
+
+// What happens to cookies between two Routes concerns a token in one alone: a proof is not asked for again.
+func TestCookiesBetweenRoutes(t *testing.T) {
+	s := newSite(t, takes(readsElsewhere()))
+	logsOut := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Del("Cookie")
+		s.Handler(s).ServeHTTP(w, r)
+	})
+	s.accepts(t, s.Handler(logsOut), withHeader(owner(bound()), "Cookie", "language=de"))
+	if w := serve(s.Handler(logsOut), inCookie(poptest.Token{}.String())); w.Code != 401 {
+		t.Errorf("a token in a cookie that is gone: status %d", w.Code)
+	}
+}
+
+// A response that was cut is told as that, although the client goes before its handler returns.
+func TestCutBeforeTheClientGoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		var store *revocation.Memory
+		s := newSite(t, inBubbleTime, func(s *setup) {
+			store = newRevocations(t, s)
+			s.Revocation, s.Log = store, slog.New(slog.NewTextHandler(&log, nil))
+		})
+		client, leave := context.WithCancel(t.Context())
+		defer leave()
+		s.answer = func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(200)
+			_ = store.Close()
+			<-r.Context().Done()
+			leave()
+		}
+		serve(s.Stream(s, access.Stream{}), owner(bound()).WithContext(client))
+		if line := log.String(); !strings.Contains(line, "level=ERROR") || !strings.Contains(line, "response ended") || !strings.Contains(line, "revocation_closed") {
+			t.Errorf("the log says %s", line)
+		}
+	})
+}

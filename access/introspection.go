@@ -453,7 +453,7 @@ func (i *Introspection) post(ctx context.Context, token string) ([]byte, error) 
 		return nil, fmt.Errorf("%s answers %s with %q, want 200 with %q", setting.Address(i.config.Endpoint), response.Status, got, want)
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxIntrospectionAnswer+1))
-	if err == nil && len(body) > maxIntrospectionAnswer {
+	if len(body) > maxIntrospectionAnswer {
 		err = fmt.Errorf("%s answers with more than %d octets", setting.Address(i.config.Endpoint), maxIntrospectionAnswer)
 	}
 	return body, err

@@ -6,12 +6,14 @@ import (
 	"crypto"
 	"crypto/sha256"
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -290,6 +292,7 @@ func TestIntrospectionTrouble(t *testing.T) {
 		"a 400 about our question":  {answer(400, "application/json", `{"error":"invalid_request"}`), "introspection_unreachable"},
 		"a 400 about our client":    {answer(400, "application/json", `{"error":"unauthorized_client"}`), "introspection_unreachable"},
 		"a 400 without a word":      {answer(400, "application/json", ``), "introspection_unreachable"},
+		"a 400 with more behind":    {answer(400, "application/json", `{"error":"invalid_token"} x`), "introspection_unreachable"},
 		"a 400 that is cut off": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			w.WriteHeader(400)
@@ -637,6 +640,7 @@ func TestSignedAnswers(t *testing.T) {
 			}
 			s := introspecting(t, e, func(i *access.IntrospectionConfig) {
 				i.SignedAnswers, i.JWKS = true, poptest.JWKS(map[string]*poptest.Key{poptest.KeyID: issuerKey})
+				i.CacheFor = time.Minute
 			})
 			_, err := s.Check(owner("opaque"))
 			if test.want == (refusal{}) {
@@ -701,6 +705,56 @@ func TestOwnTableOfTokens(t *testing.T) {
 	}
 	_, err := s.Check(owner("4b1d-guess"))
 	expect(t, err, refusal{401, "invalid_token", "token_inactive"})
+}
+
+// A time that is further away than any is told, of a token without JSON too.
+func TestTokenForEver(t *testing.T) {
+	s := newGuard(t, func(s *setup) {
+		s.Issuers, s.Tokens = nil, access.ValidatorFunc(func(context.Context, string) (*access.Token, error) {
+			return &access.Token{
+				IssuedAt: poptest.Now, Expiry: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), Confirmation: access.Confirmation{JKT: poptest.ClientKey().Thumbprint()},
+			}, nil
+		})
+	})
+	_, err := s.Check(owner("opaque"))
+	if e := expect(t, err, refusal{401, "invalid_token", "token_lifetime_too_long"}); !strings.Contains(e.Error(), "9999-12-31") {
+		t.Error(e)
+	}
+}
+
+// A JWT that is longer than any may be is not looked at: whoever knows other tokens refuses it.
+func TestTokenTooLongToBeAJWT(t *testing.T) {
+	token := bound(claim("note", strings.Repeat("x", 512)))
+	for most, want := range map[int]string{len(token): "", len(token) - 1: "token_inactive"} {
+		s := newGuard(t, func(s *setup) {
+			s.MaxTokenSize = most
+			s.Tokens = access.ValidatorFunc(func(context.Context, string) (*access.Token, error) { return nil, access.ErrTokenInactive })
+		})
+		if _, err := s.Check(owner(token)); reason.Of(err) != want {
+			t.Errorf("%d octets where %d may be: %v, want %q", len(token), most, err, want)
+		}
+	}
+}
+
+// What looks like a JWT and is none is an opaque token, whatever else is in it.
+func TestOpaqueTokenThatResemblesAJWT(t *testing.T) {
+	var asked []string
+	s := newGuard(t, func(s *setup) {
+		s.Tokens = access.ValidatorFunc(func(_ context.Context, token string) (*access.Token, error) {
+			asked = append(asked, token)
+			return nil, access.ErrTokenInactive
+		})
+	})
+	_, payload, _ := strings.Cut(bound(), ".")
+	for name, header := range map[string]string{
+		"no object": `"alg"`, "more behind it": `{"alg":"ES256"}x`, "a member twice": `{"alg":"ES256","alg":"ES256"}`, "cut off": `{"alg":"ES256"`,
+	} {
+		token := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + payload
+		_, err := s.Check(owner(token))
+		if expect(t, err, refusal{401, "invalid_token", "token_inactive"}); !slices.Contains(asked, token) {
+			t.Errorf("%s: nobody was asked", name)
+		}
+	}
 }
 
 func shows(c tls.Certificate) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
@@ -785,12 +839,20 @@ func TestIntrospectionSettings(t *testing.T) {
 			i.AccessToken = func(context.Context) (string, error) { return "x", nil }
 		},
 		`with KeyAlgorithm "RS256"`: func(i *access.IntrospectionConfig) { i.ClientSecret, i.Key, i.KeyAlgorithm = "", key.Private, "RS256" },
-		`with KeyAlgorithm ""`:      func(i *access.IntrospectionConfig) { i.ClientSecret, i.Key = "", key.Private },
-		"TokenLifetime is -1ns":     func(i *access.IntrospectionConfig) { i.TokenLifetime = -1 },
-		"CacheFor is 1h0m0s":        func(i *access.IntrospectionConfig) { i.CacheFor = time.Hour },
-		"MaxSize is 511":            func(i *access.IntrospectionConfig) { i.MaxSize = 511 },
-		"Timeout is -1ns":           func(i *access.IntrospectionConfig) { i.Timeout = -1 },
-		"not a JWK set":             func(i *access.IntrospectionConfig) { i.SignedAnswers, i.JWKS = true, []byte("{") },
+		`with KeyAlgorithm "none": take one of ["ES256"`: func(i *access.IntrospectionConfig) {
+			i.ClientSecret, i.Key, i.KeyAlgorithm = "", key.Private, "none"
+		},
+		"ClientSecret, Key, Certificate and AccessToken are empty: give one of them": func(i *access.IntrospectionConfig) {
+			i.ClientSecret, i.SecretInBody = "", true
+			i.AccessToken = func(context.Context) (string, error) { return "x", nil }
+		},
+		`give the address of introspection`: func(i *access.IntrospectionConfig) { i.Endpoint = "https:///introspect" },
+		`with KeyAlgorithm ""`:              func(i *access.IntrospectionConfig) { i.ClientSecret, i.Key = "", key.Private },
+		"TokenLifetime is -1ns":             func(i *access.IntrospectionConfig) { i.TokenLifetime = -1 },
+		"CacheFor is 1h0m0s":                func(i *access.IntrospectionConfig) { i.CacheFor = time.Hour },
+		"MaxSize is 511":                    func(i *access.IntrospectionConfig) { i.MaxSize = 511 },
+		"Timeout is -1ns":                   func(i *access.IntrospectionConfig) { i.Timeout = -1 },
+		"not a JWK set":                     func(i *access.IntrospectionConfig) { i.SignedAnswers, i.JWKS = true, []byte("{") },
 	} {
 		t.Run(want, func(t *testing.T) {
 			config := access.IntrospectionConfig{
@@ -881,6 +943,13 @@ func TestIntrospectionSettingsThatAreTaken(t *testing.T) {
 		i.ClientSecret, i.HTTPClient, i.Certificate = "", &http.Client{}, shows(poptest.SelfSigned(t, "x"))
 	}).Transport()
 	if shown == http.DefaultTransport || shown.TLSClientConfig == nil || shown.TLSClientConfig.GetClientCertificate == nil {
+		t.Errorf("TLS settings %+v", shown.TLSClientConfig)
+	}
+	plain := &http.Transport{TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{}} // without HTTP/2 and TLS settings
+	shown = made(func(i *access.IntrospectionConfig) {
+		i.ClientSecret, i.HTTPClient, i.Certificate = "", &http.Client{Transport: plain}, shows(poptest.SelfSigned(t, "x"))
+	}).Transport()
+	if shown == plain || shown.TLSClientConfig == nil || shown.TLSClientConfig.GetClientCertificate == nil || plain.TLSClientConfig != nil {
 		t.Errorf("TLS settings %+v", shown.TLSClientConfig)
 	}
 	if theirs := http.DefaultTransport.(*http.Transport).TLSClientConfig; theirs != nil && theirs.GetClientCertificate != nil {

@@ -2,12 +2,14 @@ package access_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
@@ -212,6 +214,40 @@ func TestMetadataListsTheHeaderAlone(t *testing.T) {
 		if _, err := s.Check(r); err == nil {
 			t.Errorf("a token in the %s was accepted", name)
 		}
+	}
+}
+
+// The scopes that routes require, in order and once, unless the settings say others.
+func TestMetadataListsTheScopes(t *testing.T) {
+	s := newGuard(t, func(s *setup) { s.Resources = resource() })
+	said := newGuard(t, func(s *setup) { s.Resources = resource(func(r *access.Resource) { r.Scopes = []string{"z"} }) })
+	if got := published(t, s)["scopes_supported"]; got != nil {
+		t.Errorf("without routes: %v", got)
+	}
+	for _, g := range []*setup{s, said} {
+		for _, d := range []access.Requirement{{Scopes: []string{"d", "b"}}, {AnyScope: []string{"c", "a"}}, {Scopes: []string{"a"}, AnyScope: []string{"d"}}} {
+			if _, err := g.Guard.Route(d); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := fmt.Sprint(published(t, s)["scopes_supported"]); got != "[a b c d]" {
+		t.Errorf("scopes %s", got)
+	}
+	if got := fmt.Sprint(published(t, said)["scopes_supported"]); got != "[z]" {
+		t.Errorf("scopes %s", got)
+	}
+}
+
+// Where no token counts any more, nothing is said of DPoP that does not hold.
+func TestMetadataWithoutDPoP(t *testing.T) {
+	s := newGuard(t, func(s *setup) {
+		s.Resources, s.WithoutDPoP = resource(), true
+		s.Bearer = []access.Bearer{{Clients: []string{"client-1"}, Until: s.clock.Now().Add(time.Minute)}}
+	})
+	s.clock.Advance(time.Hour)
+	if got := published(t, s); got["dpop_bound_access_tokens_required"] != nil || got["dpop_signing_alg_values_supported"] != nil {
+		t.Errorf("it says %v", got)
 	}
 }
 

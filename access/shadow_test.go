@@ -50,7 +50,7 @@ func TestUnprotectedShadow(t *testing.T) {
 				mustRevokeIn(t, store, revocation.Entry{Issuer: poptest.Issuer, By: revocation.BySession, Value: "s-1"})
 				s.Revocation = store
 				s.Policies = []access.Policy{func(r *http.Request, _ *access.Grant) error {
-					if r.Header["X-Panic"] != nil {
+					if s.clock.Advance(3 * time.Millisecond); r.Header["X-Panic"] != nil {
 						panic("policy")
 					}
 					return nil
@@ -68,6 +68,9 @@ func TestUnprotectedShadow(t *testing.T) {
 			d := heard[0]
 			if d.Outcome() != access.Shadowed || d.WouldBe() != test.would || d.Refusal != nil || d.Route != "GET /accounts" {
 				t.Errorf("%s, would be %s; %+v", d.Outcome(), d.WouldBe(), d)
+			}
+			if asked := test.would != access.Refused; asked && d.Duration != 3*time.Millisecond {
+				t.Errorf("it took %v", d.Duration)
 			}
 			if (d.Would != nil) != (test.reason != "") || d.Would != nil && d.Would.Reason() != test.reason {
 				t.Errorf("would %v, want %q", d.Would, test.reason)

@@ -3,6 +3,7 @@ package access_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"testing"
 	"time"
 
@@ -59,6 +60,13 @@ func (s *shared) ClaimUnlessRevoked(ctx context.Context, key dpop.ReplayKey, exp
 
 var _ access.SharedStore = (*shared)(nil)
 
+// outOfReach says that the store is, and remembers proofs in its place.
+type outOfReach struct{ *dpop.Memory }
+
+func (outOfReach) Down() bool { return true }
+
+func (o outOfReach) Local() dpop.ReplayStore { return o.Memory }
+
 // One store for both is asked once a request, and that a token was taken back counts whatever became of the claim.
 func TestSharedStore(t *testing.T) {
 	session := revocation.Entry{Issuer: poptest.Issuer, By: revocation.BySession, Value: "s-1"}
@@ -101,6 +109,27 @@ func TestSharedStore(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a proof that counts here alone does not go there", func(t *testing.T) {
+		var store *shared
+		s := newSite(t, func(s *setup) {
+			store = newShared(t, s.clock)
+			s.Shared, s.Fallback = store, outOfReach{newShared(t, s.clock).replayMemory}
+		})
+		if err := store.Revoke(t.Context(), session); err != nil {
+			t.Fatal(err)
+		}
+		nonce := s.refuses(t, s.Handler(s), owner(bound()), 401, "replay_store_down").Header().Get("DPoP-Nonce")
+		sent := func(token string) *http.Request {
+			return get("DPoP "+token, poptest.Proof{Token: token, Nonce: nonce}.String())
+		}
+		s.refuses(t, s.Handler(s), sent(bound(claim("sid", "s-1"))), 401, "session_revoked")
+		r := sent(bound())
+		s.accepts(t, s.Handler(s), r)
+		s.refuses(t, s.Handler(s), r, 401, "proof_replayed")
+		if store.together != 0 || store.claims != 0 || store.lookups != 3 {
+			t.Errorf("%d round trips together, %d claims and %d look-ups apart", store.together, store.claims, store.lookups)
+		}
+	})
 	t.Run("without a proof there is only a look-up", func(t *testing.T) {
 		var store *shared
 		s := newSite(t, func(s *setup) {

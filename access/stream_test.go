@@ -162,6 +162,22 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+// The clock of the Guard says when a token has expired, and no timer of the machine.
+func TestWatchByTheClockOfTheGuard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newGuard(t) // its clock stands still
+		ctx, cancel := watched(t, s, access.Stream{Every: time.Minute})
+		defer cancel()
+		time.Sleep(time.Hour) // of the bubble
+		if ctx.Err() != nil {
+			t.Fatalf("the response has ended: %v", context.Cause(ctx))
+		}
+		s.clock.Advance(310 * time.Second)
+		<-ctx.Done()
+		expect(t, context.Cause(ctx), refusal{401, "invalid_token", "token_expired"})
+	})
+}
+
 func mustRevoke(t *testing.T, s *setup, e revocation.Entry) {
 	if err := s.Revocation.Revoke(t.Context(), e); err != nil {
 		t.Error(err)

@@ -143,8 +143,8 @@ func (t *tenants) recall(iss string) (found *tenant, stranger bool) {
 func (t *tenants) holds(iss string, found *tenant) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now, ok := t.known.Get(iss)
-	return ok && now == found && t.now().Before(found.until)
+	now, _ := t.known.Get(iss)
+	return now == found && t.now().Before(found.until)
 }
 
 // find asks Find, once for all that wait, and nobody's context but its own ends that.

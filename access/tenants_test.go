@@ -154,7 +154,12 @@ func TestTenantGoes(t *testing.T) {
 		t.Errorf("asked %d times within the lifetime", n)
 	}
 	s.clock.Advance(1)
-	s.passes(t, token)
+	for known := range 2 { // it is judged anew, and known from then on
+		if grant, err := s.Check(s.request(token)); err != nil || grant.TokenKnown() != (known == 1) {
+			t.Errorf("%v, known %t", err, known == 0)
+		}
+		s.WaitForCache()
+	}
 	if n := d.times(); n != 1 {
 		t.Errorf("asked %d times after it", n)
 	}
@@ -216,9 +221,12 @@ func TestTenantsFlood(t *testing.T) {
 		t.Errorf("asked %d times about the known one", n)
 	}
 	s.clock.Advance(time.Second)
-	for range 2 { // room for one
-		s.passes(t, issuedBy(globex))
-		s.passes(t, issuedBy(acme))
+	for one, other := issuedBy(globex), issuedBy(acme); len(d.asked) < 4; { // room for one: a token goes with its tenant
+		before := len(d.asked)
+		s.passes(t, one)
+		if one, other = other, one; len(d.asked) != before+1 {
+			t.Fatalf("asked %d times about one that had to make room", len(d.asked)-before)
+		}
 	}
 	if n := d.times(); n != 4 {
 		t.Errorf("asked %d times about two, with room for one", n)
@@ -257,12 +265,18 @@ func TestTenantsAreFetchedFromPublicAddresses(t *testing.T) {
 	for _, private := range []bool{false, true} {
 		s := newGuard(t, func(s *setup) {
 			s.HTTPClient, s.Issuers = i.Client(), nil
-			s.Tenants = &access.Tenants{InsecurePrivateAddresses: private, Find: func(_ context.Context, iss string) (*access.Issuer, error) {
+			s.Tenants = &access.Tenants{InsecurePrivateAddresses: private, Lifetime: time.Minute, Find: func(_ context.Context, iss string) (*access.Issuer, error) {
 				return &access.Issuer{URL: iss, Audience: poptest.Audience}, nil
 			}}
 		})
 		if private {
-			s.passes(t, issuedBy(i.URL()))
+			for range 3 { // one whose settings are what they were keeps its keys
+				s.passes(t, issuedBy(i.URL()))
+				s.clock.Advance(time.Minute)
+			}
+			if n := i.Fetches(); n != 1 {
+				t.Errorf("its keys were fetched %d times", n)
+			}
 			continue
 		}
 		_, err := s.Check(owner(issuedBy(i.URL())))

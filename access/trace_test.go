@@ -120,6 +120,17 @@ func TestNamesOfARequest(t *testing.T) {
 	}
 }
 
+// Nobody is at the other end of a Unix socket, and no address is made up for it.
+func TestLogOfARequestWithoutAnAddress(t *testing.T) {
+	var heard []access.Decision
+	s := newGuard(t, hears(&heard))
+	r := owner(bound())
+	r.RemoteAddr = "@"
+	if _, err := s.Check(r); err != nil || heard[0].Peer != "" || heard[0].Address != "" {
+		t.Errorf("%q by %q, %v", heard[0].Address, heard[0].Peer, err)
+	}
+}
+
 // A subject that is not there stays so in every form, and what else a token was taken back by is told as it is.
 func TestFormsOfASubject(t *testing.T) {
 	for _, form := range []access.SubjectForm{access.SubjectPlain, access.SubjectHashed, access.SubjectDropped} {

@@ -147,6 +147,9 @@ func TestOddTargets(t *testing.T) {
 	escaped := asRead("GET", "/files/a%2Fb")
 	escaped.URL.RawPath = "/files%2Fa/b"
 	s.refuses(t, s.Handler(s), prove(escaped, "GET", "/files/a%2Fb"), 400, "target_rewritten")
+	twice := asRead("GET", "/files/%2541")
+	twice.URL.Path = "/files/%2541" // as it came, where it had been decoded
+	s.refuses(t, s.Handler(s), prove(twice, "GET", "/files/%2541"), 400, "target_rewritten")
 	plain := asRead("GET", "/files/a")
 	plain.URL.RawPath = "/files%2Fa"
 	s.refuses(t, s.Handler(s), prove(plain, "GET", "/files/a"), 400, "target_rewritten")

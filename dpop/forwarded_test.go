@@ -33,7 +33,9 @@ func TestWildcardOrigins(t *testing.T) {
 			t.Errorf("%s: got %q, %v; want %q", host, got, err, want)
 		}
 	}
-	_, err := o.Target(read(t, "/x", "evil.example"))
+	_, err := origins(t, "https://*.example.com").Target(read(t, "/x", "evil.example")) // a star alone is a list, too
+	isReason(t, err, dpop.ErrHost)
+	_, err = o.Target(read(t, "/x", "evil.example"))
 	if got := isReason(t, err, dpop.ErrHost).Expected; got != "https://named.example.com https://*.example.com/api http://*.example.org:8080" {
 		t.Errorf("the error expects %q", got)
 	}
@@ -96,6 +98,7 @@ func TestForwardedForms(t *testing.T) {
 		{"standard: two proxies, and a client that knows them", standard,
 			[]string{"Forwarded: for=10.0.0.3;host=evil.example, for=203.0.113.9;host=a.example, for=10.0.0.2;host=in.example"}, "https://a.example"},
 		{"standard: one that hides whom it saw is the first", standard, []string{"Forwarded: for=10.0.0.2;host=evil.example, for=unknown;host=a.example"}, "https://a.example"},
+		{"standard: a bracket that nothing opened", standard, []string{`Forwarded: for=10.0.0.2;host=evil.example, for="10.0.0.3]";host=a.example`}, "https://a.example"},
 		{"standard: one without for", standard, []string{"Forwarded: for=10.0.0.2;host=evil.example, host=a.example"}, "https://a.example"},
 		{"standard: all are listed", standard, []string{"Forwarded: for=10.0.0.7;host=a.example, for=10.0.0.2;host=in.example"}, "https://a.example"},
 		{"standard: X-Forwarded does not count", standard, []string{"X-Forwarded-Host: a.example"}, "https://in.example"},

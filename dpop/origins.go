@@ -169,7 +169,7 @@ func (o *origins) String() string {
 
 // choose finds the listed origin of a host, or nil: one that is listed by name before one with a star.
 func (o *origins) choose(host, port, scheme string, told bool) *origin {
-	if found := pick(o.list, host, port, scheme, told); found != nil || o.wild == nil {
+	if found := pick(o.list, host, port, scheme, told); found != nil {
 		return found
 	}
 	if label := strings.IndexByte(host, '.'); label > 0 { // one level
@@ -190,7 +190,7 @@ func pick(list []origin, host, port, scheme string, told bool) *origin {
 		if candidate.scheme == scheme {
 			return candidate
 		}
-		if !told && found == nil {
+		if !told {
 			found = candidate
 		}
 	}

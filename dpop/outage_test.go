@@ -255,6 +255,11 @@ func TestOutage(t *testing.T) {
 	f.verify(1, poptest.Proof{Nonce: next}, nil)
 	f.verify(0, poptest.Proof{}, nil)
 
+	// The memory that the instances share was lost meanwhile, which is none of its business: this instance has its own.
+	f.links[0].since = f.clock.Now().Add(f.skew)
+	accepts(t, f.servers[0], requestWith(mint(poptest.Proof{Nonce: own, IssuedAt: f.clock.Now()})))
+	refuses(t, f.servers[0], requestWith(once), dpop.ErrReplayed)
+
 	// Its instance is gone, and with it what it remembered.
 	f.start(0)
 	refuses(t, f.servers[0], requestWith(once), dpop.ErrNonceElsewhere)
@@ -380,8 +385,16 @@ func TestRememberBy(t *testing.T) {
 	}
 	isReason(t, v.RememberBy(t.Context(), own, answer(true, nil)), dpop.ErrReplayed)
 
-	// An outage that this very claim finds is told as one.
+	// An outage that another claim has found meanwhile does not hide that the proof was used.
 	f.links[0].cut, f.links[0].down = false, false
+	used := signed(poptest.Proof{})
+	isReason(t, v.RememberBy(t.Context(), used, func(context.Context, dpop.ReplayKey, time.Time) (bool, error) {
+		f.links[0].down = true
+		return false, nil
+	}), dpop.ErrReplayed)
+	f.links[0].down = false
+
+	// One that this very claim finds is told as one.
 	lost := signed(poptest.Proof{})
 	isReason(t, v.RememberBy(t.Context(), lost, func(context.Context, dpop.ReplayKey, time.Time) (bool, error) {
 		f.links[0].down = true

@@ -235,14 +235,12 @@ func (t *Transport) locate(req *http.Request) (*peer, string) {
 	return t.peers[to], named + req.URL.EscapedPath()
 }
 
-// originOf encodes an international host name as net/http does when it sends it. It is empty for what has no origin.
+// originOf encodes an international host name as net/http does when it sends it. What has no origin gets one that is on no
+// list.
 func originOf(scheme, host string) string {
 	ascii, _ := httpguts.PunycodeHostPort(host) // empty for what is no name
-	name, port, err := splitHostPort(ascii)
-	if scheme = strings.ToLower(scheme); err != nil || scheme != "http" && scheme != "https" {
-		return ""
-	}
-	return joinOrigin(scheme, name, port)
+	name, port, _ := splitHostPort(ascii)       // and so is the name of what is none
+	return joinOrigin(strings.ToLower(scheme), name, port)
 }
 
 func (e *exchange) fetchToken() (err error) {

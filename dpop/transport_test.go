@@ -766,9 +766,16 @@ func TestTransportPrime(t *testing.T) {
 		t.Errorf("primed with %s, then nonce %v", prime.Method, put.proof.claims["nonce"])
 	}
 
-	tr, _ = newTransport(t, accepted())
-	if err := tr.Prime(t.Context(), poptest.URL); err != nil {
+	config, _ := newConfig(t)
+	body := &countedBody{Reader: strings.NewReader("an answer")}
+	config.Base = roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: body, Request: r}, nil
+	})
+	if err := transport(t, config).Prime(t.Context(), poptest.URL); err != nil {
 		t.Errorf("a server without nonces: %v", err)
+	}
+	if rest, _ := io.ReadAll(body.Reader); body.closed != 1 || len(rest) != 0 {
+		t.Errorf("the answer was closed %d times, with %q unread", body.closed, rest)
 	}
 	if err := tr.Prime(t.Context(), "https://evil.example.com"); err == nil || !strings.Contains(err.Error(), "Origins") {
 		t.Errorf("another origin: %v", err)

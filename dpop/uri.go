@@ -28,8 +28,7 @@ func matches(htu, target string) bool {
 	if err != nil {
 		return false
 	}
-	path, ok := strings.CutPrefix(target, u.origin)
-	return ok && path == u.path
+	return strings.TrimPrefix(target, u.origin) == u.path // a whole target is no path
 }
 
 // parseURI brings an absolute URI to the normal form of RFC 3986 §6.2.2 and §6.2.3, as RFC 9449 §4.3 asks.

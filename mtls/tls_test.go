@@ -214,8 +214,8 @@ func TestServerTLS(t *testing.T) {
 	for name, base := range map[string]*tls.Config{
 		"nothing": nil, "the least": {MinVersion: tls.VersionTLS12}, "the least as the most": {MaxVersion: tls.VersionTLS12},
 	} {
-		if _, err := mtls.ServerTLS(base); err != nil {
-			t.Errorf("%s: %v", name, err)
+		if c, err := mtls.ServerTLS(base); err != nil || c.MinVersion != tls.VersionTLS12 {
+			t.Errorf("%s: %+v, %v", name, c, err)
 		}
 	}
 	for field, base := range map[string]*tls.Config{

@@ -104,6 +104,8 @@ func TestVerification(t *testing.T) {
 				}
 				if err := got.Verify(); !errors.Is(err, c.cause) || c.cause != nil && reason.Of(err) == "" {
 					t.Errorf("Verify = %v, want %v", err, c.cause)
+				} else if (c.cause == mtls.ErrUntrusted || c.cause == mtls.ErrUsage) && !strings.Contains(err.Error(), "x509: ") {
+					t.Errorf("Verify = %v, which does not say what crypto/x509 found", err)
 				}
 			}
 		})
@@ -242,6 +244,24 @@ func TestChainField(t *testing.T) {
 			got, err = source(request(strangerAddr, c.fields[2:]...)) // it says nothing of the client
 			wants(t, got, err, nil, nil)
 		})
+	}
+}
+
+// Without ChainField no field but that of RFC 9440 is one, whatever it is called.
+func TestNoChainField(t *testing.T) {
+	ca := poptest.NewCA(t)
+	middle, below := intermediate(t, ca)
+	for format, chain := range map[mtls.Format]string{
+		mtls.EscapedPEM: nginx(middle.Raw), mtls.Base64DER: base64DER(middle.Raw), mtls.Traefik: traefik(middle.Raw),
+	} {
+		v := mtls.Verification{Roots: ca.Pool(), Now: poptest.NewClock().Now}
+		source, err := v.FromProxy(mtls.Proxy{Trusted: proxies, Format: format})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := encoders[format]
+		got, err := verify(source, request(proxyAddr, e.field, e.encode(below.Raw), e.field+"-Chain", chain))
+		wants(t, got, err, nil, mtls.ErrUntrusted)
 	}
 }
 
