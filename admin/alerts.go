@@ -72,8 +72,8 @@ type shownAlert struct {
 func showAlert(a access.Alert) shownAlert {
 	s := shownAlert{
 		Time: a.Time.UTC(), Kind: a.Kind, Issuer: a.Token.Issuer, Token: a.Token.ID, Session: a.Token.Session,
-		Subject: a.Token.Subject, Client: a.Token.Client, Key: a.Token.KeyThumbprint, Certificate: a.Token.CertThumbprint, Bound: a.Bound, Presented: a.Presented, Proven: a.Proven,
-		Route: a.Route, Count: a.Count,
+		Subject: a.Token.Subject, Client: a.Token.Client, Key: a.Token.KeyThumbprint, Certificate: a.Token.CertThumbprint,
+		Bound: a.Bound, Presented: a.Presented, Proven: a.Proven, Route: a.Route, Count: a.Count,
 	}
 	if a.Address.IsValid() {
 		s.Address = a.Address.String()
