@@ -40,6 +40,14 @@ func eachFront(t *testing.T, test func(t *testing.T, f front)) {
 	}
 }
 
+// eachProxy runs a test behind each proxy, and behind the stand-ins for those that cannot be had.
+func eachProxy(t *testing.T, test func(t *testing.T, f front)) {
+	eachFront(t, test)
+	for _, f := range contracts {
+		t.Run(string(f.preset), func(t *testing.T) { test(t, f) })
+	}
+}
+
 // nginx starts nginx in front of a service, with forward authentication beside it.
 func (w *world) nginx(routes ...gateway.Route) *httptest.Server {
 	program, listener := find(w.t, "nginx"), listen(w.t)
