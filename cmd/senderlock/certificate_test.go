@@ -151,7 +151,7 @@ func TestCurlCertificate(t *testing.T) {
 		"--cert is for https alone":               {"--cert", both, a.api},
 		"--cert-key needs --cert":                 {"--cert-key", key, a.url},
 		"--cert: open ":                           {"--cert", filepath.Join(a.folder, "nothing"), a.url},
-		"--cert: tls: found a certificate":             {"--cert", cert, a.url},
+		"--cert: tls: found a certificate":        {"--cert", cert, a.url},
 		"--cert: tls: private key does not match": {"--cert", cert, "--cert-key", another, a.url},
 	} {
 		if got := a.run(bound, append(append([]string{"curl"}, a.flags...), args...)...); got.status != 2 || !strings.Contains(got.said, said) {
