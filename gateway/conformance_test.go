@@ -33,9 +33,17 @@ var different = map[string]map[string]string{
 		"connection-names":                  "Caddy drops what Connection names, so there is no proof: refused, where the Guard alone does not read Connection",
 		"forwarded-ignored-X-Original-Host": "what contradicts the fields of Caddy is refused, not ignored",
 	},
+	"traefik": {
+		"absolute-form":                     "a target in absolute form is refused: Traefik forwards a path",
+		"forwarded-ignored-X-Original-Host": "what contradicts the fields of Traefik is refused, not ignored",
+	},
+	"envoy": {
+		"absolute-form":    "a target in absolute form is refused: Envoy makes a path of it",
+		"underscore-field": "Envoy is set to refuse fields with underscores, since it drops names as they are written alone",
+	},
 }
 
-// One decision: the vectors end with the gateway, and with nginx that asks, as they do with the Guard itself.
+// One decision: the vectors end with the gateway, and with each proxy that asks, as they do with the Guard itself.
 func TestOneDecision(t *testing.T) {
 	if testing.Short() {
 		t.Skip("NOT TESTED: -short leaves the conformance suite out")
@@ -47,7 +55,7 @@ func TestOneDecision(t *testing.T) {
 	t.Cleanup(direct.Close)
 	want := w.conform(issuer, direct)
 	through := map[string]func(*world) *httptest.Server{"gateway": func(w *world) *httptest.Server { return w.proxy(routes) }}
-	for _, f := range fronts {
+	for _, f := range slices.Concat(fronts, contracts) {
 		through[string(f.preset)] = func(w *world) *httptest.Server { return f.start(w, routes...) }
 	}
 	for name, start := range through {

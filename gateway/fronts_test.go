@@ -40,6 +40,14 @@ func eachFront(t *testing.T, test func(t *testing.T, f front)) {
 	}
 }
 
+// eachProxy runs a test behind each proxy, and behind the stand-ins for those that cannot be had.
+func eachProxy(t *testing.T, test func(t *testing.T, f front)) {
+	eachFront(t, test)
+	for _, f := range contracts {
+		t.Run(string(f.preset), func(t *testing.T) { test(t, f) })
+	}
+}
+
 // nginx starts nginx in front of a service, with forward authentication beside it.
 func (w *world) nginx(routes ...gateway.Route) *httptest.Server {
 	program, listener := find(w.t, "nginx"), listen(w.t)
@@ -209,7 +217,7 @@ func (r *running) says(text string) bool {
 	return true
 }
 
-func listen(t *testing.T) net.Listener {
+func listen(t testing.TB) net.Listener {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -219,7 +227,7 @@ func listen(t *testing.T) net.Listener {
 	return listener
 }
 
-func write(t *testing.T, name, text string) string {
+func write(t testing.TB, name, text string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -229,7 +237,7 @@ func write(t *testing.T, name, text string) string {
 }
 
 // block is the first block of code of a language in docs/gateway.md.
-func block(t *testing.T, language string) string {
+func block(t testing.TB, language string) string {
 	t.Helper()
 	page, err := os.ReadFile(filepath.Join("..", "docs", "gateway.md"))
 	if err != nil {
@@ -244,7 +252,7 @@ func block(t *testing.T, language string) string {
 }
 
 // find finds a program that the test starts.
-func find(t *testing.T, program string) string {
+func find(t testing.TB, program string) string {
 	t.Helper()
 	for _, path := range []string{program, "/usr/sbin/" + program} {
 		if found, err := exec.LookPath(path); err == nil {

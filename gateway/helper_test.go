@@ -28,7 +28,7 @@ type service struct {
 	answer http.HandlerFunc // nil: 200
 }
 
-func newService(t *testing.T) *service {
+func newService(t testing.TB) *service {
 	s := &service{}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -59,7 +59,7 @@ func (s *service) last() *http.Request {
 
 // world is a gateway with its issuer, a client and a service.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	clock   *senderlocktest.Clock
 	issuer  *senderlocktest.Issuer
 	client  *senderlocktest.Client
@@ -97,7 +97,7 @@ func (w *world) said() string {
 	return w.log.String()
 }
 
-func newWorld(t *testing.T, changes ...func(*access.Config)) *world {
+func newWorld(t testing.TB, changes ...func(*access.Config)) *world {
 	t.Helper()
 	w := &world{t: t, clock: senderlocktest.NewClock(), service: newService(t)}
 	w.more = sync.NewCond(&w.mu)
@@ -144,7 +144,7 @@ func (w *world) proxyHandler(routes []gateway.Route, changes ...func(*gateway.Co
 }
 
 // pemFile is a file with a new certificate for a server, and its key.
-func pemFile(t *testing.T) string {
+func pemFile(t testing.TB) string {
 	t.Helper()
 	certificate := senderlocktest.NewCertificate("api.example.com")
 	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
@@ -167,7 +167,7 @@ func (w *world) headers(method, target, token string) []string {
 }
 
 // send writes a request octet for octet, and reads the answer.
-func send(t *testing.T, server *httptest.Server, method, target string, headers []string, body ...string) *http.Response {
+func send(t testing.TB, server *httptest.Server, method, target string, headers []string, body ...string) *http.Response {
 	t.Helper()
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
 	if err != nil {

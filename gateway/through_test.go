@@ -94,27 +94,98 @@ func testThroughFront(t *testing.T, f front) {
 	}
 }
 
-// A nonce reaches the client: with the challenge, and on success.
-func TestFrontsHandOnNonces(t *testing.T) { eachFront(t, testFrontNonces) }
+// A nonce reaches the client: with the challenge, and on success, where nobody may store the answer, whatever the service
+// says. A nonce of the service does not.
+func TestHandsOnNonces(t *testing.T) {
+	eachWay(t, func(t *testing.T, way string, start starts) {
+		w := newWorld(t, func(c *access.Config) { c.RequireNonce, c.Nonces.EveryAnswer = true, true })
+		w.service.answer = func(rw http.ResponseWriter, _ *http.Request) {
+			rw.Header().Set("DPoP-Nonce", "of-the-service")
+			rw.Header().Set("Cache-Control", "max-age=60")
+		}
+		server := start(w, gateway.Route{Pattern: "GET /orders/{id}"}, gateway.Route{Pattern: "GET /public", Public: true})
+		token := w.token()
+		response := send(t, server, "GET", "/orders/7", w.headers("GET", "/orders/7", token))
+		nonce := response.Header.Values("DPoP-Nonce")
+		if response.StatusCode != 401 || len(nonce) != 1 || !storesNothing(response) {
+			t.Fatalf("%d %v", response.StatusCode, response.Header)
+		}
+		r := w.client.SignWithNonce(httptest.NewRequest("GET", senderlocktest.Origin+"/orders/7", nil), token, nonce[0])
+		response = send(t, server, "GET", "/orders/7", []string{"Authorization: " + r.Header.Get("Authorization"), "DPoP: " + r.Header.Get("DPoP")})
+		nonce = response.Header.Values("DPoP-Nonce")
+		if way == "traefik" { // which hands nothing on
+			nonce = append(nonce, "by the next challenge")
+		} else if !storesNothing(response) {
+			t.Errorf("to be stored: %v", response.Header)
+		}
+		if response.StatusCode != 200 || len(nonce) != 1 || nonce[0] == "of-the-service" {
+			t.Errorf("%d %v", response.StatusCode, response.Header)
+		}
+		response = send(t, server, "GET", "/public", []string{"Accept: */*"})
+		if response.StatusCode != 200 || response.Header.Get("DPoP-Nonce") != "" || storesNothing(response) != (way == "envoy") {
+			t.Errorf("public: %d %v", response.StatusCode, response.Header)
+		}
+	})
+}
 
-func testFrontNonces(t *testing.T, f front) {
-	w := newWorld(t, func(c *access.Config) { c.RequireNonce, c.Nonces.EveryAnswer = true, true })
-	server := f.start(w, gateway.Route{Pattern: "GET /orders/{id}"})
-	token := w.token()
-	response := send(t, server, "GET", "/orders/7", w.headers("GET", "/orders/7", token))
-	nonce := response.Header.Values("DPoP-Nonce")
-	if response.StatusCode != 401 || len(nonce) != 1 {
-		t.Fatalf("%d %v", response.StatusCode, response.Header)
-	}
-	r := w.client.SignWithNonce(httptest.NewRequest("GET", senderlocktest.Origin+"/orders/7", nil), token, nonce[0])
-	response = send(t, server, "GET", "/orders/7", []string{"Authorization: " + r.Header.Get("Authorization"), "DPoP: " + r.Header.Get("DPoP")})
-	if response.StatusCode != 200 || len(response.Header.Values("DPoP-Nonce")) != 1 {
-		t.Errorf("%d %v", response.StatusCode, response.Header)
-	}
+// storesNothing reports whether an answer is in no cache (RFC 9111 §5.2.2.5).
+func storesNothing(response *http.Response) bool {
+	return strings.Contains(strings.Join(response.Header.Values("Cache-Control"), ", "), "no-store")
+}
+
+// A preflight carries no credentials (Fetch §4.8): where a public route lists OPTIONS, the service answers it, and nobody
+// changes what it says. What no route lists stays refused.
+func TestPreflight(t *testing.T) {
+	eachWay(t, func(t *testing.T, _ string, start starts) {
+		w := newWorld(t)
+		said := map[string]string{
+			"Access-Control-Allow-Origin":  "https://app.example.com",
+			"Access-Control-Allow-Methods": "GET, POST",
+			"Access-Control-Allow-Headers": "Authorization, DPoP",
+			"Access-Control-Max-Age":       "600",
+		}
+		w.service.answer = func(rw http.ResponseWriter, _ *http.Request) {
+			for name, value := range said {
+				rw.Header().Set(name, value)
+			}
+			rw.WriteHeader(http.StatusNoContent)
+		}
+		server := start(w, gateway.Route{Pattern: "GET /orders/{id}"}, gateway.Route{Pattern: "OPTIONS /orders/{id}", Public: true}, gateway.Route{Pattern: "GET /bills"})
+		asks := []string{"Origin: https://app.example.com", "Access-Control-Request-Method: GET", "Access-Control-Request-Headers: authorization,dpop"}
+		response := send(t, server, "OPTIONS", "/orders/7", asks)
+		got := w.service.last()
+		if response.StatusCode != 204 || got == nil || got.Method != "OPTIONS" || got.RequestURI != "/orders/7" {
+			t.Fatalf("%d, the service got %v", response.StatusCode, got)
+		}
+		for _, field := range asks {
+			if name, value, _ := strings.Cut(field, ": "); got.Header.Get(name) != value {
+				t.Errorf("the service got %s: %q", name, got.Header.Values(name))
+			}
+		}
+		for name, value := range said {
+			if values := response.Header.Values(name); len(values) != 1 || values[0] != value {
+				t.Errorf("the client got %s: %q", name, values)
+			}
+		}
+		if response = send(t, server, "OPTIONS", "/bills", asks); response.StatusCode != 405 || w.service.last() != nil {
+			t.Errorf("unlisted: %d", response.StatusCode)
+		}
+	})
+}
+
+// starts is a way to start what stands in front of a service.
+type starts func(*world, ...gateway.Route) *httptest.Server
+
+// eachWay runs a test behind the gateway and behind each proxy.
+func eachWay(t *testing.T, test func(t *testing.T, way string, start starts)) {
+	t.Run("gateway", func(t *testing.T) {
+		test(t, "gateway", func(w *world, routes ...gateway.Route) *httptest.Server { return w.proxy(routes) })
+	})
+	eachProxy(t, func(t *testing.T, f front) { test(t, string(f.preset), f.start) })
 }
 
 // A proof counts once, whichever way it comes, and our own trouble is 503.
-func TestFrontsReplayAndTrouble(t *testing.T) { eachFront(t, testFrontTrouble) }
+func TestFrontsReplayAndTrouble(t *testing.T) { eachProxy(t, testFrontTrouble) }
 
 func testFrontTrouble(t *testing.T, f front) {
 	w := newWorld(t)
@@ -134,7 +205,7 @@ func testFrontTrouble(t *testing.T, f front) {
 
 // Where nobody answers the question, or the script that asks it fails, nothing is forwarded.
 func TestFrontsFailClosed(t *testing.T) {
-	eachFront(t, func(t *testing.T, f front) {
+	eachProxy(t, func(t *testing.T, f front) {
 		w := newWorld(t)
 		server := f.start(w, gateway.Route{Pattern: "GET /orders/{id}"})
 		w.asked.Close()

@@ -35,6 +35,7 @@ type curl struct {
 	head      bool
 	follow    bool
 	authority string
+	cert      certificate
 	maxTime   float64
 
 	include, silent, showError, fail, verbose bool
@@ -52,10 +53,11 @@ func curlCommand() *cobra.Command {
 		Short: "Send a request with token and proof, in the manner of curl",
 		Long: `Sends a request with an access token and a proof for it, and again where the
 server asks for a nonce. The token comes from --token-file, from the issuer by
---client-secret-file, or from a login with the browser, which is kept.
+--client-secret-file, or from a login with the browser, which is kept. With
+--cert but no --key, that of --token-file is bound to the certificate alone.
 
 Of curl's flags there are -X -d --data-raw --data-binary --json -T -H -A -i -I
--L -o -f -s -S -v -m --cacert, with what they mean there.`,
+-L -o -f -s -S -v -m --cacert -E --cert, with what they mean there.`,
 		Args: oneURL,
 	}
 	command.RunE = func(command *cobra.Command, args []string) error {
@@ -68,6 +70,7 @@ Of curl's flags there are -X -d --data-raw --data-binary --json -T -H -A -i -I
 	}
 	own := pflag.NewFlagSet("", pflag.ContinueOnError)
 	c.login.define(own)
+	own.StringVar(&c.cert.key, "cert-key", "", "the private key of --cert, in a `file`")
 	command.Flags().AddFlagSet(own)
 	c.define(command.Flags())
 	command.SetUsageFunc(func(command *cobra.Command) error {
@@ -96,6 +99,7 @@ func (c *curl) define(f *pflag.FlagSet) {
 	f.BoolVarP(&c.showError, "show-error", "S", false, "say what failed even with -s")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "say what is sent and answered, without secrets")
 	f.Float64VarP(&c.maxTime, "max-time", "m", 0, "how many `seconds` the whole may take")
+	f.StringVarP(&c.cert.path, "cert", "E", "", "the client's certificate, PEM, in a `file`, with its key unless there is --cert-key")
 	f.StringVar(&c.authority, "cacert", "", "the `file` with the authorities of the API's certificate, PEM")
 }
 
@@ -120,6 +124,9 @@ func (c *curl) run(ctx context.Context, text string) error {
 	if c.login.token.path == "-" && c.body.readsStdin() {
 		return errors.New("the standard input cannot be both token and body")
 	}
+	if err := c.cert.check(c.target); err != nil {
+		return err
+	}
 	if c.maxTime < 0 {
 		return fmt.Errorf("--max-time is %v: give a number of seconds", c.maxTime)
 	}
@@ -137,6 +144,13 @@ func (c *curl) run(ctx context.Context, text string) error {
 		return err
 	}
 	api := session.OriginOf(c.target)
+	if c.cert.path != "" && c.login.token.path != "" && c.login.key.path == "" {
+		token, err := c.login.token.read(c.stdin)
+		if err != nil {
+			return err
+		}
+		return c.send(bearer{base, token}, func(context.Context, string) error { return nil }, r)
+	}
 	signer, token, err := c.login.source(ctx, appOf(c.said), api, c.stdin)
 	if err != nil {
 		return err
@@ -145,7 +159,7 @@ func (c *curl) run(ctx context.Context, text string) error {
 	if err != nil {
 		return err
 	}
-	return c.send(transport, r)
+	return c.send(transport, transport.Prime, r)
 }
 
 func (c *curl) request(ctx context.Context) (*http.Request, error) {
@@ -180,6 +194,9 @@ func (c *curl) request(ctx context.Context) (*http.Request, error) {
 // base sends what the transport has completed.
 func (c *curl) base() (http.RoundTripper, error) {
 	base := codeflow.Bounded()
+	if base.TLSClientConfig == nil {
+		base.TLSClientConfig = &tls.Config{}
+	}
 	if c.authority != "" {
 		text, err := os.ReadFile(c.authority)
 		if err != nil {
@@ -189,7 +206,14 @@ func (c *curl) base() (http.RoundTripper, error) {
 		if !authorities.AppendCertsFromPEM(text) {
 			return nil, fmt.Errorf("--cacert: %s has no certificate in PEM", c.authority)
 		}
-		base.TLSClientConfig = &tls.Config{RootCAs: authorities}
+		base.TLSClientConfig.RootCAs = authorities
+	}
+	if c.cert.path != "" {
+		pair, err := c.cert.load()
+		if err != nil {
+			return nil, err
+		}
+		base.TLSClientConfig.Certificates = []tls.Certificate{pair}
 	}
 	if c.verbose {
 		return spoken{base, c.said}, nil
@@ -198,10 +222,10 @@ func (c *curl) base() (http.RoundTripper, error) {
 }
 
 // send sends the request and prints the answer.
-func (c *curl) send(transport *dpop.Transport, r *http.Request) error {
+func (c *curl) send(transport http.RoundTripper, prime func(ctx context.Context, address string) error, r *http.Request) error {
 	if r.Body != nil && r.GetBody == nil {
 		// Such a body can be sent only once, so what the API wants in a proof has to be known before.
-		if err := transport.Prime(r.Context(), r.URL.String()); err != nil {
+		if err := prime(r.Context(), r.URL.String()); err != nil {
 			return err
 		}
 	}

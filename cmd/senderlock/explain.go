@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,6 +32,8 @@ type explainer struct {
 	metadata                  string
 	origin, issuer, audience  string
 	jwks                      string
+	opaque                    bool
+	introspected              string
 	scope, algs               string
 	typeJWT, bearer, required bool
 	nonceSecret               string
@@ -42,6 +45,9 @@ type explainer struct {
 	proof *explain.JWT
 	shown *explain.JWT // the token
 	now   time.Time
+
+	answer *explain.Answer // about the token
+
 	notes []string // what was assumed
 }
 
@@ -73,6 +79,8 @@ func (e *explainer) define(f *pflag.FlagSet) {
 	f.StringVar(&e.issuer, "issuer", "", "the issuer that it trusts, a `URL`")
 	f.StringVar(&e.audience, "audience", "", "the `identifier` of the API in tokens")
 	f.StringVar(&e.jwks, "jwks", "", "the issuer's keys: `file or URL`, or discover")
+	f.BoolVar(&e.opaque, "opaque", false, "tokens are opaque: only the issuer knows them")
+	f.StringVar(&e.introspected, "introspected", "", "what the issuer answers about one, RFC 7662, a `file`")
 	f.StringVar(&e.scope, "scope", "", "the `scopes` that the route demands")
 	f.StringVar(&e.algs, "algs", "", "the `algorithms` of proofs, with commas")
 	f.BoolVar(&e.typeJWT, "accept-jwt", false, "tokens of typ JWT are accepted")
@@ -162,6 +170,9 @@ func (e *explainer) settle(ctx context.Context) error {
 	if err := e.readMetadata(ctx); err != nil {
 		return err
 	}
+	if err := e.readAnswer(); err != nil {
+		return err
+	}
 	if e.origin == "" {
 		e.origin = e.assume("the origin", "--origin", explain.OriginOf(e.r))
 	}
@@ -185,6 +196,25 @@ func (e *explainer) settle(ctx context.Context) error {
 		if e.now, err = time.Parse(time.RFC3339, e.at); err != nil {
 			return fmt.Errorf("--at is %q: give a time such as 2026-01-31T12:00:00Z, or iat for that of the proof", e.at)
 		}
+	}
+	return nil
+}
+
+// readAnswer takes what the issuer answers about an opaque token. Nobody is asked.
+func (e *explainer) readAnswer() error {
+	if e.introspected == "" {
+		return nil
+	}
+	text, err := os.ReadFile(e.introspected)
+	if err != nil {
+		return fmt.Errorf("--introspected: %w", err)
+	}
+	e.opaque, e.answer = true, explain.ReadAnswer(text)
+	if e.issuer == "" && e.answer.Issuer != "" {
+		e.issuer = e.assume("the issuer", "--issuer", e.answer.Issuer)
+	}
+	if e.audience == "" && e.answer.Audience != "" {
+		e.audience = e.assume("the audience", "--audience", e.answer.Audience)
 	}
 	return nil
 }
@@ -244,7 +274,7 @@ var flagOf = map[string]string{explain.StepNonce: "--nonce-secret-file", explain
 
 // judge shows the request to the server of the settings.
 func (e *explainer) judge(ctx context.Context) (*explain.Report, error) {
-	s := explain.Server{Need: access.Requirement{Scopes: strings.Fields(e.scope)}, Keyless: e.jwks == ""}
+	s := explain.Server{Need: access.Requirement{Scopes: strings.Fields(e.scope)}, Keyless: e.jwks == "", Opaque: e.opaque, Answer: e.answer}
 	s.Config = access.Config{
 		Origins: []string{e.origin}, RequireNonce: e.required, MaxTokenLifetime: e.lifetime,
 		Certificates: mtls.FromTLS, InsecureAllowBearer: e.bearer, Now: e.clock,
@@ -263,7 +293,7 @@ func (e *explainer) judge(ctx context.Context) (*explain.Report, error) {
 	report.Notes = e.notes
 	for i := range report.Steps {
 		if o := &report.Steps[i]; o.Result == explain.NotJudged {
-			o.Why += ": " + flagOf[o.Text]
+			o.Why += ": " + cmp.Or(flagOf[o.Text], "--introspected")
 		}
 	}
 	return report, nil

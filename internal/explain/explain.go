@@ -29,6 +29,10 @@ type Server struct {
 	// Keyless says that the keys of the issuer are not known. Everything else about a token is judged. An issuer without
 	// a URL, of a token that names none, is given one.
 	Keyless bool
+	// Opaque says that tokens are opaque (RFC 7662): what is not in Answer, only the issuer knows.
+	Opaque bool
+	// Answer is what the issuer would answer about the token. Nil with Opaque: everything else is judged.
+	Answer *Answer
 	// Remembers says that Replay and Revocation of Config are those of the server: what they say is told as well.
 	Remembers bool
 	// Again shows the request twice, and what is told is about the second time.
@@ -37,7 +41,13 @@ type Server struct {
 
 // Judge shows a request to the Guard. The error is no refusal: wrong settings, or keys that cannot be fetched.
 func (s Server) Judge(ctx context.Context, r *http.Request) (*Report, error) {
-	if s.Keyless {
+	if s.Opaque {
+		end, err := s.asked(r)
+		if err != nil {
+			return nil, err
+		}
+		defer end()
+	} else if s.Keyless {
 		if err := s.standIn(); err != nil {
 			return nil, err
 		}

@@ -67,7 +67,7 @@ func (s Server) report(r *http.Request, refusal error, proofAlone bool) *Report 
 	}
 	j := judged{s, r, p, proofAlone}
 	for i := range steps {
-		if steps[i].remembered() && !s.Remembers {
+		if steps[i].remembered() && !s.Remembers || s.Opaque && steps[i].ofJWT() || !s.Opaque && steps[i].text == stepActive {
 			continue
 		}
 		outcome := j.outcome(&steps[i], stepOf(p.Verdict.Reason), refusal != nil)
@@ -117,6 +117,8 @@ func (j judged) outcome(s, refusedAt *step, refused bool) Outcome {
 		o.Result, o.Why = NotReached, "there is no proof"
 	case j.proofAlone && (s.about != proofs || s.text == stepHash):
 		o.Result, o.Why = NotReached, "there is no token, as at a token endpoint"
+	case s.about == tokens && j.Opaque && j.Answer == nil && !s.remembered():
+		o.Result, o.Why = NotJudged, "only the issuer knows"
 	case s.text == stepKey && j.r.Header["Dpop"] == nil:
 		o.Why = "it is bound to no key"
 	case s.text == stepCertificate && j.r.TLS == nil:

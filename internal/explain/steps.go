@@ -46,12 +46,13 @@ var steps = []step{
 		[]string{"certificate_not_accepted", "certificate_missing", "certificate_mismatch", "certificate_expired",
 			"certificate_not_yet_valid", "certificate_untrusted", "certificate_usage"}},
 
-	{"RFC 9068 §2.1", "the token is a well-formed JWT", tokens, 13,
+	{"RFC 9068 §2.1", stepJWT, tokens, 13,
 		[]string{"token_too_large", "token_jws_malformed", "token_json_invalid", "token_header_invalid", "token_crit_present"}},
-	{"RFC 9068 §4", "its typ is at+jwt", tokens, 15, []string{"token_typ_wrong", "token_kind_wrong"}},
+	{"RFC 7662 §2.2", stepActive, tokens, 13, []string{"token_inactive"}},
+	{"RFC 9068 §4", stepType, tokens, 15, []string{"token_typ_wrong", "token_kind_wrong"}},
 	{"RFC 9068 §4", "iss is a trusted issuer", tokens, 14, []string{"token_issuer_unknown"}},
 	{"RFC 9068 §4", "aud is this API", tokens, 17, []string{"token_audience_wrong"}},
-	{"RFC 8725 §3.1", "alg is one that the issuer may use", tokens, 16, []string{"token_alg_not_allowed"}},
+	{"RFC 8725 §3.1", stepAlgorithm, tokens, 16, []string{"token_alg_not_allowed"}},
 	{"RFC 9068 §2.2", "its claims are there and understood", tokens, 18, []string{"token_claim_missing", "token_cnf_not_understood"}},
 	{"RFC 9068 §4", "it has begun and not expired", tokens, 19, []string{"token_expired", "token_not_yet_valid"}},
 	{"RFC 9068 §4", StepSignature, tokens, 20,
@@ -66,16 +67,25 @@ var steps = []step{
 const (
 	StepNonce       = "the nonce is the server's, and fresh"
 	StepSignature   = "the signature is the issuer's"
+	stepActive      = "the issuer calls it active"
 	stepHash        = "ath is the hash of the token"
 	stepTime        = "it was made just now"
 	stepKey         = "the token is bound to its key"
 	stepCertificate = "and to the certificate, if to one"
+	stepJWT         = "the token is a well-formed JWT"
+	stepType        = "its typ is at+jwt"
+	stepAlgorithm   = "alg is one that the issuer may use"
 	stepStanding    = "it has not been taken back"
 	stepUnused      = "the proof has not been used before"
 )
 
 // remembered says that the server's own memory alone can tell.
 func (s *step) remembered() bool { return s.text == stepStanding || s.text == stepUnused }
+
+// ofJWT says that a step is about what an opaque token has not.
+func (s *step) ofJWT() bool {
+	return slices.Contains([]string{stepJWT, stepType, stepAlgorithm, StepSignature}, s.text)
+}
 
 // stepOf finds the step at which the Guard refuses for a reason, or nil.
 func stepOf(reason string) *step {

@@ -14,7 +14,7 @@ import (
 func TestEachReasonHasAStep(t *testing.T) {
 	elsewhere := []string{
 		"account_not_active", "address_mismatch", "bearer_ended", "binding_missing", "bound_token_elsewhere", "cross_origin",
-		"login_too_old", "login_too_weak", "ticket_unknown", "token_inactive", "token_not_on_record",
+		"login_too_old", "login_too_weak", "ticket_unknown", "token_not_on_record",
 	}
 	names := regexp.MustCompile(`reason\.New\("([a-z_]+)"`)
 	found := 0

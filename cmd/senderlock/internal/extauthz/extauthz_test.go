@@ -321,6 +321,48 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// Beside a nonce the answer to the client is not to be stored, and a preflight passes where a public route lists it.
+func TestNonceAndPreflight(t *testing.T) {
+	clock := senderlocktest.NewClock()
+	issuer := senderlocktest.NewIssuer(clock)
+	defer issuer.Close()
+	owner := senderlocktest.NewClient(clock)
+	c := senderlocktest.Config(issuer, clock)
+	c.Log, c.RequireNonce, c.Nonces.EveryAnswer = slog.New(slog.DiscardHandler), true, true
+	guard, err := access.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer guard.Close()
+	client := ask(t, guard, loopback, gateway.Route{Pattern: "GET /orders"}, gateway.Route{Pattern: "OPTIONS /orders", Public: true})
+	preflight := httptest.NewRequest("OPTIONS", "/orders", nil)
+	preflight.Host = "api.example.com"
+	preflight.Header.Set("Access-Control-Request-Method", "GET")
+	get := httptest.NewRequest("GET", senderlocktest.Origin+"/orders", nil)
+	get.RequestURI = "/orders"
+	recorder := httptest.NewRecorder()
+	guard.NonceHandler().ServeHTTP(recorder, httptest.NewRequest("GET", "/", nil))
+	for want, r := range map[string]*http.Request{
+		"":         preflight,
+		"no-store": owner.SignWithNonce(get, issuer.Token(senderlocktest.Token{Client: owner}), recorder.Header().Get("DPoP-Nonce")),
+	} {
+		answer, err := client.Check(t.Context(), question(r, ""))
+		if err != nil || answer.GetOkResponse() == nil {
+			t.Fatal(answer, err)
+		}
+		shown := http.Header{}
+		for _, o := range answer.GetOkResponse().GetResponseHeadersToAdd() {
+			shown.Set(o.GetHeader().GetKey(), o.GetHeader().GetValue())
+		}
+		if shown.Get("Cache-Control") != want || (shown.Get("DPoP-Nonce") != "") != (want != "") || (shown.Get("Access-Control-Expose-Headers") != "") != (want != "") {
+			t.Errorf("%s: the client gets %v", r.Method, shown)
+		}
+		if removed := answer.GetOkResponse().GetHeadersToRemove(); slices.Contains(removed, "access-control-request-method") {
+			t.Errorf("the service does not get %v", removed)
+		}
+	}
+}
+
 func checkDenied(t *testing.T, denied *authv3.DeniedHttpResponse, status int) {
 	t.Helper()
 	header := http.Header{}
