@@ -65,6 +65,9 @@ func newGuard(t testing.TB, changes ...func(*setup)) *setup {
 		Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer()}, InsecureForgetAtStart: true,
 		Log: slog.New(slog.DiscardHandler), Now: s.clock.Now,
 	}
+	if _, measured := t.(*testing.B); !measured { // tests make many Guards, and none uses many keys
+		s.KnownKeys, s.KnownTokens = 1000, 1000
+	}
 	for _, change := range changes {
 		change(s)
 	}

@@ -62,6 +62,8 @@ func newSubject(t testing.TB, issuer *conformance.Issuer, d defects) *subject {
 			{URL: issuer.URL() + "/rotating", Audience: origin},
 		},
 		InsecureForgetAtStart: true,
+		KnownKeys:             1000, // one of a subject's five Guards sees fewer
+		KnownTokens:           1000,
 		Log:                   slog.New(slog.DiscardHandler),
 		Now:                   s.clock.Now,
 	}

@@ -15,7 +15,7 @@ import (
 // ordinary returns a Verifier on the system's clock without a replay store of its own.
 func ordinary(t testing.TB, namespace string, change func(*dpop.Config)) *dpop.Verifier {
 	t.Helper()
-	s := dpop.Config{Origins: []string{poptest.Audience}, Namespace: namespace}
+	s := dpop.Config{Origins: []string{poptest.Audience}, Namespace: namespace, KnownKeys: 1000}
 	s.Nonces.Secrets = [][]byte{secret(7)}
 	if change != nil {
 		change(&s)
@@ -171,7 +171,7 @@ func TestVerifiersComeAndGo(t *testing.T) {
 	accepted, shown := map[string]int{}, []string{}
 	atOnce(comers, func(comer int) {
 		for range rounds {
-			s := dpop.Config{Origins: []string{poptest.Audience}, Namespace: t.Name(), Skew: time.Millisecond}
+			s := dpop.Config{Origins: []string{poptest.Audience}, Namespace: t.Name(), Skew: time.Millisecond, KnownKeys: 1000}
 			s.Nonces.Secrets = [][]byte{secret(7)}
 			if comer%2 == 0 {
 				s.MaxAge = 5 * time.Minute // wider than the others

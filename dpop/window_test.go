@@ -104,7 +104,7 @@ func (c *crowd) between(least, most time.Duration) time.Duration {
 
 // config are random settings under which a proof is accepted for no longer than window.
 func (c *crowd) config(window time.Duration) dpop.Config {
-	s := dpop.Config{Origins: []string{poptest.Audience}}
+	s := dpop.Config{Origins: []string{poptest.Audience}, KnownKeys: 1000}
 	s.Skew = c.between(time.Millisecond, min(5*time.Minute, window-2*time.Second))
 	s.MaxAge = c.between(time.Second, min(10*time.Minute, window-s.Skew))
 	s.Nonces.Period = c.between(time.Second, min(30*time.Minute, (window-s.Skew)/2))

@@ -43,7 +43,7 @@ func server(t *testing.T, issuer string, change func(*access.Config)) string {
 	origin := "http://" + s.Listener.Addr().String()
 	c := access.Config{
 		Origins: []string{origin}, Issuers: []access.Issuer{{URL: issuer, Audience: origin}},
-		InsecureForgetAtStart: true, Log: slog.New(slog.DiscardHandler),
+		InsecureForgetAtStart: true, KnownKeys: 1000, KnownTokens: 1000, Log: slog.New(slog.DiscardHandler),
 	}
 	change(&c)
 	guard, err := access.New(c)

@@ -2,9 +2,6 @@ package mobile_test
 
 import (
 	"context"
-	"crypto/sha256"
-	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/senderlock/senderlock/internal/fetched"
 )
 
 // compiler is a Kotlin compiler with the libraries that README.md uses, as testdata/kotlin/pom.xml pins them.
@@ -20,56 +19,16 @@ type compiler struct{ java, libraries string }
 // patience is for a machine that does other work too: ten seconds of one core are what the compiler takes.
 const patience = 5 * time.Minute
 
-// fetchCompiler fetches it by Maven, once for each pom.xml, into the user's cache.
 func fetchCompiler(t *testing.T) compiler {
 	t.Helper()
-	var c compiler
-	var err, missing error
-	c.java, missing = exec.LookPath("java")
-	mvn, err := exec.LookPath("mvn")
-	if missing = errors.Join(missing, err); missing != nil {
-		unavailable(t, "bash .ci/packages installs what is missing: "+missing.Error())
-	}
-	pom, err := os.ReadFile("testdata/kotlin/pom.xml")
+	c := compiler{java: fetched.Program(t, "java")}
+	folder, err := fetched.Folder(t, "kotlin", []string{"testdata/kotlin/pom.xml"}, fetched.Program(t, "mvn"), "-q", "-B",
+		"org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies", "-DoutputDirectory=libraries")
 	if err != nil {
-		t.Fatal(err)
+		fetched.Missing(t, "the Kotlin compiler cannot be fetched: "+err.Error())
 	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.libraries = filepath.Join(cache, fmt.Sprintf("senderlock-kotlin-%.6x", sha256.Sum256(pom)))
-	if _, err := os.Stat(c.libraries); err == nil {
-		return c
-	}
-	if err := os.MkdirAll(cache, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	fetched, err := os.MkdirTemp(cache, "senderlock-kotlin-new-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(fetched)
-	out, err := run(t, mvn, "-q", "-B", "-f", "testdata/kotlin/pom.xml",
-		"org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies", "-DoutputDirectory="+fetched)
-	if err != nil {
-		unavailable(t, "the Kotlin compiler cannot be fetched: "+out)
-	}
-	if err := os.Rename(fetched, c.libraries); err != nil && !errors.Is(err, os.ErrExist) {
-		if _, there := os.Stat(c.libraries); there != nil { // nor has anybody else put it there
-			t.Fatal(err)
-		}
-	}
+	c.libraries = filepath.Join(folder, "libraries")
 	return c
-}
-
-// unavailable skips the test, but not in CI.
-func unavailable(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
 }
 
 func run(t *testing.T, name string, args ...string) (output string, err error) {

@@ -11,7 +11,7 @@ import (
 )
 
 // newAPI is the protected API, as you would write it. A request that reaches accounts or pay comes from the sender
-// that its access token was issued to; everyone else has been refused.
+// that its access token was issued to; everyone else has been refused: story.go plays who, and with which answer.
 func newAPI(origin, issuer string, log *slog.Logger) (*echo.Echo, *access.Guard, error) {
 	guard, err := access.New(access.Config{
 		Origins: []string{origin},

@@ -5,8 +5,9 @@
 //	go run ./examples/quickstart -v        # with the server's log in full
 //	go run ./examples/quickstart -serve    # then keep serving, and print curl commands to try
 //
-// Read api.go first: it is the protected API. story.go is the story. The two commands token and proof stand in for
-// a client beside curl.
+// Read api.go first: it is the protected API, and all that you would write yourself. Then story.go: each request with the
+// answer that it gets. The rest is scenery: stage.go starts the two servers and makes the requests, and serve.go is -serve,
+// with the commands token and proof that stand in for a client beside curl.
 package main
 
 import (

@@ -84,16 +84,6 @@ func Run(t testing.TB, binary, defect, tests string, flags ...string) (printed s
 	return string(out), err
 }
 
-// Sample is every fourth of the defects, and all of them under CI=true: each of them takes a server, or runs of a test.
-func Sample[T any](defects []T) (chosen []T) {
-	for i, d := range defects {
-		if i%4 == 0 || os.Getenv("CI") == "true" {
-			chosen = append(chosen, d)
-		}
-	}
-	return chosen
-}
-
 // moduleRoot is the folder with go.mod above the tests.
 func moduleRoot(t testing.TB) string {
 	t.Helper()

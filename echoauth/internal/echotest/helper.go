@@ -21,6 +21,8 @@ func config() access.Config {
 			JWKS: poptest.JWKS(map[string]*poptest.Key{poptest.KeyID: poptest.IssuerKey()}),
 		}},
 		InsecureForgetAtStart: true,
+		KnownKeys:             1000,
+		KnownTokens:           1000,
 		Log:                   slog.New(slog.DiscardHandler),
 		Now:                   poptest.NewClock().Now,
 	}
