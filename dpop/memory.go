@@ -65,7 +65,7 @@ type Memory struct {
 	since      atomic.Pointer[time.Time] // moves when window grows
 
 	live    atomic.Int64 // entries of all slices, and those about to be written
-	stripes [stripeCount]sync.Mutex
+	stripes [stripeCount]stripe
 	closing sync.WaitGroup
 
 	// mu is held for reading from the first look of a claim to the last, and for writing by whatever adds or
@@ -73,13 +73,22 @@ type Memory struct {
 	// Wait of a ristretto cache that is being closed panics or never returns.
 	mu        sync.RWMutex
 	slices    []*timeSlice // by slot, oldest first
+	free      mark         // what no slice has
 	forgotten int64        // the newest slot that was ever removed
 	closed    bool
+}
+
+// stripe lets one claim at a time look at its keys.
+type stripe struct {
+	sync.Mutex
+	marks marks
+	key   ReplayKey // of the claim: ristretto hashes by a function that lets its argument escape
 }
 
 // timeSlice remembers the claims that expire in one slot of time.
 type timeSlice struct {
 	slot    int64
+	mark    mark // one, or none
 	entries atomic.Int64
 	cache   *ristretto.Cache[[]byte, struct{}]
 }
@@ -97,6 +106,10 @@ func NewMemory(c MemoryConfig) (*Memory, error) {
 		now:        c.Now,
 		maxEntries: int64(cmp.Or(c.MaxEntries, defaultMaxEntries)),
 		forgotten:  math.MinInt64,
+		free:       allMarks,
+	}
+	for i := range m.stripes {
+		m.stripes[i].marks = newMarks(m.maxEntries)
 	}
 	if m.now == nil {
 		m.now = time.Now
@@ -146,10 +159,13 @@ func (m *Memory) Claim(ctx context.Context, key ReplayKey, expiry time.Time) (fr
 		return false, err
 	}
 	defer m.mu.RUnlock()
-	if m.holds(key[:]) {
+	stripe.key = key
+	marked := stripe.marks.of(&key)
+	if m.holds(*marked, stripe.key[:]) {
 		return false, nil
 	}
-	return m.record(s, key[:])
+	*marked |= s.mark
+	return m.record(s, stripe.key[:])
 }
 
 // Len returns the number of entries that are held, for metrics. Up to thirty seconds' worth of them have expired.
@@ -226,18 +242,39 @@ func (m *Memory) turn(now, slot int64) error {
 	if err != nil {
 		return fmt.Errorf("dpop: replay memory: %w", err)
 	}
+	s.mark = m.free.first()
+	m.free &^= s.mark
 	m.slices = slices.Insert(m.slices, i, s)
 	return nil
 }
 
-// forget removes the slices before slot. Their caches are closed aside, so that no request waits for it.
+// forget removes the slices before slot. They are cleared aside, so that no request waits for it.
 func (m *Memory) forget(slot int64) {
 	for len(m.slices) > 0 && m.slices[0].slot < slot {
 		s := m.slices[0]
 		m.slices = slices.Delete(m.slices, 0, 1)
 		m.forgotten = max(m.forgotten, s.slot)
 		m.live.Add(-s.entries.Load())
-		m.closing.Go(s.cache.Close)
+		m.closing.Go(func() { m.clear(s) })
+	}
+}
+
+// clear releases what a removed slice held. No other slice has its mark before the last of its keys has lost it.
+func (m *Memory) clear(s *timeSlice) {
+	s.cache.Close()
+	for i := range m.stripes {
+		m.stripes[i].unmark(s.mark)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.free |= s.mark
+}
+
+func (s *stripe) unmark(gone mark) {
+	s.Lock()
+	defer s.Unlock()
+	for i := range s.marks {
+		s.marks[i] &^= gone
 	}
 }
 
@@ -247,10 +284,10 @@ func (m *Memory) find(slot int64) (i int, ok bool) {
 	})
 }
 
-// holds looks into every slice: two proofs with one key need not expire together.
-func (m *Memory) holds(key []byte) bool {
+// holds looks into every slice that may have the key: two proofs with one key need not expire together.
+func (m *Memory) holds(marked mark, key []byte) bool {
 	for _, s := range m.slices {
-		if s.holds(key) {
+		if (s.mark == 0 || s.mark&marked != 0) && s.holds(key) {
 			return true
 		}
 	}

@@ -32,7 +32,7 @@ func spreadExpiry(n uint64) time.Time {
 func BenchmarkReplayClaim(b *testing.B) {
 	for _, live := range []uint64{0, 1_000_000} {
 		b.Run(fmt.Sprintf("live=%d", live), func(b *testing.B) {
-			m := newMemory(b, dpop.MemoryConfig{MaxEntries: 50_000_000, Window: time.Second, Now: poptest.NewClock().Now})
+			m := newMemory(b, dpop.MemoryConfig{MaxEntries: 2_000_000, Window: time.Second, Now: poptest.NewClock().Now})
 			var n uint64
 			for range live {
 				n++

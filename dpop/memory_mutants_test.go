@@ -35,6 +35,10 @@ var memoryMutants = []struct {
 		"Claim = false, dpop: the proof expired before it was claimed; want"},
 	{"only the claim's own slice looked at", "TestMemoryRemembersUntilExpiry",
 		"Claim = true, <nil>; want false, <nil>"},
+	{"keys without a mark", "TestMemoryRemembersUntilExpiry", "Claim = true, <nil>; want false, <nil>"},
+	{"slices without a mark not looked at", "TestMemoryBoundsSlices", "Claim = true, <nil>; want false, <nil>"},
+	{"marks of all slices cleared with one", "TestMemoryGivesMarksOn", "Claim = true, <nil>; want false, <nil>"},
+	{"a mark given on before it is cleared", "TestMemoryGivesMarksOn", "Claim = true, <nil>; want false, <nil>"},
 	{"window not kept", "TestMemoryRemembersForTheWindow", "Claim = true, <nil>; want false, <nil>"},
 	{"widened without a new beginning", "TestWiderWindow", "want iat_before_start"},
 	{"a new beginning before what was dated ahead", "TestWiderWindow", "was accepted again"},
@@ -77,7 +81,14 @@ var memoryEdits = []mutant.Edit{
 	{"dpop/memory.go", "m.forget(now)", `m.forget(either("slices dropped too early", now+1, now))`},
 	{"dpop/memory.go", "case expiry.Before(now):", `case expiry.Before(now) && !on("expired claims recorded"),
 		on("last instant not counted") && !expiry.After(now):`},
-	{"dpop/memory.go", "if m.holds(key[:]) {", `if either("only the claim's own slice looked at", s.holds, m.holds)(key[:]) {`},
+	{"dpop/memory.go", "if m.holds(*marked, stripe.key[:]) {",
+		`if on("only the claim's own slice looked at") && s.holds(stripe.key[:]) ||
+		!on("only the claim's own slice looked at") && m.holds(*marked, stripe.key[:]) {`},
+	{"dpop/memory.go", "*marked |= s.mark", `if !on("keys without a mark") {
+		*marked |= s.mark
+	}`},
+	{"dpop/memory.go", "(s.mark == 0 ||", `(s.mark == 0 && !on("slices without a mark not looked at") ||`},
+	{"dpop/memory.go", "s.marks[i] &^= gone", `s.marks[i] &^= either("marks of all slices cleared with one", allMarks, gone)`},
 	{"dpop/memory.go", "slot := max(slotOf(expiry), slotOf(now.Add(m.Window())))",
 		`slot := either("window not kept", slotOf(expiry), max(slotOf(expiry), slotOf(now.Add(m.Window()))))`},
 	{"dpop/memory.go", "m.since.Store(&again)", `if !on("widened without a new beginning") {
@@ -90,8 +101,11 @@ var memoryEdits = []mutant.Edit{
 	{"dpop/memory.go", "max(1, binary.BigEndian.Uint64(key[8:]))", `either("half of the hash", 0,
 		max(either("second hash may be 0", uint64(0), 1), binary.BigEndian.Uint64(key[8:])))`},
 	{"dpop/memory.go", "m.closed = true", `m.closed = !on("Close not remembered")`},
-	{"dpop/memory.go", "m.closing.Go(s.cache.Close)", `if !on("caches never closed") {
-			m.closing.Go(s.cache.Close)
+	{"dpop/memory.go", "m.closing.Go(func() { m.clear(s) })", `if on("a mark given on before it is cleared") {
+			m.free |= s.mark
+		}
+		if !on("caches never closed") {
+			m.closing.Go(func() { m.clear(s) })
 		}`},
 	{"dpop/memory.go", "defer m.mu.RUnlock()", `if on("caches closed in the hands of claims") {
 		m.mu.RUnlock()

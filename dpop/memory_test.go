@@ -271,8 +271,37 @@ func TestMemoryBoundsSlices(t *testing.T) {
 	mustClaim(t, m, numberedKey(slices), at(30*slices-1))
 	wantUsed(t, m, numberedKey(0), at(0))
 
+	for n := range uint64(slices) {
+		wantUsed(t, m, numberedKey(n), at(60))
+	}
+
 	clock.Set(at(30))
 	mustClaim(t, m, numberedKey(slices+1), at(30*slices))
+}
+
+// Marks that tell where a key is not are given on from slice to slice. Keys of a slice share places with those of others
+// here, and no slice takes away the mark of another, however many there have been.
+func TestMemoryGivesMarksOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const keys = 20
+		clock := poptest.NewClock()
+		m := newMemory(t, dpop.MemoryConfig{MaxEntries: 100, Window: time.Second, Now: clock.Now})
+		key := func(slice, n int) dpop.ReplayKey { return numberedKey(uint64(slice*keys + n)) }
+		for slice := range 40 {
+			clock.Set(at(float64(30 * slice)))
+			expiry := at(float64(30*slice + 40))
+			for n := range keys {
+				mustClaim(t, m, key(slice, n), expiry)
+			}
+			synctest.Wait() // until the slices that are over have been cleared
+			for n := range keys {
+				wantUsed(t, m, key(slice, n), expiry)
+				if slice > 0 {
+					wantUsed(t, m, key(slice-1, n), expiry)
+				}
+			}
+		}
+	})
 }
 
 // RS-026, RS-077: any jti is a key of one size, and parts that run together into one text stay different.
