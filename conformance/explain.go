@@ -118,4 +118,6 @@ func expected(a *cases.Answer) string {
 	return text
 }
 
-func anyOf(codes []int) string { return strings.ReplaceAll(strings.Trim(fmt.Sprint(codes), "[]"), " ", " or ") }
+func anyOf(codes []int) string {
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint(codes), "[]"), " ", " or ")
+}
