@@ -24,6 +24,10 @@ var checks = map[string]func(*runner, *response, *recipe.Sent) error{
 	"dpop-challenge": func(_ *runner, p *response, _ *recipe.Sent) error { // which 401 has to have, and others may
 		return want(p.challenge("DPoP") != nil || p.status != http.StatusUnauthorized, "there is no DPoP challenge")
 	},
+	"some-challenge": func(_ *runner, p *response, _ *recipe.Sent) error { // of a scheme that can apply (RFC 9110 §15.5.2)
+		return want(p.challenge("DPoP") != nil || p.challenge("Bearer") != nil || p.status != http.StatusUnauthorized,
+			"there is no DPoP challenge, nor one of Bearer")
+	},
 	"not-the-resource": func(r *runner, p *response, _ *recipe.Sent) error {
 		return want(p.status/100 != 2 || r.good == "" || p.body != r.good, "the answer is that of a good request")
 	},

@@ -97,12 +97,14 @@ func expected(a *cases.Answer) string {
 	switch {
 	case a.Closed:
 		return "no connection"
+	case a.Accept && len(a.Status) > 0:
+		text = "2xx; " + anyOf(a.Status) + " without an error code says that there is no such resource"
 	case a.Accept:
 		text = "2xx"
 	case a.Any:
 		text = "any status below 500, and not the resource"
 	default:
-		text = strings.ReplaceAll(strings.Trim(fmt.Sprint(a.Status), "[]"), " ", " or ")
+		text = anyOf(a.Status)
 		if len(a.Error) > 0 {
 			text += " with " + strings.Join(a.Error, " or ")
 		}
@@ -114,4 +116,8 @@ func expected(a *cases.Answer) string {
 		text += "; " + strings.Join(a.Checks, ", ")
 	}
 	return text
+}
+
+func anyOf(codes []int) string {
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint(codes), "[]"), " ", " or ")
 }

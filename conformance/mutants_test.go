@@ -239,7 +239,7 @@ var edits = []mutant.Edit{
 		`if !on("the key's own alg is not looked at") && k.alg != "" && k.alg != alg`},
 	{"dpop/uri.go", `	if end := strings.IndexAny(s, "?#"); end >= 0 {`,
 		`	if end := strings.IndexAny(s, "?#"); end >= 0 && !on("the query counts") {`},
-	{"dpop/uri.go", `	path, ok := strings.CutPrefix(target, u.origin)`, `	if on("the host is not compared") {
+	{"dpop/uri.go", `	return strings.TrimPrefix(target, u.origin) == u.path`, `	if on("the host is not compared") {
 		_, _, rest, _ := splitURI(target)
 		return rest == u.path
 	}
@@ -263,7 +263,8 @@ var edits = []mutant.Edit{
 	case on("matrix parameters do not matter"):
 		path, _, _ = strings.Cut(path, ";")
 		return ok && path == u.path
-	}`},
+	}
+	return strings.TrimPrefix(target, u.origin) == u.path`},
 	{"dpop/uri.go", `return strings.ToLower(host), nil`,
 		`return either("the host's case matters", host, strings.ToLower(host)), nil`},
 	{"dpop/uri.go", `if port == "" || port == defaultPort(scheme) {`,

@@ -156,6 +156,7 @@ func TestCommandTells(t *testing.T) {
 			"strict  401 with invalid_dpop_proof", "base    400 or 401", "Look at where htu is compared"},
 		"--explain token-expired":          {"A server may do otherwise and be right: a leeway of a few minutes is permitted"},
 		"--explain binding-other-key@warm": {"First a request in order, with the same token and key"},
+		"--explain path-utf8":              {"strict  2xx\n", "base    2xx; 400 or 403 or 404 without an error code says that there is no such resource"},
 		"--explain replay-race":            {"50 times at the same instant", "1 accepted, each other one refused: 401"},
 		"--help":                           {"issuer-ca", "absolute-form, bearer, certproxy", "shuffle"},
 	} {

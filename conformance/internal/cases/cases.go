@@ -123,11 +123,13 @@ type Proof struct {
 
 // Answer is what a server may answer.
 type Answer struct {
-	Accept bool     `json:"accept,omitempty"` // a status from 200 to 299
-	Exact  int      `json:"exact,omitempty"`  // with copies: how many of them are accepted, no more and no fewer
-	Closed bool     `json:"closed,omitempty"` // no connection comes about
-	Any    bool     `json:"any,omitempty"`    // any status below 500: what counts are the checks, and that no handler runs
-	Status []int    `json:"status,omitempty"` // any of these; empty and no Accept: anything below 500
+	Accept bool `json:"accept,omitempty"` // a status from 200 to 299
+	Exact  int  `json:"exact,omitempty"`  // with copies: how many of them are accepted, no more and no fewer
+	Closed bool `json:"closed,omitempty"` // no connection comes about
+	Any    bool `json:"any,omitempty"`    // any status below 500: what counts are the checks, and that no handler runs
+	// Status is any of these; empty and no Accept: anything below 500. With Accept these, without an error code, say that the
+	// server has no such resource.
+	Status []int    `json:"status,omitempty"`
 	Error  []string `json:"error,omitempty"`  // any of these codes; empty: not looked at
 	Checks []string `json:"checks,omitempty"` // further properties, by name
 }

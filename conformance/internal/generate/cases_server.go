@@ -202,7 +202,7 @@ func challenges(s *suite) {
 	check := func(rs, l, id, title string, a answers, r cases.Request, options ...option) {
 		s.send(rs, "challenge-"+id, title, a, r, append(options, level(l))...)
 	}
-	check("RS-042", cases.MUST, "dpop", "no credentials: a DPoP challenge", noCreds.with("dpop-challenge"), bare)
+	check("RS-042", cases.MUST, "dpop", "no credentials: a DPoP challenge", noCreds.challenged(), bare)
 	check("RS-104", cases.MUST, "present", "no credentials: WWW-Authenticate is there", noCreds.with("challenge"),
 		bare)
 	check("RS-111", cases.SHOULD, "no-error", "no credentials: no error code", noCreds.with("no-error"), bare)
@@ -213,7 +213,7 @@ func challenges(s *suite) {
 	check("RS-046", cases.MUST, "algs-asymmetric", "algs offers nothing symmetric and not none",
 		noCreds.with("algs-asymmetric"), bare)
 	check("RS-042", cases.SHOULD, "first", "the DPoP challenge stands first", noCreds.with("dpop-first"), bare)
-	check("RS-042", cases.MUST, "bad-dpop", "a bad proof: a DPoP challenge", badProof.with("dpop-challenge"), bad)
+	check("RS-042", cases.MUST, "bad-dpop", "a bad proof: a DPoP challenge", badProof.challenged(), bad)
 	check("RS-043", cases.SHOULD, "bad-error", "a bad proof: an error code", badProof.with("error"), bad)
 	check("RS-044", cases.SHOULD, "bad-code", "a bad proof: invalid_dpop_proof", refusal(status(401),
 		[]string{"invalid_dpop_proof"}, status(401), []string{"invalid_dpop_proof"}), bad)
@@ -267,7 +267,7 @@ func challenges(s *suite) {
 		badProof.with("expose-challenge"), cases.Request{Proof: bad.Proof, Headers: cors}, needs("cors"))
 	check("RS-048", cases.SHOULD, "expose-bare", "the same without credentials", noCreds.with("expose-challenge"),
 		cases.Request{Without: bare.Without, Headers: cors}, needs("cors"))
-	check("RS-042", cases.MUST, "head", "a refused HEAD has its challenge too", badProof.with("dpop-challenge"),
+	check("RS-042", cases.MUST, "head", "a refused HEAD has its challenge too", badProof.challenged(),
 		cases.Request{Method: "HEAD", Proof: bad.Proof}, needs("methods"))
 }
 
@@ -714,7 +714,7 @@ func bearer(s *suite) {
 	s.send("RS-052", "bearer-bad-dpop", "a bad proof under DPoP: the error stands on DPoP alone",
 		badProof.with("error-on-dpop"), cases.Request{Endpoint: "bearer",
 			Proof: &cases.Proof{Edit: []string{"signature:flip"}}}, level(cases.SHOULD))
-	s.send("RS-051", "bearer-bare", "no credentials: no error code", noCreds.with("no-error", "dpop-challenge"),
+	s.send("RS-051", "bearer-bare", "no credentials: no error code", noCreds.with("no-error").challenged(),
 		cases.Request{Endpoint: "bearer", Without: []string{"authorization", "proof"}})
 	s.send("RS-053", "bearer-two", "a Bearer and a DPoP field", badAuth, cases.Request{Endpoint: "bearer",
 		Authorization: []string{"Bearer ${token}", "DPoP ${token}"}})
@@ -775,6 +775,10 @@ func certificates(s *suite) {
 	}())
 	s.send("RS-085", "mtls-dpop", "a DPoP-bound token over a connection with a certificate", accepted,
 		cases.Request{Endpoint: "mtls", Certificate: "client"})
+	s.send("RS-176", "mtls-host-other", "over TLS another Host, and a proof for it", badProof.or(400, 403, 404, 421),
+		cases.Request{Endpoint: "mtls", Certificate: "client", Host: "evil.example.net",
+			Proof: ptr(claims("htu", raw(`"https://evil.example.net${path}"`)))},
+		needs("origin"), rfc("RFC 9110 §7.4, §4.2.2"))
 	s.send("RS-086", "mtls-unbound", "an unbound token with a certificate", asBearer, r("client", ""))
 	for _, h := range [][2]string{
 		{"Client-Cert", ":${certificate:client}:"}, {"X-SSL-Client-Cert", "${certificate:client}"},

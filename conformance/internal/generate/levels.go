@@ -66,6 +66,7 @@ var leaves = []leave{
 	{"path-question", cases.SHOULD, "RFC 9110 §15.5.1", "a server may refuse to serve such paths at all"},
 	{"path-hash", cases.SHOULD, "RFC 9110 §15.5.1", "a server may refuse to serve such paths at all"},
 	{"path-long", cases.SHOULD, "RFC 9110 §15.5.15", "a server may refuse a long target"},
+	{"host-other", cases.SHOULD, "RFC 9110 §7.4, RFC 9112 §3.3", "over http a server may take the name that the request gives it"},
 	{"cnf-kid-beside", cases.SHOULD, "RFC 7800 §3.1, §3.4", "who understands kid may take it for a second key, and want one alone"},
 	{"cnf-jkt-padded", cases.SHOULD, "RFC 9449 §6.1", "that padding is left out binds the issuer"},
 	{"cnf-jkt-space", cases.SHOULD, "RFC 9449 §6.1", "the spelling binds the issuer"},

@@ -146,8 +146,9 @@ var (
 		"invalid_dpop_proof"})
 	badAuth = refusal(status(400), []string{"invalid_request"}, status(400, 401), []string{"invalid_request",
 		"invalid_token", "invalid_dpop_proof"})
+	// asBearer is a token that misses the proof of its sender, which no RFC has a code for.
 	asBearer = refusal(status(401), []string{"invalid_token"}, status(400, 401), []string{"invalid_token",
-		"invalid_request"})
+		"invalid_request", "invalid_dpop_proof"})
 	badCert = refusal(status(401), []string{"invalid_token"}, status(400, 401), []string{"invalid_token",
 		"invalid_request"})
 	useNonce = refusal(status(401), []string{"use_dpop_nonce"}, status(401),
@@ -171,6 +172,14 @@ func refusal(strict []int, strictCodes []string, base []int, baseCodes []string)
 func (a answers) with(checks ...string) answers {
 	a.strict.Checks = append(slices.Clone(a.strict.Checks), checks...)
 	a.base.Checks = append(slices.Clone(a.base.Checks), checks...)
+	return a
+}
+
+// challenged wants a DPoP challenge on a 401: a server that takes unbound tokens too may offer Bearer alone (RFC 9449 §7.1:
+// it "can respond with a challenge"), but has to offer one that applies (RFC 9110 §15.5.2).
+func (a answers) challenged() answers {
+	a.strict.Checks = append(slices.Clone(a.strict.Checks), "dpop-challenge")
+	a.base.Checks = append(slices.Clone(a.base.Checks), "some-challenge")
 	return a
 }
 
