@@ -19,6 +19,7 @@ import (
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/explain"
+	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/senderlocktest"
 )
 
@@ -194,13 +195,8 @@ func TestExplainRefuses(t *testing.T) {
 		change(r.Header)
 		return r
 	}
-	// cut takes the end off a part of a JWT.
 	tampered := func(field string) *http.Request {
-		return with(func(h http.Header) {
-			text := []byte(h.Get(field))
-			text[len(text)-20] ^= 1
-			h.Set(field, string(text))
-		})
+		return with(func(h http.Header) { h.Set(field, poptest.Tampered(h.Get(field))) })
 	}
 	for name, test := range map[string]struct {
 		r               *http.Request
