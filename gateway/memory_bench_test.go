@@ -12,7 +12,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -52,12 +51,12 @@ func BenchmarkConnections(b *testing.B) {
 	credentials := func() string { return strings.Join(w.headers("GET", "/orders", token), "\t") }
 	hold(b, server, 1, credentials)() // what is made once is there
 	for range b.N {
-		var held [rounds]uint64
+		var held [rounds]int64
 		for round := range held {
 			open.Wait()
-			before := inUse()
+			before := live()
 			release := hold(b, server, connections, credentials)
-			held[round] = inUse() - before
+			held[round] = live() - before
 			release()
 		}
 		b.ReportMetric(float64(held[rounds-1])/connections, "B/connection")
@@ -77,15 +76,6 @@ func mayOpen() error {
 	}
 	limit.Cur, limit.Max = files, max(limit.Max, files)
 	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
-}
-
-// inUse is the memory that is in use.
-func inUse() uint64 {
-	runtime.GC()
-	runtime.GC() // pools let go at the second
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc + m.StackInuse
 }
 
 // holder is the variable that makes this program the other end of the connections.

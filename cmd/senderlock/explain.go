@@ -32,8 +32,7 @@ type explainer struct {
 	metadata                  string
 	origin, issuer, audience  string
 	jwks                      string
-	opaque                    bool
-	introspected              string
+	opaque                    string
 	scope, algs               string
 	typeJWT, bearer, required bool
 	nonceSecret               string
@@ -56,9 +55,8 @@ func explainCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "explain [flags] [URL]",
 		Short: "Say what is in a request, and what each check says of it",
-		Long: `Says what is in a request, pasted as it goes over the wire or as curl -v shows
-it, or made of URL, --proof-file and --token-file, and what each check says.
-Nothing is sent anywhere, but for a --metadata or --jwks that asks for it.`,
+		Long: `Says what is in a request, pasted (curl -v too) or made of URL and files, and
+what each check says. Nothing is sent, but for --metadata and --jwks with a URL.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			return e.run(command.Context(), command.InOrStdin(), command.OutOrStdout(), args)
@@ -79,8 +77,7 @@ func (e *explainer) define(f *pflag.FlagSet) {
 	f.StringVar(&e.issuer, "issuer", "", "the issuer that it trusts, a `URL`")
 	f.StringVar(&e.audience, "audience", "", "the `identifier` of the API in tokens")
 	f.StringVar(&e.jwks, "jwks", "", "the issuer's keys: `file or URL`, or discover")
-	f.BoolVar(&e.opaque, "opaque", false, "tokens are opaque: only the issuer knows them")
-	f.StringVar(&e.introspected, "introspected", "", "what the issuer answers about one, RFC 7662, a `file`")
+	f.StringVar(&e.opaque, "opaque", "", "`answer` of introspection, a file, or unknown")
 	f.StringVar(&e.scope, "scope", "", "the `scopes` that the route demands")
 	f.StringVar(&e.algs, "algs", "", "the `algorithms` of proofs, with commas")
 	f.BoolVar(&e.typeJWT, "accept-jwt", false, "tokens of typ JWT are accepted")
@@ -202,14 +199,14 @@ func (e *explainer) settle(ctx context.Context) error {
 
 // readAnswer takes what the issuer answers about an opaque token. Nobody is asked.
 func (e *explainer) readAnswer() error {
-	if e.introspected == "" {
+	if e.opaque == "" || e.opaque == "unknown" {
 		return nil
 	}
-	text, err := os.ReadFile(e.introspected)
+	text, err := os.ReadFile(e.opaque)
 	if err != nil {
-		return fmt.Errorf("--introspected: %w", err)
+		return fmt.Errorf("--opaque: %w", err)
 	}
-	e.opaque, e.answer = true, explain.ReadAnswer(text)
+	e.answer = explain.ReadAnswer(text)
 	if e.issuer == "" && e.answer.Issuer != "" {
 		e.issuer = e.assume("the issuer", "--issuer", e.answer.Issuer)
 	}
@@ -274,7 +271,7 @@ var flagOf = map[string]string{explain.StepNonce: "--nonce-secret-file", explain
 
 // judge shows the request to the server of the settings.
 func (e *explainer) judge(ctx context.Context) (*explain.Report, error) {
-	s := explain.Server{Need: access.Requirement{Scopes: strings.Fields(e.scope)}, Keyless: e.jwks == "", Opaque: e.opaque, Answer: e.answer}
+	s := explain.Server{Need: access.Requirement{Scopes: strings.Fields(e.scope)}, Keyless: e.jwks == "", Opaque: e.opaque != "", Answer: e.answer}
 	s.Config = access.Config{
 		Origins: []string{e.origin}, RequireNonce: e.required, MaxTokenLifetime: e.lifetime,
 		Certificates: mtls.FromTLS, InsecureAllowBearer: e.bearer, Now: e.clock,
@@ -293,7 +290,7 @@ func (e *explainer) judge(ctx context.Context) (*explain.Report, error) {
 	report.Notes = e.notes
 	for i := range report.Steps {
 		if o := &report.Steps[i]; o.Result == explain.NotJudged {
-			o.Why += ": " + cmp.Or(flagOf[o.Text], "--introspected")
+			o.Why += ": " + cmp.Or(flagOf[o.Text], "--opaque")
 		}
 	}
 	return report, nil

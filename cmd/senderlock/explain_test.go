@@ -471,3 +471,94 @@ func TestExplainWrong(t *testing.T) {
 		})
 	}
 }
+
+// An opaque token says nothing: what is in it is judged by the answer of the issuer, where there is one, and nobody is
+// asked. Without one everything else is judged.
+func TestExplainOpaque(t *testing.T) {
+	s := newScene(t)
+	const secret = "opaque-and-secret"
+	asked := false
+	issuer := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
+	defer issuer.Close()
+	answer := func(change func(map[string]any)) []string {
+		now := senderlocktest.Now.Unix()
+		claims := map[string]any{
+			"active": true, "iss": issuer.URL, "aud": senderlocktest.Origin, "sub": "user-1", "client_id": "app", "scope": "pay",
+			"iat": now, "exp": now + 300, "cnf": map[string]any{"jkt": s.client.Thumbprint()},
+		}
+		if change != nil {
+			change(claims)
+		}
+		text, err := json.Marshal(claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []string{"--opaque", s.file("answer.json", string(text))}
+	}
+	without := func(name string) func(map[string]any) { return func(c map[string]any) { delete(c, name) } }
+	with := func(name string, value any) func(map[string]any) { return func(c map[string]any) { c[name] = value } }
+	thief := senderlocktest.NewClient(s.clock)
+	unknown := []string{"--opaque", "unknown"}
+	flags := []string{"explain", "--json", "--at", senderlocktest.Now.Format(time.RFC3339), "--scope", "pay"}
+	for name, test := range map[string]struct {
+		client  *senderlocktest.Client // nil: no proof
+		flags   []string
+		reason  string // empty: accepted
+		unclear bool   // what only the issuer knows is not judged
+	}{
+		"nothing known":           {s.client, unknown, "", true},
+		"nothing known, bearer":   {nil, unknown, "token_unbound", false},
+		"nothing known, old":      {s.client, append(unknown, "--at", "2030-01-01T12:02:00Z"), "iat_too_old", false},
+		"an answer":               {s.client, answer(nil), "", false},
+		"of another key":          {thief, answer(nil), "key_mismatch", false},
+		"as bearer":               {nil, answer(nil), "bound_token_as_bearer", false},
+		"not active":              {s.client, answer(with("active", false)), "token_inactive", false},
+		"of another issuer":       {s.client, append(answer(nil), "--issuer", "https://other.example.com"), "token_issuer_unknown", false},
+		"for another API":         {s.client, append(answer(nil), "--audience", "https://other.example.com"), "token_audience_wrong", false},
+		"for nobody, none wanted": {s.client, answer(without("aud")), "", false},
+		"for nobody":              {s.client, append(answer(without("aud")), "--audience", senderlocktest.Origin), "token_audience_wrong", false},
+		"expired":                 {s.client, answer(with("exp", senderlocktest.Now.Unix()-60)), "token_expired", false},
+		"unbound":                 {s.client, answer(without("cnf")), "token_unbound", false},
+		"without the scope":       {s.client, answer(with("scope", "read")), "scope_missing", false},
+		"long-lived":              {s.client, answer(with("exp", senderlocktest.Now.Unix()+86400)), "token_lifetime_too_long", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := httptest.NewRequest("POST", senderlocktest.Origin+"/pay", nil)
+			r.Header.Set("Authorization", "Bearer "+secret)
+			if test.client != nil {
+				r = test.client.Sign(r, secret)
+			}
+			got := run(t, wire(r), append(slices.Clone(flags), test.flags...)...)
+			e := decode[explained](t, got.out)
+			if e.Verdict.Reason != test.reason || e.Verdict.Accepted != (test.reason == "") || (got.status == 0) != (test.reason == "") {
+				t.Errorf("%d %+v %s", got.status, e.Verdict, got.said)
+			}
+			if unclear := slices.Contains(e.Verdict.NotJudged, "the token is bound to its key"); unclear != test.unclear {
+				t.Errorf("not judged: %q", e.Verdict.NotJudged)
+			}
+			if test.reason == "" && (e.result("the signature is that of its key") != "ok" || e.result("ath is the hash of the token") != "ok") {
+				t.Errorf("%+v", e.Steps)
+			}
+			if got := e.result("its typ is at+jwt"); got != "no such step" {
+				t.Errorf("an opaque token has a typ: %s", got)
+			}
+			if test.unclear && e.result("the issuer calls it active") != "not judged" || test.reason == "token_inactive" && e.result("the issuer calls it active") != "refused" {
+				t.Errorf("active: %s", e.result("the issuer calls it active"))
+			}
+			if strings.Contains(got.out+got.said, secret) || e.Token.Octets != len(secret) {
+				t.Errorf("the token is shown: %s", got.out)
+			}
+		})
+	}
+	if asked {
+		t.Error("the issuer was asked")
+	}
+	r := wire(s.client.Sign(httptest.NewRequest("POST", senderlocktest.Origin+"/pay", nil), secret))
+	for said, file := range map[string]string{
+		"it could not be decided": s.file("answer.json", "nothing"), "--opaque: open ": filepath.Join(t.TempDir(), "nothing"),
+	} {
+		if got := run(t, r, append(slices.Clone(flags), "--opaque", file)...); got.status != 2 || !strings.Contains(got.said, said) {
+			t.Errorf("%+v", got)
+		}
+	}
+}

@@ -25,6 +25,28 @@ public class Upstream {
             exchange.getResponseBody().flush();
             Runtime.getRuntime().halt(1);
         }
+        if (read.equals("/upload")) { // says what has come as soon as it has
+            exchange.sendResponseHeaders(200, 0);
+            byte[] part = new byte[1 << 16];
+            var out = exchange.getResponseBody();
+            for (int n; (n = exchange.getRequestBody().read(part)) > 0;) {
+                out.write((n + "\n").getBytes(StandardCharsets.UTF_8));
+                out.flush();
+            }
+            out.write("end\n".getBytes(StandardCharsets.UTF_8));
+            out.close();
+            return;
+        }
+        if (read.equals("/download")) {
+            long left = Long.parseLong(exchange.getRequestURI().getQuery().split("=")[1]);
+            exchange.sendResponseHeaders(200, left);
+            byte[] part = new byte[1 << 20];
+            for (var out = exchange.getResponseBody(); left > 0; left -= part.length) {
+                out.write(part, 0, (int) Math.min(left, part.length));
+            }
+            exchange.close();
+            return;
+        }
         String subject = exchange.getRequestHeaders().getFirst("X-Senderlock-Subject");
         byte[] body = String.join("\n", exchange.getRequestURI().toString(), read, subject == null ? "" : subject)
                 .getBytes(StandardCharsets.UTF_8);
