@@ -1,15 +1,11 @@
 package poptest
 
-import (
-	"os"
-	"testing"
-)
+import "testing"
 
-// Walks is how many of so many random walks a test takes: all of them under CI=true, and a quarter elsewhere and with
-// -short.
+// Walks is how many of so many random walks a test takes: all of them, and a quarter with -short.
 func Walks(all int) int {
-	if os.Getenv("CI") == "true" && !testing.Short() {
-		return all
+	if testing.Short() {
+		return max(1, all/4)
 	}
-	return max(1, all/4)
+	return all
 }
