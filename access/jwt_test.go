@@ -252,7 +252,9 @@ func TestKeyRotation(t *testing.T) {
 		t.Fatalf("the new key: %v", err)
 	}
 	_, err := s.Check(fresh(old))
-	expect(t, err, refusal{401, "invalid_token", "token_key_unknown"})
+	if e := expect(t, err, refusal{401, "invalid_token", "token_key_unknown"}); !errors.Is(e, access.ErrTokenKey) {
+		t.Errorf("it is not ErrTokenKey: %v", e)
+	}
 }
 
 // RS-180: an issuer that cannot be asked is our own trouble; once its keys are known, it may be down.
