@@ -47,9 +47,11 @@ var layers = map[string][]string{
 	// What programs share sits on top of the library, as they do.
 	"internal/settings": {"access", "admin", "dpop", "mtls", "revocation", "redisstore", "internal", "reason"},
 	"internal/explain":  {"access", "dpop", "mtls", "revocation", "internal", "reason"},
+	// What tests share of the suite.
+	"internal/onedecision": {"access", "conformance", "dpop", "mtls", "revocation", "internal", "reason"},
 }
 
-var programs = []string{"internal/settings", "internal/explain"}
+var programs = []string{"internal/settings", "internal/explain", "internal/onedecision"}
 
 // apart are the packages of this module that a folder may import itself: those that share no code with what they test,
 // and adapters, which decide nothing and so need nothing but the guard.
@@ -86,11 +88,12 @@ var importers = map[string][]string{
 	// It weakens a server: those that explain refusals are none.
 	module + "/internal/anynonce": {"dpop", "internal/explain", "cmd", "examples/playground"},
 	// Only tests import what is for tests.
-	module + "/internal/poptest":  {"echoauth/internal/echotest"},
-	module + "/internal/settings": {"cmd", "examples"},
-	module + "/internal/explain":  {"cmd", "examples"},
-	module + "/storetest":         {},
-	module + "/senderlocktest":    {},
+	module + "/internal/poptest":     {"echoauth/internal/echotest"},
+	module + "/internal/onedecision": {},
+	module + "/internal/settings":    {"cmd", "examples"},
+	module + "/internal/explain":     {"cmd", "examples"},
+	module + "/storetest":            {},
+	module + "/senderlocktest":       {},
 }
 
 // hidden are the libraries whose types stay out of the public API.

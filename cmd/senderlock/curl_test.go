@@ -73,6 +73,7 @@ func (w *world) routes(guard *access.Guard) http.Handler {
 		w.handled.Add(1)
 		body, _ := io.ReadAll(r.Body)
 		rw.Header().Set("X-Said", "hello")
+		rw.Header().Set("Set-Cookie", "id=secret")
 		fmt.Fprintf(rw, "%s %s by %s with %q of %q, X-A %q, agent %q\n", r.Method, r.URL, access.GrantFrom(r.Context()).Subject,
 			body, r.Header.Get("Content-Type"), r.Header["X-A"], r.UserAgent())
 	}
@@ -255,9 +256,11 @@ func TestCurlVerbose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := w.run(token, "curl", "-v", "--token-file", "-", "-H", "Cookie: id=secret", w.api+"/a")
+	got := w.run(token, "curl", "-v", "--token-file", "-", "-H", "Cookie: id=secret",
+		"-H", "Proxy-Authorization: Basic secret", w.api+"/a")
 	for _, want := range []string{"> GET /a\n", "< HTTP/1.1 401 Unauthorized", "< Dpop-Nonce: ", "< HTTP/1.1 200 OK",
-		fmt.Sprintf("> Authorization: DPoP … (%d octets)\n", len(token)), "> Dpop: … (", "> Cookie: … (9 octets)\n"} {
+		fmt.Sprintf("> Authorization: DPoP … (%d octets)\n", len(token)), "> Dpop: … (", "> Cookie: … (9 octets)\n",
+		"> Proxy-Authorization: Basic … (6 octets)\n", "< Set-Cookie: … (9 octets)\n"} {
 		if !strings.Contains(got.said, want) {
 			t.Errorf("it lacks %q", want)
 		}

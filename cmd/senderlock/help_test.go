@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -57,6 +58,25 @@ func TestHelpFits(t *testing.T) {
 	root := run(t, "")
 	if root.status != 0 || !strings.Contains(root.out, "Exit codes: 0 done; 1 done, and the answer is no; 2 it could not be done.") {
 		t.Errorf("%+v", root)
+	}
+}
+
+// Everybody on the machine sees the arguments of a process: no flag takes a token or a secret itself. The issuer's are for
+// development.
+func TestNoSecretIsAnArgument(t *testing.T) {
+	others := []string{"--token-lifetime", "--token-endpoint"}
+	secret := regexp.MustCompile(`token|secret|pass|credential|proof`)
+	seen := 0
+	for _, command := range everyCommand(t) {
+		for _, flag := range completed(t, append(slices.Clone(command), "--")...) {
+			seen++
+			if secret.MatchString(flag) && !strings.HasSuffix(flag, "-file") && !slices.Contains(others, flag) {
+				t.Errorf("senderlock %s %s takes a secret", strings.Join(command, " "), flag)
+			}
+		}
+	}
+	if seen < 50 {
+		t.Errorf("only %d flags were seen", seen)
 	}
 }
 

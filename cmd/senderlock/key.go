@@ -77,18 +77,27 @@ func keyNewCommand() *cobra.Command {
 }
 
 func keyShowCommand() *cobra.Command {
+	return ownKeyCommand("show", "Print the public half of a key", printKey)
+}
+
+func keyThumbprintCommand() *cobra.Command {
+	return ownKeyCommand("thumbprint", "Print the thumbprint of a key, the jkt of its tokens (RFC 7638)", printThumbprint)
+}
+
+// ownKeyCommand prints something of the key that is there.
+func ownKeyCommand(use, short string, show func(out io.Writer, path string, signer *dpop.Signer, asJSON bool) error) *cobra.Command {
 	var key keyFlag
 	var asJSON bool
 	command := &cobra.Command{
-		Use:   "show",
-		Short: "Print the public half of a key",
+		Use:   use,
+		Short: short,
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			signer, err := key.signer()
 			if err != nil {
 				return err
 			}
-			return printKey(command.OutOrStdout(), key.file().Path, signer, asJSON)
+			return show(command.OutOrStdout(), key.file().Path, signer, asJSON)
 		},
 	}
 	key.define(command.Flags())
@@ -96,28 +105,12 @@ func keyShowCommand() *cobra.Command {
 	return command
 }
 
-func keyThumbprintCommand() *cobra.Command {
-	var key keyFlag
-	var asJSON bool
-	command := &cobra.Command{
-		Use:   "thumbprint",
-		Short: "Print the thumbprint of a key, the jkt of its tokens (RFC 7638)",
-		Args:  cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error {
-			signer, err := key.signer()
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(command.OutOrStdout(), map[string]string{"thumbprint": signer.Thumbprint()})
-			}
-			_, err = fmt.Fprintln(command.OutOrStdout(), signer.Thumbprint())
-			return err
-		},
+func printThumbprint(out io.Writer, _ string, signer *dpop.Signer, asJSON bool) error {
+	if asJSON {
+		return printJSON(out, map[string]string{"thumbprint": signer.Thumbprint()})
 	}
-	key.define(command.Flags())
-	jsonFlag(command, &asJSON)
-	return command
+	_, err := fmt.Fprintln(out, signer.Thumbprint())
+	return err
 }
 
 // printKey prints what may be known of a key.

@@ -20,6 +20,7 @@ import (
 	"github.com/senderlock/senderlock/cmd/senderlock/internal/extauthz"
 	"github.com/senderlock/senderlock/conformance"
 	"github.com/senderlock/senderlock/gateway"
+	"github.com/senderlock/senderlock/internal/onedecision"
 	"github.com/senderlock/senderlock/mtls"
 	"github.com/senderlock/senderlock/senderlocktest"
 )
@@ -121,48 +122,13 @@ func TestOneDecision(t *testing.T) {
 	if testing.Short() {
 		t.Skip("NOT TESTED: -short leaves the conformance suite out")
 	}
-	issuer, err := conformance.NewIssuer(conformance.IssuerConfig{Address: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer issuer.Close()
-	silent := slog.New(slog.DiscardHandler)
-	opaque, err := access.NewIntrospection(access.IntrospectionConfig{
-		Endpoint: issuer.URL() + "/introspect", Issuer: issuer.URL(), Audience: senderlocktest.Origin,
-		ClientID: "resource-server", ClientSecret: "secret", Log: silent,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer opaque.Close()
-	c := access.Config{
-		Origins: []string{senderlocktest.Origin}, Tokens: opaque, Resources: []access.Resource{{URL: senderlocktest.Origin}},
-		InsecureForgetAtStart: true, Log: silent,
-	}
-	for _, path := range []string{"", "/down", "/rotating"} {
-		c.Issuers = append(c.Issuers, access.Issuer{URL: issuer.URL() + path, Audience: senderlocktest.Origin})
-	}
-	guard, err := access.New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer guard.Close()
+	guard, issuer := onedecision.NewGuard(t)
 	forms := gateway.PathForms(1<<7 - 1) // so that the Guard judges them
 	client := ask(t, guard, loopback, gateway.Route{Pattern: "/resource", Allow: forms}, gateway.Route{Pattern: "/resource/{path...}", Allow: forms})
 	all := func(handler http.Handler) map[string]conformance.Result {
 		server := httptest.NewServer(handler)
 		defer server.Close()
-		report, err := conformance.RunURL(t.Context(), conformance.Options{
-			URL: server.URL + "/resource", Origin: senderlocktest.Origin, Issuer: issuer, WarmUp: -1, Flood: -1,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		results := map[string]conformance.Result{}
-		for _, r := range report.Results {
-			results[r.ID] = r
-		}
-		return results
+		return onedecision.Results(t, issuer, server)
 	}
 	want := all(guard.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
 	proxy := envoy(client)
@@ -173,19 +139,7 @@ func TestOneDecision(t *testing.T) {
 		}
 		proxy.ServeHTTP(w, r)
 	}))
-	for id, r := range want {
-		switch _, listed := different[id]; {
-		case listed && got[id].Outcome == r.Outcome:
-			t.Errorf("%s is listed, and ends as with the Guard", id)
-		case !listed && got[id].Outcome != r.Outcome:
-			t.Errorf("%s: %s, with the Guard itself %s: %q", id, got[id].Outcome, r.Outcome, got[id].Problems)
-		case listed && r.Wanted == "refused" && strings.Contains(strings.Join(got[id].Problems, " "), "status 2"):
-			t.Errorf("%s is accepted, which the Guard refuses: %q", id, got[id].Problems)
-		}
-	}
-	if len(got) != len(want) || len(got) < 1000 {
-		t.Errorf("%d cases, %d with the Guard itself", len(got), len(want))
-	}
+	onedecision.Compare(t, want, got, different)
 }
 
 // log collects the reasons of refusals.
