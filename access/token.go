@@ -157,20 +157,57 @@ func (t *Token) describe(claim string, at time.Time) string {
 
 // claimSet are the claims that are judged, of a JWT or of an introspection response; others are ignored.
 type claimSet struct {
-	Issuer          string         `json:"iss"`
-	Subject         string         `json:"sub"`
-	ClientID        string         `json:"client_id"`
-	AuthorizedParty string         `json:"azp"`
-	ID              string         `json:"jti"`
-	Session         string         `json:"sid"`
-	Audience        jose.Strings   `json:"aud"`
-	Scope           words          `json:"scope"`
-	Expiry          jsontext.Value `json:"exp"`
-	IssuedAt        jsontext.Value `json:"iat"`
-	NotBefore       jsontext.Value `json:"nbf"`
-	AuthTime        jsontext.Value `json:"auth_time"`
-	ACR             jsontext.Value `json:"acr"`
-	Confirmation    jsontext.Value `json:"cnf"`
+	Issuer          string         // iss
+	Subject         string         // sub
+	ClientID        string         // client_id
+	AuthorizedParty string         // azp
+	ID              string         // jti
+	Session         string         // sid
+	Audience        jose.Strings   // aud
+	Scope           words          // scope
+	Expiry          jsontext.Value // exp
+	IssuedAt        jsontext.Value // iat
+	NotBefore       jsontext.Value // nbf
+	AuthTime        jsontext.Value // auth_time
+	ACR             jsontext.Value // acr
+	Confirmation    jsontext.Value // cnf
+}
+
+// UnmarshalJSONFrom reads an object.
+func (c *claimSet) UnmarshalJSONFrom(d *jsontext.Decoder) error { return jose.ReadMembers(d, c.member) }
+
+func (c *claimSet) member(name []byte) json.UnmarshalerFrom {
+	switch string(name) {
+	case "iss":
+		return (*jose.Text)(&c.Issuer)
+	case "sub":
+		return (*jose.Text)(&c.Subject)
+	case "client_id":
+		return (*jose.Text)(&c.ClientID)
+	case "azp":
+		return (*jose.Text)(&c.AuthorizedParty)
+	case "jti":
+		return (*jose.Text)(&c.ID)
+	case "sid":
+		return (*jose.Text)(&c.Session)
+	case "aud":
+		return &c.Audience
+	case "scope":
+		return &c.Scope
+	case "exp":
+		return (*jose.Raw)(&c.Expiry)
+	case "iat":
+		return (*jose.Raw)(&c.IssuedAt)
+	case "nbf":
+		return (*jose.Raw)(&c.NotBefore)
+	case "auth_time":
+		return (*jose.Raw)(&c.AuthTime)
+	case "acr":
+		return (*jose.Raw)(&c.ACR)
+	case "cnf":
+		return (*jose.Raw)(&c.Confirmation)
+	}
+	return nil
 }
 
 // token turns claims into a Token.
@@ -215,10 +252,7 @@ func parseConfirmation(raw jsontext.Value) (Confirmation, error) {
 	if raw == nil {
 		return Confirmation{}, nil
 	}
-	var cnf struct {
-		JKT     jsontext.Value `json:"jkt"`
-		X5tS256 jsontext.Value `json:"x5t#S256"`
-	}
+	var cnf confirmation
 	if err := jose.Object(raw, &cnf); err != nil {
 		return Confirmation{}, ErrConfirmation.With("an object", string(raw))
 	}
@@ -238,6 +272,27 @@ func parseConfirmation(raw jsontext.Value) (Confirmation, error) {
 		}
 	}
 	return c, nil
+}
+
+// confirmation lists the members of cnf that are understood.
+type confirmation struct {
+	JKT     jsontext.Value // jkt
+	X5tS256 jsontext.Value // x5t#S256
+}
+
+// UnmarshalJSONFrom reads an object.
+func (c *confirmation) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	return jose.ReadMembers(d, c.member)
+}
+
+func (c *confirmation) member(name []byte) json.UnmarshalerFrom {
+	switch string(name) {
+	case "jkt":
+		return (*jose.Raw)(&c.JKT)
+	case "x5t#S256":
+		return (*jose.Raw)(&c.X5tS256)
+	}
+	return nil
 }
 
 // sized refuses a token of more than a number of octets, before anything is done with it.

@@ -228,8 +228,7 @@ var edits = []mutant.Edit{
 		return time.Time{}, ErrJSON
 	}
 	if v.Kind() != jsontext.KindNumber`},
-	{"internal/jose/key.go", `if j.D || j.P || j.Q || j.DP || j.DQ || j.QI || j.Oth || j.K {`,
-		`if !on("private keys pass") && bool(j.D || j.P || j.Q || j.DP || j.DQ || j.QI || j.Oth || j.K) {`},
+	{"internal/jose/key.go", `if j.Private {`, `if bool(j.Private) && !on("private keys pass") {`},
 	{"internal/jose/key.go", `if !saysNothing(j.Use) && `, `if !saysNothing(j.Use) && !on("use is not looked at") && `},
 	{"internal/jose/key.go", `if !slices.Contains(ops, "verify") {`,
 		`if !slices.Contains(ops, "verify") && !on("key_ops is not looked at") || on("key_ops must be verify alone") && len(ops) > 1 {`},

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/senderlock/senderlock/internal/jose"
@@ -71,14 +72,39 @@ const maxCachedHeader = 2048
 
 // claims are the members of the payload that a resource server judges; others are ignored (RFC 9449 §4.2).
 type claims struct {
-	ID        text           `json:"jti"`
-	Method    text           `json:"htm"`
-	Target    text           `json:"htu"`
-	IssuedAt  jsontext.Value `json:"iat"`
-	Expires   jsontext.Value `json:"exp"`
-	NotBefore jsontext.Value `json:"nbf"`
-	TokenHash text           `json:"ath"`
-	Nonce     text           `json:"nonce"`
+	ID        text           // jti
+	Method    text           // htm
+	Target    text           // htu
+	IssuedAt  jsontext.Value // iat
+	Expires   jsontext.Value // exp
+	NotBefore jsontext.Value // nbf
+	TokenHash text           // ath
+	Nonce     text           // nonce
+}
+
+// UnmarshalJSONFrom reads an object.
+func (c *claims) UnmarshalJSONFrom(d *jsontext.Decoder) error { return jose.ReadMembers(d, c.member) }
+
+func (c *claims) member(name []byte) json.UnmarshalerFrom {
+	switch string(name) {
+	case "jti":
+		return &c.ID
+	case "htm":
+		return &c.Method
+	case "htu":
+		return &c.Target
+	case "iat":
+		return (*jose.Raw)(&c.IssuedAt)
+	case "exp":
+		return (*jose.Raw)(&c.Expires)
+	case "nbf":
+		return (*jose.Raw)(&c.NotBefore)
+	case "ath":
+		return &c.TokenHash
+	case "nonce":
+		return &c.Nonce
+	}
+	return nil
 }
 
 // text is a claim that is a string wherever it is present; null is not a string.

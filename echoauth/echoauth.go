@@ -127,11 +127,11 @@ func (a *Auth) serve(route *access.Route, err error) echo.MiddlewareFunc {
 
 // refusal is what Echo's error handler answers.
 func refusal(c echo.Context, e *access.Error) error {
-	answer := echo.NewHTTPError(e.Status, e.Description)
+	answer := &echo.HTTPError{Code: e.Status, Message: e.Description, Internal: e}
 	if c.Echo().Debug {
-		return answer.SetInternal(untold{e})
+		answer.Internal = untold{e}
 	}
-	return answer.SetInternal(e)
+	return answer
 }
 
 // untold keeps Echo's own error handler from telling clients causes, with what they sent, when Echo.Debug is set.

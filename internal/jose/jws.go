@@ -128,10 +128,17 @@ func Object(raw []byte, v any) error {
 	if kind := jsontext.Value(raw).Kind(); kind != jsontext.KindBeginObject {
 		return ErrJSON.With("an object", kind.String())
 	}
-	if err := json.Unmarshal(raw, v); err != nil {
+	if err := unmarshal(raw, v); err != nil {
 		return ErrJSON.Because(err)
 	}
 	return nil
+}
+
+func unmarshal(raw []byte, v any) error {
+	if members, ok := v.(json.UnmarshalerFrom); ok {
+		return readAlone(raw, members)
+	}
+	return json.Unmarshal(raw, v)
 }
 
 // Header holds the header members that a resource server judges.
@@ -145,14 +152,7 @@ type Header struct {
 // ParseHeader decodes the header part and refuses what no verifier here may accept: crit in any form
 // (RFC 7515 §4.1.11), an unencoded payload (RFC 7797 §7), and a typ, alg or kid that is there and says nothing.
 func ParseHeader(part string) (Header, error) {
-	var h struct {
-		Type      word           `json:"typ"`
-		Algorithm word           `json:"alg"`
-		KeyID     word           `json:"kid"`
-		JWK       jsontext.Value `json:"jwk"`
-		Critical  jsontext.Value `json:"crit"`
-		Base64    jsontext.Value `json:"b64"`
-	}
+	var h header
 	if err := DecodeSmall(part, &h); err != nil {
 		return Header{}, err
 	}
@@ -169,6 +169,37 @@ func ParseHeader(part string) (Header, error) {
 		return Header{}, ErrHeader.With("kid with a value", "")
 	}
 	return Header{Type: h.Type.value, Algorithm: h.Algorithm.value, KeyID: h.KeyID.value, JWK: h.JWK}, nil
+}
+
+// header lists the members that take part in the decision.
+type header struct {
+	Type      word           // typ
+	Algorithm word           // alg
+	KeyID     word           // kid
+	JWK       jsontext.Value // jwk
+	Critical  jsontext.Value // crit
+	Base64    jsontext.Value // b64
+}
+
+// UnmarshalJSONFrom reads an object.
+func (h *header) UnmarshalJSONFrom(d *jsontext.Decoder) error { return ReadMembers(d, h.member) }
+
+func (h *header) member(name []byte) json.UnmarshalerFrom {
+	switch string(name) {
+	case "typ":
+		return &h.Type
+	case "alg":
+		return &h.Algorithm
+	case "kid":
+		return &h.KeyID
+	case "jwk":
+		return (*Raw)(&h.JWK)
+	case "crit":
+		return (*Raw)(&h.Critical)
+	case "b64":
+		return (*Raw)(&h.Base64)
+	}
+	return nil
 }
 
 // word is a header member that is a string. Null is present and empty.
@@ -228,6 +259,9 @@ const farthest = 253402300799
 func NumericDate(name string, v jsontext.Value) (time.Time, error) {
 	if v.Kind() != jsontext.KindNumber || len(v) > 64 {
 		return time.Time{}, ErrJSON.With(name+" as a number", string(v))
+	}
+	if whole, err := strconv.ParseInt(string(v), 10, 64); err == nil && -farthest <= whole && whole <= farthest {
+		return time.Unix(whole, 0).UTC(), nil // as nearly all are
 	}
 	// On a range error ParseFloat gives an infinity, which the clamp handles.
 	f, err := strconv.ParseFloat(string(v), 64)

@@ -50,24 +50,46 @@ func (k *Key) Precomputed() *precomputed.Key { return k.known }
 
 // jwk lists every member that takes part in the decision; all others are ignored (RFC 7517 §4).
 type jwk struct {
-	Type   Member         `json:"kty"`
-	Curve  Member         `json:"crv"`
-	X      Member         `json:"x"`
-	Y      Member         `json:"y"`
-	N      Member         `json:"n"`
-	E      Member         `json:"e"`
-	Alg    Member         `json:"alg"`
-	Use    jsontext.Value `json:"use"`
-	KeyOps jsontext.Value `json:"key_ops"`
+	Type   Member         // kty
+	Curve  Member         // crv
+	X      Member         // x
+	Y      Member         // y
+	N      Member         // n
+	E      Member         // e
+	Alg    Member         // alg
+	Use    jsontext.Value // use
+	KeyOps jsontext.Value // key_ops
 
-	D   secret `json:"d"`
-	P   secret `json:"p"`
-	Q   secret `json:"q"`
-	DP  secret `json:"dp"`
-	DQ  secret `json:"dq"`
-	QI  secret `json:"qi"`
-	Oth secret `json:"oth"`
-	K   secret `json:"k"`
+	Private secret // d, p, q, dp, dq, qi, oth, k
+}
+
+// UnmarshalJSONFrom reads an object.
+func (j *jwk) UnmarshalJSONFrom(d *jsontext.Decoder) error { return ReadMembers(d, j.member) }
+
+func (j *jwk) member(name []byte) json.UnmarshalerFrom {
+	switch string(name) {
+	case "kty":
+		return &j.Type
+	case "crv":
+		return &j.Curve
+	case "x":
+		return &j.X
+	case "y":
+		return &j.Y
+	case "n":
+		return &j.N
+	case "e":
+		return &j.E
+	case "alg":
+		return &j.Alg
+	case "use":
+		return (*Raw)(&j.Use)
+	case "key_ops":
+		return (*Raw)(&j.KeyOps)
+	case "d", "p", "q", "dp", "dq", "qi", "oth", "k":
+		return &j.Private
+	}
+	return nil
 }
 
 // Member is a member of a JWK that is a string. Some serialisers write members that they do not have, as null or
@@ -88,13 +110,13 @@ func (m *Member) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return err
 }
 
-// secret is a member that public keys do not have: whether it is there with a value.
+// secret is whether there is a member with a value, of those that public keys do not have.
 type secret bool
 
-// UnmarshalJSONFrom reads any value.
+// UnmarshalJSONFrom reads any value of one of them.
 func (s *secret) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	v, err := d.ReadValue()
-	*s = secret(!saysNothing(v))
+	*s = *s || secret(!saysNothing(v))
 	return err
 }
 
@@ -151,7 +173,7 @@ func readJWK(raw []byte) (*jwk, error) {
 	if err := Object(raw, &j); err != nil {
 		return nil, err
 	}
-	if j.D || j.P || j.Q || j.DP || j.DQ || j.QI || j.Oth || j.K {
+	if j.Private {
 		return nil, ErrPrivate
 	}
 	return &j, j.permitsVerifying()

@@ -72,16 +72,22 @@ func (t *Table) times(k []byte) *nistec.P256Point {
 	}
 	sum, minus := nistec.NewP256Point(), new(nistec.P256Point)
 	for c := columns - 1; c >= 0; c-- {
-		sum.Double(sum)
+		if c < columns-1 {
+			sum.Double(sum)
+		}
 		for b := range blocks {
 			column := 0
 			for i, row := range rows {
 				column |= int(row>>(b*columns+c)&1) << i
 			}
-			if column&entries != 0 {
-				sum.Add(sum, &t.block[b][column&all])
+			multiple := &t.block[b][column&all]
+			if column&entries == 0 {
+				multiple = minus.Negate(&t.block[b][^column&all])
+			}
+			if c == columns-1 && b == 0 {
+				sum.Set(multiple)
 			} else {
-				sum.Add(sum, minus.Negate(&t.block[b][^column&all]))
+				sum.Add(sum, multiple)
 			}
 		}
 	}
