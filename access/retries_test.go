@@ -1,155 +1,162 @@
 package access_test
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/internal/proxytest"
 )
 
-// What docs/proxies.md says of nginx that sends a request twice, with nginx in front of two servers that share a memory of
-// proofs. The first has accepted the request when it falls silent or breaks the connection, or it is not there at all; the
-// second answers.
-func TestNGINXThatTriesAgain(t *testing.T) {
-	program := nginxProgram(t)
+const replayed = "401 proof_replayed"
+
+// retrying is a proxy, with what docs/proxies.md says of it.
+type retrying struct {
+	program proxytest.Program
+	quoted  string   // how a setting stands on the page
+	order   []string // in which they stand there
+	// want is by setting what a client gets: whose first server has accepted the request when it falls silent or breaks
+	// the connection, or is not there at all.
+	want map[string]outcomes
+	// configure gives each way a path: by a setting, to a first server and, if that does not do, a second.
+	configure func(listen, second string, ways []way) string
+}
+
+type outcomes struct{ silent, breaks, gone string }
+
+type way struct{ path, setting, first string }
+
+var proxiesThatRetry = map[string]retrying{
+	"nginx": {
+		program: proxytest.NGINX, quoted: "`(proxy_next_upstream [a-z ]+);?`",
+		order: []string{"proxy_next_upstream error timeout", "proxy_next_upstream off", "proxy_next_upstream error"},
+		want: map[string]outcomes{
+			"proxy_next_upstream error timeout": {replayed, replayed, "200"},
+			"proxy_next_upstream off":           {"504", "502", "502"},
+			"proxy_next_upstream error":         {"504", replayed, "200"},
+		},
+		configure: func(listen, second string, ways []way) string {
+			servers, locations := &strings.Builder{}, &strings.Builder{}
+			for i, w := range ways {
+				fmt.Fprintf(servers, "upstream way%d { server %s max_fails=0; server %s backup; }\n", i, w.first, second)
+				fmt.Fprintf(locations, "location = %s { proxy_pass http://way%d; %s; }\n", w.path, i, w.setting)
+			}
+			return fmt.Sprintf("%sserver { listen %s; proxy_set_header Host $http_host; proxy_read_timeout 5s;\n%s}", servers, listen, locations)
+		},
+	},
+	"HAProxy": {
+		program: proxytest.HAProxy, quoted: "`(retry-on [a-z -]+)`",
+		order: []string{"retry-on all-retryable-errors", "retry-on none", "retry-on conn-failure"},
+		want: map[string]outcomes{
+			"retry-on all-retryable-errors": {replayed, replayed, "200"},
+			"retry-on none":                 {"504", "502", "503"},
+			"retry-on conn-failure":         {"504", "502", "200"},
+		},
+		configure: func(_, second string, ways []way) string {
+			front, backs := &strings.Builder{}, &strings.Builder{}
+			for i, w := range ways {
+				fmt.Fprintf(front, "    use_backend way%d if { path %s }\n", i, w.path)
+				fmt.Fprintf(backs, "backend way%d\n    mode http\n    timeout server 5s\n    balance first\n    option redispatch 1\n    %s\n"+
+					"    server first %s\n    server second %s\n", i, w.setting, w.first, second)
+			}
+			return "frontend api\n    mode http\n    bind fd@3\n" + front.String() + backs.String()
+		},
+	},
+}
+
+// What docs/proxies.md says of proxies that send a request twice, with each in front of two servers that share a memory of
+// proofs.
+func TestProxiesThatTryAgain(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "docs", "proxies.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var advised []string
-	for _, m := range regexp.MustCompile("`(proxy_next_upstream [a-z ]+);?`").FindAllStringSubmatch(string(page), -1) {
-		advised = append(advised, m[1])
-	}
-	const usual, off, broken = "proxy_next_upstream error timeout", "proxy_next_upstream off", "proxy_next_upstream error"
-	if !slices.Equal(advised, []string{usual, off, broken}) {
-		t.Fatalf("docs/proxies.md advises %q", advised)
-	}
+	for name, p := range proxiesThatRetry {
+		t.Run(name, func(t *testing.T) {
+			proxytest.Find(t, p.program.Name)
+			var advised []string
+			for _, m := range regexp.MustCompile(p.quoted).FindAllStringSubmatch(string(page), -1) {
+				advised = append(advised, m[1])
+			}
+			if !slices.Equal(advised, p.order) {
+				t.Fatalf("docs/proxies.md advises %q, want %q", advised, p.order)
+			}
 
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	origin := "http://" + listener.Addr().String()
-	s := newGuard(t, func(s *setup) { s.Origins = []string{origin} })
-	first := func(then func(http.ResponseWriter, *http.Request)) string {
-		server := httptest.NewServer(s.Handler(http.HandlerFunc(then)))
-		t.Cleanup(server.Close)
-		return server.Listener.Addr().String()
-	}
-	firsts := map[string]string{
-		"silent": first(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }),
-		"breaks": first(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }),
-		"gone":   "127.0.0.1:1", // of a protocol that nobody speaks any more
-	}
-	second := first(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "the second") })
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			origin := "http://" + listener.Addr().String()
+			s := newGuard(t, func(s *setup) { s.Origins = []string{origin} })
+			server := func(then func(http.ResponseWriter, *http.Request)) string {
+				server := httptest.NewServer(s.Handler(http.HandlerFunc(then)))
+				t.Cleanup(server.Close)
+				return server.Listener.Addr().String()
+			}
+			silent := server(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+			breaks := server(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+			second := server(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "the second") })
+			const gone = "127.0.0.1:1" // of a protocol that nobody speaks any more
 
-	settings := &strings.Builder{}
-	for name, address := range firsts {
-		fmt.Fprintf(settings, "upstream %s { server %s max_fails=0; server %s backup; }\n", name, address, second)
-	}
-	fmt.Fprintf(settings, "server { listen %s; proxy_set_header Host $http_host; proxy_read_timeout 5s;\n", listener.Addr())
-	for i, setting := range []string{usual, off, broken} {
-		for name := range firsts {
-			fmt.Fprintf(settings, "location /%d/%s { proxy_pass http://%[2]s; %[3]s; }\n", i, name, setting)
-		}
-	}
-	runNGINX(t, program, listener, settings.String()+"}")
+			var ways []way
+			want := map[string]string{}
+			for i, setting := range p.order {
+				o := p.want[setting]
+				for _, first := range []struct{ name, address, want string }{{"silent", silent, o.silent}, {"breaks", breaks, o.breaks}, {"gone", gone, o.gone}} {
+					path := fmt.Sprintf("/%d/%s", i, first.name)
+					ways = append(ways, way{path, setting, first.address})
+					want[path] = first.want
+				}
+			}
+			p.program.Run(t, listener, t.TempDir(), p.configure(listener.Addr().String(), second, ways))
 
-	for i, setting := range []string{usual, off, broken} {
-		want := map[string]map[string]string{
-			usual:  {"silent": "401 proof_replayed", "breaks": "401 proof_replayed", "gone": "200"},
-			off:    {"silent": "504", "breaks": "502", "gone": "502"},
-			broken: {"silent": "504", "breaks": "401 proof_replayed", "gone": "200"},
-		}[setting]
-		for name := range firsts {
-			t.Run(setting+", "+name, func(t *testing.T) {
-				t.Parallel()
-				token, at := poptest.Token{JKT: poptest.ClientKey().Thumbprint()}.String(), fmt.Sprintf("%s/%d/%s", origin, i, name)
-				r, err := http.NewRequest("GET", at, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				r.Header.Set("Authorization", "DPoP "+token)
-				r.Header.Set("DPoP", poptest.Proof{Token: token, URL: at}.String())
-				response, err := http.DefaultClient.Do(r)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer response.Body.Close()
-				body, _ := io.ReadAll(response.Body)
-				got := fmt.Sprint(response.StatusCode)
-				if strings.Contains(string(body), dpop.ErrReplayed.Text) {
-					got += " proof_replayed"
-				}
-				if got != want[name] || response.StatusCode == 200 && string(body) != "the second" {
-					t.Errorf("got %s %s, want %s", got, body, want[name])
-				}
-			})
-		}
+			for _, w := range ways {
+				t.Run(w.setting+" "+w.path, func(t *testing.T) {
+					t.Parallel()
+					if got := answer(t, origin+w.path); got != want[w.path] {
+						t.Errorf("got %s, want %s", got, want[w.path])
+					}
+				})
+			}
+		})
 	}
 }
 
-func nginxProgram(t *testing.T) string {
+// answer is what a client gets that sends a good proof once.
+func answer(t *testing.T, at string) string {
 	t.Helper()
-	for _, name := range []string{"nginx", "/usr/sbin/nginx"} { // not in every user's PATH
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("nginx is not installed, and CI is true: install the package nginx")
-	}
-	t.Skip("NOT TESTED: nginx is not installed; install the package nginx")
-	return ""
-}
-
-// runNGINX starts nginx on a listener, until the test and its parallel ones have ended.
-func runNGINX(t *testing.T, program string, listener net.Listener, settings string) {
-	t.Helper()
-	folder := t.TempDir()
-	file := filepath.Join(folder, "nginx.conf")
-	text := strings.NewReplacer("{{folder}}", folder, "{{settings}}", settings).Replace(`
-		daemon off; worker_processes 1; pid {{folder}}/pid; error_log stderr; events {}
-		http {
-			access_log off; client_body_temp_path {{folder}}/body; proxy_temp_path {{folder}}/proxy;
-			fastcgi_temp_path {{folder}}/fastcgi; uwsgi_temp_path {{folder}}/uwsgi; scgi_temp_path {{folder}}/scgi;
-			{{settings}}
-		}`)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	socket, err := listener.(*net.TCPListener).File()
+	token := poptest.Token{JKT: poptest.ClientKey().Thumbprint()}.String()
+	r, err := http.NewRequest("GET", at, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer socket.Close()
-	var says bytes.Buffer
-	command := exec.Command(program, "-e", "stderr", "-c", file)
-	command.Stdout, command.Stderr = &says, &says
-	command.ExtraFiles = []*os.File{socket}        // descriptor 3, so that clients can connect from the start
-	command.Env = append(os.Environ(), "NGINX=3;") // which nginx learns by this
-	if err := command.Start(); err != nil {
+	r.Header.Set("Authorization", "DPoP "+token)
+	r.Header.Set("DPoP", poptest.Proof{Token: token, URL: at}.String())
+	// On a new connection: HAProxy closes one that it has used before without an answer when a server breaks, and Go's
+	// client then sends the same proof again by itself.
+	r.Close = true
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = command.Process.Signal(syscall.SIGTERM)
-		_ = command.Wait()
-		if t.Failed() {
-			t.Logf("nginx says\n%s", &says)
-		}
-	})
+	defer response.Body.Close()
+	body, _ := io.ReadAll(response.Body)
+	switch {
+	case strings.Contains(string(body), dpop.ErrReplayed.Text):
+		return fmt.Sprint(response.StatusCode, " proof_replayed")
+	case response.StatusCode == http.StatusOK && string(body) != "the second":
+		return "200 of the first"
+	}
+	return fmt.Sprint(response.StatusCode)
 }

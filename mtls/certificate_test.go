@@ -45,6 +45,18 @@ func TestCertificateThatGoCannotParse(t *testing.T) {
 	}
 	got, err := verify(verified, request(proxyAddr, "X-Ssl-Client-Cert", base64DER(der)))
 	wants(t, got, err, nil, mtls.ErrCertificate)
+	// With anything changed about its one sequence it is no certificate to anybody (RFC 5280 §4.1).
+	for name, evil := range map[string][]byte{
+		"an octet behind it": append(bytes.Clone(der), 0),
+		"cut":                der[:len(der)-1],
+		"a set":              append([]byte{0x31}, der[1:]...),
+		"its content alone":  der[4:],
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := fromProxy(t, proxy)(request(proxyAddr, "X-Ssl-Client-Cert", base64DER(evil)))
+			wants(t, got, err, nil, mtls.ErrCertificate)
+		})
+	}
 }
 
 // Once at most: that of a connection is parsed already.

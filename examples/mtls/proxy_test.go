@@ -13,67 +13,49 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/senderlock/senderlock/examples/internal/story"
+	"github.com/senderlock/senderlock/internal/proxytest"
 	"github.com/senderlock/senderlock/mtls"
 )
 
 // product is a proxy that the tests start, with the settings of README.md.
 type product struct {
-	name     string // of the program
+	program  proxytest.Program
 	setting  string // of -proxy
 	field    string
 	value    func(tls.Certificate) string // of the field
 	lines    []string                     // those that keep clients from writing the field
 	settings func(t *testing.T) string
 	adapted  map[string]string // what changes for the test
-	frame    string            // what a complete configuration has besides
-	args     []string
 }
 
 var products = map[string]product{
 	"nginx": {
-		name: "nginx", setting: "nginx", field: "X-SSL-Client-Cert", value: escapedPEM,
+		program: proxytest.NGINX, setting: "nginx", field: "X-SSL-Client-Cert", value: escapedPEM,
 		lines:    []string{"        proxy_set_header X-SSL-Client-Cert $ssl_client_escaped_cert;\n"},
 		settings: func(t *testing.T) string { return blocks(t, "nginx")[0] },
 		adapted: map[string]string{
 			"listen 443 ": "listen {{address}} ", "/etc/nginx/": "{{folder}}/", "10.1.0.20:8080": "{{api}}",
 		},
-		frame: `daemon off; worker_processes 1; pid {{folder}}/pid; error_log stderr; events {}
-			http {
-				access_log off; client_body_temp_path {{folder}}/body; proxy_temp_path {{folder}}/proxy;
-				fastcgi_temp_path {{folder}}/fastcgi; uwsgi_temp_path {{folder}}/uwsgi; scgi_temp_path {{folder}}/scgi;
-				{{settings}}
-			}`,
-		args: []string{"-e", "stderr", "-c"},
 	},
 	"HAProxy": {
-		name: "haproxy", setting: "haproxy", field: "X-SSL-Client-Cert", value: base64DER,
+		program: proxytest.HAProxy, setting: "haproxy", field: "X-SSL-Client-Cert", value: base64DER,
 		lines:    []string{"    http-request del-header X-SSL-Client-Cert\n"},
 		settings: func(t *testing.T) string { return blocks(t, "haproxy")[0] },
-		adapted:  haproxyAdapted, frame: haproxyFrame, args: []string{"-db", "-f"},
+		adapted:  haproxyAdapted,
 	},
 	"HAProxy, RFC 9440": {
-		name: "haproxy", setting: "rfc9440", field: "Client-Cert", value: byteSequence,
+		program: proxytest.HAProxy, setting: "rfc9440", field: "Client-Cert", value: byteSequence,
 		lines:    []string{"    http-request del-header Client-Cert\n"},
 		settings: haproxyRFC9440,
-		adapted:  haproxyAdapted, frame: haproxyFrame, args: []string{"-db", "-f"},
+		adapted:  haproxyAdapted,
 	},
 }
-
-const haproxyFrame = `
-defaults
-    timeout connect 10s
-    timeout client 10s
-    timeout server 10s
-
-{{settings}}`
 
 var haproxyAdapted = map[string]string{
 	"bind :443 ": "bind fd@3 ", "/etc/haproxy/": "{{folder}}/", "10.1.0.20:8080": "{{api}}",
@@ -119,21 +101,6 @@ func byteSequence(c tls.Certificate) string {
 	return ":" + base64DER(c) + ":"
 }
 
-// find returns the path of a program. Where the tests of a change run, it has to be there.
-func find(t *testing.T, name string) string {
-	t.Helper()
-	for _, candidate := range []string{name, "/usr/sbin/" + name} { // not in every user's PATH
-		if path, err := exec.LookPath(candidate); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is not installed, and CI is true: install the package %[1]s", name)
-	}
-	t.Skipf("NOT TESTED: %s is not installed; install the package %[1]s", name)
-	return ""
-}
-
 // front is a running proxy with the API behind it.
 type front struct {
 	*stage
@@ -142,11 +109,10 @@ type front struct {
 	token  string   // of owner.pem
 }
 
-// open starts the API, and the proxy in front of it. The proxy inherits its listening socket, so that clients can
-// connect from the start and no port is lost to another process.
+// open starts the API, and the proxy in front of it.
 func (p product) open(t *testing.T, settings string) *front {
 	t.Helper()
-	program := find(t, p.name)
+	proxytest.Find(t, p.program.Name)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -162,12 +128,12 @@ func (p product) open(t *testing.T, settings string) *front {
 	if f.token, err = f.save(f.folder); err != nil {
 		t.Fatal(err)
 	}
-	p.start(t, program, listener, f.folder, f.behind.String(), settings)
+	p.start(t, listener, f.folder, f.behind.String(), settings)
 	return f
 }
 
 // start runs the proxy until the test is over.
-func (p product) start(t *testing.T, program string, listener net.Listener, folder, api, settings string) {
+func (p product) start(t *testing.T, listener net.Listener, folder, api, settings string) {
 	t.Helper()
 	for from, to := range p.adapted {
 		if !strings.Contains(settings, from) {
@@ -175,35 +141,7 @@ func (p product) start(t *testing.T, program string, listener net.Listener, fold
 		}
 		settings = strings.ReplaceAll(settings, from, to)
 	}
-	complete := strings.NewReplacer("{{address}}", listener.Addr().String(), "{{folder}}", folder, "{{api}}", api).
-		Replace(strings.Replace(p.frame, "{{settings}}", settings, 1))
-	file := filepath.Join(folder, "configuration")
-	if err := os.WriteFile(file, []byte(complete), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	socket, err := listener.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
-	var says bytes.Buffer
-	command := exec.Command(program, append(p.args, file)...)
-	command.Stdout, command.Stderr = &says, &says
-	command.ExtraFiles = []*os.File{socket}        // descriptor 3
-	command.Env = append(os.Environ(), "NGINX=3;") // which nginx learns by this
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = command.Process.Signal(syscall.SIGTERM)
-		_ = command.Wait() // a proxy that could not start has failed the test already
-		if t.Failed() {
-			t.Logf("%s with\n%s\nsays\n%s", program, complete, &says)
-		}
-	})
-	if err := listener.Close(); err != nil { // the proxy alone has it now
-		t.Fatal(err)
-	}
+	p.program.Run(t, listener, folder, strings.NewReplacer("{{address}}", listener.Addr().String(), "{{api}}", api).Replace(settings))
 }
 
 func newTestStage(t *testing.T) *stage {
@@ -359,7 +297,7 @@ func TestExpiredCertificateThroughProxies(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := "200"
-			if p.name == "nginx" {
+			if p.program.Name == "nginx" {
 				want = "400"
 			}
 			if got := f.ask(t, f.client(&expired), f.bound(expired), nil); got != want {
@@ -405,9 +343,9 @@ func (f *front) ask(t *testing.T, c *http.Client, token string, fields http.Head
 func TestPrintedCommandsThroughProxies(t *testing.T) {
 	for name, p := range products {
 		t.Run(name, func(t *testing.T) {
-			proxy := find(t, p.name)
-			find(t, "sh")
-			find(t, "curl")
+			for _, program := range []string{p.program.Name, "sh", "curl"} {
+				proxytest.Find(t, program)
+			}
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				t.Fatal(err)
@@ -442,7 +380,7 @@ func TestPrintedCommandsThroughProxies(t *testing.T) {
 			}()
 
 			folder := strings.TrimPrefix(script[0], "folder=")
-			p.start(t, proxy, listener, folder, api, p.settings(t))
+			p.start(t, listener, folder, api, p.settings(t))
 			shell := exec.CommandContext(ctx, "sh", "-e", "-c", strings.Join(script, "\n"))
 			var stderr bytes.Buffer
 			shell.Stderr = &stderr

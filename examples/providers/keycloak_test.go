@@ -5,13 +5,10 @@ package providers_test
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -19,30 +16,32 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 
 	"github.com/senderlock/senderlock/examples/internal/browsertest"
-	"github.com/senderlock/senderlock/internal/poptest"
 )
 
 // keycloak is a Keycloak that runs, with the realm demo.
 type keycloak struct {
 	provider
-	t     *testing.T
-	admin string // where its realms are administrated
-	token string // of the administrator
+	t             *testing.T
+	secure        string // the issuer by TLS, which is another to it
+	admin         string // where its realms are administrated
+	administrator *http.Client
 }
 
 // startKeycloak starts it, and sets up the API, a user and clients through its administration, by the steps of
 // examples/api/README.md.
-func startKeycloak(t *testing.T, apiURL string, options ...string) *keycloak {
+func startKeycloak(t *testing.T, apiURL string, c *certificates) *keycloak {
 	t.Helper()
-	port := free(t)
+	port, securePort := free(t), free(t)
 	base := "http://127.0.0.1:" + port
 	server := start(t, map[string]string{
 		"KC_BOOTSTRAP_ADMIN_USERNAME": "admin", "KC_BOOTSTRAP_ADMIN_PASSWORD": "admin", "JAVA_OPTS_APPEND": "-Xmx600m",
-	}, filepath.Join(find(t, "keycloak-*"), "bin", "kc.sh"),
-		append([]string{"start-dev", "--db=dev-mem", "--http-host=127.0.0.1", "--http-port=" + port}, options...)...)
+	}, filepath.Join(find(t, "keycloak-*-built"), "bin", "kc.sh"), "start", "--optimized", "--hostname-strict=false",
+		"--http-enabled=true", "--http-host=127.0.0.1", "--http-port="+port, "--https-port="+securePort,
+		"--https-certificate-file="+c.file("server.pem"), "--https-certificate-key-file="+c.file("server-key.pem"),
+		"--truststore-paths="+c.file("ca.pem"))
 	server.line("Listening on:")
 
-	k := &keycloak{t: t, admin: base + "/admin/realms", provider: provider{
+	k := &keycloak{t: t, secure: "https://127.0.0.1:" + securePort + "/realms/demo", admin: base + "/admin/realms", provider: provider{
 		issuer: base + "/realms/demo", audience: "https://api.example.com",
 		machine: "machine", machineSecret: "machine-secret", app: "app", web: "web", webSecret: "web-secret",
 		signIn: func(b *browsertest.Browser) {
@@ -52,9 +51,11 @@ func startKeycloak(t *testing.T, apiURL string, options ...string) *keycloak {
 		},
 	}}
 	k.signInAsAdministrator(base)
+	k.ask(http.MethodPut, "/master", map[string]any{"accessTokenLifespan": 3600}, nil) // in place of a minute
+	k.signInAsAdministrator(base)
 	k.post("", map[string]any{
 		"realm": "demo", "enabled": true, "accessTokenLifespan": 300,
-		"attributes": map[string]string{"acr.loa.map": `{"urn:interop:gold":"1"}`},
+		"attributes": map[string]string{"acr.loa.map": `{"urn:interop:gold":"1"}`, "ssf.transmitterEnabled": "true"},
 		"users": []any{map[string]any{
 			"username": "alice", "enabled": true, "email": "alice@example.com", "emailVerified": true, "firstName": "Alice", "lastName": "Liddell",
 			"credentials": []any{map[string]string{"type": "password", "value": "wonderland"}},
@@ -65,7 +66,7 @@ func startKeycloak(t *testing.T, apiURL string, options ...string) *keycloak {
 			"name": scope, "protocol": "openid-connect", "attributes": map[string]string{"include.in.token.scope": "true"},
 			"protocolMappers": []any{map[string]any{
 				"name": "audience", "protocol": "openid-connect", "protocolMapper": "oidc-audience-mapper",
-				"config": map[string]string{"included.custom.audience": k.audience, "access.token.claim": "true"},
+				"config": map[string]string{"included.custom.audience": k.audience, "access.token.claim": "true", "lightweight.claim": "true"},
 			}},
 		})
 	}
@@ -76,6 +77,8 @@ func startKeycloak(t *testing.T, apiURL string, options ...string) *keycloak {
 	k.client("certificate", "certificate-secret", map[string]string{
 		"dpop.bound.access.tokens": "false", "tls.client.certificate.bound.access.tokens": "true",
 	})
+	k.client("both", "both-secret", map[string]string{"tls.client.certificate.bound.access.tokens": "true"})
+	k.client("lightweight", "lightweight-secret", map[string]string{"client.use.lightweight.access.token.enabled": "true"})
 	logout := map[string]string{"backchannel.logout.url": apiURL + "/backchannel-logout", "backchannel.logout.session.required": "true"}
 	k.client(k.app, "", logout, "http://127.0.0.1/callback")
 	k.client(k.web, k.webSecret, logout, "http://localhost:*")
@@ -100,55 +103,72 @@ func (k *keycloak) client(id, secret string, attributes map[string]string, redir
 
 func (k *keycloak) signInAsAdministrator(base string) {
 	k.t.Helper()
-	resp, err := http.PostForm(base+"/realms/master/protocol/openid-connect/token", url.Values{
-		"grant_type": {"password"}, "client_id": {"admin-cli"}, "username": {"admin"}, "password": {"admin"},
-	})
-	if err != nil {
-		k.t.Fatal(err)
-	}
-	defer resp.Body.Close()
 	var answer struct {
 		AccessToken string `json:"access_token"`
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.AccessToken == "" {
-		k.t.Fatalf("the administrator got %d and no token: %v", resp.StatusCode, err)
-	}
-	k.token = answer.AccessToken
+	k.form(base+"/realms/master/protocol/openid-connect/token", url.Values{
+		"grant_type": {"password"}, "client_id": {"admin-cli"}, "username": {"admin"}, "password": {"admin"},
+	}, &answer)
+	k.administrator = oauth2.NewClient(context.Background(), oauth2.StaticTokenSource(&oauth2.Token{AccessToken: answer.AccessToken}))
 }
 
-func (k *keycloak) post(path string, body any) { k.t.Helper(); k.ask(http.MethodPost, path, body) }
+func (k *keycloak) post(path string, body any) { k.t.Helper(); k.ask(http.MethodPost, path, body, nil) }
 
-// ask sends a request to the administration and returns the answer, which must be a success.
-func (k *keycloak) ask(method, path string, body any) []byte {
+// ask sends a request to the administration.
+func (k *keycloak) ask(method, path string, body, answer any) {
+	k.t.Helper()
+	k.send(k.administrator, method, k.admin+path, body, answer)
+}
+
+// send sends JSON and reads JSON, unless answer is nil. The answer must be a success.
+func (k *keycloak) send(client *http.Client, method, url string, body, answer any) {
 	k.t.Helper()
 	encoded, err := json.Marshal(body)
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(k.t.Context(), method, k.admin+path, bytes.NewReader(encoded))
+	req, err := http.NewRequest(method, url, bytes.NewReader(encoded))
 	if err != nil {
 		k.t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Authorization", "Bearer "+k.token)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
+	k.read(resp, err, answer)
+}
+
+// form sends one, and reads JSON likewise.
+func (k *keycloak) form(url string, values url.Values, answer any) {
+	k.t.Helper()
+	resp, err := http.PostForm(url, values)
+	k.read(resp, err, answer)
+}
+
+func (k *keycloak) read(resp *http.Response, err error, answer any) {
+	k.t.Helper()
 	if err != nil {
 		k.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode/100 != 2 {
-		k.t.Fatalf("%s %s: %d %v\n%s", method, path, resp.StatusCode, err, answer)
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && answer != nil {
+		err = json.Unmarshal(body, answer)
 	}
-	return answer
+	if err != nil || resp.StatusCode/100 != 2 {
+		k.t.Fatalf("%s: %d %v\n%s", resp.Request.URL, resp.StatusCode, err, body)
+	}
 }
 
 func TestKeycloak(t *testing.T) {
-	port := free(t)
-	k := startKeycloak(t, "http://127.0.0.1:"+port)
+	c, port := newCertificates(t), free(t)
+	k := startKeycloak(t, "http://127.0.0.1:"+port, c)
 	a := k.startAPI(t, port, map[string]string{"LOGOUT_CLIENT_ID": "app,web"})
 
 	t.Run("client credentials", func(t *testing.T) { a.in(t).clientCredentials() })
+	t.Run("lightweight tokens", func(t *testing.T) {
+		a := a.in(t)
+		a.machine, a.machineSecret = "lightweight", "lightweight-secret"
+		a.clientCredentials()
+	})
 	t.Run("no binding", func(t *testing.T) { a.in(t).unbound("bearer", "bearer-secret") })
 	t.Run("typ JWT", func(t *testing.T) {
 		a := a.in(t)
@@ -160,6 +180,14 @@ func TestKeycloak(t *testing.T) {
 	t.Run("nonces", func(t *testing.T) {
 		a := k.startAPI(t, free(t), map[string]string{"DPOP_NONCE": "required"})
 		a.get(a.newSender("client", k.machine, k.machineSecret, "read").Client, "/api/read", http.StatusOK)
+		a.noNonces(k.machine, k.machineSecret)
+	})
+	t.Run("certificates", func(t *testing.T) {
+		overTLS := k.provider
+		overTLS.issuer = k.secure
+		a, endpoint := overTLS.startTLSAPI(t, c), k.secure+"/protocol/openid-connect/token"
+		a.certificateBound(c, clientcredentials.Config{ClientID: "certificate", ClientSecret: "certificate-secret", Scopes: []string{"read"}, TokenURL: endpoint})
+		a.certificateAlone(c, endpoint, "both", "both-secret")
 	})
 	t.Run("key rotation", func(t *testing.T) {
 		a.in(t).rotation(func() {
@@ -180,64 +208,17 @@ func TestKeycloak(t *testing.T) {
 		a.told("logout received")
 		a.call(folder, "/api/read", "invalid_token")
 	})
+	t.Run("shared signals", k.transmits)
 	t.Run("refresh", func(t *testing.T) { a.in(t).refresh("short", "-scope", "openid read") })
 	t.Run("token handler", func(t *testing.T) { a.in(t).tokenHandler(free(t), "-scope", "openid read") })
-}
-
-// A token bound to the certificate with which it was asked for opens the API to that certificate alone.
-func TestKeycloakCertificates(t *testing.T) {
-	certificates, folder := map[string]tls.Certificate{}, t.TempDir()
-	for _, name := range []string{"server", "client", "thief"} {
-		certificates[name] = poptest.SelfSigned(t, "127.0.0.1")
-		certificate, key := poptest.PEM(t, certificates[name])
-		for file, content := range map[string][]byte{name + ".pem": certificate, name + "-key.pem": key} {
-			if err := os.WriteFile(filepath.Join(folder, file), content, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	in := func(file string) string { return filepath.Join(folder, file) }
-	securePort := free(t)
-	k := startKeycloak(t, "http://127.0.0.1:9", "--https-port="+securePort, "--https-client-auth=request",
-		"--https-certificate-file="+in("server.pem"), "--https-certificate-key-file="+in("server-key.pem"),
-		"--truststore-paths="+in("client.pem")+","+in("thief.pem"))
-	k.issuer = "https://127.0.0.1:" + securePort + "/realms/demo"
-	tlsPort := free(t)
-	a := k.startAPI(t, free(t), map[string]string{
-		"CA_FILE": in("server.pem"), "TLS_PORT": tlsPort, "TLS_CERT_FILE": in("server.pem"), "TLS_KEY_FILE": in("server-key.pem"),
-	})
-	a.url = "https://127.0.0.1:" + tlsPort
-	roots := x509.NewCertPool()
-	roots.AddCert(certificates["server"].Leaf)
-	with := func(names ...string) *http.Client {
-		config := &tls.Config{RootCAs: roots}
-		for _, name := range names {
-			config.Certificates = append(config.Certificates, certificates[name])
-		}
-		return &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
-	}
-	config := clientcredentials.Config{
-		ClientID: "certificate", ClientSecret: "certificate-secret", Scopes: []string{"read"},
-		TokenURL: k.issuer + "/protocol/openid-connect/token",
-	}
-	token, err := config.Token(context.WithValue(t.Context(), oauth2.HTTPClient, with("client")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	bearer := []string{"Authorization", "Bearer " + token.AccessToken}
-	a.get(with("client"), "/api/read", http.StatusOK, bearer...)
-	a.get(with("thief"), "/api/read", http.StatusUnauthorized, bearer...)
-	a.decision("certificate_mismatch")
-	a.get(with(), "/api/read", http.StatusUnauthorized, bearer...)
-	a.decision("certificate_missing")
 }
 
 // user is the identifier of a user.
 func (k *keycloak) user(name string) string {
 	k.t.Helper()
 	var users []struct{ ID string }
-	if err := json.Unmarshal(k.ask(http.MethodGet, "/demo/users?username="+name, nil), &users); err != nil || len(users) != 1 {
-		k.t.Fatalf("%d users %s: %v", len(users), name, err)
+	if k.ask(http.MethodGet, "/demo/users?username="+name, nil, &users); len(users) != 1 {
+		k.t.Fatalf("%d users %s", len(users), name)
 	}
 	return users[0].ID
 }

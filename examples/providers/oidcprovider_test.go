@@ -3,6 +3,7 @@
 package providers_test
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/base64"
@@ -13,6 +14,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
 
 	"github.com/senderlock/senderlock/examples/internal/browsertest"
 )
@@ -164,4 +168,43 @@ func TestOIDCProviderExpiry(t *testing.T) {
 	a := p.startAPI(t, port, nil)
 	t.Run("expiry", func(t *testing.T) { a.in(t).expiry(p.machine, p.machineSecret) })
 	t.Run("refresh", func(t *testing.T) { a.in(t).refresh(p.app, "-scope", "openid read", "-resource", p.audience) })
+}
+
+// Beside its port in the clear it has one that asks for certificates.
+func TestOIDCProviderCertificates(t *testing.T) {
+	c, port, securePort := newCertificates(t), free(t), free(t)
+	p := startOIDCProvider(t, port,
+		"...bound, client_id: 'machine'", "tls_client_certificate_bound_access_tokens: true, client_id: 'machine'",
+		"new Provider('http", "const provider = new Provider('http",
+		"dPoP: { enabled: true }", `dPoP: { enabled: true },
+			mTLS: { enabled: true, certificateBoundAccessTokens: true, getCertificate: (ctx) => ctx.socket.getPeerX509Certificate?.() }`,
+		"}).listen(", `});
+			const { createServer } = await import('node:https'), { readFileSync } = await import('node:fs');
+			createServer({
+				cert: readFileSync('`+c.file("server.pem")+`'), key: readFileSync('`+c.file("server-key.pem")+`'),
+				requestCert: true, rejectUnauthorized: false,
+			}, provider.callback()).listen(`+securePort+`, '127.0.0.1');
+			provider.listen(`)
+	a, endpoint := p.startTLSAPI(t, c), "https://127.0.0.1:"+securePort+"/token"
+	config := clientcredentials.Config{ClientID: p.machine, ClientSecret: p.machineSecret, Scopes: []string{"read"}, TokenURL: endpoint}
+	a.certificateBound(c, config)
+	for what, test := range map[string]struct {
+		tokens oauth2.TokenSource
+		want   string
+	}{
+		"a certificate and a proof": {
+			a.newSenderOver(c.transport("client"), endpoint, "client", p.machine, p.machineSecret, "read").tokens,
+			"multiple proof-of-possession mechanisms are not allowed",
+		},
+		"no certificate": {
+			config.TokenSource(context.WithValue(t.Context(), oauth2.HTTPClient, c.with())),
+			"invalid_grant",
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			if _, err := test.tokens.Token(); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("the provider answers %v, want %q in it", err, test.want)
+			}
+		})
+	}
 }

@@ -4,6 +4,8 @@ package providers_test
 
 import (
 	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -13,6 +15,7 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 
 	"github.com/senderlock/senderlock/examples/internal/browsertest"
+	"github.com/senderlock/senderlock/internal/poptest"
 )
 
 // clientCredentials is a machine that gets a token bound to its key, and a thief who has the token alone.
@@ -39,23 +42,30 @@ func (a *api) clientCredentials() {
 // expiry is a token that lives for seconds: it opens the API, and then no longer.
 func (a *api) expiry(client, secret string) {
 	a.t.Helper()
-	s := a.newSender("client", client, secret, "read")
-	token, err := s.tokens.Token()
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	a.get(s.Client, "/api/read", http.StatusOK)
-	old := a.newSender("client", client, secret, "read")
-	old.tokens = fixed{token}
-	a.until(old.Client, http.StatusUnauthorized)
+	var token *oauth2.Token
+	one := a.newSender("client", client, secret, "read")
+	a.untilAsked(http.StatusOK, func() *http.Client { // another token each time, should one expire on its way
+		var err error
+		if token, err = a.newSender("client", client, secret, "read").tokens.Token(); err != nil {
+			a.t.Fatal(err)
+		}
+		one.tokens = fixed{token}
+		return one.Client
+	})
+	a.until(one.Client, http.StatusUnauthorized)
 	a.decision("token_expired")
 }
 
 // until calls the API until it answers with a status: that is for a time to pass at the provider or the API.
 func (a *api) until(client *http.Client, status int) {
 	a.t.Helper()
+	a.untilAsked(status, func() *http.Client { return client })
+}
+
+func (a *api) untilAsked(status int, client func() *http.Client) {
+	a.t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Second) {
-		resp, err := client.Get(a.url + "/api/read")
+		resp, err := client().Get(a.url + "/api/read")
 		if err != nil {
 			a.t.Fatal(err)
 		}
@@ -101,20 +111,49 @@ func (a *api) refresh(app string, args ...string) {
 	a.app = app
 	folder := filepath.Join(a.t.TempDir(), "native")
 	a.logIn(folder, args...)
-	a.call(folder, "/api/read", `"binding":"DPoP"`)
-	time.Sleep(6 * time.Second)
-	a.call(folder, "/api/read", `"binding":"DPoP"`)
-	seen := map[string]bool{}
-	for _, m := range regexp.MustCompile(`"msg":"request accepted".*"client":"`+app+`".*"jti":"([^"]+)"`).FindAllStringSubmatch(a.Text(), -1) {
-		seen[m[1]] = true
-	}
-	if len(seen) != 2 {
-		a.t.Errorf("the API saw the tokens %v, want two", seen)
+	a.goesOn(app, func() { a.call(folder, "/api/read", `"binding":"DPoP"`) })
+}
+
+// goesOn has a client call the API until that has accepted two of its tokens.
+func (a *api) goesOn(client string, call func()) {
+	a.t.Helper()
+	accepted := regexp.MustCompile(`"msg":"request accepted".*"client":"` + client + `".*"jti":"([^"]+)"`)
+	for deadline := time.Now().Add(patience); !a.t.Failed(); time.Sleep(time.Second) {
+		call()
+		seen := map[string]bool{}
+		for _, m := range accepted.FindAllStringSubmatch(a.Text(), -1) {
+			seen[m[1]] = true
+		}
+		if len(seen) >= 2 {
+			return
+		}
+		if time.Now().After(deadline) {
+			a.t.Fatalf("the API accepted the tokens %v of %s, want two", seen, client)
+		}
 	}
 }
 
 // tokenHandler is a user in a browser whose tokens examples/tokenhandler keeps.
 func (a *api) tokenHandler(port string, args ...string) {
+	a.t.Helper()
+	b := a.logInByTokenHandler(port, args...)
+	a.callFrom(b)
+	b.Click("#logout")
+	b.Wait(`document.body?.dataset.state === "out"`)
+	if got := browsertest.Value[int](b, `fetch("/api/read").then((a) => a.status)`); got != http.StatusUnauthorized {
+		a.t.Errorf("after the logout the page got %d", got)
+	}
+}
+
+// refreshByTokenHandler is refresh where examples/tokenhandler is the client.
+func (a *api) refreshByTokenHandler(port, client, secret string, args ...string) {
+	a.t.Helper()
+	a.web, a.webSecret = client, secret
+	b := a.logInByTokenHandler(port, args...)
+	a.goesOn(client, func() { a.callFrom(b) })
+}
+
+func (a *api) logInByTokenHandler(port string, args ...string) *browsertest.Browser {
 	a.t.Helper()
 	backend := start(a.t, map[string]string{"TOKENHANDLER_SECRET": a.webSecret}, filepath.Join(programs, "tokenhandler"),
 		append([]string{"-listen", "localhost:" + port, "-issuer", a.issuer, "-client", a.web, "-api", a.url + "/api"}, args...)...)
@@ -125,13 +164,39 @@ func (a *api) tokenHandler(port string, args ...string) {
 	b.Click("#login")
 	a.signIn(b)
 	b.Wait(`document.body?.dataset.state === "in"`)
-	if got := browsertest.Value[string](b, `fetch("/api/read").then(async (a) => a.status + await a.Text())`); !strings.HasPrefix(got, "200") {
+	return b
+}
+
+func (a *api) callFrom(b *browsertest.Browser) {
+	a.t.Helper()
+	if got := browsertest.Value[string](b, `fetch("/api/read").then(async (a) => a.status + await a.text())`); !strings.HasPrefix(got, "200") {
 		a.t.Errorf("the page got %s", got)
 	}
-	b.Click("#logout")
-	b.Wait(`document.body?.dataset.state === "out"`)
-	if got := browsertest.Value[int](b, `fetch("/api/read").then((a) => a.status)`); got != http.StatusUnauthorized {
-		a.t.Errorf("after the logout the page got %d", got)
+}
+
+// noNonces is a provider that hands out no nonces at its token endpoint: it gives a token for a proof with one of nobody,
+// and its answers carry none.
+func (a *api) noNonces(client, secret string) {
+	a.t.Helper()
+	form := url.Values{"grant_type": {"client_credentials"}, "scope": {"read"}}
+	endpoint := a.tokens(a.t)
+	r, err := http.NewRequestWithContext(a.t.Context(), http.MethodPost, endpoint, strings.NewReader(form.Encode()))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	r.SetBasicAuth(client, secret)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("DPoP", poptest.Proof{
+		Method: http.MethodPost, URL: endpoint, IssuedAt: time.Now(), Nonce: "of-nobody",
+	}.String())
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK || answer.Header["Dpop-Nonce"] != nil {
+		body, _ := httputil.DumpResponse(answer, true)
+		a.t.Errorf("want a token and no nonce:\n%s", body)
 	}
 }
 

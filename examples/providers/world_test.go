@@ -16,7 +16,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -39,23 +38,21 @@ const patience = 8 * time.Minute
 // programs is the folder of the programs of examples/ that take part, built once.
 var programs string
 
-// started are the processes that run, so that none outlives the tests.
-var started sync.Map
+// end is when nothing more begins, by the seconds that .ci/providers gives; what has begun goes on.
+var end time.Time
 
-// limit ends everything after the seconds that .ci/providers gives.
-func limit() {
-	seconds, err := strconv.Atoi(os.Getenv("PROVIDERS_TIME"))
-	if err != nil {
-		return
+func readEnd() {
+	if seconds, err := strconv.Atoi(os.Getenv("PROVIDERS_TIME")); err == nil {
+		end = time.Now().Add(time.Duration(seconds) * time.Second)
 	}
-	time.AfterFunc(time.Duration(seconds)*time.Second, func() {
-		fmt.Printf("\nNOT CHECKED: what comes now, since %d seconds are over\n", seconds)
-		started.Range(func(p, _ any) bool {
-			p.(*process).Kill()
-			return true
-		})
-		os.Exit(1)
-	})
+}
+
+// inTime skips the test once the time is over.
+func inTime(t *testing.T) {
+	t.Helper()
+	if !end.IsZero() && time.Now().After(end) {
+		t.Skipf("NOT CHECKED: %s, since the $PROVIDERS_TIME of %s seconds is over", t.Name(), os.Getenv("PROVIDERS_TIME"))
+	}
 }
 
 func TestMain(m *testing.M) {
@@ -63,7 +60,7 @@ func TestMain(m *testing.M) {
 		if os.Getenv(foldersVariable) == "" {
 			return m.Run() // which skips
 		}
-		limit()
+		readEnd()
 		folder, err := os.MkdirTemp("", "providers")
 		if err == nil {
 			defer os.RemoveAll(folder)
@@ -89,47 +86,62 @@ func find(t *testing.T, server string) string {
 	}
 	found, err := filepath.Glob(filepath.Join(all, server))
 	if err != nil || len(found) == 0 {
-		t.Skipf("%s is not in %s: run bash .ci/providers, which fetches it (%v)", server, all, err)
+		t.Skipf("NOT CHECKED: %s, since %s is not in %s: run bash .ci/providers, which fetches it (%v)", t.Name(), server, all, err)
 	}
 	return found[len(found)-1]
 }
 
 // process is a running program.
-type process struct{ *processtest.Process }
+type process struct {
+	*processtest.Process
+	t *testing.T
+}
 
 // start runs a program until the test ends, with these variables beside those of this process.
 func start(t *testing.T, variables map[string]string, name string, args ...string) *process {
 	t.Helper()
+	inTime(t)
 	command := exec.Command(name, args...)
 	command.Env = os.Environ()
 	for name, value := range variables {
 		command.Env = append(command.Env, name+"="+value)
 	}
-	p := &process{processtest.Start(t, command, patience)}
-	started.Store(p, nil)
-	go func() {
-		<-p.Done()
-		started.Delete(p)
-	}()
-	return p
+	return &process{processtest.Start(t, command, patience), t}
 }
 
-// line waits for a line that holds a text, and returns the line.
-func (p *process) line(holds string) string { return p.Line(holds, processtest.Holds(holds)) }
+// line waits for a line that holds a text, and returns the line. Where it does not come from a program that goes on, and
+// the time is over by then, the machine is to blame.
+func (p *process) line(holds string) string {
+	p.t.Helper()
+	line, err := p.Find(holds, patience, processtest.Holds(holds))
+	if err == nil {
+		return line
+	}
+	select {
+	case <-p.Done():
+	default:
+		inTime(p.t)
+	}
+	p.t.Fatal(err)
+	return ""
+}
 
-// free is a port of this machine on which nothing listens.
+// lastPort is the port that free returned last. They count up from below those that the system gives to connections, so
+// that no connection takes one before a server does, and from another beginning in each process.
+var lastPort = 10_000 + os.Getpid()%15_000
+
+// free is a port of this machine on which nothing listens. Tests ask for it one after another.
 func free(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		lastPort++
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", lastPort)); err == nil {
+			l.Close()
+			return strconv.Itoa(lastPort)
+		}
 	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
+	t.Fatal("no free port")
+	return ""
 }
 
 // provider is an authorization server that runs, with a user and clients as README.md of examples/api says.
@@ -156,6 +168,8 @@ type api struct {
 
 // in is a for a test of its own.
 func (a *api) in(t *testing.T) *api {
+	t.Helper()
+	inTime(t)
 	b := *a
 	b.t = t
 	return &b
@@ -172,14 +186,25 @@ func (p provider) startAPI(t *testing.T, port string, variables map[string]strin
 	return a
 }
 
+// startTLSAPI starts one that asks for certificates.
+func (p provider) startTLSAPI(t *testing.T, c *certificates) *api {
+	t.Helper()
+	port := free(t)
+	a := p.startAPI(t, free(t), map[string]string{
+		"CA_FILE": c.file("ca.pem"), "TLS_PORT": port, "TLS_CERT_FILE": c.file("server.pem"), "TLS_KEY_FILE": c.file("server-key.pem"),
+	})
+	a.url = "https://127.0.0.1:" + port
+	return a
+}
+
 // decision waits for a line of the log with a reason.
 func (a *api) decision(reason string) { a.t.Helper(); a.told(`"reason":"` + reason + `"`) }
 
 // told waits for a line of the log.
 func (a *api) told(holds string) {
 	a.t.Helper()
-	if _, err := a.Find(holds, 20*time.Second, processtest.Holds(holds)); err != nil {
-		a.t.Error(err)
+	if _, err := a.Find(holds, patience, processtest.Holds(holds)); err != nil {
+		a.t.Fatal(err)
 	}
 }
 
@@ -187,6 +212,15 @@ func (a *api) told(holds string) {
 func (p provider) tokens(t *testing.T) string { return p.metadata(t, "token_endpoint") }
 
 func (p provider) metadata(t *testing.T, member string) string {
+	t.Helper()
+	value, _ := p.allMetadata(t)[member].(string)
+	if value == "" {
+		t.Fatalf("the metadata of %s has no %s", p.issuer, member)
+	}
+	return value
+}
+
+func (p provider) allMetadata(t *testing.T) map[string]any {
 	t.Helper()
 	resp, err := http.Get(p.issuer + "/.well-known/openid-configuration")
 	if err != nil {
@@ -197,11 +231,7 @@ func (p provider) metadata(t *testing.T, member string) string {
 	if err := json.NewDecoder(resp.Body).Decode(&members); err != nil {
 		t.Fatal(err)
 	}
-	value, _ := members[member].(string)
-	if value == "" {
-		t.Fatalf("the metadata of %s has no %s", p.issuer, member)
-	}
-	return value
+	return members
 }
 
 // sender is a client that holds a key.
@@ -213,17 +243,22 @@ type sender struct {
 // newSender is a client with credentials of its own, whose tokens are bound to the key of a name.
 func (a *api) newSender(key, client, secret string, scopes ...string) *sender {
 	a.t.Helper()
+	return a.newSenderOver(http.DefaultTransport, a.tokens(a.t), key, client, secret, scopes...)
+}
+
+// newSenderOver is newSender by a transport, at a token endpoint.
+func (a *api) newSenderOver(base http.RoundTripper, endpoint, key, client, secret string, scopes ...string) *sender {
+	a.t.Helper()
 	signer, err := dpop.NewSigner(poptest.Keyed("ES256", key).Private, "ES256")
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	endpoint := a.tokens(a.t)
 	config := clientcredentials.Config{ClientID: client, ClientSecret: secret, TokenURL: endpoint, Scopes: scopes}
 	if a.resource != "" {
 		config.EndpointParams = url.Values{"resource": {a.resource}}
 	}
 	transport := func(config dpop.TransportConfig) http.RoundTripper {
-		config.Signer = signer
+		config.Signer, config.Base = signer, base
 		tr, err := dpop.NewTransport(config)
 		if err != nil {
 			a.t.Fatal(err)
@@ -252,24 +287,31 @@ func origin(address string) string {
 	return u.Scheme + "://" + u.Host
 }
 
-// get sends a request and compares the status of the answer.
+// get sends a request and compares the status of the answer. As the API asks for with 503, while it has not fetched the
+// keys of the provider, it tries again.
 func (a *api) get(client *http.Client, path string, want int, header ...string) {
 	a.t.Helper()
-	req, err := http.NewRequestWithContext(a.t.Context(), http.MethodGet, a.url+path, nil)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	for field := range slices.Chunk(header, 2) {
-		req.Header.Set(field[0], field[1])
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != want {
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Second) {
+		req, err := http.NewRequestWithContext(a.t.Context(), http.MethodGet, a.url+path, nil)
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		for field := range slices.Chunk(header, 2) {
+			req.Header.Set(field[0], field[1])
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			a.t.Fatal(err)
+		}
 		answer, _ := httputil.DumpResponse(resp, true)
-		a.t.Errorf("GET %s: %d, want %d:\n%s", path, resp.StatusCode, want, answer)
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusServiceUnavailable && time.Now().Before(deadline) {
+			continue
+		}
+		if resp.StatusCode != want {
+			a.t.Fatalf("GET %s: %d, want %d:\n%s", path, resp.StatusCode, want, answer)
+		}
+		return
 	}
 }
 
@@ -306,6 +348,6 @@ func (a *api) call(folder, path, want string) {
 	a.t.Helper()
 	printed, _ := a.native(folder, "call", a.url+path)
 	if !strings.Contains(printed, want) {
-		a.t.Errorf("native call %s printed %q, want %q in it", path, printed, want)
+		a.t.Fatalf("native call %s printed %q, want %q in it", path, printed, want)
 	}
 }

@@ -209,13 +209,16 @@ func (e *event) at() (time.Time, error) {
 	return at, nil
 }
 
+// everySession is what Keycloak 26.7 writes as the session of a user whose sessions were all ended by an administrator.
+const everySession = "ALL"
+
 // session ends the session that is named, or else all sessions of the user.
 func (s *SharedSignals) session(ctx context.Context, who subject, at time.Time) ([]revocation.Entry, error) {
 	sid := ""
 	if who.session != nil && who.session.Format == "opaque" && !s.provider.NoSessions {
 		sid = who.session.ID
 	}
-	if sid == "" {
+	if sid == "" || sid == everySession && who.session != who.user {
 		return s.user(ctx, who.user, at)
 	}
 	entries := []revocation.Entry{s.provider.session(sid)}

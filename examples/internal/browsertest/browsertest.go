@@ -20,7 +20,7 @@ import (
 )
 
 // patience is how long a browser may take for all that a test does.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // Browser is one browser with one tab and a profile of its own. Whatever does not work in it fails the test. It is
 // for one goroutine.
@@ -40,6 +40,7 @@ func Start(t testing.TB) *Browser {
 		chromedp.UserDataDir(t.TempDir()),
 		chromedp.NoSandbox, // root cannot use it
 		chromedp.DisableGPU,
+		chromedp.WSURLReadTimeout(patience), // to start, on a machine that does other work
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
 	})
@@ -155,7 +156,7 @@ func do[T any](b *Browser, action chromedp.Action[T]) T {
 
 // says returns what the page shows now, for the message of a failed test.
 func (b *Browser) says() string {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(b.ctx), patience/24)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(b.ctx), 5*time.Second)
 	defer cancel()
 	text, err := chromedp.Run(ctx, chromedp.Evaluate[string]("document.location + ' ' + document.body?.innerText"))
 	if err != nil {
