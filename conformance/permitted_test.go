@@ -37,6 +37,17 @@ func TestWhatIsPermitted(t *testing.T) {
 			})
 		}
 	}
+	// plainly refuses an htu with a query or a fragment.
+	plainly := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.ContainsAny(text(parts(r.Header.Get("DPoP"), 1), "htu"), "?#") {
+				w.Header().Set("WWW-Authenticate", `DPoP error="invalid_dpop_proof"`)
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
 	believesHost := func(c *access.Config) { c.Origins = append(c.Origins, "https://evil.example.net") }
 	for name, test := range map[string]struct {
 		d            defects
@@ -51,8 +62,12 @@ func TestWhatIsPermitted(t *testing.T) {
 		"such a path is malformed":     {defects{handler: serves(400, "")}, []string{"path-utf8"}, skip, fail},
 		"such a path matches no proof": {defects{handler: serves(401, `DPoP error="invalid_dpop_proof"`)}, []string{"path-utf8"}, fail, fail},
 		"nor with another status":      {defects{handler: serves(400, `DPoP error="invalid_dpop_proof"`)}, []string{"path-utf8"}, fail, fail},
-		"any Host over http":           {defects{config: believesHost}, []string{"host-other"}, warn, fail},
-		"any Host over https":          {defects{config: believesHost}, []string{"mtls-host-other"}, fail, fail},
+		"no query and no fragment in htu": {defects{handler: plainly}, []string{
+			"htu-ok-query", "htu-ok-fragment", "htu-ok-both", "htu-ok-empty-query", "htu-ok-empty-fragment", "htu-ok-query-slash", "query-other",
+		}, warn, fail},
+		"the query of the request": {defects{handler: plainly}, []string{"query", "query-url", "query-empty"}, pass, pass},
+		"any Host over http":       {defects{config: believesHost}, []string{"host-other"}, warn, fail},
+		"any Host over https":      {defects{config: believesHost}, []string{"mtls-host-other"}, fail, fail},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for profile, want := range map[conformance.Profile]conformance.Outcome{conformance.Base: test.base, conformance.Strict: test.strict} {
