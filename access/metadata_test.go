@@ -455,3 +455,11 @@ func TestResourceSettings(t *testing.T) {
 		})
 	}
 }
+
+// Wherever the metadata of the only resource is served, it is that: a proxy may have taken a prefix away.
+func TestMetadataOfTheOnlyResource(t *testing.T) {
+	s := newGuard(t, func(s *setup) { s.Resources = resource() })
+	if w := serve(s.MetadataHandler(), httptest.NewRequest("GET", "https://inside.example/metadata", nil)); w.Code != 200 {
+		t.Errorf("status %d", w.Code)
+	}
+}
