@@ -81,7 +81,7 @@ type Memory struct {
 // stripe lets one claim at a time look at its keys.
 type stripe struct {
 	sync.Mutex
-	marks marks
+	marks marks     // nil before the first claim
 	key   ReplayKey // of the claim: ristretto hashes by a function that lets its argument escape
 }
 
@@ -107,9 +107,6 @@ func NewMemory(c MemoryConfig) (*Memory, error) {
 		maxEntries: int64(cmp.Or(c.MaxEntries, defaultMaxEntries)),
 		forgotten:  math.MinInt64,
 		free:       allMarks,
-	}
-	for i := range m.stripes {
-		m.stripes[i].marks = newMarks(m.maxEntries)
 	}
 	if m.now == nil {
 		m.now = time.Now
@@ -159,6 +156,9 @@ func (m *Memory) Claim(ctx context.Context, key ReplayKey, expiry time.Time) (fr
 		return false, err
 	}
 	defer m.mu.RUnlock()
+	if stripe.marks == nil {
+		stripe.marks = newMarks(m.maxEntries)
+	}
 	stripe.key = key
 	marked := stripe.marks.of(&key)
 	if m.holds(*marked, stripe.key[:]) {
@@ -259,15 +259,23 @@ func (m *Memory) forget(slot int64) {
 	}
 }
 
-// clear releases what a removed slice held. No other slice has its mark before the last of its keys has lost it.
+// clear releases what a removed slice held. No other slice has its mark before the last of its keys has lost it; of a
+// memory that is closed none will.
 func (m *Memory) clear(s *timeSlice) {
 	s.cache.Close()
-	for i := range m.stripes {
+	for i := 0; i < len(m.stripes) && !m.isClosed(); i++ {
 		m.stripes[i].unmark(s.mark)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.free |= s.mark
+}
+
+func (m *Memory) isClosed() bool {
+	m.mu.RLock()
+	closed := m.closed
+	m.mu.RUnlock()
+	return closed
 }
 
 func (s *stripe) unmark(gone mark) {
