@@ -172,6 +172,9 @@ func TestGateway(t *testing.T) {
 	s.run("gateway", "--config", s.write(filepath.Join(t.TempDir(), "gateway.yaml"), config))
 	token := s.issuer.Token(senderlocktest.Token{Client: s.client, Scopes: []string{"orders:read"}})
 	nonce := s.get("/orders/7", token, "").Header.Get("DPoP-Nonce")
+	if s.get("/orders/7", token, nonce).StatusCode != 200 { // which needs the keys of the issuer, and so does being ready
+		s.t.Fatal("the owner is refused")
+	}
 	for name, test := range map[string]struct {
 		path, token string
 		want        int
