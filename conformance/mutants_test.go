@@ -216,9 +216,9 @@ var edits = []mutant.Edit{
 	}
 	b, err := encoding.DecodeString(part)`},
 	{"internal/jose/jws.go", `if crowded(raw) {`, `if crowded(raw) && !on("brackets of any depth") {`},
-	{"internal/jose/jws.go", `json.Unmarshal(raw, v)`,
-		`json.Unmarshal(raw, v, jsontext.AllowDuplicateNames(on("the last of two members counts")),
-		jsontext.AllowInvalidUTF8(on("invalid UTF-8 passes")), json.MatchCaseInsensitiveNames(on("names in any case")))`},
+	{"internal/jose/members.go", `d.Reset(&d.text)`, `d.Reset(&d.text, jsontext.AllowDuplicateNames(on("the last of two members counts")),
+		jsontext.AllowInvalidUTF8(on("invalid UTF-8 passes")))`},
+	{"internal/jose/members.go", `member(name); into`, `member(either("names in any case", bytes.ToLower(name), name)); into`},
 	{"internal/jose/jws.go", `case h.Critical != nil:`,
 		`case h.Critical != nil && !on("crit is ignored") && !(on("an empty crit is ignored") && string(h.Critical) == "[]"):`},
 	{"internal/jose/jws.go", `	if v.Kind() != jsontext.KindNumber`, `	if on("iat may be a string") {
