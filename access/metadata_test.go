@@ -395,6 +395,40 @@ func TestRefusalsPointToTheirResource(t *testing.T) {
 	}
 }
 
+// A refusal of another Guard that a policy hands on, to any number of requests, is not written to.
+func TestRefusalOfAnotherGuardStays(t *testing.T) {
+	_, err := newGuard(t, func(s *setup) { s.Resources = resource() }).Check(get("DPoP "+bound(), ""))
+	theirs := err.(*access.Error)
+	before := challenges(theirs)
+	s := newGuard(t, func(s *setup) {
+		s.Resources = []access.Resource{{URL: poptest.Audience + "/accounts"}, {URL: poptest.Audience + "/orders"}}
+		s.Policies = []access.Policy{func(*http.Request, *access.Grant) error { return theirs }}
+	})
+	if _, err := s.Check(owner(bound())); !strings.Contains(challenges(err.(*access.Error))[0], "/accounts") {
+		t.Errorf("the answer is %v", err)
+	}
+	if after := challenges(theirs); !slices.Equal(after, before) {
+		t.Errorf("its challenges were %q and are %q", before, after)
+	}
+}
+
+// Behind a proxy the resource is the one that the client asked for.
+func TestResourceBehindAProxy(t *testing.T) {
+	s := newGuard(t, func(s *setup) {
+		s.Origins = []string{"https://api.example.com", "https://other.example.com"}
+		s.Resources = []access.Resource{{URL: "https://api.example.com"}, {URL: "https://other.example.com"}}
+		s.ForwardedBy.Addresses = []string{"192.0.2.1"}
+	})
+	r := httptest.NewRequest("GET", "http://internal/", nil)
+	r.Header.Set("X-Forwarded-Proto", "https")
+	r.Header.Set("X-Forwarded-Host", "other.example.com")
+	_, err := s.Check(r)
+	const link = `resource_metadata="https://other.example.com/.well-known/oauth-protected-resource"`
+	if got := challenges(err.(*access.Error)); !strings.Contains(got[0], link) {
+		t.Errorf("challenge %q", got)
+	}
+}
+
 func TestSeveralResourceSettings(t *testing.T) {
 	both := []access.Resource{{URL: poptest.Audience}, {URL: poptest.Audience + "/v1"}}
 	for name, test := range map[string]struct {
