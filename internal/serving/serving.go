@@ -63,18 +63,29 @@ func (p *Port) closed() bool {
 }
 
 // Listen opens all ports, or none. Its error names the setting.
-func Listen(ports ...*Port) (err error) {
+func Listen(ports ...*Port) error {
 	for i, p := range ports {
-		if p.Listener, err = net.Listen("tcp", p.Address); err != nil {
+		listener, err := net.Listen("tcp", p.Address)
+		if err != nil {
 			for _, open := range ports[:i] {
 				_ = open.Listener.Close()
 			}
 			return fmt.Errorf("%s: set a port that is free: %w", p.Name, err)
 		}
+		p.Listener = &closedOnce{Listener: listener, close: sync.OnceValue(listener.Close)}
 		p.Server.ConnState = p.watch
 	}
 	return nil
 }
+
+// closedOnce is a listener that may be closed twice: Shutdown closes those that Serve has not yet seen closed, and takes it
+// for a failure that somebody else was first.
+type closedOnce struct {
+	net.Listener
+	close func() error
+}
+
+func (l *closedOnce) Close() error { return l.close() }
 
 // End says how a program ends.
 type End struct {
