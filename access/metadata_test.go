@@ -352,6 +352,12 @@ func TestSeveralResources(t *testing.T) {
 					}
 				}
 			}
+			if without { // a Guard without origins takes the scheme from the connection
+				_, err := s.Check(httptest.NewRequest("GET", "http://other.example.com/v1", nil))
+				if got := challenges(err.(*access.Error))[0]; !strings.Contains(got, `resource_metadata="https://api.example.com`+wellKnown+`"`) {
+					t.Errorf("over http: challenge %q", got)
+				}
+			}
 			for _, nowhere := range []string{
 				"https://api.example.com" + wellKnown + "/v2", "https://api.example.com" + wellKnown + "/v1?tenant=b", "https://other.example.com" + wellKnown,
 				"https://api.example.com" + wellKnown + "?tenant=a", "https://stranger.example.com" + wellKnown + "/v1",

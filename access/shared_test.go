@@ -85,9 +85,10 @@ func TestSharedStore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var store *shared
+			var register *revocation.Memory
 			s := newSite(t, func(s *setup) {
-				store = newShared(t, s.clock)
-				s.Shared = store
+				store, register = newShared(t, s.clock), newRevocations(t, s)
+				s.Shared, s.Register = store, register
 			})
 			if test.revoked {
 				if err := store.Revoke(t.Context(), session); err != nil {
@@ -103,6 +104,9 @@ func TestSharedStore(t *testing.T) {
 			}
 			if store.together != 1 || store.claims != 0 || store.lookups != 0 {
 				t.Errorf("%d round trips together, %d claims and %d look-ups apart", store.together, store.claims, store.lookups)
+			}
+			if uses := inUse(t, register); (len(uses) == 1) != (test.status == 200) {
+				t.Errorf("on record: %+v", uses)
 			}
 			if test.status == 200 {
 				s.refuses(t, s.Handler(s), r, 401, "proof_replayed")
