@@ -259,7 +259,7 @@ func tables(f figures) map[string]string {
 func measuredTable(f figures) string {
 	m := f.Measured
 	var b strings.Builder
-	fmt.Fprintf(&b, "Measured on %s, %s, busy with other work, by\n`%s`. A bare `ecdsa.VerifyASN1` took %.0f µs there at best;\n"+
+	fmt.Fprintf(&b, "Measured on %s, %s, by\n`%s`. A bare `ecdsa.VerifyASN1` took %.0f µs there at best;\n"+
 		"the other times are multiples of it in the same run.\n\n| what | bare verifications | is |\n| --- | --- | --- |\n",
 		f.Machine, f.Go, f.Made, m["bare verify ns"]/1000)
 	for _, row := range []struct{ what, name string }{
