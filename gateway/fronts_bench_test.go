@@ -5,19 +5,18 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/gateway"
+	"github.com/senderlock/senderlock/internal/proxytest"
 	"github.com/senderlock/senderlock/senderlocktest"
 )
 
@@ -59,25 +58,15 @@ func BenchmarkNGINX(b *testing.B) {
 
 // nginxAlone is the same nginx without the question.
 func (w *world) nginxAlone() *httptest.Server {
-	program, listener := find(w.t, "nginx"), listen(w.t)
-	folder := w.t.TempDir()
-	file := write(w.t, "nginx.conf", strings.NewReplacer(
-		"{{folder}}", folder, "{{port}}", listener.Addr().String(), "{{service}}", w.service.Listener.Addr().String()).Replace(`
-		daemon off; worker_processes 1; pid {{folder}}/pid; error_log stderr; events {}
-		http {
-			access_log off; client_body_temp_path {{folder}}/body; proxy_temp_path {{folder}}/proxy;
-			fastcgi_temp_path {{folder}}/fastcgi; uwsgi_temp_path {{folder}}/uwsgi; scgi_temp_path {{folder}}/scgi;
-			server {
-				listen {{port}};
-				location / {
-					proxy_pass http://{{service}};
-					proxy_http_version 1.1;
-				}
+	listener := listen(w.t)
+	proxytest.NGINX.Run(w.t, listener, w.t.TempDir(), fmt.Sprintf(`
+		server {
+			listen %s;
+			location / {
+				proxy_pass http://%s;
+				proxy_http_version 1.1;
 			}
-		}`))
-	command := exec.Command(program, "-e", "stderr", "-c", file)
-	command.Env = append(os.Environ(), "NGINX=3;")
-	w.startFront(command, listener)
+		}`, listener.Addr(), w.service.Listener.Addr()))
 	return &httptest.Server{Listener: listener}
 }
 

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/senderlock/senderlock/gateway"
+	"github.com/senderlock/senderlock/internal/proxytest"
 )
 
 // front is a proxy that the tests start, with the settings of docs/gateway.md.
@@ -50,24 +51,14 @@ func eachProxy(t *testing.T, test func(t *testing.T, f front)) {
 
 // nginx starts nginx in front of a service, with forward authentication beside it.
 func (w *world) nginx(routes ...gateway.Route) *httptest.Server {
-	program, listener := find(w.t, "nginx"), listen(w.t)
-	folder := w.t.TempDir()
-	file := write(w.t, "nginx.conf", strings.NewReplacer("{{folder}}", folder, "{{settings}}", w.settings(gateway.NGINX, listener, routes)).Replace(`
-		daemon off; worker_processes 1; pid {{folder}}/pid; error_log stderr; events {}
-		http {
-			access_log off; client_body_temp_path {{folder}}/body; proxy_temp_path {{folder}}/proxy;
-			fastcgi_temp_path {{folder}}/fastcgi; uwsgi_temp_path {{folder}}/uwsgi; scgi_temp_path {{folder}}/scgi;
-			{{settings}}
-		}`))
-	command := exec.Command(program, "-e", "stderr", "-c", file)
-	command.Env = append(os.Environ(), "NGINX=3;") // how it learns of the socket
-	w.startFront(command, listener)
+	listener := listen(w.t)
+	proxytest.NGINX.Run(w.t, listener, w.t.TempDir(), w.settings(gateway.NGINX, listener, routes))
 	return &httptest.Server{Listener: listener}
 }
 
 // haproxy is HAProxy likewise.
 func (w *world) haproxy(routes ...gateway.Route) *httptest.Server {
-	program, listener := find(w.t, "haproxy"), listen(w.t)
+	program, listener := proxytest.Find(w.t, "haproxy"), listen(w.t)
 	settings := w.settings(gateway.HAProxy, listener, routes)
 	script, err := filepath.Abs("../cmd/senderlock/haproxy/senderlock.lua")
 	if err != nil {
@@ -93,7 +84,7 @@ func (w *world) caddy(routes ...gateway.Route) *httptest.Server {
 }
 
 func (w *world) caddyOnce(routes []gateway.Route) *httptest.Server {
-	program, listener := find(w.t, "caddy"), listen(w.t)
+	program, listener := proxytest.Find(w.t, "caddy"), listen(w.t)
 	settings := w.settings(gateway.Caddy, listener, routes)
 	settings = strings.Replace(settings, "{\n", "{\n\tadmin off\n", 1)
 	_ = listener.Close()
@@ -249,19 +240,4 @@ func block(t testing.TB, language string) string {
 		t.Fatalf("docs/gateway.md has no block of %s", language)
 	}
 	return code
-}
-
-// find finds a program that the test starts.
-func find(t testing.TB, program string) string {
-	t.Helper()
-	for _, path := range []string{program, "/usr/sbin/" + program} {
-		if found, err := exec.LookPath(path); err == nil {
-			return found
-		}
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatalf("%s is not installed, and CI is set: install the package %[1]s", program)
-	}
-	t.Skipf("NOT TESTED: %s is not installed; install the package %[1]s", program)
-	return ""
 }
