@@ -1,6 +1,7 @@
 package redisstore_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"log/slog"
@@ -43,6 +44,33 @@ func redisBenchmark(b *testing.B, server *redistest.Server, s *redisstore.Store,
 	return time.Duration(float64(n) / rate * float64(time.Second))
 }
 
+// bare returns how long the same claims take one after another over a connection of package net, with nothing between:
+// what a Go program with one call in flight reaches whose network poller parks it until the answer comes.
+func bare(b *testing.B, server *redistest.Server, s *redisstore.Store, number *atomic.Int64, n int) time.Duration {
+	conn, err := net.Dial("tcp", server.Addr)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	answers := bufio.NewReader(conn)
+	began := time.Now()
+	for range n {
+		key := fmt.Sprintf("senderlock:p:benchmark-as-long-as-ours-is%012d", number.Add(1))
+		command := redisstore.ClaimCommand(s, key, redisstore.DefaultWindow)
+		request := fmt.Appendf(nil, "*%d\r\n", len(command))
+		for _, word := range command {
+			request = fmt.Appendf(request, "$%d\r\n%s\r\n", len(word), word)
+		}
+		if _, err := conn.Write(request); err != nil {
+			b.Fatal(err)
+		}
+		if answer, err := answers.ReadString('\n'); err != nil || answer[0] != ':' {
+			b.Fatal(answer, err)
+		}
+	}
+	return time.Since(began)
+}
+
 // claims makes n claims by some clients at once.
 func claims(b *testing.B, s *redisstore.Store, number *atomic.Int64, n, clients int) (latencies []time.Duration) {
 	all := make([][]time.Duration, clients)
@@ -69,7 +97,7 @@ func claims(b *testing.B, s *redisstore.Store, number *atomic.Int64, n, clients 
 // BenchmarkClaim is claims alone, at some numbers of clients, beside redis-benchmark with the same command at the same
 // server in the same run, by turns, because no machine is equally busy all the time: of-P1 is with as many connections
 // as clients and one claim in flight on each (-c clients -P 1), of-deep with four connections that are always full
-// (-c 4 -P clients/4).
+// (-c 4 -P clients/4). With one client, bare-of-P1 is the same over a bare connection of package net.
 func BenchmarkClaim(b *testing.B) {
 	server := redistest.Start(b)
 	s := openOn(b, server)
@@ -78,7 +106,7 @@ func BenchmarkClaim(b *testing.B) {
 		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
 			const turns = 10
 			n := max(b.N/turns, 1)
-			var ours, single, deep time.Duration
+			var ours, single, deep, alone time.Duration
 			var latencies []time.Duration
 			b.ReportAllocs()
 			for range turns {
@@ -90,6 +118,9 @@ func BenchmarkClaim(b *testing.B) {
 					single += redisBenchmark(b, server, s, n, clients, 1)
 					deep += redisBenchmark(b, server, s, n, min(4, clients), max(1, clients/4))
 				}
+				if clients == 1 {
+					alone += bare(b, server, s, &number, n)
+				}
 				b.StartTimer()
 			}
 			slices.Sort(latencies)
@@ -98,6 +129,9 @@ func BenchmarkClaim(b *testing.B) {
 			b.ReportMetric(float64(latencies[len(latencies)*99/100].Microseconds()), "p99-µs")
 			b.ReportMetric(single.Seconds()/ours.Seconds(), "of-P1")
 			b.ReportMetric(deep.Seconds()/ours.Seconds(), "of-deep")
+			if clients == 1 {
+				b.ReportMetric(single.Seconds()/alone.Seconds(), "bare-of-P1")
+			}
 		})
 	}
 }
