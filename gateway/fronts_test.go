@@ -99,8 +99,14 @@ func (w *world) caddyOnce(routes []gateway.Route) *httptest.Server {
 // settings are those of docs/gateway.md for a proxy, with the addresses of this test.
 func (w *world) settings(preset gateway.Preset, listener net.Listener, routes []gateway.Route) string {
 	w.t.Helper()
-	w.asked = httptest.NewServer(w.forward(preset, loopback, routes...))
-	w.t.Cleanup(w.asked.Close)
+	return w.settingsAsking(preset, listener, httptest.NewServer(w.forward(preset, loopback, routes...)))
+}
+
+// settingsAsking are those with somebody else to ask.
+func (w *world) settingsAsking(preset gateway.Preset, listener net.Listener, asked *httptest.Server) string {
+	w.t.Helper()
+	w.asked = asked
+	w.t.Cleanup(asked.Close)
 	settings := w.withTLS(string(preset), block(w.t, string(preset)))
 	_, port, _ := strings.Cut(listener.Addr().String(), ":")
 	for from, to := range map[string]string{
