@@ -184,7 +184,7 @@ func TestCurlRefused(t *testing.T) {
 			t.Errorf("the API's reason is %q, want %q", got, reason)
 		}
 	}
-	const advice = "the token lacks a scope: log in with the scope that the answer names"
+	const advice = "the token lacks the scope that the answer names: ask for it, or let the issuer grant it to this client"
 	got := w.run("", "curl", w.api+"/pay")
 	if got.status != 0 || !strings.Contains(got.out, "{") || !strings.Contains(got.said, "403 Forbidden\nWWW-Authenticate: DPoP") ||
 		!strings.Contains(got.said, advice) {

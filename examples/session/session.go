@@ -96,7 +96,7 @@ func OriginOf(u *url.URL) string {
 func Advice(code string) string { return advice[code] }
 
 var advice = map[string]string{
-	"insufficient_scope":               "the token lacks a scope: log in with the scope that the answer names",
+	"insufficient_scope":               "the token lacks the scope that the answer names: ask for it, or let the issuer grant it to this client",
 	"insufficient_user_authentication": "the login is too old or too weak: log in with the max-age or acr that the answer names",
 	"invalid_token":                    "the token is no longer accepted: log in again",
 	"invalid_dpop_proof":               "the proof was refused: is the clock of this machine right?",
