@@ -341,3 +341,16 @@ func ExampleGuard_tokensInUse() {
 	// phone: 401 token_revoked
 	// laptop: welcome
 }
+
+// How long a token may live is the API's decision too: one that lives longer is refused from its first second.
+func Example_lifetime() {
+	api := newRecipe(func(config *access.Config, _ *revocation.Memory) {
+		config.MaxTokenLifetime = 5 * time.Minute
+	})
+	hour := api.login(laptop, map[string]any{"exp": api.now.Add(time.Hour).Unix()})
+	api.call("for five minutes", laptop, api.login(laptop, nil))
+	api.call("for an hour", laptop, hour)
+	// Output:
+	// for five minutes: welcome
+	// for an hour: 401 token_lifetime_too_long
+}
