@@ -32,7 +32,6 @@ import (
 // elsewhere are pages whose commands other tests run, or nobody does, and why.
 var elsewhere = map[string]string{
 	"docs/a-token-leaked.md": "examples/api TestATokenLeaked",
-	"docs/command-line.md":   "they wait for a browser, or for input",
 	"docs/exactness.md":      "they take minutes",
 	"docs/gateway.md":        "they serve until they are stopped",
 	"docs/proxies.md":        "they serve until they are stopped",
@@ -363,6 +362,47 @@ func TestBookNames(t *testing.T) {
 		}
 	}
 }
+
+// Flags of senderlock that the book names, in its commands and in the form of code, exist.
+func TestBookFlags(t *testing.T) {
+	names, err := filepath.Glob("cmd/senderlock/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var source strings.Builder
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source.Write(text)
+	}
+	found := 0
+	for _, p := range pages(t, "docs") {
+		named := codeSpan.FindAllString(strings.Join(p.prose, "\n"), -1)
+		named = slices.DeleteFunc(named, func(span string) bool { return !strings.HasPrefix(span, "`--") })
+		for _, block := range p.fences {
+			for line := range strings.Lines(strings.ReplaceAll(block.text, "\\\n", " ")) {
+				if _, arguments, is := strings.Cut(line, "senderlock "); is && block.language == "sh" {
+					named = append(named, arguments)
+				}
+			}
+		}
+		for _, flag := range longFlag.FindAllStringSubmatch(strings.Join(named, "\n"), -1) {
+			if found++; !strings.Contains(source.String(), `"`+flag[1]+`"`) {
+				t.Errorf("%s: senderlock has no --%s", p.name, flag[1])
+			}
+		}
+	}
+	if found < 40 {
+		t.Errorf("only %d flags were found", found)
+	}
+}
+
+var longFlag = regexp.MustCompile(`(?:^|[\s` + "`" + `])--([a-z][a-z-]*)`)
 
 var (
 	qualified = regexp.MustCompile(`\b[A-Za-z]\w*(\.[A-Z]\w*)+`)
