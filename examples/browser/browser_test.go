@@ -37,6 +37,7 @@ func TestInBrowser(t *testing.T) {
 		{"forged answers of a login", testForgedAnswersOfALogin},
 		{"deceptive authorization server", testDeceptiveAuthorizationServer},
 		{"sender", testSender},
+		{"lines of the book", testBookLines},
 		{"impatience", testImpatience},
 		{"weakened API", testWeakenedAPI},
 		{"socket", testSocket},
