@@ -20,6 +20,7 @@ import (
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/examples/internal/processtest"
+	"github.com/senderlock/senderlock/internal/fetched"
 )
 
 // What docs/first-api.md prints is done in an empty folder, in its order, on ports that are free, and has the outcome that
@@ -27,6 +28,9 @@ import (
 func TestFirstAPI(t *testing.T) {
 	find(t, "oidc-provider-*") // which is there where a registry is
 	inTime(t)
+	for _, program := range []string{"node", "npm", "curl"} {
+		fetched.Program(t, program)
+	}
 	n := newNewcomer(t)
 	page, err := os.ReadFile("../../docs/first-api.md")
 	if err != nil {
