@@ -100,10 +100,17 @@ func TestGobind(t *testing.T) {
 		t.Errorf("cannot be bound:\n%s", strings.Join(lines, "\n"))
 	}
 	for file, want := range map[string][]string{
-		"Key.java":      {"byte[] publicKey() throws Exception", "byte[] signDigest(byte[] digest) throws Exception"},
-		"Signer.java":   {"native String proof(String method, String url, String accessToken, String nonce) throws Exception"},
-		"Mobile.java":   {"boolean needsNonce(long status, String wwwAuthenticate, String body)", "Signer newSigner(Key key)"},
-		"Mobile.objc.h": {"@protocol MobileKey", "proof:", "thumbprint", "publicJWK", "MobileNeedsNonce", "MobileNewSigner"},
+		"Key.java":    {"byte[] publicKey() throws Exception", "byte[] signDigest(byte[] digest) throws Exception"},
+		"Signer.java": {"native String proof(String method, String url, String accessToken, String nonce) throws Exception"},
+		"Mobile.java": {"boolean needsNonce(long status, String wwwAuthenticate, String body)", "Signer newSigner(Key key)"},
+		// As the Swift of README.md calls them: what is _Nonnull beside an error does not throw there.
+		"Mobile.objc.h": {"@protocol MobileKey <NSObject>", "thumbprint", "publicJWK",
+			"- (NSString* _Nonnull)proof:(NSString* _Nullable)method url:(NSString* _Nullable)url " +
+				"accessToken:(NSString* _Nullable)accessToken nonce:(NSString* _Nullable)nonce error:(NSError* _Nullable* _Nullable)error;",
+			"- (NSData* _Nullable)publicKey:(NSError* _Nullable* _Nullable)error;",
+			"- (NSData* _Nullable)signDigest:(NSData* _Nullable)digest error:(NSError* _Nullable* _Nullable)error;",
+			"BOOL MobileNeedsNonce(long status, NSString* _Nullable wwwAuthenticate, NSString* _Nullable body);",
+			"MobileSigner* _Nullable MobileNewSigner(id<MobileKey> _Nullable key, NSError* _Nullable* _Nullable error);"},
 	} {
 		for _, declaration := range want {
 			if !strings.Contains(generated[file], declaration) {
