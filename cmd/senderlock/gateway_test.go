@@ -467,7 +467,8 @@ func TestGatewayCheckConfig(t *testing.T) {
 		"report-only, wrong":     {"gateway", config + "report_only: [strict]\n", "strict is not understood"},
 		"an admin port":          {"gateway", config + "admin_port: 0\n", ""},
 		"an admin port for all":  {"gateway", config + "admin_port: 0\nadmin_host: 0.0.0.0\n", "ADMIN_TOKEN is not set"},
-		"CORS":                   {"gateway", config + "cors_origin: https://a.example\n", "CORS_ORIGIN is"},
+		"CORS":                   {"gateway", config + "cors_origin: https://a.example\n", ""},
+		"CORS, wrong":            {"gateway", config + "cors_origin: https://a.example/\n", "CORS_ORIGIN is"},
 		"logout":                 {"gateway", config + "logout_client_id: a\n", "LOGOUT_CLIENT_ID is"},
 	} {
 		t.Run(name, func(t *testing.T) {
