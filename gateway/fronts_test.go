@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/senderlock/senderlock/gateway"
+	"github.com/senderlock/senderlock/internal/fetched"
 	"github.com/senderlock/senderlock/internal/proxytest"
 )
 
@@ -58,7 +59,7 @@ func (w *world) nginx(routes ...gateway.Route) *httptest.Server {
 
 // haproxy is HAProxy likewise.
 func (w *world) haproxy(routes ...gateway.Route) *httptest.Server {
-	program, listener := proxytest.Find(w.t, "haproxy"), listen(w.t)
+	program, listener := fetched.Program(w.t, "haproxy"), listen(w.t)
 	settings := w.settings(gateway.HAProxy, listener, routes)
 	script, err := filepath.Abs("../cmd/senderlock/haproxy/senderlock.lua")
 	if err != nil {
@@ -84,7 +85,7 @@ func (w *world) caddy(routes ...gateway.Route) *httptest.Server {
 }
 
 func (w *world) caddyOnce(routes []gateway.Route) *httptest.Server {
-	program, listener := proxytest.Find(w.t, "caddy"), listen(w.t)
+	program, listener := fetched.Program(w.t, "caddy"), listen(w.t)
 	settings := w.settings(gateway.Caddy, listener, routes)
 	settings = strings.Replace(settings, "{\n", "{\n\tadmin off\n", 1)
 	_ = listener.Close()
