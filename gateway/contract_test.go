@@ -29,7 +29,7 @@ type contract struct {
 func (c *contract) show(h, said http.Header) {
 	for name, values := range said {
 		if c.shows(name) {
-			h[name] = values
+			h[name] = append(h[name], values...)
 		}
 	}
 }

@@ -98,6 +98,9 @@ func TestCrossOrigin(t *testing.T) {
 						t.Errorf("%d, want %d; forwarded: %t; log %s", response.StatusCode, test.status, got != nil, w.said()[before:])
 					}
 					shared(t, response, origin)
+					if test.status == 200 && !slices.Contains(listed(response, "Vary"), "Accept") {
+						t.Errorf("what the service says is lost: Vary %q", response.Header.Values("Vary"))
+					}
 					for _, field := range test.exposed {
 						if field == "X-Total" && way == "traefik" {
 							continue // its own list takes the place of the service's
@@ -261,6 +264,24 @@ func TestCrossOriginWrongSettings(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), "CORSOrigin is ") || strings.Contains(err.Error(), "u@") {
 				t.Errorf("%q: %v", origin, err)
 			}
+		}
+	}
+}
+
+// A refusal that the program writes itself is shared, however it begins.
+func TestCrossOriginOfOwnRefusals(t *testing.T) {
+	for name, begin := range map[string]func(http.ResponseWriter){
+		"a status": func(rw http.ResponseWriter) { rw.WriteHeader(http.StatusTeapot) },
+		"a write":  func(rw http.ResponseWriter) { _, _ = rw.Write([]byte("no")) },
+		"a flush":  func(rw http.ResponseWriter) { _ = http.NewResponseController(rw).Flush() },
+	} {
+		w := newWorld(t, func(c *access.Config) {
+			c.Deny = func(rw http.ResponseWriter, _ *http.Request, _ *access.Error) { begin(rw) }
+		})
+		w.cors = page
+		response := send(t, w.proxy([]gateway.Route{{Pattern: "/orders"}}), "GET", "/orders", []string{"Origin: " + page})
+		if shared(t, response, page); w.service.last() != nil {
+			t.Errorf("%s: forwarded", name)
 		}
 	}
 }
