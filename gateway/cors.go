@@ -20,7 +20,7 @@ func (c cors) validate() error {
 
 // isPreflight reports whether a browser asks if a page of another origin may send a request.
 func isPreflight(r *http.Request) bool {
-	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
+	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
 // answerPreflight says that pages of the origin may send every request; routes say which of them are listed, and the Guard
