@@ -90,9 +90,18 @@ func TestObserverPanics(t *testing.T) {
 				s.Observer.Decided = func(context.Context, access.Decision) { panic("a bug") }
 			})
 			s.answer = answer
-			w := serve(s.Handler(s.Handler(s)), owner(bound()))
+			const page = "https://app.example.com"
+			inner := s.Handler(s.Handler(s))
+			w := serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // as CORS in front of the Guard
+				w.Header().Set("Access-Control-Allow-Origin", page)
+				w.Header().Set("Vary", "Origin")
+				inner.ServeHTTP(w, r)
+			}), owner(bound()))
 			if w.Code != 503 || strings.Contains(w.Body.String(), "secret") || w.Header().Get("Set-Cookie") != "" || w.Header().Get("Retry-After") != "1" {
 				t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+			}
+			if w.Header().Get("Access-Control-Allow-Origin") != page || w.Header().Get("Vary") != "Origin" {
+				t.Errorf("the page cannot read it: %v", w.Header())
 			}
 			_, err := s.Check(owner(bound()))
 			expect(t, err, refusal{503, "", "panic"})

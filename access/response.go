@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"strings"
 )
 
 // response is a response writer that knows when an answer begins, however it does: by WriteHeader, by a write, by Flush,
@@ -37,10 +39,12 @@ func (w *response) begin() bool {
 	return !w.dead
 }
 
-// fail answers that the trouble is ours, in place of the handler.
+// fail answers that the trouble is ours, in place of the handler. Who may read the answer, CORS in front has said already.
 func (w *response) fail(err error) {
 	w.begun, w.dead = true, true
-	clear(w.Header())
+	maps.DeleteFunc(w.Header(), func(name string, _ []string) bool {
+		return name != "Vary" && !strings.HasPrefix(name, "Access-Control-")
+	})
 	e := unavailable(err)
 	e.SetHeaders(w.Header())
 	e.write(w.ResponseWriter)

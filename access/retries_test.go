@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/fetched"
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/internal/proxytest"
 )
@@ -83,7 +84,7 @@ func TestProxiesThatTryAgain(t *testing.T) {
 	}
 	for name, p := range proxiesThatRetry {
 		t.Run(name, func(t *testing.T) {
-			proxytest.Find(t, p.program.Name)
+			fetched.Program(t, p.program.Name)
 			var advised []string
 			for _, m := range regexp.MustCompile(p.quoted).FindAllStringSubmatch(string(page), -1) {
 				advised = append(advised, m[1])

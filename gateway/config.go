@@ -38,6 +38,10 @@ type Config struct {
 	// Authorization is sent to services in place of the client's, for those that want a credential of their own
 	// ("Bearer …", "Basic …"). Empty sends none.
 	Authorization string
+	// CORSOrigin is the one origin whose pages may use the services ("https://app.example.com"): preflights are answered,
+	// and every answer, refusals included, says that they may read it, whatever a service says. Empty leaves CORS to the
+	// services.
+	CORSOrigin string
 	// MaxBody is the largest body of a request in octets. Zero means 10 MiB. A larger one is answered with 413.
 	MaxBody int64
 	// Timeout is how long a service may take to begin its answer, and a connection to it. Zero means 30 seconds; an hour
@@ -84,6 +88,7 @@ func (c *Config) settle() error {
 		setting.Between("Timeout", &c.Timeout, DefaultTimeout, time.Millisecond, time.Hour),
 		setting.Between("Idle", &c.Idle, DefaultIdle, time.Millisecond, 24*time.Hour),
 		validAuthorization(c.Authorization),
+		cors{c.CORSOrigin}.validate(),
 	)
 }
 

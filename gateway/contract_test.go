@@ -22,6 +22,16 @@ type contract struct {
 	tells   func(name string) bool                            // of the answer's fields, to the service, in place of the client's
 	hides   func(name string) bool                            // of the service's fields, from the client
 	shows   func(name string) bool                            // of an accepting answer's fields, to the client
+	shares  func(http.Handler) http.Handler                   // with pages of other origins; nil: no further than the above
+}
+
+// show adds to an answer what the accepting one says to the client.
+func (c *contract) show(h, said http.Header) {
+	for name, values := range said {
+		if c.shows(name) {
+			h[name] = append(h[name], values...)
+		}
+	}
 }
 
 // contracts are the presets of such proxies.
@@ -32,7 +42,7 @@ var contracts = []front{
 
 // traefik stands for Traefik: ForwardAuth and Headers (doc.traefik.io).
 func (w *world) traefik(routes ...gateway.Route) *httptest.Server {
-	settings := block(w.t, "toml")
+	settings := w.block("toml")
 	_, rest, _ := strings.Cut(settings, `authResponseHeadersRegex = "`)
 	expression, _, _ := strings.Cut(rest, `"`)
 	matches := regexp.MustCompile(expression).MatchString
@@ -46,7 +56,7 @@ func (w *world) traefik(routes ...gateway.Route) *httptest.Server {
 		return func(name string) bool { return names[name] }
 	}
 	return w.byContract(gateway.Traefik, routes, contract{
-		refuses: func(string) bool { return false },
+		refuses: func(string) bool { return false }, shares: traefikCORS(settings),
 		ask: func(question, asked *http.Request) {
 			maps.Copy(question.Header, asked.Header)
 			question.Header.Set("X-Forwarded-Method", asked.Method)
@@ -60,7 +70,7 @@ func (w *world) traefik(routes ...gateway.Route) *httptest.Server {
 
 // envoy stands for Envoy: ext_authz over HTTP and header_mutation (www.envoyproxy.io/docs).
 func (w *world) envoy(routes ...gateway.Route) *httptest.Server {
-	settings := block(w.t, "envoy")
+	settings := w.block("envoy")
 	named := func(key string) func(name string) bool { // by the list behind a key
 		_, rest, found := strings.Cut(settings, key+":\n")
 		if !found {
@@ -110,7 +120,7 @@ func (w *world) byContract(preset gateway.Preset, routes []gateway.Route, c cont
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	front := http.Handler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		for name := range r.Header {
 			if c.refuses(name) {
 				rw.WriteHeader(http.StatusBadRequest)
@@ -158,16 +168,58 @@ func (w *world) byContract(preset gateway.Preset, routes []gateway.Route, c cont
 			},
 			ModifyResponse: func(response *http.Response) error {
 				maps.DeleteFunc(response.Header, func(name string, _ []string) bool { return c.hides(name) })
-				for name, values := range answer.Header {
-					if c.shows(name) {
-						response.Header[name] = values
-					}
-				}
+				c.show(response.Header, answer.Header)
 				return nil
+			},
+			ErrorHandler: func(rw http.ResponseWriter, _ *http.Request, _ error) { // for which filters and middlewares count too
+				c.show(rw.Header(), answer.Header)
+				rw.WriteHeader(http.StatusBadGateway)
 			},
 		}
 		proxy.ServeHTTP(rw, r)
 	}))
+	if c.shares != nil {
+		front = c.shares(front)
+	}
+	server := httptest.NewServer(front)
 	w.t.Cleanup(server.Close)
 	return server
+}
+
+// traefikCORS is Headers as far as it is about CORS: it answers preflights, and names the origin on the answers of what
+// stands behind it. Nil where the settings have no middleware for it.
+func traefikCORS(settings string) func(http.Handler) http.Handler {
+	_, table, found := strings.Cut(settings, "\n[http.middlewares.cors.headers]\n")
+	if !found || !strings.Contains(settings, "\n  middlewares = [\"cors\", ") {
+		return nil
+	}
+	list := func(key string) string {
+		_, rest, _ := strings.Cut(table, key+" = [")
+		values, _, _ := strings.Cut(rest, "]")
+		return strings.ReplaceAll(values, `"`, "")
+	}
+	origin := list("accessControlAllowOriginList")
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			allow := func(h http.Header) {
+				if r.Header.Get("Origin") == origin {
+					h.Set("Access-Control-Allow-Origin", origin)
+				}
+				h.Set("Access-Control-Expose-Headers", list("accessControlExposeHeaders"))
+				h.Set("Vary", strings.TrimPrefix(h.Get("Vary")+", Origin", ", "))
+			}
+			if r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != "" {
+				rw.Header().Set("Access-Control-Allow-Headers", list("accessControlAllowHeaders"))
+				rw.Header().Set("Access-Control-Allow-Methods", list("accessControlAllowMethods"))
+				allow(rw.Header())
+				return
+			}
+			recorder := httptest.NewRecorder()
+			next.ServeHTTP(recorder, r)
+			maps.Copy(rw.Header(), recorder.Header())
+			allow(rw.Header())
+			rw.WriteHeader(recorder.Code)
+			_, _ = recorder.Body.WriteTo(rw)
+		})
+	}
 }

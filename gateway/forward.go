@@ -83,6 +83,8 @@ type ForwardAuthConfig struct {
 	Preset Preset
 	// Peers are those that may ask, and whose fields are believed. Required.
 	Peers access.Peers
+	// CORSOrigin is [Config.CORSOrigin]. The proxy hands preflights on, and takes from answers what they say of CORS.
+	CORSOrigin string
 	// Log hears at Info of requests that no route takes, and at Error of a proxy that is not set up. Nil means
 	// [slog.Default].
 	Log *slog.Logger
@@ -96,11 +98,12 @@ type ForwardAuth struct {
 	source    source
 	routes    routes
 	published published
+	cors      cors
 }
 
 // NewForwardAuth checks the settings. Its error names the field and what to put there.
 func NewForwardAuth(config ForwardAuthConfig) (*ForwardAuth, error) {
-	f := &ForwardAuth{config: config, routes: routes{http.NewServeMux()}}
+	f := &ForwardAuth{config: config, routes: routes{http.NewServeMux()}, cors: cors{config.CORSOrigin}}
 	if err := f.settle(); err != nil {
 		return nil, fmt.Errorf("gateway.ForwardAuthConfig: %w", err)
 	}
@@ -130,6 +133,9 @@ func (f *ForwardAuth) settle() (err error) {
 	if f.peers, err = c.Peers.Checker(); err != nil {
 		return fmt.Errorf("Peers%w", err)
 	}
+	if err := f.cors.validate(); err != nil {
+		return err
+	}
 	for i, r := range c.Routes {
 		if err := f.add(r); err != nil {
 			return fmt.Errorf("Routes[%d].%w", i, err)
@@ -155,6 +161,11 @@ func (f *ForwardAuth) add(r Route) (err error) {
 
 // ServeHTTP answers one question.
 func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	asksByGET := f.source[kindMethod] != "" // and else with the method of the original request
+	if asksByGET && r.Method == http.MethodOptions || f.cors.origin != "" && isPreflight(r) {
+		f.preflight(f.cors.share(w, r), r)
+		return
+	}
 	if f.source[kindURI] != "" && strings.HasPrefix(r.RequestURI, "/.well-known/") { // it is for everyone, and no question
 		if !f.published.has(r) {
 			http.NotFound(w, r)
@@ -163,6 +174,7 @@ func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.config.Guard.MetadataHandler().ServeHTTP(w, r)
 		return
 	}
+	w = f.cors.share(w, r)
 	for _, name := range fields { // whatever the answer is, a proxy that copies them copies nothing of a client
 		w.Header().Set(name, "")
 	}
@@ -179,6 +191,16 @@ func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	original.Pattern = route.Pattern
 	route.judged.ServeHTTP(w, original)
+}
+
+// preflight answers one that the proxy hands on as it came. It is no question: a proxy that asks so would take 2xx for
+// leave to forward.
+func (f *ForwardAuth) preflight(w http.ResponseWriter, r *http.Request) {
+	if told := f.source[kindMethod]; told != "" && len(r.Header.Values(told)) > 0 {
+		f.refuse(w, r, ErrForwarded.With("a preflight without "+told, ""))
+		return
+	}
+	answerPreflight(w)
 }
 
 // accept says that a request may go on, and whose it is.

@@ -20,7 +20,7 @@ func (w *world) forward(preset gateway.Preset, peers access.Peers, routes ...gat
 	w.t.Helper()
 	f, err := gateway.NewForwardAuth(gateway.ForwardAuthConfig{
 		Guard: w.guard, Routes: routes, Upstream: w.service.URL, Signer: w.signer, Preset: preset, Peers: peers,
-		Log: slog.New(slog.NewTextHandler(w, nil)),
+		CORSOrigin: w.cors, Log: slog.New(slog.NewTextHandler(w, nil)),
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/senderlock/senderlock/gateway"
+	"github.com/senderlock/senderlock/internal/fetched"
 	"github.com/senderlock/senderlock/internal/proxytest"
 )
 
@@ -58,7 +59,7 @@ func (w *world) nginx(routes ...gateway.Route) *httptest.Server {
 
 // haproxy is HAProxy likewise.
 func (w *world) haproxy(routes ...gateway.Route) *httptest.Server {
-	program, listener := proxytest.Find(w.t, "haproxy"), listen(w.t)
+	program, listener := fetched.Program(w.t, "haproxy"), listen(w.t)
 	settings := w.settings(gateway.HAProxy, listener, routes)
 	script, err := filepath.Abs("../cmd/senderlock/haproxy/senderlock.lua")
 	if err != nil {
@@ -84,7 +85,7 @@ func (w *world) caddy(routes ...gateway.Route) *httptest.Server {
 }
 
 func (w *world) caddyOnce(routes []gateway.Route) *httptest.Server {
-	program, listener := proxytest.Find(w.t, "caddy"), listen(w.t)
+	program, listener := fetched.Program(w.t, "caddy"), listen(w.t)
 	settings := w.settings(gateway.Caddy, listener, routes)
 	settings = strings.Replace(settings, "{\n", "{\n\tadmin off\n", 1)
 	_ = listener.Close()
@@ -107,7 +108,7 @@ func (w *world) settingsAsking(preset gateway.Preset, listener net.Listener, ask
 	w.t.Helper()
 	w.asked = asked
 	w.t.Cleanup(asked.Close)
-	settings := w.withTLS(string(preset), block(w.t, string(preset)))
+	settings := w.withTLS(string(preset), w.block(string(preset)))
 	_, port, _ := strings.Cut(listener.Addr().String(), ":")
 	for from, to := range map[string]string{
 		":8080": ":" + port, "127.0.0.1:8081": w.asked.Listener.Addr().String(), "127.0.0.1:3000": w.service.Listener.Addr().String(),
@@ -126,18 +127,32 @@ func (w *world) withTLS(preset, settings string) string {
 	if w.tls == "" {
 		return settings
 	}
+	return strings.NewReplacer("/etc/"+preset+"/api.pem", w.tls, ":443", "127.0.0.1:8080", "listen 443", "listen 127.0.0.1:8080").
+		Replace(with("TLS", settings))
+}
+
+// block is that of docs/gateway.md, with CORS if the world has an origin for it.
+func (w *world) block(language string) string {
+	settings := block(w.t, language)
+	if w.cors == "" {
+		return settings
+	}
+	return with("CORS_ORIGIN", settings)
+}
+
+// with takes the lines of settings that are for a setting of ours, and leaves out those that are for without.
+func with(what, settings string) string {
 	var kept []string
-	for line := range strings.Lines(settings) {
-		if strings.HasSuffix(line, "# without TLS\n") {
+	for line := range strings.Lines(settings + "\n") {
+		if strings.HasSuffix(line, "# without "+what+"\n") {
 			continue
 		}
-		if space, with, ok := strings.Cut(line, "# with TLS: "); ok {
+		if space, with, ok := strings.Cut(line, "# with "+what+": "); ok {
 			line = space + with
 		}
 		kept = append(kept, line)
 	}
-	return strings.NewReplacer("/etc/"+preset+"/api.pem", w.tls, ":443", "127.0.0.1:8080", "listen 443", "listen 127.0.0.1:8080").
-		Replace(strings.Join(kept, ""))
+	return strings.Join(kept, "")
 }
 
 // running is a program that the test has started.

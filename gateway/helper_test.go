@@ -71,6 +71,7 @@ type world struct {
 	more    *sync.Cond
 	asked   *httptest.Server // the forward authentication that a front asks
 	broken  string           // in front of the name of a setting, so that the script of HAProxy does not find it
+	cors    string           // CORS_ORIGIN; empty: none
 	tls     string           // a PEM file with the certificate of a proxy and its key; empty: it speaks HTTP
 }
 
@@ -131,7 +132,7 @@ func (w *world) proxy(routes []gateway.Route, changes ...func(*gateway.Config)) 
 func (w *world) proxyHandler(routes []gateway.Route, changes ...func(*gateway.Config)) *gateway.Proxy {
 	w.t.Helper()
 	c := gateway.Config{
-		Guard: w.guard, Routes: routes, Upstream: w.service.URL, Signer: w.signer, Log: slog.New(slog.NewTextHandler(w, nil)),
+		Guard: w.guard, Routes: routes, Upstream: w.service.URL, Signer: w.signer, CORSOrigin: w.cors, Log: slog.New(slog.NewTextHandler(w, nil)),
 	}
 	for _, change := range changes {
 		change(&c)

@@ -23,6 +23,7 @@ type Proxy struct {
 	config    Config // complete
 	routes    routes
 	published published
+	cors      cors
 	proxy     *httputil.ReverseProxy
 }
 
@@ -30,7 +31,7 @@ type Proxy struct {
 // the services, so one that is down does not keep a gateway from starting. The server that serves it limits the size of
 // headers and the time that clients take.
 func New(config Config) (*Proxy, error) {
-	p := &Proxy{config: config, routes: routes{http.NewServeMux()}}
+	p := &Proxy{config: config, routes: routes{http.NewServeMux()}, cors: cors{config.CORSOrigin}}
 	c := &p.config
 	if err := c.settle(); err != nil {
 		return nil, fmt.Errorf("gateway.Config: %w", err)
@@ -92,9 +93,14 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.config.Guard.MetadataHandler().ServeHTTP(w, r)
 		return
 	}
+	shared := p.cors.share(w, r)
+	if p.cors.origin != "" && isPreflight(r) {
+		answerPreflight(shared)
+		return
+	}
 	route, target, err := p.routes.find(r.Method, r.RequestURI)
 	if err != nil {
-		refuse(p.config.Log, w, r, err)
+		refuse(p.config.Log, shared, r, err)
 		return
 	}
 	pass := &passage{route: route, target: target, idle: idle{limit: p.config.Idle}}
@@ -105,7 +111,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Body = pass.idle.body(r.Body); r.Body != http.NoBody {
 		r.Body = http.MaxBytesReader(w, r.Body, p.config.MaxBody)
 	}
-	route.judged.ServeHTTP(w, r)
+	route.judged.ServeHTTP(shared, r)
 	if pass.cut {
 		panic(http.ErrAbortHandler) // which the client has to see
 	}

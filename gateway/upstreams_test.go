@@ -16,7 +16,7 @@ import (
 	"testing"
 
 	"github.com/senderlock/senderlock/gateway"
-	"github.com/senderlock/senderlock/internal/proxytest"
+	"github.com/senderlock/senderlock/internal/fetched"
 )
 
 // language is one in which a service behind the gateway is written.
@@ -50,7 +50,7 @@ var languages = map[string]language{
 // start starts the service, and returns its origin and what ends when it does.
 func (l language) start(t *testing.T) (string, <-chan struct{}) {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), proxytest.Find(t, l.program), "testdata/"+l.file)
+	command := exec.CommandContext(t.Context(), fetched.Program(t, l.program), "testdata/"+l.file)
 	out, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

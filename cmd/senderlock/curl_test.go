@@ -326,6 +326,9 @@ func TestCurlWrong(t *testing.T) {
 	w := newWorld(t, nil)
 	w.run("", "key", "new")
 	nothing := filepath.Join(t.TempDir(), "nothing")
+	redirect := func(uri string) []string {
+		return []string{"--issuer", w.issuer, "--client", "app", "--redirect", uri, w.api}
+	}
 	for name, test := range map[string]struct {
 		said string
 		args []string
@@ -354,7 +357,12 @@ func TestCurlWrong(t *testing.T) {
 		"secret alone":          {"--client-secret-file needs --issuer and --client", []string{"--client-secret-file", "x", w.api}},
 		"API in the clear":      {"use https", []string{"--token-file", "-", "http://api.example.com"}},
 		"issuer in the clear":   {"use https (http is for this machine alone)", []string{"--issuer", "http://login.example.com", "--client", "app", w.api}},
-		"redirect abroad":       {"redirect", []string{"--issuer", w.issuer, "--client", "app", "--redirect", "http://192.0.2.1/", w.api}},
+		"redirect abroad":       {`-redirect is "http://192.0.2.1/": give one such as`, redirect("http://192.0.2.1/")},
+		"redirect to all":       {`-redirect is "http://0.0.0.0/": give one such as`, redirect("http://0.0.0.0/")},
+		"redirect by name":      {`-redirect is "http://localhost/": give one such as`, redirect("http://localhost/")},
+		"redirect over https":   {`-redirect is "https://127.0.0.1/": give one such as`, redirect("https://127.0.0.1/")},
+		"redirect with query":   {`-redirect is "http://127.0.0.1/?a": give one such as`, redirect("http://127.0.0.1/?a")},
+		"redirect, fragment":    {`-redirect is "http://127.0.0.1/#a": give one such as`, redirect("http://127.0.0.1/#a")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := &user{T: t, home: w.home}

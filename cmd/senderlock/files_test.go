@@ -41,7 +41,7 @@ func TestGatewayUnit(t *testing.T) {
 // docs/gateway.md explains each setting that only a gateway has, and its file of settings is in order.
 func TestGatewayPage(t *testing.T) {
 	page := text(t, "..", "..", "docs", "gateway.md")
-	for _, name := range []string{"UPSTREAM", "ROUTES", "UPSTREAM_AUTHORIZATION", "UPSTREAM_TIMEOUT", "MAX_BODY", "GATEWAY_NAME", "GATEWAY_KEY_FILE", "FORWARD_AUTH"} {
+	for _, name := range []string{"UPSTREAM", "ROUTES", "UPSTREAM_AUTHORIZATION", "UPSTREAM_TIMEOUT", "MAX_BODY", "CORS_ORIGIN", "GATEWAY_NAME", "GATEWAY_KEY_FILE", "FORWARD_AUTH"} {
 		if !strings.Contains(page, "| `"+name+"` |") {
 			t.Errorf("%s is not in the table", name)
 		}

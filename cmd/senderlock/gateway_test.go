@@ -3,6 +3,7 @@ package main_test
 import (
 	"bufio"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -224,41 +225,70 @@ func TestGatewayFlags(t *testing.T) {
 	}
 }
 
-// The bearer list, report-only and the admin port are those of the library.
+// The bearer list, report-only and the admin port are those of the library, in both programs.
 func TestGatewayRollout(t *testing.T) {
+	for _, program := range []string{"gateway", "forward-auth"} {
+		t.Run(program, func(t *testing.T) { testRollout(t, program) })
+	}
+}
+
+func testRollout(t *testing.T, program string) {
 	s := newServer(t)
-	s.run("gateway", "--config", s.write(filepath.Join(t.TempDir(), "gateway.yaml"), config+`
-bearer: [clients=old-app; until=2037-06-30]
-report_only: [bound]
-admin_port: 0
-`))
+	more := "bearer: [clients=old-app; until=2037-06-30]\nreport_only: [bound]\nadmin_port: 0\n"
+	if program == "forward-auth" {
+		more += "forward_auth: traefik\ntrusted_proxies: 127.0.0.1\n"
+	}
+	s.run(program, "--config", s.write(filepath.Join(t.TempDir(), "gateway.yaml"), config+more))
 	address, _ := s.hears("listening")["address"].(string)
 	bearer := func(client string) *http.Request {
 		r := httptest.NewRequest("GET", testOrigin+"/orders/7", nil)
 		r.Header.Set("Authorization", "Bearer "+s.issuer.Token(senderlocktest.Token{Subject: "user-2", ClientID: client, Scopes: []string{"orders:read"}}))
+		if program == "forward-auth" {
+			for name, value := range map[string]string{"Method": "GET", "Uri": "/orders/7", "Proto": "http", "Host": "api.test"} {
+				r.Header.Set("X-Forwarded-"+name, value)
+			}
+		}
 		return r
 	}
-	if response := s.send(bearer("another")); response.StatusCode != 401 {
-		t.Errorf("a client that is not listed: %d", response.StatusCode)
+	refused := func(r *http.Request, reason string) {
+		t.Helper()
+		response := s.send(r)
+		if line := s.hears("request refused"); response.StatusCode != 401 || line["reason"] != reason {
+			t.Errorf("%d, said %v, want %s", response.StatusCode, line, reason)
+		}
 	}
+	ask := func(method, path, body string) string {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, "http://"+address+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		said, err := io.ReadAll(response.Body)
+		if err != nil || response.StatusCode != 200 {
+			t.Fatalf("%s: %s %s", path, response.Status, said)
+		}
+		return string(said)
+	}
+	refused(bearer("another"), "token_unbound")
 	listed := bearer("old-app")
 	if response := s.send(listed); response.StatusCode != 200 {
 		t.Errorf("a client that is listed: %d", response.StatusCode)
 	}
-	if line := s.hears("request accepted"); line["client"] != "old-app" || line["would"] == nil {
+	line := s.hears("request accepted")
+	if would, _ := line["would"].(map[string]any); line["client"] != "old-app" || would["reason"] != "token_unbound" {
 		t.Errorf("said %v", line)
 	}
-	response, err := http.Post("http://"+address+"/revoke", "application/json", strings.NewReader(`{"by":"subject","value":"user-2"}`))
-	if err != nil {
-		t.Fatal(err)
+	if counted := ask("GET", "/clients", ""); !strings.Contains(counted, `"client":"old-app"`) || !strings.Contains(counted, `"token_unbound":1`) {
+		t.Errorf("counted: %s", counted)
 	}
-	defer response.Body.Close()
-	if response.StatusCode != 200 {
-		t.Fatalf("revoke: %s", response.Status)
-	}
-	if response := s.send(listed); response.StatusCode != 401 {
-		t.Errorf("revoked: %d", response.StatusCode)
-	}
+	ask("POST", "/revoke", `{"by":"subject","value":"user-2"}`)
+	refused(listed, "subject_revoked")
 }
 
 // SIGHUP reads the settings anew. What was accepted before is not accepted again, and a broken file changes nothing.
@@ -462,12 +492,18 @@ func TestGatewayCheckConfig(t *testing.T) {
 		"no proxy":               {"forward-auth", config + "forward_auth: nginx\n", "TRUSTED_PROXIES is not set"},
 		"a preset too many":      {"gateway", config + "forward_auth: nginx\n", "start senderlock forward-auth"},
 		"a bearer list":          {"gateway", config + "bearer:\n  - clients=old-app; until=2037-06-30\n  - routes=GET /status; until=2037-06-30\n", ""},
-		"a bearer list, wrong":   {"gateway", config + "bearer:\n  - clients=old-app\n", "an entry needs until="},
+		"a bearer list, wrong":   {"gateway", config + "bearer:\n  - clients=old-app\n", `BEARER is "clients=old-app": set entries`},
+		"a bearer list for ever": {"forward-auth", config + "bearer:\n  - clients=old-app\n", "an entry needs until="},
+		"a bearer list for all":  {"gateway", config + "bearer:\n  - until=2037-06-30\n", "an entry needs issuers=, clients=, routes= or scopes="},
 		"report-only":            {"gateway", config + "report_only: [bound, nonce, max-token-lifetime=5m]\n", ""},
-		"report-only, wrong":     {"gateway", config + "report_only: [strict]\n", "strict is not understood"},
+		"report-only, wrong":     {"gateway", config + "report_only: [strict]\n", `REPORT_ONLY is "strict": set demands`},
+		"report-only, a word":    {"forward-auth", config + "report_only: [strict]\n", "strict is not understood"},
 		"an admin port":          {"gateway", config + "admin_port: 0\n", ""},
 		"an admin port for all":  {"gateway", config + "admin_port: 0\nadmin_host: 0.0.0.0\n", "ADMIN_TOKEN is not set"},
-		"CORS":                   {"gateway", config + "cors_origin: https://a.example\n", "CORS_ORIGIN is"},
+		"a short admin token":    {"forward-auth", config + "admin_port: 0\nadmin_token: short\n", "ADMIN_TOKEN is not usable: set at least 32"},
+		"an admin token alone":   {"gateway", config + "admin_token: 0123456789abcdef0123456789abcdef\n", "ADMIN_TOKEN is set without ADMIN_PORT"},
+		"CORS":                   {"gateway", config + "cors_origin: https://a.example\n", ""},
+		"CORS, wrong":            {"gateway", config + "cors_origin: https://a.example/\n", "CORS_ORIGIN is"},
 		"logout":                 {"gateway", config + "logout_client_id: a\n", "LOGOUT_CLIENT_ID is"},
 	} {
 		t.Run(name, func(t *testing.T) {

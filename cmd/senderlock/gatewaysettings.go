@@ -31,12 +31,11 @@ type gatewaySettings struct {
 
 // elsewhere are settings of the vocabulary that a gateway has no use for.
 var elsewhere = map[string]string{
-	"CORS_ORIGIN":      "leave it out: list a public route for OPTIONS, and let the service answer it",
 	"LOGOUT_CLIENT_ID": "leave it out: the gateway takes no logout tokens",
 }
 
 // own are what may change while the program runs besides what the Guard is made of.
-var ownSettings = []string{"UPSTREAM", "ROUTES", "UPSTREAM_AUTHORIZATION", "UPSTREAM_TIMEOUT", "IDLE_TIMEOUT", "MAX_BODY"}
+var ownSettings = []string{"UPSTREAM", "ROUTES", "UPSTREAM_AUTHORIZATION", "UPSTREAM_TIMEOUT", "IDLE_TIMEOUT", "MAX_BODY", "CORS_ORIGIN"}
 
 // guardSettings are what only the Guard is made of.
 var guardSettings = []string{

@@ -65,8 +65,10 @@ func TestKeyStays(t *testing.T) {
 	if err != nil || string(after) != string(before) {
 		t.Errorf("the key was replaced: %v", err)
 	}
-	if info, err := os.Stat(file); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v", info.Mode(), err)
+	for path, mode := range map[string]os.FileMode{file: 0o600, filepath.Dir(file): 0o700} {
+		if info, err := os.Stat(path); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != mode {
+			t.Errorf("%s: %v, %v, want %#o", path, info.Mode(), err, mode)
+		}
 	}
 
 	jwk := newKey(t, "--jwk")

@@ -89,12 +89,13 @@ func (g *reloadable) make(s *gatewaySettings) (*generation, error) {
 	var err error
 	if s.preset != "" {
 		n.handler, err = gateway.NewForwardAuth(gateway.ForwardAuthConfig{
-			Guard: n.Guard.Guard, Routes: s.routes, Upstream: s.upstream, Signer: g.signer, Preset: s.preset, Peers: s.Proxies, Log: g.log,
+			Guard: n.Guard.Guard, Routes: s.routes, Upstream: s.upstream, Signer: g.signer, Preset: s.preset, Peers: s.Proxies,
+			CORSOrigin: s.CORSOrigin, Log: g.log,
 		})
 	} else {
 		n.handler, err = gateway.New(gateway.Config{
 			Guard: n.Guard.Guard, Routes: s.routes, Upstream: s.upstream, Signer: g.signer,
-			Authorization: s.authorization, MaxBody: s.maxBody, Timeout: s.timeout, Idle: s.idle, Log: g.log,
+			Authorization: s.authorization, CORSOrigin: s.CORSOrigin, MaxBody: s.maxBody, Timeout: s.timeout, Idle: s.idle, Log: g.log,
 		})
 	}
 	if err != nil && (g.current == nil || n.guarded != g.current.guarded) {

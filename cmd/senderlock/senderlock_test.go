@@ -5,49 +5,19 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"strings"
 	"testing"
+
+	"github.com/senderlock/senderlock/internal/built"
 )
 
 // program is the built command, which the tests run as a user does.
 var program string
 
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		folder, err := os.MkdirTemp("", "senderlock")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(folder)
-		program = filepath.Join(folder, "senderlock")
-		if runtime.GOOS == "windows" {
-			program += ".exe"
-		}
-		if output, err := exec.Command("go", "build", raceFlag(), "-o", program, ".").CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, output)
-			return 1
-		}
-		return m.Run()
-	}())
-}
-
-// raceFlag builds the program with the race detector where the tests have it.
-func raceFlag() string {
-	info, _ := debug.ReadBuildInfo()
-	for _, s := range info.Settings {
-		if s.Key == "-race" {
-			return "-race=" + s.Value
-		}
-	}
-	return "-race=false"
-}
+func TestMain(m *testing.M) { os.Exit(built.Main(m, &program, true)) }
 
 // outcome is what a run of the program left.
 type outcome struct {

@@ -19,28 +19,14 @@ import (
 	"time"
 
 	"github.com/senderlock/senderlock/examples/internal/processtest"
+	"github.com/senderlock/senderlock/internal/built"
 	"github.com/senderlock/senderlock/internal/poptest"
 )
 
 // program is the compiled command.
 var program string
 
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		folder, err := os.MkdirTemp("", "api")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(folder)
-		program = filepath.Join(folder, "api")
-		if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
-			return 1
-		}
-		return m.Run()
-	}())
-}
+func TestMain(m *testing.M) { os.Exit(built.Main(m, &program, false)) }
 
 // patience is how long a test waits for what has to come.
 const patience = 20 * time.Second

@@ -42,6 +42,7 @@ func TestInBrowser(t *testing.T) {
 		{"weakened API", testWeakenedAPI},
 		{"socket", testSocket},
 		{"third origin", testThirdOrigin},
+		{"gateway", testGateway},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, b) })
 	}

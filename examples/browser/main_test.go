@@ -9,12 +9,12 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/senderlock/senderlock/examples/internal/story"
+	"github.com/senderlock/senderlock/internal/built"
 )
 
 func TestArguments(t *testing.T) {
@@ -74,9 +74,9 @@ func TestPorts(t *testing.T) {
 
 // The program itself, as its users run it: it says where the page is, and Ctrl-C is a clean end.
 func TestCtrlC(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "browser")
-	if output, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, output)
+	binary, err := built.Program(t.TempDir(), false)
+	if err != nil {
+		t.Fatal(err)
 	}
 	command := exec.CommandContext(t.Context(), binary)
 	stdout, err := command.StdoutPipe()

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/senderlock/senderlock/examples/internal/story"
+	"github.com/senderlock/senderlock/internal/fetched"
 	"github.com/senderlock/senderlock/internal/proxytest"
 	"github.com/senderlock/senderlock/mtls"
 )
@@ -112,7 +113,7 @@ type front struct {
 // open starts the API, and the proxy in front of it.
 func (p product) open(t *testing.T, settings string) *front {
 	t.Helper()
-	proxytest.Find(t, p.program.Name)
+	fetched.Program(t, p.program.Name)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -344,7 +345,7 @@ func TestPrintedCommandsThroughProxies(t *testing.T) {
 	for name, p := range products {
 		t.Run(name, func(t *testing.T) {
 			for _, program := range []string{p.program.Name, "sh", "curl"} {
-				proxytest.Find(t, program)
+				fetched.Program(t, program)
 			}
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/examples/internal/story"
+	"github.com/senderlock/senderlock/internal/built"
 )
 
 // run runs the program with an API and returns what it prints and its exit status.
@@ -278,9 +279,9 @@ var commandForm = regexp.MustCompile(`^(\w+=|curl )`)
 
 // The program itself, as its users run it: Ctrl-C is a clean end.
 func TestCtrlC(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "quickstart")
-	if output, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, output)
+	binary, err := built.Program(t.TempDir(), false)
+	if err != nil {
+		t.Fatal(err)
 	}
 	command := exec.CommandContext(t.Context(), binary, "-serve")
 	stdout, err := command.StdoutPipe()

@@ -89,6 +89,22 @@ func TestWhoMayChangeIt(t *testing.T) {
 	}
 }
 
+// A link counts as little as the folder that it is in, however well what it leads to is kept: others can put another there.
+func TestLinkInAnOpenFolder(t *testing.T) {
+	open := place{file: 0o600, folder: 0o707}.make(t) + "-link"
+	if err := os.Symlink(place{file: 0o600, folder: 0o700}.make(t), open); err != nil {
+		t.Fatal(err)
+	}
+	_, err := privatefile.Read(open, 100)
+	judged(t, "Read", err, "mode is 0707")
+	file, err := os.Open(open)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	judged(t, "Guarded", privatefile.Guarded(file), "mode is 0707")
+}
+
 func judged(t *testing.T, what string, err error, want string) {
 	t.Helper()
 	if want == "" && err != nil || want != "" && (!errors.Is(err, privatefile.ErrExposed) || !strings.Contains(err.Error(), want)) {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/senderlock/senderlock/internal/fetched"
 )
 
 // Program is a proxy that may be installed.
@@ -43,26 +45,11 @@ defaults
 `, []string{"-db", "-f"},
 }
 
-// Find returns the path of a program. It skips the test where it is missing, or fails it where CI is set.
-func Find(t testing.TB, name string) string {
-	t.Helper()
-	for _, candidate := range []string{name, "/usr/sbin/" + name} { // not in every user's PATH
-		if path, err := exec.LookPath(candidate); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatalf("%s is not installed, and CI is set: install the package %[1]s", name)
-	}
-	t.Skipf("NOT TESTED: %s is not installed; install the package %[1]s", name)
-	return ""
-}
-
 // Run runs the proxy until the test and its parallel ones have ended. It closes the listener, which the proxy alone has
 // then, and puts {{folder}} of the settings into a folder for files of its own.
 func (p Program) Run(t testing.TB, listener net.Listener, folder, settings string) {
 	t.Helper()
-	program := Find(t, p.Name)
+	program := fetched.Program(t, p.Name)
 	complete := strings.ReplaceAll(strings.Replace(p.frame, "{{settings}}", settings, 1), "{{folder}}", folder)
 	file := filepath.Join(folder, "configuration")
 	if err := os.WriteFile(file, []byte(complete), 0o600); err != nil {

@@ -54,6 +54,13 @@ func Loopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()
 }
 
+// IsOrigin reports whether s is the origin of a page as browsers write it (RFC 6454 §6.2).
+func IsOrigin(s string) bool {
+	u, err := url.Parse(s)
+	usual := map[string]string{"https": "443", "http": "80"}
+	return err == nil && usual[u.Scheme] != "" && u.Host != "" && u.Port() != usual[u.Scheme] && s == u.Scheme+"://"+strings.ToLower(u.Host)
+}
+
 // Address quotes a URL for an error, with scheme and host alone: anywhere else, a password may stand in it or a key,
 // and where there is an @ in what is taken for the host as well.
 func Address(address string) string {

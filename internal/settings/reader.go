@@ -170,12 +170,6 @@ func Loopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
 }
 
-// origin reports whether s is the origin of a page as browsers write it (RFC 6454 §6.2).
-func origin(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && s == u.Scheme+"://"+strings.ToLower(u.Host)
-}
-
 // File reports whether a variable that names a file names one that can be read.
 func (r *Reader) File(name, want string) string {
 	path := r.get(name)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/setting"
 )
 
 // Settings are what was set, checked. README.md of examples/api explains each.
@@ -96,7 +97,7 @@ func Read(r *Reader) *Settings {
 	if u := r.URL("ISSUER"); strings.Contains(u, "?") {
 		r.Wrong("ISSUER", "set the issuer identifier, which has no query (RFC 8414 §2)")
 	}
-	if s.CORSOrigin != "" && !origin(s.CORSOrigin) {
+	if s.CORSOrigin != "" && !setting.IsOrigin(s.CORSOrigin) {
 		r.Wrong("CORS_ORIGIN", "set the one origin whose pages may use the API, such as https://app.example.com, without a path")
 	}
 	if single := r.Choice("SINGLE_INSTANCE", "off", "on") == "on"; !single && s.RedisURL != "" && s.RevocationFile != "" {

@@ -92,5 +92,6 @@ core.register_action("senderlock", { "http-req" }, function(txn)
 	txn.http:req_set_uri(target) -- HTTP/2 and a target in absolute form name the origin too
 	tell(txn, fields, headers)
 	if headers["dpop-nonce"] then txn:set_var("txn.dpop_nonce", headers["dpop-nonce"][0]) end
+	if headers["access-control-allow-origin"] then txn:set_var("txn.cors_origin", headers["access-control-allow-origin"][0]) end
 	txn:set_var("txn.senderlock", "accepted")
 end)

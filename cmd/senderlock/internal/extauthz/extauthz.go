@@ -151,7 +151,9 @@ func (a *answer) accepted(sent http.Header) *authv3.CheckResponse {
 		case name == "Dpop-Nonce":
 			ok.ResponseHeadersToAdd = append(ok.ResponseHeadersToAdd, option(name, values[0], corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD),
 				option("Cache-Control", "no-store", corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD))
-		case name == "Access-Control-Expose-Headers":
+		case name == "Access-Control-Allow-Origin":
+			ok.ResponseHeadersToAdd = append(ok.ResponseHeadersToAdd, option(name, values[0], corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD))
+		case name == "Access-Control-Expose-Headers" || name == "Vary":
 			ok.ResponseHeadersToAdd = append(ok.ResponseHeadersToAdd, option(name, values[0], corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD))
 		}
 	}
@@ -168,7 +170,7 @@ func (a *answer) accepted(sent http.Header) *authv3.CheckResponse {
 
 // denied is the refusal that the client is to get.
 func (a *answer) denied() *authv3.CheckResponse {
-	if a.status < 400 { // nothing that forward authentication says
+	if a.status < 400 && a.status != http.StatusNoContent { // of a preflight; nothing else that forward authentication says
 		a.status = http.StatusServiceUnavailable
 	}
 	denied := &authv3.DeniedHttpResponse{Status: &typev3.HttpStatus{Code: typev3.StatusCode(a.status)}, Body: a.body.String()}

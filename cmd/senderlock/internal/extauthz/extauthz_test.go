@@ -30,13 +30,19 @@ var loopback = access.Peers{Addresses: []string{"127.0.0.1"}}
 // ask serves forward authentication for Envoy over gRPC, and returns a client of it.
 func ask(t *testing.T, guard *access.Guard, peers access.Peers, routes ...gateway.Route) authv3.AuthorizationClient {
 	t.Helper()
+	return askFor(t, "", guard, peers, routes...)
+}
+
+// askFor does so for pages of an origin.
+func askFor(t *testing.T, origin string, guard *access.Guard, peers access.Peers, routes ...gateway.Route) authv3.AuthorizationClient {
+	t.Helper()
 	signer, err := gateway.NewSigner("https://gateway.example.com", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	forward, err := gateway.NewForwardAuth(gateway.ForwardAuthConfig{
 		Guard: guard, Routes: routes, Upstream: "http://service.internal", Signer: signer, Preset: gateway.Envoy, Peers: peers,
-		Log: slog.New(slog.DiscardHandler),
+		CORSOrigin: origin, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
