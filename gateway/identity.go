@@ -50,7 +50,7 @@ const (
 type Signer struct {
 	key    crypto.Signer
 	random io.Reader // nil for a key of ours, which then makes its signatures by RFC 6979, in four fifths of the time
-	header string // of every assertion, encoded, with the dot behind it
+	header string    // of every assertion, encoded, with the dot behind it
 	jwks   []byte
 	issuer string
 }
