@@ -32,6 +32,7 @@ func TestFailures(t *testing.T) {
 			do("CONFIG", "SET", "min-replicas-to-write", "1"), do("CONFIG", "SET", "min-replicas-to-write", "0")},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := redistest.Start(t)
 			i := start(t, redisstore.Config{Addresses: []string{server.Addr}, Timeout: 300 * time.Millisecond})
 			client, socket := newClient(time.Now()), i.socket(t)
