@@ -283,7 +283,7 @@ func write(t testing.TB, file, content string) {
 	}
 }
 
-// names are what n Sentinels or nodes call themselves among each other.
+// names are what n Sentinels call themselves among each other.
 func names(n int) (names []string) {
 	for range n {
 		var b [20]byte
@@ -299,45 +299,43 @@ var member = []string{"--cluster-enabled", "yes", "--cluster-node-timeout", "300
 // FailsOver are arguments for nodes whose failover a test waits for.
 var FailsOver = []string{"--cluster-node-timeout", "1000"}
 
-// Cluster starts n masters that form a Cluster, with further arguments as on the command line. Each finds in its folder
-// what it would have written there as a member: nobody needs to meet anybody.
+// Cluster starts n masters that form a Cluster, with further arguments as on the command line.
 func Cluster(t testing.TB, n int, args ...string) (nodes []*Server, addresses []string) {
 	t.Helper()
 	for range n {
 		s := prepare(t, append(slices.Clone(member), args...)...)
 		nodes, addresses = append(nodes, s), append(addresses, s.Addr)
-	}
-	ids := names(n)
-	for i, s := range nodes {
-		write(t, filepath.Join(s.dir, "nodes.conf"), members(nodes, ids, i))
 		s.launch()
+	}
+	const slots = 16384
+	first := func(i int) int { return (i*slots + n/2) / n }
+	for i, s := range nodes {
+		s.answers()
+		s.Must("CLUSTER", "SET-CONFIG-EPOCH", fmt.Sprint(i+1))
+		s.Must("CLUSTER", "ADDSLOTSRANGE", fmt.Sprint(first(i)), fmt.Sprint(first(i+1)-1))
 	}
 	for _, s := range nodes {
 		Wait(t, "the Cluster is up", func() bool {
+			s.meet(nodes)
 			out := s.Do("CLUSTER", "INFO")
-			return strings.Contains(out, "cluster_state:ok") && strings.Contains(out, fmt.Sprintf("cluster_known_nodes:%d", n)) &&
-				!strings.Contains(s.Do("CLUSTER", "NODES"), "disconnected")
+			return strings.Contains(out, "cluster_state:ok") && strings.Contains(out, fmt.Sprintf("cluster_slots_ok:%d\r\n", slots)) &&
+				strings.Contains(out, fmt.Sprintf("cluster_known_nodes:%d\r\n", n)) && !strings.Contains(s.Do("CLUSTER", "NODES"), "handshake")
 		})
 	}
 	return nodes, addresses
 }
 
-// members is the file in which a node keeps who is in the Cluster, with equal shares of the slots.
-func members(nodes []*Server, ids []string, myself int) string {
-	var b strings.Builder
-	const slots = 16384
-	first := func(i int) int { return (i*slots + len(nodes)/2) / len(nodes) }
-	for i, s := range nodes {
-		host, port, _ := net.SplitHostPort(s.Addr)
-		number, _ := strconv.Atoi(port)
-		flags := "master"
-		if i == myself {
-			flags = "myself,master"
-		}
-		fmt.Fprintf(&b, "%s %s:%s@%d %s - 0 0 %d connected %d-%d\n", ids[i], host, port, number+busAbove, flags, i+1, first(i), first(i+1)-1)
+// meet makes a node known to others, unless it knows somebody: one who is too busy to answer is forgotten after a second.
+func (s *Server) meet(others []*Server) {
+	s.t.Helper()
+	if !strings.Contains(s.Do("CLUSTER", "INFO"), "cluster_known_nodes:1\r\n") {
+		return
 	}
-	fmt.Fprintf(&b, "vars currentEpoch %d lastVoteEpoch 0\n", len(nodes))
-	return b.String()
+	for _, other := range others {
+		if host, port, _ := net.SplitHostPort(other.Addr); other != s {
+			s.Must("CLUSTER", "MEET", host, port)
+		}
+	}
 }
 
 // ClusterReplica starts a replica of a master of a Cluster that [FailsOver], which takes over however old its data are,
@@ -347,10 +345,7 @@ func ClusterReplica(t testing.TB, nodes []*Server, master *Server) *Server {
 	r := Start(t, slices.Concat(member, FailsOver, []string{"--cluster-replica-validity-factor", "0"})...)
 	id := master.Do("CLUSTER", "MYID")
 	Wait(t, "the replica knows its master", func() bool {
-		for _, s := range nodes {
-			host, port, _ := net.SplitHostPort(s.Addr)
-			r.Must("CLUSTER", "MEET", host, port) // which is forgotten if a busy node takes a second to answer
-		}
+		r.meet(nodes)
 		return r.Do("CLUSTER", "REPLICATE", id) == "OK"
 	})
 	_, port, _ := net.SplitHostPort(r.Addr)
