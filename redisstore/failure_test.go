@@ -25,7 +25,7 @@ func TestFailures(t *testing.T) {
 	for name, c := range map[string]struct{ harm, heal func(*redistest.Server) }{
 		"down":      {(*redistest.Server).Kill, (*redistest.Server).Restart},
 		"halted":    {(*redistest.Server).Stop, (*redistest.Server).Continue},
-		"paused":    {do("CLIENT", "PAUSE", "2000"), func(*redistest.Server) {}},
+		"paused":    {do("CLIENT", "PAUSE", "5000"), func(*redistest.Server) {}},
 		"read-only": {do("REPLICAOF", "127.0.0.1", "1"), do("REPLICAOF", "NO", "ONE")},
 		"full":      {do("CONFIG", "SET", "maxmemory", "1"), do("CONFIG", "SET", "maxmemory", "0")},
 		"too few replicas to write": {

@@ -87,11 +87,10 @@ func prepare(t testing.TB, args ...string) *Server {
 // of a Cluster do nothing else until what they write is on the disk, and that takes seconds where others write a lot.
 func folder(t testing.TB) string {
 	t.Helper()
-	where := "/dev/shm"
-	if _, err := os.Stat(where); err != nil {
-		where = ""
+	dir, err := os.MkdirTemp("/dev/shm", "redis")
+	if err != nil {
+		dir, err = os.MkdirTemp("", "redis")
 	}
-	dir, err := os.MkdirTemp(where, "redis")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// ask sends one command over a connection of its own, in the protocol of Redis (RESP2), and returns what comes back as
-// redis-cli prints it where nobody reads along: the elements of a list one a line, nothing for nil, and errors as text.
-// A program that is started for each of the many looks at a server costs more than the servers do.
+// ask sends one command over a connection of its own, in the protocol of Redis (RESP2), and returns the answer as redis-cli
+// prints it to a file: the elements of a list one a line, nothing for nil, and errors as text. Tests look at servers so often
+// that to start redis-cli each time would cost more than the servers do.
 func ask(addr string, command ...string) (string, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
