@@ -118,7 +118,7 @@ func isRun(t *testing.T, model *spintest.Checker, events []event) bool {
 
 func checker(t *testing.T) *spintest.Checker {
 	t.Helper()
-	return spintest.Compile(t, "model/epochs.pml", "-O0", "TRACE", "PROOFS=2")
+	return spintest.Compile(t, "model/epochs.pml", spintest.Little, "TRACE", "PROOFS=2")
 }
 
 // Recorded runs of the real store at real servers are runs of the model.
