@@ -20,7 +20,7 @@ func offClock(t *testing.T, server *redistest.Server, ahead time.Duration) (s *r
 	var offset atomic.Int64
 	offset.Store(int64(ahead))
 	s = openOn(t, server, func(c *redisstore.Config) {
-		c.Now = func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }
+		c.Namespace, c.Now = fresh(), func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }
 	})
 	return s, func(d time.Duration) { offset.Store(int64(d)) }
 }
@@ -38,6 +38,7 @@ func TestClockOff(t *testing.T) {
 		"behind": {-time.Hour, "59m59."},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s, set := offClock(t, server, 0)
 			mustClaim(t, s, name+" before")
 			set(c.off)
@@ -109,6 +110,7 @@ func TestClaimLivesForTheWindow(t *testing.T) {
 		"a proof that ends after a window": {0, 10 * time.Minute, 10 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := redistest.Start(t)
 			s := openOn(t, server, func(co *redisstore.Config) {
 				co.Now = func() time.Time { return time.Now().Add(c.ahead) }
@@ -140,6 +142,7 @@ func TestRevocationOutlivesTheClock(t *testing.T) {
 	keep := revocation.Retention{Lifetime: 15 * time.Minute, Leeway: 10 * time.Second}
 	for _, ahead := range []time.Duration{-4 * time.Second, 0, 4 * time.Second} {
 		t.Run(ahead.String(), func(t *testing.T) {
+			t.Parallel()
 			server := redistest.Start(t)
 			s := openOn(t, server, func(c *redisstore.Config) {
 				c.Now = func() time.Time { return time.Now().Add(ahead) }

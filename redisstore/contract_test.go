@@ -31,7 +31,7 @@ func TestReplayStore(t *testing.T) {
 		storetest.TestReplayStore(t, func(t *testing.T) storetest.Replay {
 			clock := poptest.NewClock()
 			redisstore.AtClock(&c, clock.Now)
-			redisstore.WithRenewal(&c, 20*time.Millisecond)
+			redisstore.WithRenewal(&c, 100*time.Millisecond)
 			c.Namespace = fresh()
 			return storetest.Replay{
 				Store: open(t, c), Others: []dpop.ReplayStore{open(t, c)}, Now: clock.Now, Set: clock.Set,

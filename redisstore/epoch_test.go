@@ -158,6 +158,7 @@ func TestLostKeys(t *testing.T) {
 		"keys are evicted for a moment": evict,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := redistest.Start(t, "--enable-debug-command", "yes")
 			c := redisstore.Config{Addresses: []string{server.Addr}, Timeout: time.Second, MaxSkew: time.Millisecond}
 			i := start(t, c, brief)
@@ -204,6 +205,7 @@ func TestLossIsNoticedAtOnce(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := redistest.Start(t)
 			i := start(t, redisstore.Config{Addresses: []string{server.Addr}, MaxSkew: time.Millisecond}, brief)
 			one, client := i.socket(t), newClient(time.Now())
@@ -357,6 +359,7 @@ func TestNameMoves(t *testing.T) {
 	t.Parallel()
 	for _, follows := range []bool{true, false} {
 		t.Run(fmt.Sprintf("the old one follows: %t", follows), func(t *testing.T) {
+			t.Parallel()
 			a := redistest.Start(t)
 			b := redistest.Replica(t, a)
 			relay := newRelay(t, a.Addr)

@@ -25,13 +25,14 @@ func TestFailures(t *testing.T) {
 	for name, c := range map[string]struct{ harm, heal func(*redistest.Server) }{
 		"down":      {(*redistest.Server).Kill, (*redistest.Server).Restart},
 		"halted":    {(*redistest.Server).Stop, (*redistest.Server).Continue},
-		"paused":    {do("CLIENT", "PAUSE", "2000"), func(*redistest.Server) {}},
+		"paused":    {do("CLIENT", "PAUSE", "5000"), func(*redistest.Server) {}},
 		"read-only": {do("REPLICAOF", "127.0.0.1", "1"), do("REPLICAOF", "NO", "ONE")},
 		"full":      {do("CONFIG", "SET", "maxmemory", "1"), do("CONFIG", "SET", "maxmemory", "0")},
 		"too few replicas to write": {
 			do("CONFIG", "SET", "min-replicas-to-write", "1"), do("CONFIG", "SET", "min-replicas-to-write", "0")},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := redistest.Start(t)
 			i := start(t, redisstore.Config{Addresses: []string{server.Addr}, Timeout: 300 * time.Millisecond})
 			client, socket := newClient(time.Now()), i.socket(t)

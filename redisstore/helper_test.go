@@ -13,7 +13,7 @@ import (
 	"github.com/senderlock/senderlock/redisstore"
 )
 
-func TestMain(m *testing.M) { redistest.Main(m, 4) }
+func TestMain(m *testing.M) { redistest.Main(m, 8) }
 
 // patient is a time-out that a busy machine does not exceed.
 const patient = 5 * time.Second

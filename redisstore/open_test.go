@@ -132,7 +132,7 @@ func TestOpenURL(t *testing.T) {
 	}
 	defer s.Close()
 	mustClaim(t, s, "a")
-	if keys := server.Do("-n", "2", "KEYS", "*"); !strings.Contains(keys, "shop:p:") {
+	if keys := server.Do("EVAL", "redis.call('SELECT', 2) return redis.call('KEYS', '*')", "0"); !strings.Contains(keys, "shop:p:") {
 		t.Errorf("database 2 holds %q", keys)
 	}
 }

@@ -224,7 +224,7 @@ func TestSecretsRotate(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	config := redisstore.Config{Addresses: []string{server.Addr}}
-	redisstore.WithRenewal(&config, 20*time.Millisecond)
+	redisstore.WithRenewal(&config, 100*time.Millisecond)
 	a, b := []byte("the old secret of all instances, 32 octets"), []byte("the new secret of all instances, 32 octets")
 	with := func(list ...[]byte) *socket {
 		return start(t, config, func(v *access.Config) {

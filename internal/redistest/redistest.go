@@ -6,9 +6,11 @@ package redistest
 import (
 	"bytes"
 	"cmp"
+	"crypto/rand"
+	"encoding/hex"
 	"flag"
 	"fmt"
-	"math/rand/v2"
+	random "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -35,30 +37,15 @@ type Server struct {
 	mu      sync.Mutex
 	process *exec.Cmd
 	output  bytes.Buffer
-	cli     []string // how redis-cli reaches it
 }
 
 // The programs, which are named alike.
 var (
 	server    = kind() + "-server"
-	cli       = anyCLI()
 	Benchmark = kind() + "-benchmark"
 )
 
 func kind() string { return cmp.Or(os.Getenv("SENDERLOCK_REDIS"), "redis") }
-
-// anyCLI is the server's own, or Redis's, which speaks the same: a server may come without.
-func anyCLI() string {
-	if own := kind() + "-cli"; kind() == "redis" || installed(own) {
-		return own
-	}
-	return "redis-cli"
-}
-
-func installed(program string) bool {
-	_, err := exec.LookPath(program)
-	return err == nil
-}
 
 // Need skips or fails the test if the server is not there.
 func Need(t testing.TB) {
@@ -77,30 +64,45 @@ func Need(t testing.TB) {
 // test.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
+	s := prepare(t, args...)
+	s.Restart()
+	return s
+}
+
+// prepare makes a server that is not started yet, with its folder.
+func prepare(t testing.TB, args ...string) *Server {
+	t.Helper()
 	Need(t)
-	port := FreePort(t)
-	dir, err := os.MkdirTemp("", "redis")
+	port, dir := FreePort(t), folder(t)
+	s := &Server{t: t, dir: dir, Addr: "127.0.0.1:" + port}
+	s.args = append([]string{
+		"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no", "--daemonize", "no",
+		"--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1", // a replica counts as in step after the first ping
+	}, args...)
+	t.Cleanup(s.Kill)
+	return s
+}
+
+// folder makes one for a server, which is gone after the test: in memory, where there is such a place. Sentinels and nodes
+// of a Cluster do nothing else until what they write is on the disk, and that takes seconds where others write a lot.
+func folder(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "redis")
+	if err != nil {
+		dir, err = os.MkdirTemp("", "redis")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{t: t, dir: dir, Addr: "127.0.0.1:" + port, cli: []string{"-h", "127.0.0.1", "-p", port}}
-	s.args = append([]string{
-		"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no", "--daemonize", "no",
-		"--repl-diskless-sync-delay", "0",
-	}, args...)
-	t.Cleanup(func() {
-		s.Kill()
-		_ = os.RemoveAll(dir)
-	})
-	s.Restart()
-	return s
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
 // ports are handed out one after another, from a random one on, below those that the system gives to connections. A
 // Cluster's bus takes the port 10,000 above.
 var ports atomic.Int64
 
-func init() { ports.Store(rand.Int64N(firstPort)) }
+func init() { ports.Store(random.Int64N(firstPort)) }
 
 const firstPort, busAbove = 11_000, 10_000
 
@@ -128,7 +130,14 @@ func isFree(port int64) bool {
 // Restart starts the server, if it does not run, and waits until it answers.
 func (s *Server) Restart() {
 	s.t.Helper()
+	s.launch()
+	s.answers()
+}
+
+func (s *Server) launch() {
+	s.t.Helper()
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.process == nil {
 		s.process = exec.Command(server, s.args...)
 		s.process.Stdout = &s.output
@@ -136,7 +145,10 @@ func (s *Server) Restart() {
 			s.t.Error(err)
 		}
 	}
-	s.mu.Unlock()
+}
+
+func (s *Server) answers() {
+	s.t.Helper()
 	Wait(s.t, s.Addr+" answers", func() bool {
 		out := s.Do("PING")
 		return strings.Contains(out, "PONG") || strings.Contains(out, "NOAUTH")
@@ -174,10 +186,13 @@ func (s *Server) Cut(master *Server) {
 	master.Do("CLIENT", "KILL", "TYPE", "replica")
 }
 
-// Do runs one command with redis-cli and returns what it prints, errors too.
+// Do sends one command and returns the answer as redis-cli prints it, errors too.
 func (s *Server) Do(command ...string) string {
-	out, _ := exec.Command(cli, slices.Concat(s.cli, command)...).CombinedOutput()
-	return strings.TrimSpace(string(out))
+	out, err := ask(s.Addr, command...)
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(out)
 }
 
 // Must is Do for a command that has to succeed with OK.
@@ -188,13 +203,18 @@ func (s *Server) Must(command ...string) {
 	}
 }
 
-// Wait looks again and again until something has happened, for half a minute.
+const patience = 30 * time.Second
+
+// Wait looks again and again until something has happened, for half a minute: soon at first, and then at its leisure,
+// because who looks takes time from what is to happen.
 func Wait(t testing.TB, what string, happened func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !happened(); time.Sleep(5 * time.Millisecond) {
+	pause := time.Millisecond
+	for deadline := time.Now().Add(patience); !happened(); time.Sleep(pause) {
 		if time.Now().After(deadline) {
 			t.Fatalf("did not happen: %s", what)
 		}
+		pause = min(pause*3/2, 25*time.Millisecond)
 	}
 }
 
@@ -211,33 +231,65 @@ func Replica(t testing.TB, master *Server, args ...string) *Server {
 	return r
 }
 
-// Sentinels starts n Sentinels that watch master under the name main, and waits until they know its replicas.
+// Sentinels starts n Sentinels that watch master under the name main, and waits until they know its replicas. They know
+// each other from the start, and not only when each has heard of the others by the master.
 func Sentinels(t testing.TB, master *Server, n, replicas int) (addresses []string) {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(master.Addr)
-	for i := range n {
-		file := filepath.Join(t.TempDir(), "sentinel.conf")
-		conf := fmt.Sprintf("sentinel monitor main %s %s %d\nsentinel down-after-milliseconds main 500\n"+
-			"sentinel failover-timeout main 2000\nsentinel parallel-syncs main 1\n", host, port, n/2+1)
-		if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		sentinelPort := FreePort(t)
-		s := &Server{t: t, Addr: "127.0.0.1:" + sentinelPort, cli: []string{"-p", sentinelPort}}
-		s.args = []string{file, "--sentinel", "--port", sentinelPort, "--bind", "127.0.0.1"}
-		t.Cleanup(s.Kill)
-		s.Restart()
-		addresses = append(addresses, s.Addr)
-		Wait(t, fmt.Sprintf("Sentinel %d knows everybody", i), func() bool {
-			if i < n-1 {
-				return true
+	monitor := fmt.Sprintf("sentinel monitor main %s %s %d\nsentinel down-after-milliseconds main 500\n"+
+		"sentinel failover-timeout main 2000\nsentinel parallel-syncs main 1\n", host, port, n/2+1)
+	all, ids := make([]*Server, n), names(n)
+	for i := range all {
+		all[i] = sentinel(t)
+		addresses = append(addresses, all[i].Addr)
+	}
+	for i, s := range all {
+		conf := "sentinel myid " + ids[i] + "\n" + monitor
+		for j, other := range all {
+			if host, port, _ := net.SplitHostPort(other.Addr); j != i {
+				conf += fmt.Sprintf("sentinel known-sentinel main %s %s %s\n", host, port, ids[j])
 			}
+		}
+		write(t, s.args[0], conf)
+		s.launch()
+	}
+	for i, s := range all {
+		s.answers()
+		s.Must("SENTINEL", "DEBUG", "tilt-trigger", "60000") // one that a busy machine halts goes on, and does not rest for 30 s
+		Wait(t, fmt.Sprintf("Sentinel %d knows everybody", i), func() bool {
 			out := s.Do("SENTINEL", "MASTER", "main")
 			return strings.Contains(out, fmt.Sprintf("num-slaves\n%d\n", replicas)) &&
-				strings.Contains(out, fmt.Sprintf("num-other-sentinels\n%d\n", n-1))
+				strings.Contains(out, fmt.Sprintf("num-other-sentinels\n%d\n", n-1)) &&
+				strings.Count(s.Do("SENTINEL", "REPLICAS", "main"), "master-link-status\nok\n") == replicas
 		})
 	}
 	return addresses
+}
+
+// sentinel makes a Sentinel that is not started, and has no configuration yet.
+func sentinel(t testing.TB) *Server {
+	port := FreePort(t)
+	s := &Server{t: t, Addr: "127.0.0.1:" + port}
+	s.args = []string{filepath.Join(folder(t), "sentinel.conf"), "--sentinel", "--port", port, "--bind", "127.0.0.1"}
+	t.Cleanup(s.Kill)
+	return s
+}
+
+func write(t testing.TB, file, content string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// names are what n Sentinels call themselves among each other.
+func names(n int) (names []string) {
+	for range n {
+		var b [20]byte
+		_, _ = rand.Read(b[:])
+		names = append(names, hex.EncodeToString(b[:]))
+	}
+	return names
 }
 
 // A node that is silent for half a minute is given up: on a busy machine one that is well can be silent for seconds.
@@ -249,22 +301,40 @@ var FailsOver = []string{"--cluster-node-timeout", "1000"}
 // Cluster starts n masters that form a Cluster, with further arguments as on the command line.
 func Cluster(t testing.TB, n int, args ...string) (nodes []*Server, addresses []string) {
 	t.Helper()
-	create := []string{"--cluster", "create"}
 	for range n {
-		s := Start(t, append(slices.Clone(member), args...)...)
+		s := prepare(t, append(slices.Clone(member), args...)...)
 		nodes, addresses = append(nodes, s), append(addresses, s.Addr)
+		s.launch()
 	}
-	out, err := exec.Command(cli, append(slices.Concat(create, addresses), "--cluster-yes")...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	const slots = 16384
+	first := func(i int) int { return (i*slots + n/2) / n }
+	for i, s := range nodes {
+		s.answers()
+		s.Must("CLUSTER", "SET-CONFIG-EPOCH", fmt.Sprint(i+1))
+		s.Must("CLUSTER", "ADDSLOTSRANGE", fmt.Sprint(first(i)), fmt.Sprint(first(i+1)-1))
 	}
 	for _, s := range nodes {
 		Wait(t, "the Cluster is up", func() bool {
+			s.meet(nodes)
 			out := s.Do("CLUSTER", "INFO")
-			return strings.Contains(out, "cluster_state:ok") && strings.Contains(out, fmt.Sprintf("cluster_known_nodes:%d", n))
+			return strings.Contains(out, "cluster_state:ok") && strings.Contains(out, fmt.Sprintf("cluster_slots_ok:%d\r\n", slots)) &&
+				strings.Contains(out, fmt.Sprintf("cluster_known_nodes:%d\r\n", n)) && !strings.Contains(s.Do("CLUSTER", "NODES"), "handshake")
 		})
 	}
 	return nodes, addresses
+}
+
+// meet makes a node known to others, unless it knows somebody: one who is too busy to answer is forgotten after a second.
+func (s *Server) meet(others []*Server) {
+	s.t.Helper()
+	if !strings.Contains(s.Do("CLUSTER", "INFO"), "cluster_known_nodes:1\r\n") {
+		return
+	}
+	for _, other := range others {
+		if host, port, _ := net.SplitHostPort(other.Addr); other != s {
+			s.Must("CLUSTER", "MEET", host, port)
+		}
+	}
 }
 
 // ClusterReplica starts a replica of a master of a Cluster that [FailsOver], which takes over however old its data are,
@@ -272,11 +342,11 @@ func Cluster(t testing.TB, n int, args ...string) (nodes []*Server, addresses []
 func ClusterReplica(t testing.TB, nodes []*Server, master *Server) *Server {
 	t.Helper()
 	r := Start(t, slices.Concat(member, FailsOver, []string{"--cluster-replica-validity-factor", "0"})...)
-	out, err := exec.Command(cli, "--cluster", "add-node", r.Addr, master.Addr, "--cluster-slave",
-		"--cluster-master-id", master.Do("CLUSTER", "MYID")).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	id := master.Do("CLUSTER", "MYID")
+	Wait(t, "the replica knows its master", func() bool {
+		r.meet(nodes)
+		return r.Do("CLUSTER", "REPLICATE", id) == "OK"
+	})
 	_, port, _ := net.SplitHostPort(r.Addr)
 	for _, s := range nodes {
 		Wait(t, "the replica is known and in step", func() bool {

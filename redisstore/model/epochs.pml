@@ -170,7 +170,8 @@ byte waits[INSTANCES];   /* the server whose replica must have the claim; NONE: 
 
 /*
  * A recorded run. Instances then do what can be seen only as it was recorded, and whatever else they like; the run is one
- * of the model if the search comes to its end, where an assertion fails. trace.pml says how long it is and what comes when.
+ * of the model if the search comes to its end, where an assertion fails. The variable TRACE of the environment says what
+ * comes: for each event its rule, the instance and the proof.
  */
 #define ANY 255
 #ifdef TRACE
@@ -180,9 +181,10 @@ byte waits[INSTANCES];   /* the server whose replica must have the claim; NONE: 
 #define ALONE  4
 #define END    5
 #define ACCEPT 6
-byte at;
-#include "trace.pml"
-#define note  at++; assert(at < LENGTH)
+byte at, length;
+byte what, whose, which; /* the event that comes: its rule, the instance and the proof */
+#define comes(rule, i, p) (what == (rule) && whose == (i) && ((rule) != ACCEPT || which == (p)))
+#define note  at++; c_code { expect(); }; assert(at < length)
 #define quiet (epoch[0] == 0 && epoch[1] == 0 && epoch[2] == 0) /* everybody's END comes before what ends all leases */
 #else
 #define comes(rule, i, p) 1
@@ -195,6 +197,23 @@ byte at;
 #define ALIKE
 #endif
 byte e_, k_, new_; /* zero between steps */
+
+#ifdef TRACE
+c_code {
+	#define LONGEST 100
+	static int events[LONGEST + 1][3];
+	static void expect(void) {
+		now.what = events[now.at][0]; now.whose = events[now.at][1]; now.which = events[now.at][2];
+	}
+	static void read_trace(void) {
+		const char *s = getenv("TRACE");
+		int *e, n;
+		for (; e = events[now.length], sscanf(s, "%d %d %d %n", e, e + 1, e + 2, &n) == 3; s += n, now.length++)
+			if (now.length == LONGEST) { fprintf(stderr, "TRACE is too long"); exit(1); }
+		expect();
+	}
+}
+#endif
 
 /* What an instance leaves behind when it leaves an epoch. Since is set when it joins the next. */
 inline leave(i) {
@@ -756,6 +775,9 @@ proctype World() {
 init {
 	atomic {
 		d_step {
+#ifdef TRACE
+			c_code { read_trace(); };
+#endif
 			live[0] = 1;
 #ifdef REGIONS
 			live[1] = 1;

@@ -18,7 +18,7 @@ func check(t *testing.T, macros ...string) string {
 	if raced {
 		t.Skip("SKIPPED: there is nothing for the race detector in a search; the tests without it make it")
 	}
-	return spintest.Search(t, "epochs.pml", "-O2", macros, nil)
+	return spintest.Compile(t, "epochs.pml", spintest.Large, macros...).Search(t)
 }
 
 var stored = regexp.MustCompile(`(\d+) states, stored`)
