@@ -63,6 +63,7 @@ func TestMutants(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the package once more")
 	}
+	t.Parallel()
 	var names, tests []string
 	var edits []mutant.Edit
 	for _, m := range mutants {

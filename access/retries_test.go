@@ -35,7 +35,7 @@ type retrying struct {
 
 type outcomes struct{ silent, breaks, gone string }
 
-type way struct{ path, setting, first string }
+type way struct{ path, setting, first, want string }
 
 var proxiesThatRetry = map[string]retrying{
 	"nginx": {
@@ -76,13 +76,21 @@ var proxiesThatRetry = map[string]retrying{
 }
 
 // What docs/proxies.md says of proxies that send a request twice, with each in front of two servers that share a memory of
-// proofs.
+// proofs. All are asked at once, since some of the answers come when a proxy no longer waits for a server.
 func TestProxiesThatTryAgain(t *testing.T) {
+	t.Parallel()
 	page, err := os.ReadFile(filepath.Join("..", "docs", "proxies.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	type question struct {
+		way
+		name string
+		got  chan string
+	}
+	var asked []question
 	for name, p := range proxiesThatRetry {
+		whole := t
 		t.Run(name, func(t *testing.T) {
 			fetched.Program(t, p.program.Name)
 			var advised []string
@@ -92,55 +100,58 @@ func TestProxiesThatTryAgain(t *testing.T) {
 			if !slices.Equal(advised, p.order) {
 				t.Fatalf("docs/proxies.md advises %q, want %q", advised, p.order)
 			}
-
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer listener.Close()
-			origin := "http://" + listener.Addr().String()
-			s := newGuard(t, func(s *setup) { s.Origins = []string{origin} })
-			server := func(then func(http.ResponseWriter, *http.Request)) string {
-				server := httptest.NewServer(s.Handler(http.HandlerFunc(then)))
-				t.Cleanup(server.Close)
-				return server.Listener.Addr().String()
-			}
-			silent := server(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-			breaks := server(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
-			second := server(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "the second") })
-			const gone = "127.0.0.1:1" // of a protocol that nobody speaks any more
-
-			var ways []way
-			want := map[string]string{}
-			for i, setting := range p.order {
-				o := p.want[setting]
-				for _, first := range []struct{ name, address, want string }{{"silent", silent, o.silent}, {"breaks", breaks, o.breaks}, {"gone", gone, o.gone}} {
-					path := fmt.Sprintf("/%d/%s", i, first.name)
-					ways = append(ways, way{path, setting, first.address})
-					want[path] = first.want
-				}
-			}
-			p.program.Run(t, listener, t.TempDir(), p.configure(listener.Addr().String(), second, ways))
-
+			origin, ways := p.start(whole)
 			for _, w := range ways {
-				t.Run(w.setting+" "+w.path, func(t *testing.T) {
-					t.Parallel()
-					if got := answer(t, origin+w.path); got != want[w.path] {
-						t.Errorf("got %s, want %s", got, want[w.path])
-					}
-				})
+				q := question{w, name + " " + w.setting + " " + w.path, make(chan string, 1)}
+				go func() { q.got <- answer(origin + w.path) }()
+				asked = append(asked, q)
+			}
+		})
+	}
+	for _, q := range asked {
+		t.Run(q.name, func(t *testing.T) {
+			if got := <-q.got; got != q.want {
+				t.Errorf("got %s, want %s", got, q.want)
 			}
 		})
 	}
 }
 
-// answer is what a client gets that sends a good proof once.
-func answer(t *testing.T, at string) string {
+// start runs the proxy with all its settings, and returns its origin and what is to be asked.
+func (p retrying) start(t *testing.T) (origin string, ways []way) {
 	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	origin = "http://" + listener.Addr().String()
+	s := newGuard(t, func(s *setup) { s.Origins = []string{origin} })
+	server := func(then func(http.ResponseWriter, *http.Request)) string {
+		server := httptest.NewServer(s.Handler(http.HandlerFunc(then)))
+		t.Cleanup(server.Close)
+		return server.Listener.Addr().String()
+	}
+	silent := server(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	breaks := server(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	second := server(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "the second") })
+	const gone = "127.0.0.1:1" // of a protocol that nobody speaks any more
+	for i, setting := range p.order {
+		o := p.want[setting]
+		for _, first := range []struct{ name, address, want string }{{"silent", silent, o.silent}, {"breaks", breaks, o.breaks}, {"gone", gone, o.gone}} {
+			ways = append(ways, way{fmt.Sprintf("/%d/%s", i, first.name), setting, first.address, first.want})
+		}
+	}
+	p.program.Run(t, listener, t.TempDir(), p.configure(listener.Addr().String(), second, ways))
+	return origin, ways
+}
+
+// answer is what a client gets that sends a good proof once.
+func answer(at string) string {
 	token := poptest.Token{JKT: poptest.ClientKey().Thumbprint()}.String()
 	r, err := http.NewRequest("GET", at, nil)
 	if err != nil {
-		t.Fatal(err)
+		return err.Error()
 	}
 	r.Header.Set("Authorization", "DPoP "+token)
 	r.Header.Set("DPoP", poptest.Proof{Token: token, URL: at}.String())
@@ -149,7 +160,7 @@ func answer(t *testing.T, at string) string {
 	r.Close = true
 	response, err := http.DefaultClient.Do(r)
 	if err != nil {
-		t.Fatal(err)
+		return err.Error()
 	}
 	defer response.Body.Close()
 	body, _ := io.ReadAll(response.Body)
