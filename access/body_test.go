@@ -74,7 +74,7 @@ const another = "GET /another HTTP/1.1\r\nHost: api.example.com\r\n\r\n"
 // A refusal waits for the rest of a body, so that the connection can be kept, and never for long. Whatever is left of a
 // body is not a request. The wait is a minute or a moment, so that no case depends on how fast the machine is.
 func TestRefusalAndTheBody(t *testing.T) {
-	t.Parallel() // some cases wait for the half second that net/http keeps for whoever still reads
+	t.Parallel() // some cases wait for half a second, in which the Guard reads what still comes
 	long, short := access.MaxRefusalWait, time.Millisecond
 	const much = 300 << 10
 	for name, test := range map[string]struct {
@@ -103,12 +103,11 @@ func TestRefusalAndTheBody(t *testing.T) {
 		"expected, and sent unasked":       {long, post(fmt.Sprintf("Content-Length: %d\r\nExpect: 100-continue", len(another))) + another, false},
 		"HTTP/1.0":                         {long, "POST /accounts HTTP/1.0\r\nHost: api.example.com\r\nContent-Length: 5\r\n\r\nhello", false},
 	} {
-		whole := t
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, func(s *setup) { s.RefusalWait = test.wait })
 			server := httptest.NewServer(s.Handler(s))
-			whole.Cleanup(server.Close) // all together, for the same reason
+			defer server.Close()
 			c := dial(t, server)
 			go func() { _, _ = io.WriteString(c, test.send) }() // the server need not read it all
 			response, body := c.answer(t)
@@ -124,12 +123,12 @@ func TestRefusalAndTheBody(t *testing.T) {
 					t.Errorf("the next request: %s", response.Status)
 				}
 			} else {
-				c.closed(t) // so nothing behind it is taken for a request
+				c.closed(t)
 			}
 			_ = c.Close()
+			server.Close()
 			requests := 1
 			if test.kept {
-				server.Close()
 				requests = 2
 			}
 			if len(s.heard) != requests || s.ran != 0 {

@@ -52,8 +52,12 @@ func Run(ctx context.Context, handler http.Handler, options Options) (*Report, e
 	options.URL = plain.URL + options.URL
 	options.Endpoints = maps.Clone(options.Endpoints)
 	if path, ok := options.Endpoints["mtls"]; ok {
+		certificate, _, err := NewCertificate("127.0.0.1") // httptest's own is RSA, and slow
+		if err != nil {
+			return nil, err
+		}
 		secure := httptest.NewUnstartedServer(handler)
-		secure.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+		secure.TLS = &tls.Config{ClientAuth: tls.RequestClientCert, Certificates: []tls.Certificate{*certificate}}
 		secure.EnableHTTP2 = true
 		secure.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that must fail
 		secure.StartTLS()

@@ -19,6 +19,7 @@ import (
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/conformance"
 	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/poptest"
 )
 
 // onTheWire serves a subject as a program would: real addresses, real time, TLS where certificates are asked for.
@@ -40,7 +41,7 @@ func onTheWire(t *testing.T, changes ...func(*access.Config)) (*subject, conform
 	}
 	s.build(t, defects{})
 	plain.Start()
-	secure.StartTLS()
+	poptest.StartTLS(t, secure)
 	t.Cleanup(plain.Close)
 	t.Cleanup(secure.Close)
 	o := s.options()

@@ -11,6 +11,8 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"net"
+	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -76,6 +78,25 @@ func PEM(t testing.TB, c tls.Certificate) (cert, key []byte) {
 		t.Fatal(err)
 	}
 	return cert, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+}
+
+// StartTLS starts a server with a certificate of a P-256 key, which all servers of a process share. The key of httptest's own
+// is RSA, whose signature is most of what a handshake costs.
+func StartTLS(t testing.TB, server *httptest.Server) {
+	t.Helper()
+	served.once.Do(func() {
+		served.certificate = SelfSigned(t, "example.com", func(c *x509.Certificate) { c.DNSNames = append(c.DNSNames, "*.example.com") })
+	})
+	if server.TLS == nil {
+		server.TLS = &tls.Config{}
+	}
+	server.TLS.Certificates = []tls.Certificate{served.certificate}
+	server.StartTLS()
+}
+
+var served struct {
+	once        sync.Once
+	certificate tls.Certificate
 }
 
 func issue(t testing.TB, ca *CA, name string, mutate []func(*x509.Certificate)) tls.Certificate {

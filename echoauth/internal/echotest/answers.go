@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -134,10 +135,12 @@ func (f suite) TestAccessLogsSeeRefusals(t *testing.T) {
 	}
 }
 
-// A refusal does not wait for a body that does not come: it is answered, and the connection closed behind it. A body that
-// is there is read, and the connection kept. An access log sees what was written at once.
+// A refusal does not wait for a body that does not come: it is answered, and the connection closed behind it, for which the
+// Guard waits half a second: all are asked at once. A body that is there is read, and the connection kept. An access log
+// sees what was written at once.
 func (f suite) TestRefusalAndTheBody(t *testing.T) {
 	const head = "POST /accounts HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: 5000\r\n\r\n"
+	var asked sync.WaitGroup
 	for name, test := range map[string]struct {
 		wait time.Duration
 		body string
@@ -153,38 +156,40 @@ func (f suite) TestRefusalAndTheBody(t *testing.T) {
 			", Deny":          func(w http.ResponseWriter, _ *http.Request, e *access.Error) { http.Error(w, "no", e.Status) },
 			", Deny, nothing": func(http.ResponseWriter, *http.Request, *access.Error) {},
 		} {
-			t.Run(name+how, func(t *testing.T) {
-				t.Parallel()
-				seen := 0
-				a := f.newAPI(f.newAuth(t, func(c *access.Config) { c.RefusalWait, c.Deny = test.wait, deny }))
-				a.Use(f.Around(func(c Context, next func() error) error {
-					err := next()
-					if status, committed := c.Status(); committed {
-						seen = status
-					}
-					return err
-				}))
-				server := listening(t, a, func(*httptest.Server) {})
-				conn, err := net.Dial("tcp", server.Listener.Addr().String())
-				if err != nil {
-					t.Fatal(err)
+			name := name + how
+			seen := 0
+			a := f.newAPI(f.newAuth(t, func(c *access.Config) { c.RefusalWait, c.Deny = test.wait, deny }))
+			a.Use(f.Around(func(c Context, next func() error) error {
+				err := next()
+				if status, committed := c.Status(); committed {
+					seen = status
 				}
+				return err
+			}))
+			server := listening(t, a, func(*httptest.Server) {})
+			conn, err := net.Dial("tcp", server.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			asked.Go(func() {
 				defer conn.Close()
 				in := bufio.NewReader(conn)
 				for range 2 {
 					if _, err := io.WriteString(conn, head+test.body); err != nil {
-						t.Fatal(err)
+						t.Errorf("%s: %v", name, err)
+						return
 					}
 					response, err := http.ReadResponse(in, nil)
 					if err != nil {
-						t.Fatal(err)
+						t.Errorf("%s: %v", name, err)
+						return
 					}
 					body, err := io.ReadAll(response.Body)
 					if err != nil || response.StatusCode != 401 || len(body) == 0 || response.Header.Get("WWW-Authenticate") == "" {
-						t.Errorf("%s %v %q, %v", response.Status, response.Header, body, err)
+						t.Errorf("%s: %s %v %q, %v", name, response.Status, response.Header, body, err)
 					}
 					if response.Close == test.kept {
-						t.Errorf("the connection is to be closed: %t", response.Close)
+						t.Errorf("%s: the connection is to be closed: %t", name, response.Close)
 					}
 					if !test.kept {
 						break
@@ -192,18 +197,19 @@ func (f suite) TestRefusalAndTheBody(t *testing.T) {
 				}
 				if !test.kept {
 					if rest, _ := io.ReadAll(in); len(rest) > 0 {
-						t.Errorf("there is more: %q", rest)
+						t.Errorf("%s: there is more: %q", name, rest)
 					}
 				}
 				_ = conn.Close()
 				server.Close()
 				if a.ran() != 0 {
-					t.Error("the handler ran")
+					t.Errorf("%s: the handler ran", name)
 				}
 				if committed := !test.kept || how == ", Deny"; seen != 401 && committed {
-					t.Errorf("an access log sees %d", seen)
+					t.Errorf("%s: an access log sees %d", name, seen)
 				}
 			})
 		}
 	}
+	asked.Wait()
 }

@@ -43,7 +43,7 @@ func (f suite) newService(t *testing.T, protocol string, change func(*access.Con
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
 	s.EnableHTTP2 = protocol == "HTTP/2.0"
 	s.Config.ErrorLog = log.New(io.Discard, "", 0) // of connections that clients opened and did not need
-	s.StartTLS()
+	poptest.StartTLS(t, s.Server)
 	t.Cleanup(s.Close)
 	s.wire = s.Client().Transport.(*http.Transport).Clone()
 	s.wire.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -518,9 +518,10 @@ func (f suite) TestClientDoesNotRepeat(t *testing.T) {
 
 // Redirects: each request has a proof of its own, and no token goes elsewhere.
 func (f suite) TestClientRedirects(t *testing.T) {
-	elsewhere := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	elsewhere := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "elsewhere with ", len(r.Header["Authorization"])+len(r.Header["Dpop"]), " credentials")
 	}))
+	poptest.StartTLS(t, elsewhere)
 	defer elsewhere.Close()
 	s := f.newService(t, "HTTP/1.1", demandNonces)
 	const home = "nonce_missing accepted accepted"

@@ -46,7 +46,7 @@ func (f suite) newTLSAPI(t *testing.T, source mtls.CertificateSource, demands ..
 	}
 	a.server.TLS, a.server.EnableHTTP2 = config, true
 	a.server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	a.server.StartTLS()
+	poptest.StartTLS(t, a.server)
 	t.Cleanup(a.server.Close)
 	return a
 }
