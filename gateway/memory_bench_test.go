@@ -88,7 +88,11 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if classes.folder != "" {
+		_ = os.RemoveAll(classes.folder)
+	}
+	os.Exit(code)
 }
 
 // hold has a second process ask n times, over as many connections, and returns what ends it and them.

@@ -9,10 +9,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/senderlock/senderlock/gateway"
@@ -22,23 +24,23 @@ import (
 // language is one in which a service behind the gateway is written.
 type language struct {
 	program string
-	file    string
+	service func(testing.TB) []string // its arguments
 	// read are targets that its usual way to read paths makes /admin of, or /orders/admin, by the form that has to be
 	// allowed.
 	read map[gateway.PathForms]map[string]string
 }
 
 var languages = map[string]language{
-	"Node": {"node", "upstream.js", map[gateway.PathForms]map[string]string{
+	"Node": {"node", file("testdata/upstream.js"), map[gateway.PathForms]map[string]string{
 		gateway.DotSegments: {"/orders/../admin": "/admin", "/orders/%2e%2e/admin": "/admin", "/orders/./admin": "/orders/admin"},
 		gateway.Backslash:   {`/orders\admin`: "/orders/admin"},
 	}},
-	"Python": {"/usr/bin/python3", "upstream.py", map[gateway.PathForms]map[string]string{
+	"Python": {"/usr/bin/python3", file("testdata/upstream.py"), map[gateway.PathForms]map[string]string{
 		gateway.EncodedSlash: {"/orders%2fadmin": "/orders/admin"},
 		gateway.Backslash:    {"/orders/%5cadmin": `/orders/\admin`},
 		gateway.NUL:          {"/orders/admin%00": "/orders/admin\x00"},
 	}},
-	"Java": {"java", "Upstream.java", map[gateway.PathForms]map[string]string{
+	"Java": {"java", compiled, map[gateway.PathForms]map[string]string{
 		gateway.Semicolon:      {"/orders;a=b/admin": "/orders/admin", "/orders/admin;/": "/orders/admin/"},
 		gateway.EncodedSlash:   {"/orders%2Fadmin": "/orders/admin"},
 		gateway.DoubleSlash:    {"/orders//admin": "/orders/admin"},
@@ -47,10 +49,40 @@ var languages = map[string]language{
 	}},
 }
 
+func file(name string) func(testing.TB) []string {
+	return func(testing.TB) []string { return []string{name} }
+}
+
+// java is how Java is to start: for a short life.
+var java = []string{"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto"}
+
+// classes is where Upstream.java is compiled to, once for all tests.
+var classes = struct {
+	once   sync.Once
+	folder string
+}{}
+
+// compiled is the service in Java, by the compiler that java itself takes for a file with a source.
+func compiled(t testing.TB) []string {
+	t.Helper()
+	classes.once.Do(func() {
+		folder, err := os.MkdirTemp("", "classes")
+		if err != nil {
+			t.Fatal(err)
+		}
+		classes.folder = folder // which TestMain removes
+		compile := append(slices.Clone(java), "-m", "jdk.compiler/com.sun.tools.javac.Main", "-d", folder, "testdata/Upstream.java")
+		if out, err := exec.CommandContext(t.Context(), "java", compile...).CombinedOutput(); err != nil {
+			t.Fatalf("testdata/Upstream.java: %v\n%s", err, out)
+		}
+	})
+	return append(slices.Clone(java), "-cp", classes.folder, "Upstream")
+}
+
 // start starts the service, and returns its origin and what ends when it does.
 func (l language) start(t *testing.T) (string, <-chan struct{}) {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), fetched.Program(t, l.program), "testdata/"+l.file)
+	command := exec.CommandContext(t.Context(), fetched.Program(t, l.program), l.service(t)...)
 	out, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
