@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -127,22 +128,16 @@ func (o *Options) settle(inProcess bool) error {
 
 // knownNames refuses names that no case has: a misspelt one would ask nothing, or skip nothing.
 func (o *Options) knownNames() error {
-	groups, ids, claims := map[string]bool{}, map[string]bool{}, map[string]bool{}
-	for _, c := range questions() {
-		groups[c.Group], ids[c.ID] = true, true
-	}
-	for _, name := range Claims() {
-		claims[name] = true
-	}
+	all := names()
 	for _, names := range []struct {
 		field  string
 		given  []string
 		known  map[string]bool
 		listed string
 	}{
-		{"Groups", o.Groups, groups, "the groups are " + sorted(groups)},
-		{"Only", o.Only, ids, "CASES.md lists the IDs of the cases, and so does --list"},
-		{"Lacks", o.Lacks, claims, "the names are " + sorted(claims)},
+		{"Groups", o.Groups, all.groups, "the groups are " + sorted(all.groups)},
+		{"Only", o.Only, all.ids, "CASES.md lists the IDs of the cases, and so does --list"},
+		{"Lacks", o.Lacks, all.claims, "the names are " + sorted(all.claims)},
 	} {
 		for _, name := range names.given {
 			if !names.known[name] {
@@ -152,6 +147,18 @@ func (o *Options) knownNames() error {
 	}
 	return nil
 }
+
+// names are those that the cases have.
+var names = sync.OnceValue(func() (n struct{ groups, ids, claims map[string]bool }) {
+	n.groups, n.ids, n.claims = map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, c := range questions() {
+		n.groups[c.Group], n.ids[c.ID] = true, true
+	}
+	for _, name := range Claims() {
+		n.claims[name] = true
+	}
+	return n
+})
 
 func sorted(names map[string]bool) string {
 	return strings.Join(slices.Sorted(maps.Keys(names)), ", ")

@@ -23,10 +23,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/senderlock/senderlock/conformance/internal/cases"
 	"github.com/senderlock/senderlock/conformance/internal/recipe"
+	"github.com/senderlock/senderlock/internal/mint"
 )
 
 // Run asks a handler and returns what it answered. The handler is served on loopback addresses; it must know itself as
@@ -77,12 +79,12 @@ func RunURL(ctx context.Context, options Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys, certificates, err := recipe.Load(cases.Fixed())
-	if err != nil {
-		return nil, err
+	keys := fixed()
+	if keys.err != nil {
+		return nil, keys.err
 	}
 	r := &runner{options: &options, endpoints: endpoints, world: &recipe.World{
-		Keys: keys, Certificates: certificates, Origin: endpoints[""].origin, Audience: options.Audience,
+		Keys: keys.keys, Certificates: keys.certificates, Origin: endpoints[""].origin, Audience: options.Audience,
 		Claims: options.Claims, Now: options.Now, Random: rand.Text, Metadata: wellKnown,
 	}}
 	if options.Issuer != nil {
@@ -106,7 +108,7 @@ func RunURL(ctx context.Context, options Options) (*Report, error) {
 		if ctx.Err() != nil {
 			return report, ctx.Err()
 		}
-		results[i] = r.run(ctx, &chosen[i])
+		results[i] = r.run(ctx, chosen[i])
 		if options.Progress != nil {
 			progress(options.Progress, n+1, len(chosen), &results[i])
 		}
@@ -117,6 +119,16 @@ func RunURL(ctx context.Context, options Options) (*Report, error) {
 	report.Duration = time.Since(report.Started)
 	return report, nil
 }
+
+// fixed are the keys of the vectors, which nobody changes.
+var fixed = sync.OnceValue(func() (f struct {
+	keys         map[string]*mint.Key
+	certificates map[string]tls.Certificate
+	err          error
+}) {
+	f.keys, f.certificates, f.err = recipe.Load(cases.Fixed())
+	return f
+})
 
 // order is the order in which n cases are asked.
 func (r *runner) order(n int) []int {
@@ -262,11 +274,15 @@ func (p *response) codes() []string {
 }
 
 // chosen are the cases that the options name.
-func (r *runner) chosen() []question {
-	return slices.DeleteFunc(questions(), func(q question) bool {
-		return len(r.options.Groups) > 0 && !slices.Contains(r.options.Groups, q.Group) ||
-			len(r.options.Only) > 0 && !slices.Contains(r.options.Only, q.ID)
-	})
+func (r *runner) chosen() (list []*question) {
+	for i := range questions() {
+		q := &questions()[i]
+		if (len(r.options.Groups) == 0 || slices.Contains(r.options.Groups, q.Group)) &&
+			(len(r.options.Only) == 0 || slices.Contains(r.options.Only, q.ID)) {
+			list = append(list, q)
+		}
+	}
+	return list
 }
 
 // missing says why a case cannot be asked, or nothing.

@@ -254,7 +254,12 @@ func visible(s string) string {
 	return b.String()
 }
 
-func hidden(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) }
+func hidden(r rune) bool {
+	if r < unicode.MaxASCII { // of which most texts are
+		return r < ' '
+	}
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
+}
 
 // show writes an answer as it is shown.
 func (p *response) show(secrets []string) string {

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/senderlock/senderlock/conformance/internal/cases"
@@ -25,8 +26,8 @@ type question struct {
 	warm bool
 }
 
-// questions are the cases in their order, each with its warm form behind it.
-func questions() (list []question) {
+// questions are the cases in their order, each with its warm form behind it. Nobody changes them.
+var questions = sync.OnceValue(func() (list []question) {
 	for _, c := range cases.All() {
 		list = append(list, question{Case: c})
 		if c.Warm {
@@ -35,7 +36,7 @@ func questions() (list []question) {
 		}
 	}
 	return list
-}
+})
 
 // skipped is the reason why a case could not be asked: something went wrong before what it is about.
 type skipped struct{ why string }

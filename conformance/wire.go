@@ -97,6 +97,9 @@ func (r *runner) exchange(ctx context.Context, target *url.URL, s *recipe.Sent, 
 	if r.options.HTTP2 {
 		return r.streams(ctx, target, s, copies)
 	}
+	if copies == 1 {
+		return []*response{r.one(ctx, target, s, func() {}, nil)}, nil
+	}
 	answers := make([]*response, copies)
 	ready, release := sync.WaitGroup{}, make(chan struct{})
 	ready.Add(copies)
@@ -112,7 +115,7 @@ func (r *runner) exchange(ctx context.Context, target *url.URL, s *recipe.Sent, 
 	return answers, nil
 }
 
-// one sends all but the last octet, waits for the others, and sends it.
+// one sends a request. With others it sends all but the last octet, waits for them, and sends it.
 func (r *runner) one(
 	ctx context.Context, target *url.URL, s *recipe.Sent, ready func(), release <-chan struct{},
 ) *response {
@@ -125,12 +128,15 @@ func (r *runner) one(
 	deadline, _ := ctx.Deadline()
 	_ = conn.SetDeadline(deadline)
 	text := bytesOf(s)
-	_, err = io.WriteString(conn, text[:len(text)-1])
-	ready()
-	<-release
+	if release != nil {
+		_, err = io.WriteString(conn, text[:len(text)-1])
+		text = text[len(text)-1:]
+		ready()
+		<-release
+	}
 	begin := time.Now()
 	if err == nil {
-		_, err = io.WriteString(conn, text[len(text)-1:])
+		_, err = io.WriteString(conn, text)
 	}
 	answer := read(bufio.NewReader(io.LimitReader(conn, maxHead+maxBody)), s.Method)
 	if answer.err != nil && err != nil {

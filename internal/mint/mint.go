@@ -82,11 +82,11 @@ func Thumbprint(jwk map[string]string) string {
 	if required == nil {
 		panic("mint: no thumbprint for key type " + strconv.Quote(jwk["kty"]))
 	}
-	counted := map[string]string{}
-	for _, name := range required {
-		counted[name] = jwk[name]
+	var members []string
+	for _, name := range required { // in the order of RFC 7638 §3.3
+		members = append(members, Marshal(name)+":"+Marshal(jwk[name]))
 	}
-	sum := sha256.Sum256([]byte(Marshal(counted)))
+	sum := sha256.Sum256([]byte("{" + strings.Join(members, ",") + "}"))
 	return Base64(sum[:])
 }
 
@@ -248,6 +248,14 @@ func Base64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
 // Marshal writes JSON with members in alphabetical order and leaves <, > and & alone.
 func Marshal(v any) string {
+	switch v := v.(type) { // what most members are, without reflection
+	case string:
+		if !strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
+			return `"` + v + `"`
+		}
+	case int64:
+		return strconv.FormatInt(v, 10)
+	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)

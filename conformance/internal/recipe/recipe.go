@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -362,22 +361,24 @@ func (b *builder) x5t(name string) string {
 	return mint.Base64(sum[:])
 }
 
-var placeholder = regexp.MustCompile(`\$\{([^}]*)\}`)
-
+// expand replaces each ${name|change|…}.
 func (b *builder) expand(s string) string {
-	if !strings.Contains(s, "${") {
+	before, rest, found := strings.Cut(s, "${")
+	if !found {
 		return s
 	}
-	return placeholder.ReplaceAllStringFunc(s, func(m string) string {
-		name, changes, _ := strings.Cut(m[2:len(m)-1], "|")
-		value := b.value(name)
-		for change := range strings.SplitSeq(changes, "|") {
-			if change != "" {
-				value = b.change(value, change)
-			}
+	placeholder, rest, closed := strings.Cut(rest, "}")
+	if !closed {
+		return s
+	}
+	name, changes, _ := strings.Cut(placeholder, "|")
+	value := b.value(name)
+	for change := range strings.SplitSeq(changes, "|") {
+		if change != "" {
+			value = b.change(value, change)
 		}
-		return value
-	})
+	}
+	return before + value + b.expand(rest)
 }
 
 func (b *builder) value(name string) string {
