@@ -74,16 +74,16 @@ func newSubject(t testing.TB, issuer *conformance.Issuer, d defects) *subject {
 // build makes the endpoints.
 func (s *subject) build(t testing.TB, d defects) {
 	t.Helper()
+	opaque, err := access.NewIntrospection(access.IntrospectionConfig{
+		Endpoint: s.issuer.URL() + "/introspect", Issuer: s.issuer.URL(), Audience: s.config.Issuers[0].Audience,
+		ClientID: "resource-server", ClientSecret: "secret", Now: s.config.Now, Log: s.config.Log,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = opaque.Close() })
 	auth := func(changes ...func(*access.Config)) *echoauth.Auth {
 		c := s.config
-		opaque, err := access.NewIntrospection(access.IntrospectionConfig{
-			Endpoint: s.issuer.URL() + "/introspect", Issuer: s.issuer.URL(), Audience: c.Issuers[0].Audience,
-			ClientID: "resource-server", ClientSecret: "secret", Now: c.Now, Log: c.Log,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = opaque.Close() })
 		c.Tokens = opaque
 		for _, change := range changes {
 			change(&c)
