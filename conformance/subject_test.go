@@ -150,7 +150,7 @@ func (s *subject) options() conformance.Options {
 			"bearer": "/bearer", "mtls": "/mtls", "proxied": "/proxied", "certproxy": "/certproxy",
 		},
 		Now: s.clock.Now, Advance: s.clock.Advance, Effects: s.runs.Load, WarmUp: -1,
-		Quick: 30 * time.Second, // this machine may be busy
+		Timeout: time.Minute, Quick: 30 * time.Second, // this machine may be busy
 		Flood: 100,
 	}
 }

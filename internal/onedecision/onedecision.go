@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/conformance"
@@ -50,6 +51,7 @@ func Results(t testing.TB, issuer *conformance.Issuer, server *httptest.Server) 
 	t.Helper()
 	report, err := conformance.RunURL(t.Context(), conformance.Options{
 		URL: "http://" + server.Listener.Addr().String() + "/resource", Origin: origin, Issuer: issuer, WarmUp: -1, Flood: -1,
+		Timeout: time.Minute, Quick: 30 * time.Second, // this machine may be busy
 	})
 	if err != nil {
 		t.Fatal(err)
