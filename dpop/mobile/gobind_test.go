@@ -60,7 +60,7 @@ var generated = sync.OnceValues(func() (map[string]string, error) {
 	}
 	run := func(args ...string) error {
 		cmd := exec.Command("go", args...)
-		cmd.Dir, cmd.Env = folder, append(os.Environ(), "GOGC=400")
+		cmd.Dir, cmd.Env = folder, append(os.Environ(), "GOGC=off", "GOMEMLIMIT=1GiB")
 		if output, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("go %s: %w: %s", args[0], err, output)
 		}
