@@ -63,7 +63,7 @@ func Build(t testing.TB, defects []string, edits []Edit) (binary string) {
 		t.Fatal(err)
 	}
 	binary = filepath.Join(folder, "mutants.exe")
-	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-overlay",
+	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-overlay",
 		write("overlay.json", string(overlay)), "-o", binary, ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("the mutants do not build: %v\n%s", err, out)
