@@ -117,7 +117,7 @@ func RunURL(ctx context.Context, options Options) (*Report, error) {
 // order is the order in which n cases are asked.
 func (r *runner) order(n int) []int {
 	if r.options.Shuffle != 0 {
-		return mathrand.New(mathrand.NewPCG(r.options.Shuffle, 0)).Perm(n) //nolint:gosec // to be repeated
+		return mathrand.New(mathrand.NewPCG(r.options.Shuffle, 0)).Perm(n) // to be repeated
 	}
 	list := make([]int, n)
 	for i := range list {
