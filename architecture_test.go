@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -242,7 +243,7 @@ func TestImportRulesCanFail(t *testing.T) {
 }
 
 func TestPublicAPIHidesLibraries(t *testing.T) {
-	g := goList(t, "-export")
+	g := goList(t)
 	fset := token.NewFileSet()
 	compiled := importer.ForCompiler(fset, "gc", func(path string) (io.ReadCloser, error) {
 		file := g[path].Export
@@ -504,27 +505,35 @@ func (m mapImporter) Import(path string) (*types.Package, error) {
 
 // goList is every package of the library, the command line and the examples, and every package
 // they depend on.
-func goList(t *testing.T, flags ...string) graph {
+func goList(t *testing.T) graph {
 	t.Helper()
-	args := append([]string{"list", "-deps", "-json=ImportPath,Name,Export,Imports,TestImports,XTestImports"}, flags...)
-	command := exec.Command("go", append(args, "./...", "./cmd/senderlock/...", "./examples/...")...)
+	g, err := listOnce()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	return g
+}
+
+var listOnce = sync.OnceValues(func() (graph, error) {
+	command := exec.Command("go", "list", "-deps", "-export", "-json=ImportPath,Name,Export,Imports,TestImports,XTestImports",
+		"./...", "./cmd/senderlock/...", "./examples/...")
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	output, err := command.Output()
 	if err != nil {
-		t.Fatalf("go list: %v\n%s", err, &stderr)
+		return nil, fmt.Errorf("%w\n%s", err, &stderr)
 	}
 	g := graph{}
 	for decoder := json.NewDecoder(bytes.NewReader(output)); ; {
 		var p listed
 		if err := decoder.Decode(&p); err == io.EOF {
-			return g
+			return g, nil
 		} else if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		g[p.ImportPath] = p
 	}
-}
+})
 
 // inModule is a package's folder in this module, "." for the root.
 func inModule(path string) (folder string, ok bool) {

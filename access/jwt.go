@@ -232,7 +232,7 @@ func (j *jwts) ValidateToken(ctx context.Context, token string) (*Token, error) 
 
 // tokenCause gives a cause that was found in the form of a token a name that says so: proofs have the same ones.
 func tokenCause(err error) error {
-	if cause, ok := err.(*reason.Error); ok && !strings.HasPrefix(cause.Name, "token_") { //nolint:errorlint // the outermost cause alone is renamed
+	if cause, ok := err.(*reason.Error); ok && !strings.HasPrefix(cause.Name, "token_") { // the outermost cause alone is renamed
 		return cause.Named("token_" + cause.Name)
 	}
 	return err

@@ -36,7 +36,7 @@ func TestDocuments(t *testing.T) {
 			t.Errorf("%s is old (%v): run go test ./conformance -run TestDocuments -update", name, err)
 			continue
 		}
-		if err := os.WriteFile(name, []byte(want), 0o644); err != nil { //nolint:gosec // a document
+		if err := os.WriteFile(name, []byte(want), 0o644); err != nil {
 			t.Error(err)
 		}
 	}

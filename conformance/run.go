@@ -133,7 +133,7 @@ var fixed = sync.OnceValue(func() (f struct {
 // order is the order in which n cases are asked.
 func (r *runner) order(n int) []int {
 	if r.options.Shuffle != 0 {
-		return mathrand.New(mathrand.NewPCG(r.options.Shuffle, 0)).Perm(n) //nolint:gosec // to be repeated
+		return mathrand.New(mathrand.NewPCG(r.options.Shuffle, 0)).Perm(n) // to be repeated
 	}
 	list := make([]int, n)
 	for i := range list {

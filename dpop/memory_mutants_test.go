@@ -11,7 +11,7 @@ import (
 var memoryMutants = []struct {
 	name string
 	test string // which must fail
-	says string // in what it prints; anything, even a panic or that it never returns, if empty
+	says string // in what it prints; anything, even a panic, if empty
 }{
 	{"no second look", "TestMemoryRefusesWhatItCannotRecord",
 		"Claim = true, <nil>; want false, dpop: replay memory did not keep"},
@@ -49,7 +49,7 @@ var memoryMutants = []struct {
 		"Claim = false, <nil>; want false, dpop: replay memory did not keep"},
 	{"Close not remembered", "TestMemoryCloseDuringClaims", ""}, // two closes at once may also panic
 	{"caches never closed", "TestMemoryLeavesNoGoroutine", ""},
-	{"caches closed in the hands of claims", "TestMemoryCloseDuringClaims", ""},
+	{"caches closed in the hands of claims", "TestMemoryCloseWaitsForClaims", ""},
 }
 
 // memoryEdits plant all of them in one copy of memory.go, each behind its switch, so one build serves them all.

@@ -181,6 +181,7 @@ func (f *fleet) step() {
 // RS-073: several instances, a memory between them that comes, goes and forgets, instances that start anew: whatever
 // happens, no proof is accepted twice.
 func TestNoProofIsAcceptedTwiceThroughOutages(t *testing.T) {
+	collectSeldom(t)
 	walks, steps := poptest.Walks(30), 250
 	for name, fallback := range map[string]bool{"refusing": false, "fallback": true} {
 		t.Run(name, func(t *testing.T) {

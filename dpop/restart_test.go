@@ -366,6 +366,7 @@ func (w *walk) use(p *past) {
 }
 
 func TestNoProofIsAcceptedTwice(t *testing.T) {
+	collectSeldom(t)
 	walks, steps := poptest.Walks(60), 80
 	total := 0
 	for seed := range walks {

@@ -226,6 +226,7 @@ func TestMalformedFields(t *testing.T) {
 			strings.Replace(nginx(der), "%0A", "%E2%80%8B%0A", 1), mtls.ErrMalformed},
 		{"PEM, tab within the label", mtls.EscapedPEM, strings.ReplaceAll(pemText(der), " ", "\t"), mtls.ErrMalformed},
 		{"PEM, another label", mtls.EscapedPEM, label, mtls.ErrMalformed},
+		{"PEM, no begin", mtls.EscapedPEM, strings.TrimPrefix(nginx(der), "-----BEGIN%20CERTIFICATE-----%0A"), mtls.ErrMalformed},
 		{"PEM, no end", mtls.EscapedPEM, strings.TrimSuffix(nginx(der), "-----END%20CERTIFICATE-----%0A"), mtls.ErrMalformed},
 		{"PEM, not escaped, plus for space", mtls.EscapedPEM, strings.ReplaceAll(nginx(der), "%20", "+"), mtls.ErrMalformed},
 		{"PEM, escaped twice", mtls.EscapedPEM, percent(nginx(der), ""), mtls.ErrMalformed},

@@ -232,7 +232,7 @@ func (s *settings) newIssuer() (*conformance.Issuer, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := os.WriteFile(s.issuerCA, ca, 0o644); err != nil { //nolint:gosec // everybody may trust it
+		if err := os.WriteFile(s.issuerCA, ca, 0o644); err != nil { // everybody may trust it
 			return nil, err
 		}
 		c.Certificate = made

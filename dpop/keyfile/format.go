@@ -20,6 +20,8 @@ const (
 	rsaBits = 3072 // as strong as P-256 (NIST SP 800-57 part 1, table 2)
 )
 
+var makeRSA = rsa.GenerateKey // tests make few
+
 func generate(alg string) (crypto.Signer, error) {
 	switch alg {
 	case "", "ES256":
@@ -29,7 +31,7 @@ func generate(alg string) (crypto.Signer, error) {
 	case "ES512":
 		return ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
 	case "PS256", "PS384", "PS512", "RS256", "RS384", "RS512":
-		return rsa.GenerateKey(rand.Reader, rsaBits)
+		return makeRSA(rand.Reader, rsaBits)
 	case "EdDSA", "Ed25519":
 		_, key, err := ed25519.GenerateKey(rand.Reader)
 		return key, err

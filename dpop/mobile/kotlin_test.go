@@ -78,6 +78,25 @@ func source(t *testing.T, text string) (file string) {
 	return file
 }
 
+// javaFiles writes the Java that gobind made for this package, and what it shares with others, to a folder.
+func javaFiles(t *testing.T, generated map[string]string) (folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	for name, content := range generated {
+		file := filepath.Join(folder, filepath.FromSlash(name))
+		if !strings.HasPrefix(name, "java/mobile/") && !strings.HasPrefix(name, "java/go/") {
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(folder, "java")
+}
+
 // The Kotlin of README.md, and the lines of docs/clients.md that use it, compile against the Java that gobind makes, OkHttp,
 // and stand-ins for Android's own classes.
 func TestKotlin(t *testing.T) {
@@ -85,7 +104,7 @@ func TestKotlin(t *testing.T) {
 		t.Skip("fetches and runs a Kotlin compiler, in CI=true alone")
 	}
 	c := fetchCompiler(t)
-	java := filepath.Join(bindings(t)(module+"/dpop/mobile"), "java")
+	java := javaFiles(t, bindings(t))
 	classes := block(t, "README.md", "", "")
 	lines := block(t, "../../docs/clients.md", `
 import okhttp3.HttpUrl.Companion.toHttpUrl

@@ -56,7 +56,7 @@ func readAlone(raw []byte, into json.UnmarshalerFrom) error {
 		return err
 	}
 	switch _, err := d.ReadToken(); err {
-	case io.EOF: //nolint:errorlint // the decoder returns it as it is
+	case io.EOF: // the decoder returns it as it is
 		return nil
 	case nil:
 		return errors.New("more than one value")

@@ -38,7 +38,7 @@ var errNotPolled = reason.NewTrouble("events_not_polled", "the identity provider
 
 // named gives the causes of strict JWTs the name under which they are known here.
 func named(err error) error {
-	if cause, ok := err.(*reason.Error); ok && !strings.HasPrefix(cause.Name, "event_") { //nolint:errorlint // the outermost cause alone is renamed
+	if cause, ok := err.(*reason.Error); ok && !strings.HasPrefix(cause.Name, "event_") { // the outermost cause alone is renamed
 		return cause.Named("event_" + cause.Name)
 	}
 	return err

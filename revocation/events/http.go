@@ -54,7 +54,7 @@ func answer(w http.ResponseWriter, r *http.Request, p *provider, success int, er
 	}
 	status := http.StatusBadRequest
 	switch {
-	case err == errMethod: //nolint:errorlint // it is never wrapped
+	case err == errMethod: // it is never wrapped
 		status = http.StatusMethodNotAllowed
 		w.Header().Set("Allow", http.MethodPost)
 	case errors.Is(err, ErrTooLarge):

@@ -23,7 +23,7 @@ func main() {
 	table := flag.String("requirements", "../requirements.md", "the `file` with the requirements")
 	flag.Parse()
 	for name, content := range files(requirements(*table)) {
-		if err := os.WriteFile(filepath.Join(*folder, name), content, 0o644); err != nil { //nolint:gosec // public
+		if err := os.WriteFile(filepath.Join(*folder, name), content, 0o644); err != nil {
 			log.Fatal(err)
 		}
 	}

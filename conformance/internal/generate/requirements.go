@@ -11,7 +11,7 @@ type requirement struct{ source, rule string }
 
 // requirements reads the rows by their names.
 func requirements(file string) map[string]requirement {
-	text, err := os.ReadFile(file) //nolint:gosec // of this module
+	text, err := os.ReadFile(file)
 	if err != nil {
 		log.Fatal(err)
 	}

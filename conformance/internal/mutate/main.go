@@ -92,7 +92,7 @@ func run(s *settings) error {
 			return excused[m.key()]
 		})
 	}
-	order := rand.New(rand.NewPCG(s.seed, 0)) //nolint:gosec // to be repeated
+	order := rand.New(rand.NewPCG(s.seed, 0)) // to be repeated
 	order.Shuffle(len(mutants), func(i, j int) { mutants[i], mutants[j] = mutants[j], mutants[i] })
 	if s.sample > 0 && s.sample < len(mutants) {
 		mutants = mutants[:s.sample]
@@ -121,7 +121,7 @@ func run(s *settings) error {
 
 // again are the mutants that an earlier run has written down as survivors.
 func again(file string, mutants []mutant) (list []mutant, err error) {
-	text, err := os.ReadFile(file) //nolint:gosec // given by who runs this
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +207,7 @@ func build(root, folder string, sources []*source, folders []string) (programs [
 		if f == suite {
 			p.only = "^TestMiddlewareStrict$"
 		}
-		cmd := exec.Command("go", "test", "-c", "-vet=off", "-overlay", filepath.Join(folder, "overlay.json"), "-o", p.binary, "./"+f) //nolint:gosec // ours
+		cmd := exec.Command("go", "test", "-c", "-vet=off", "-overlay", filepath.Join(folder, "overlay.json"), "-o", p.binary, "./"+f)
 		cmd.Dir = root
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("the mutants of %s do not build: %w\n%s", f, err, out)
@@ -234,7 +234,7 @@ func trace(s *settings, programs []program, folder string) ([]test, error) {
 	var tests []test
 	for i := range programs {
 		p := &programs[i]
-		out, err := exec.Command(p.binary, "-test.list", cmp.Or(p.only, "^(Test|Fuzz|Example)")).Output() //nolint:gosec // ours
+		out, err := exec.Command(p.binary, "-test.list", cmp.Or(p.only, "^(Test|Fuzz|Example)")).Output()
 		if err != nil {
 			return nil, err
 		}
@@ -250,7 +250,7 @@ func trace(s *settings, programs []program, folder string) ([]test, error) {
 		begin := time.Now()
 		out, err := t.run([]string{t.name}, 5*time.Minute, "SENDERLOCK_REACHED="+file)
 		t.took = time.Since(begin)
-		text, _ := os.ReadFile(file) //nolint:gosec // ours; a test that none touches writes none
+		text, _ := os.ReadFile(file) // a test that none touches writes none
 		for line := range strings.FieldsSeq(string(text)) {
 			if n, err := strconv.Atoi(line); err == nil {
 				t.touches[n] = true
@@ -290,7 +290,7 @@ func atOnce(workers, n int, do func(int)) {
 func (p *program) run(names []string, within time.Duration, environment string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, p.binary, "-test.failfast", "-test.short", "-test.run", "^("+strings.Join(names, "|")+")$") //nolint:gosec // ours
+	cmd := exec.CommandContext(ctx, p.binary, "-test.failfast", "-test.short", "-test.run", "^("+strings.Join(names, "|")+")$")
 	cmd.Dir, cmd.Env = p.folder, append(os.Environ(), environment)
 	cmd.WaitDelay = time.Second // what it has started may hold its output open
 	return cmd.CombinedOutput()
@@ -423,7 +423,7 @@ func report(s *settings, answers []answer, excused map[string]bool, aside int) e
 
 // excuses reads the mutants that may survive: a line each, with a reason in the line before.
 func excuses(file string) (map[string]bool, error) {
-	text, err := os.ReadFile(file) //nolint:gosec // of this module
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}

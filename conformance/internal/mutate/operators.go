@@ -61,7 +61,7 @@ type source struct {
 
 // plant reads a file and puts every mutant that the operators know into it.
 func plant(root, path string, next func() int) (*source, error) {
-	text, err := os.ReadFile(root + "/" + path) //nolint:gosec // of this module
+	text, err := os.ReadFile(root + "/" + path)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (s *source) function(kind *ast.FuncType, body *ast.BlockStmt) {
 		case *ast.SwitchStmt:
 			if n.Tag == nil {
 				for _, c := range n.Body.List {
-					for _, e := range c.(*ast.CaseClause).List { //nolint:forcetypeassert // by the grammar
+					for _, e := range c.(*ast.CaseClause).List { // by the grammar
 						s.condition(e)
 					}
 				}
