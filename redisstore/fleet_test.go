@@ -36,6 +36,7 @@ func start(t testing.TB, c redisstore.Config, changes ...func(*access.Config)) *
 	config := access.Config{
 		Origins: []string{poptest.Audience}, Issuers: []access.Issuer{issuer},
 		Shared: i.store, Nonces: dpop.Nonces{Secrets: secrets}, Log: slog.New(slog.DiscardHandler), Now: c.Now,
+		KnownKeys: 1000, KnownTokens: 1000, PrecomputedKeys: 1, // there are few keys, and many proofs
 	}
 	if c.Fallback != redisstore.FallbackNone { // without revocations: what cannot be looked up in an outage refuses
 		config.Shared, config.Replay, config.Fallback = nil, i.store, i.store
