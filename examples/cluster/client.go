@@ -36,7 +36,11 @@ func (s *stage) newToken(ctx context.Context) string {
 }
 
 func (s *stage) proof(method, path, token, nonce string) string {
-	proof, err := s.key.Sign(dpop.ProofOptions{Method: method, URL: s.api + path, AccessToken: token, Nonce: nonce})
+	return s.proofOf(time.Now(), method, path, token, nonce)
+}
+
+func (s *stage) proofOf(issued time.Time, method, path, token, nonce string) string {
+	proof, err := s.key.Sign(dpop.ProofOptions{Method: method, URL: s.api + path, AccessToken: token, Nonce: nonce, IssuedAt: issued})
 	s.Note(err)
 	return proof
 }

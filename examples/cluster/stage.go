@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/examples/authserver"
@@ -13,6 +14,7 @@ import (
 type stage struct {
 	story.Story
 	story.Servers
+	began       time.Time // before any server ran
 	api, issuer string
 	redis       *redis
 	proxy       *proxy
@@ -22,7 +24,7 @@ type stage struct {
 }
 
 func start(p program) (*stage, error) {
-	s := &stage{Story: story.Story{Program: p.Program, Log: &story.Log{}, Server: "Instance"}}
+	s := &stage{began: time.Now(), Story: story.Story{Program: p.Program, Log: &story.Log{}, Server: "Instance"}}
 	if err := s.start(); err != nil {
 		s.close()
 		return nil, err

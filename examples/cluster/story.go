@@ -15,9 +15,9 @@ func (s *stage) story(ctx context.Context) {
 	token := s.newToken(ctx)
 	const path = "/accounts"
 
-	s.Say("Redis has just been started. It may have forgotten proofs, so for a moment those that may be old are refused.")
-	early := s.proof("GET", path, token, "")
-	s.play("the owner, right after the start", "GET", path, token, early, refused(401, "use_dpop_nonce", "iat_before_start"))
+	s.Say("Redis has just been started. It may have forgotten proofs, so those of before are refused.")
+	early := s.proofOf(s.began, "GET", path, token, "")
+	s.play("the owner, from before the start", "GET", path, token, early, refused(401, "use_dpop_nonce", "iat_before_start"))
 	s.play("the same proof again", "GET", path, token, early, refused(401, "use_dpop_nonce", "iat_before_start"))
 	time.Sleep(settled)
 
