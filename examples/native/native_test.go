@@ -308,7 +308,7 @@ func TestRefresh(t *testing.T) {
 	if w.tokens.Load() != 3 {
 		t.Errorf("tokens were issued %d times", w.tokens.Load())
 	}
-	w.refused("scope_missing", "the token lacks a scope", "call", "-X", "POST", w.api+"/accounts")
+	w.refused("scope_missing", "the token lacks the scope that the answer names: ask for it, or let the issuer grant it", "call", "-X", "POST", w.api+"/accounts")
 }
 
 // Were two processes to refresh at once, the server would take the refresh token for stolen and end the login.
