@@ -14,6 +14,7 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/setting"
 	"github.com/senderlock/senderlock/mtls"
 )
 
@@ -137,7 +138,7 @@ func (s *Settings) Resources() []access.Resource {
 	defer known.Close()
 	for _, candidate := range append([]string{s.Issuer.Audience}, s.Origins...) {
 		u, err := url.Parse(candidate)
-		if err != nil || u.Scheme != "https" && (u.Scheme != "http" || !Loopback(u.Hostname())) {
+		if err != nil || u.Scheme != "https" && (u.Scheme != "http" || !setting.Loopback(u.Hostname())) {
 			continue
 		}
 		r := &http.Request{Host: u.Host, RequestURI: cmp.Or(u.EscapedPath(), "/")}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -158,16 +157,10 @@ func (r *Reader) URL(name string) string {
 	}
 	u, err := url.Parse(value)
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" ||
-		u.Scheme != "https" && (u.Scheme != "http" || !Loopback(u.Hostname())) {
+		u.Scheme != "https" && (u.Scheme != "http" || !setting.Loopback(u.Hostname())) {
 		r.Wrong(name, "set an https URL, such as https://login.example.com; http is for loopback addresses alone")
 	}
 	return value
-}
-
-// Loopback reports whether a host is this machine.
-func Loopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
 }
 
 // File reports whether a variable that names a file names one that can be read.

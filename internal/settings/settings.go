@@ -160,7 +160,7 @@ func (s *Settings) readOpaque(r *Reader) {
 func (s *Settings) readOrigins(r *Reader) {
 	s.Origins = items(r.get("PUBLIC_ORIGINS"))
 	if r.get("PUBLIC_ORIGINS") == "" {
-		if !Loopback(s.Host) || r.get("TRUSTED_PROXIES") != "" || s.Port == "0" || s.TLSPort == "0" {
+		if !setting.Loopback(s.Host) || r.get("TRUSTED_PROXIES") != "" || s.Port == "0" || s.TLSPort == "0" {
 			r.Wrong("PUBLIC_ORIGINS", originsMeaning)
 			return
 		}
@@ -220,7 +220,7 @@ func (s *Settings) readAdmin(r *Reader) {
 	}
 	if net.ParseIP(s.AdminHost) == nil && s.AdminHost != "localhost" {
 		r.Wrong("ADMIN_HOST", "set the address to listen on, such as 127.0.0.1")
-	} else if !Loopback(s.AdminHost) && s.AdminToken == "" {
+	} else if !setting.Loopback(s.AdminHost) && s.AdminToken == "" {
 		r.Wrong("ADMIN_TOKEN", "set a secret for the admin port, since ADMIN_HOST is not a loopback address: openssl rand -hex 32")
 	}
 	if s.AdminToken != "" && len(s.AdminToken) < minAdminToken {
