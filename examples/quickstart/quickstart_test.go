@@ -22,6 +22,7 @@ import (
 	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/examples/internal/story"
 	"github.com/senderlock/senderlock/internal/built"
+	"github.com/senderlock/senderlock/internal/fetched"
 )
 
 // run runs the program with an API and returns what it prints and its exit status.
@@ -208,12 +209,7 @@ func TestArguments(t *testing.T) {
 // The printed commands are run as a person would paste them, within the first seconds after the start.
 func TestServedCommandsWork(t *testing.T) {
 	for _, tool := range []string{"sh", "curl"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			if os.Getenv("CI") == "true" {
-				t.Fatalf("%s is not installed", tool)
-			}
-			t.Skipf("NOT TESTED: %s is not installed", tool)
-		}
+		fetched.Program(t, tool)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
