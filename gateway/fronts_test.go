@@ -52,8 +52,13 @@ func eachProxy(t *testing.T, test func(t *testing.T, f front)) {
 
 // nginx starts nginx in front of a service, with forward authentication beside it.
 func (w *world) nginx(routes ...gateway.Route) *httptest.Server {
+	return w.nginxAsking(httptest.NewServer(w.forward(gateway.NGINX, loopback, routes...)))
+}
+
+// nginxAsking is nginx that asks somebody else.
+func (w *world) nginxAsking(asked *httptest.Server) *httptest.Server {
 	listener := listen(w.t)
-	proxytest.NGINX.Run(w.t, listener, w.t.TempDir(), w.settings(gateway.NGINX, listener, routes))
+	proxytest.NGINX.Run(w.t, listener, w.t.TempDir(), w.settingsAsking(gateway.NGINX, listener, asked))
 	return &httptest.Server{Listener: listener}
 }
 

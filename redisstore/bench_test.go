@@ -56,12 +56,7 @@ func bare(b *testing.B, server *redistest.Server, s *redisstore.Store, number *a
 	began := time.Now()
 	for range n {
 		key := fmt.Sprintf("senderlock:p:benchmark-as-long-as-ours-is%012d", number.Add(1))
-		command := redisstore.ClaimCommand(s, key, redisstore.DefaultWindow)
-		request := fmt.Appendf(nil, "*%d\r\n", len(command))
-		for _, word := range command {
-			request = fmt.Appendf(request, "$%d\r\n%s\r\n", len(word), word)
-		}
-		if _, err := conn.Write(request); err != nil {
+		if _, err := conn.Write(redistest.Command(redisstore.ClaimCommand(s, key, redisstore.DefaultWindow)...)); err != nil {
 			b.Fatal(err)
 		}
 		if answer, err := answers.ReadString('\n'); err != nil || answer[0] != ':' {

@@ -63,7 +63,7 @@ func Build(t testing.TB, defects []string, edits []Edit) (binary string) {
 		t.Fatal(err)
 	}
 	binary = filepath.Join(folder, "mutants.exe")
-	// Without symbols for a debugger it is linked in half of the time.
+	// Without what a debugger reads it is linked sooner.
 	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-overlay",
 		write("overlay.json", string(overlay)), "-o", binary, ".")
 	if out, err := build.CombinedOutput(); err != nil {
