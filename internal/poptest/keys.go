@@ -3,9 +3,6 @@ package poptest
 import (
 	"crypto"
 	"crypto/ed25519"
-	"crypto/fips140"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha3"
 	"sync"
 
@@ -19,38 +16,19 @@ type Key = mint.Key
 // do not count are left out.
 func Thumbprint(jwk map[string]string) string { return mint.Thumbprint(jwk) }
 
-// rsaPoolSize is how many NewKey calls in a row get different RSA keys.
-const rsaPoolSize = 4
-
 var (
-	rsaPool  [rsaPoolSize]func() *rsa.PrivateKey
-	rsaMu    sync.Mutex
-	rsaTurn  int
-	keyedMu  sync.Mutex
-	keyed    = map[[2]string]*Key{}
-	sizedMu  sync.Mutex
-	rsaSized = map[int]*rsa.PrivateKey{}
+	keyedMu sync.Mutex
+	keyed   = map[[2]string]*Key{}
 )
 
-func init() {
-	for i := range rsaPool {
-		rsaPool[i] = sync.OnceValue(func() *rsa.PrivateKey { return generateRSA(2048) })
-	}
-}
-
-// NewKey returns a fresh random key. RSA keys have 2048 bits and, because
-// they are slow to make, come in turn from a pool of four per process: the
-// fifth RSA key equals the first. A test that needs more different ones uses
-// Keyed, whose RSA keys are never shared with the pool.
+// NewKey returns a fresh random key. RSA keys have 2048 bits and come in turn
+// from four: the fifth RSA key equals the first. A test that needs more
+// different ones uses Keyed, whose RSA keys are never among the four.
 func NewKey(alg string) *Key {
 	if family := mint.Family(alg); family == "ES" || family == "Ed" {
 		return mint.New(alg)
 	}
-	rsaMu.Lock()
-	next := rsaPool[rsaTurn%rsaPoolSize]
-	rsaTurn++
-	rsaMu.Unlock()
-	return &Key{Alg: alg, Private: next()}
+	return &Key{Alg: alg, Private: nextRSA()}
 }
 
 // Keyed returns the key that belongs to an algorithm and a seed. Within a
@@ -76,19 +54,6 @@ func ClientKey() *Key { return Keyed("ES256", "client") }
 // IssuerKey returns the ES256 key that a zero Token is signed with.
 func IssuerKey() *Key { return Keyed("ES256", "issuer") }
 
-// RSA returns an RSA key of a given size, one per size and process. Sizes
-// below 1024 bits need GODEBUG=rsa1024min=0.
-func RSA(alg string, bits int) *Key {
-	sizedMu.Lock()
-	defer sizedMu.Unlock()
-	k, ok := rsaSized[bits]
-	if !ok {
-		k = generateRSA(bits)
-		rsaSized[bits] = k
-	}
-	return &Key{Alg: alg, Private: k}
-}
-
 func derive(alg, seed string) crypto.Signer {
 	switch mint.Family(alg) {
 	case "ES":
@@ -96,14 +61,5 @@ func derive(alg, seed string) crypto.Signer {
 	case "Ed":
 		return ed25519.NewKeyFromSeed(sha3.SumSHAKE256([]byte(alg+"\x00"+seed), ed25519.SeedSize))
 	}
-	return generateRSA(2048)
-}
-
-func generateRSA(bits int) (k *rsa.PrivateKey) {
-	var err error
-	fips140.WithoutEnforcement(func() { k, err = rsa.GenerateKey(rand.Reader, bits) }) // an attacker's key may be short
-	if err != nil {
-		panic("poptest: " + err.Error())
-	}
-	return k
+	return ownRSA()
 }
