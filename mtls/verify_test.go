@@ -472,10 +472,7 @@ func TestRefusalsAreSmall(t *testing.T) {
 
 // An authority may have an RSA key of an ordinary size, and what is wrong with a field stays what it is.
 func TestVerificationByAnRSAAuthority(t *testing.T) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := poptest.NewKey("RS256").Private
 	authority := func(name string) *x509.Certificate {
 		return &x509.Certificate{
 			SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: poptest.Now.AddDate(0, 0, -1), NotAfter: poptest.Now.AddDate(1, 0, 0),
@@ -493,8 +490,8 @@ func TestVerificationByAnRSAAuthority(t *testing.T) {
 		}
 		return c
 	}
-	root := issue(authority("root"), authority("root"), &key.PublicKey, key)
-	middle := issue(authority("middle"), root, &key.PublicKey, key)
+	root := issue(authority("root"), authority("root"), key.Public(), key)
+	middle := issue(authority("middle"), root, key.Public(), key)
 	leaf := authority("client")
 	leaf.IsCA, leaf.KeyUsage, leaf.ExtKeyUsage = false, x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	client := issue(leaf, middle, poptest.NewKey("ES256").Private.Public(), key)
