@@ -3,22 +3,16 @@ package keyfile
 import (
 	"crypto/rsa"
 	"io"
-	"sync"
+
+	"github.com/senderlock/senderlock/internal/poptest"
 )
 
 // CheapPassphrases makes passphrases cheap to try, so that tests are fast.
 func CheapPassphrases() { workFactor = 10 }
 
-// FewRSAKeys makes the first RSA key of each length serve for all that are created.
-func FewRSAKeys() {
-	var mu sync.Mutex
-	made := map[int]*rsa.PrivateKey{}
-	makeRSA = func(random io.Reader, bits int) (key *rsa.PrivateKey, err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if made[bits] == nil {
-			made[bits], err = rsa.GenerateKey(random, bits)
-		}
-		return made[bits], err
+// KnownRSAKeys makes one RSA key of each length serve for all that are created.
+func KnownRSAKeys() {
+	makeRSA = func(_ io.Reader, bits int) (*rsa.PrivateKey, error) {
+		return poptest.RSA("PS256", bits).Private.(*rsa.PrivateKey), nil
 	}
 }

@@ -20,7 +20,7 @@ const (
 	rsaBits = 3072 // as strong as P-256 (NIST SP 800-57 part 1, table 2)
 )
 
-var makeRSA = rsa.GenerateKey // tests make few
+var makeRSA = rsa.GenerateKey // tests search for none
 
 func generate(alg string) (crypto.Signer, error) {
 	switch alg {

@@ -30,7 +30,7 @@ import (
 
 func TestMain(m *testing.M) {
 	keyfile.CheapPassphrases()
-	keyfile.FewRSAKeys()
+	keyfile.KnownRSAKeys()
 	os.Exit(m.Run())
 }
 
