@@ -566,7 +566,7 @@ func (f suite) TestClientInParallel(t *testing.T) {
 		warm(t, s, c)
 		s.start(t)
 	}
-	for name, test := range map[string]struct {
+	tests := map[string]struct {
 		change func(*access.Config)
 		ahead  time.Duration // the client's clock
 		before func(*testing.T, *service, *http.Client)
@@ -578,10 +578,16 @@ func (f suite) TestClientInParallel(t *testing.T) {
 		"RS-057 on one that is old": {demandNonces, 0, after(2 * time.Minute), "nonce_old"},
 		"after a restart":           {demandNonces, 0, restarted, "nonce_foreign"},
 		"by a clock that is wrong":  {nil, 3 * time.Hour, cold, "iat_in_future"},
-	} {
-		for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
+	}
+	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		s := f.newService(t, protocol, nil)
+		s.wire.MaxIdleConnsPerHost = requests
+		warm(t, s, s.client(t)) // a connection is open, on which fifty requests by HTTP/2 find room
+		for name, test := range tests {
 			t.Run(protocol+" "+name, func(t *testing.T) {
-				s := f.newService(t, protocol, test.change)
+				s.change = test.change
+				s.clock.Set(poptest.Now)
+				s.start(t)
 				c := s.client(t, wrongClock(s, test.ahead))
 				test.before(t, s, c)
 				sent := atOnce(t, requests, func(body string) (*http.Response, error) {

@@ -2,6 +2,7 @@ package echotest
 
 import (
 	"encoding/json"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -77,14 +78,18 @@ func (s *service) send(quirks ...quirk) (*http.Response, error) {
 	return s.wire.RoundTrip(r)
 }
 
-// answer sends a request and returns status and header of the answer.
+// answer sends a request and returns status and header of the answer. It reads its body as well, so that the connection is
+// kept.
 func (s *service) answer(t *testing.T, quirks ...quirk) (int, http.Header) {
 	t.Helper()
 	response, err := s.send(quirks...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	response.Body.Close()
+	defer response.Body.Close()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		t.Fatal(err)
+	}
 	return response.StatusCode, response.Header
 }
 
