@@ -80,7 +80,7 @@ func TestConfigErrors(t *testing.T) {
 		}, "InsecureAllowBearer is set beside Bearer"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := access.Config{Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer()}}
+			c := config()
 			test.change(&c)
 			guard, err := access.New(c)
 			if err == nil || guard != nil || !strings.HasPrefix(err.Error(), "access.Config: ") || !strings.Contains(err.Error(), test.want) ||
@@ -118,9 +118,9 @@ func TestRetentionCoversTheLeeway(t *testing.T) {
 	}
 	defer store.Close()
 	for leeway, fine := range map[time.Duration]bool{10 * time.Second: true, 10*time.Second + time.Millisecond: false} {
-		s, err := access.New(access.Config{
-			Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer()}, Revocation: store, Leeway: leeway,
-		})
+		c := config()
+		c.Revocation, c.Leeway = store, leeway
+		s, err := access.New(c)
 		if fine != (err == nil) || err != nil && !strings.Contains(err.Error(), "raise its Retention") {
 			t.Errorf("%v: %v", leeway, err)
 		}

@@ -243,7 +243,9 @@ func TestShadowOfTokensElsewhere(t *testing.T) {
 func TestElsewhereErrors(t *testing.T) {
 	b := readsElsewhere()
 	b.InsecureCookie, b.Until = "a b", poptest.Now.Add(time.Hour)
-	_, err := access.New(access.Config{Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer()}, Bearer: []access.Bearer{b}})
+	c := config()
+	c.Bearer = []access.Bearer{b}
+	_, err := access.New(c)
 	if err == nil || !strings.Contains(err.Error(), `Bearer[0].InsecureCookie is "a b"`) {
 		t.Errorf("got %v", err)
 	}

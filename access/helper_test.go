@@ -49,6 +49,13 @@ func staticIssuer() access.Issuer {
 	}
 }
 
+// config is what [access.New] takes at least, with small caches: tests make many Guards, and none uses many keys.
+func config() access.Config {
+	return access.Config{
+		Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer()}, KnownKeys: 1000, KnownTokens: 1000,
+	}
+}
+
 // setup is a Guard with its settings, which tests change before it is made.
 type setup struct {
 	*access.Guard
@@ -60,13 +67,10 @@ type setup struct {
 // newGuard returns a guard of poptest's issuer and audience, under a clock that shows poptest.Now.
 func newGuard(t testing.TB, changes ...func(*setup)) *setup {
 	t.Helper()
-	s := &setup{clock: poptest.NewClock()}
-	s.Config = access.Config{
-		Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer()}, InsecureForgetAtStart: true,
-		Log: slog.New(slog.DiscardHandler), Now: s.clock.Now,
-	}
-	if _, measured := t.(*testing.B); !measured { // tests make many Guards, and none uses many keys
-		s.KnownKeys, s.KnownTokens = 1000, 1000
+	s := &setup{Config: config(), clock: poptest.NewClock()}
+	s.InsecureForgetAtStart, s.Log, s.Now = true, slog.New(slog.DiscardHandler), s.clock.Now
+	if _, measured := t.(*testing.B); measured {
+		s.KnownKeys, s.KnownTokens = 0, 0
 	}
 	for _, change := range changes {
 		change(s)

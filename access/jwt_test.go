@@ -304,15 +304,17 @@ func TestIssuerSettings(t *testing.T) {
 		"URL with a password":     {func(i *access.Issuer) { i.URL = "https://a:secret@login.example.com" }, `Issuers[0].URL is "https://…"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			issuer := staticIssuer()
-			test.change(&issuer)
-			_, err := access.New(access.Config{Origins: []string{poptest.Audience}, Issuers: []access.Issuer{issuer}})
+			c := config()
+			test.change(&c.Issuers[0])
+			_, err := access.New(c)
 			if err == nil || !strings.HasPrefix(err.Error(), "access.Config: "+test.want) {
 				t.Fatalf("got %v, want %q in front", err, test.want)
 			}
 		})
 	}
-	_, err := access.New(access.Config{Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer(), staticIssuer()}})
+	c := config()
+	c.Issuers = append(c.Issuers, staticIssuer())
+	_, err := access.New(c)
 	if err == nil || !strings.HasPrefix(err.Error(), "access.Config: Issuers[1].URL is") {
 		t.Errorf("listed twice: %v", err)
 	}

@@ -449,7 +449,7 @@ func TestSeveralResourceSettings(t *testing.T) {
 			c.Resources = []access.Resource{{URL: poptest.Audience, Scopes: []string{"a b"}}}
 		}, `Resources[0].Scopes has "a b"`},
 	} {
-		c := access.Config{Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer()}}
+		c := config()
 		test.change(&c)
 		if _, err := access.New(c); err == nil || !strings.HasPrefix(err.Error(), "access.Config: "+test.want) {
 			t.Errorf("%s: got %v, want %q", name, err, test.want)
@@ -484,9 +484,9 @@ func TestResourceSettings(t *testing.T) {
 		"a documentation":   {access.Resource{URL: poptest.Audience, Documentation: "/doc"}, `Resources[0].Documentation is "…"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := access.New(access.Config{
-				Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer()}, Resources: []access.Resource{test.resource},
-			})
+			c := config()
+			c.Resources = []access.Resource{test.resource}
+			_, err := access.New(c)
 			if err == nil || !strings.HasPrefix(err.Error(), "access.Config: "+test.want) {
 				t.Errorf("got %v, want %q in it", err, test.want)
 			} else if test.want == "Resources[0].URL is" && !strings.Contains(err.Error(), "give the identifier of this API") {

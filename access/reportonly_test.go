@@ -127,7 +127,9 @@ func TestReportOnlyErrors(t *testing.T) {
 		`ReportOnly.Algorithms has "none"`:    {Algorithms: []string{"none"}},
 		"ReportOnly.Algorithms is empty":      {Algorithms: []string{}},
 	} {
-		_, err := access.New(access.Config{Origins: []string{poptest.Audience}, Issuers: []access.Issuer{staticIssuer()}, ReportOnly: &demands})
+		c := config()
+		c.ReportOnly = &demands
+		_, err := access.New(c)
 		if err == nil || !strings.Contains(fmt.Sprint(err), want) {
 			t.Errorf("got %v, want %q in it", err, want)
 		}

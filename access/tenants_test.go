@@ -309,7 +309,7 @@ func TestTenantsBesideTokens(t *testing.T) {
 
 func TestTenantsSettings(t *testing.T) {
 	find := func(context.Context, string) (*access.Issuer, error) { return nil, nil }
-	for _, c := range []struct {
+	for _, test := range []struct {
 		tenants access.Tenants
 		client  *http.Client
 		want    string
@@ -323,12 +323,14 @@ func TestTenantsSettings(t *testing.T) {
 		{access.Tenants{Find: find, InsecurePrivateAddresses: true}, &http.Client{Transport: http.NewFileTransport(nil)}, ""},
 		{access.Tenants{Find: find}, nil, ""},
 	} {
-		g, err := access.New(access.Config{Origins: []string{poptest.Audience}, Tenants: &c.tenants, HTTPClient: c.client})
+		c := config()
+		c.Issuers, c.Tenants, c.HTTPClient = nil, &test.tenants, test.client
+		g, err := access.New(c)
 		if err == nil {
 			_ = g.Close()
 		}
-		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
-			t.Errorf("want %q: %v", c.want, err)
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("want %q: %v", test.want, err)
 		}
 	}
 }
