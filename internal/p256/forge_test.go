@@ -26,7 +26,12 @@ type signed struct {
 // withScalars returns a signature by a key for whose verification u₁ and u₂ are the given ones: R = u₁·G + u₂·Q comes
 // first, r from it, and s and the digest from that. It is false where there is none, since R is infinite or r is 0.
 func withScalars(q *nistec.P256Point, u1, u2 *big.Int) (signed, bool) {
-	r, ok := xModN(sum(times(nil, u1), times(q, u2)))
+	return withProduct(q, times(q, u2), u1, u2)
+}
+
+// withProduct is withScalars for a known u₂·Q.
+func withProduct(q, product *nistec.P256Point, u1, u2 *big.Int) (signed, bool) {
+	r, ok := xModN(sum(times(nil, u1), product))
 	if !ok {
 		return signed{}, false
 	}
