@@ -317,9 +317,15 @@ func TestDamagedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	// refused reports whether a file with this content is refused, as it must be if not all is there.
+	files := 0
 	refused := func(what string, content []byte) bool {
 		t.Helper()
-		f, err := revocation.Open(write(t, content), revocation.Options{Now: clock.Now})
+		files++
+		damaged := path + strconv.Itoa(files)
+		if err := os.WriteFile(damaged, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := revocation.Open(damaged, revocation.Options{Now: clock.Now})
 		if err != nil {
 			if !errors.Is(err, revocation.ErrFile) {
 				t.Errorf("%s: Open = %v, want ErrFile", what, err)
