@@ -108,7 +108,7 @@ func TestReplayContractCanFail(t *testing.T) {
 		"ignores the context":   "a_claim_of_a_caller_who_has_gone_is_not_fresh",
 	} {
 		t.Run(defect, func(t *testing.T) {
-			child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestReplayContractCanFail$")
+			child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestReplayContractCanFail$/"+test)
 			child.Env = append(os.Environ(), badEnv+"="+defect)
 			out, err := child.CombinedOutput()
 			failed := false
