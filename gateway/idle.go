@@ -18,17 +18,26 @@ type idle struct {
 	timer   *time.Timer // stopped while the service thinks, which has a limit of its own
 	reading atomic.Bool // the client is waited for
 	late    atomic.Bool // it was, for too long
+	begun   atomic.Bool // the answer has
+	over    atomic.Bool // the request is: its connection may carry another
 }
 
 // watch returns a context that ends when nothing goes on, and what releases it.
 func (i *idle) watch(ctx context.Context, w http.ResponseWriter) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	i.timer = time.AfterFunc(i.limit, func() {
+		if i.over.Load() {
+			return
+		}
 		i.late.Store(i.reading.Load())
 		cancel(errIdle)
 		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) // nobody waits for the rest of the body
+		if i.begun.Load() {                                                // nor for a client that takes no more of the answer
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Unix(1, 0))
+		}
 	})
 	return ctx, func() {
+		i.over.Store(true)
 		i.timer.Stop()
 		cancel(context.Canceled)
 	}
@@ -54,15 +63,24 @@ func (b *sent) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.idle.reading.Store(false)
 	if err != nil {
-		b.idle.timer.Stop()
+		b.idle.ended()
 	} else if n > 0 {
 		b.idle.timer.Reset(b.idle.limit)
 	}
 	return n, err
 }
 
+// ended is called behind the body of a request: what is waited for now is the service, or the rest of its answer.
+func (i *idle) ended() {
+	i.timer.Stop()
+	if i.begun.Load() {
+		i.timer.Reset(i.limit)
+	}
+}
+
 // answer is the body of an answer, or a connection that was taken over.
 func (i *idle) answer(body io.ReadCloser) io.ReadCloser {
+	i.begun.Store(true) // in front of Reset, which ended may undo
 	i.timer.Reset(i.limit)
 	if conn, ok := body.(io.ReadWriteCloser); ok {
 		return &connection{got{conn, i}, conn}
