@@ -18,6 +18,7 @@ type idle struct {
 	timer   *time.Timer // stopped while the service thinks, which has a limit of its own
 	reading atomic.Bool // the client is waited for
 	late    atomic.Bool // it was, for too long
+	all     atomic.Bool // of the body has come, or the connection does not depend on it
 	begun   atomic.Bool // the answer has
 	over    atomic.Bool // the request is: its connection may carry another
 }
@@ -62,6 +63,9 @@ func (b *sent) Read(p []byte) (int, error) {
 	b.idle.reading.Store(true)
 	n, err := b.ReadCloser.Read(p)
 	b.idle.reading.Store(false)
+	if err == io.EOF {
+		b.idle.all.Store(true)
+	}
 	if err != nil {
 		b.idle.ended()
 	} else if n > 0 {
@@ -75,6 +79,22 @@ func (i *idle) ended() {
 	i.timer.Stop()
 	if i.begun.Load() {
 		i.timer.Reset(i.limit)
+	}
+}
+
+// letGo is for a body that nobody wants: what net/http reads of it, so that the connection can carry another request, comes
+// within the limit.
+func (i *idle) letGo(w http.ResponseWriter) {
+	if !i.all.Load() {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(i.limit))
+	}
+}
+
+// closes has the connection closed behind an answer that begins before all of the body has come. net/http would read the rest
+// and go on, but cannot in full duplex: it panics (go.dev/issue/68560), or takes for a request what comes too late.
+func (i *idle) closes(h http.Header) {
+	if !i.all.Load() {
+		h.Set("Connection", "close")
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/gateway"
 )
 
@@ -96,13 +97,7 @@ func TestIdle(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := w.proxyHandler([]gateway.Route{{Pattern: "/", Public: true}},
 					func(c *gateway.Config) { c.Idle, c.Transport = limit, test.service })
-				listener := &pipes{make(chan net.Conn), make(chan struct{})}
-				server := &http.Server{Handler: p}
-				go func() { _ = server.Serve(listener) }()
-				defer server.Close()
-				conn, other := net.Pipe()
-				defer conn.Close()
-				listener.conns <- other
+				conn := connect(t, p, nil)
 				go func() {
 					fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: api.example.com\r\nConnection: close\r\nContent-Length: 20\r\n\r\n")
 					for range test.body {
@@ -146,17 +141,12 @@ func TestIdleOfAClientThatDoesNotRead(t *testing.T) {
 					defer func() { ended <- time.Now() }()
 					p.ServeHTTP(w, r)
 				})
-				listener := &pipes{make(chan net.Conn), make(chan struct{})}
-				server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)}
-				go func() { _ = server.Serve(listener) }()
-				defer server.Close()
-				conn, other := net.Pipe()
-				defer conn.Close()
-				fromClient := io.Reader(other)
-				if halfClosed {
-					fromClient = io.LimitReader(other, int64(len(plainGET)))
-				}
-				listener.conns <- half{other, fromClient}
+				conn := connect(t, handler, func(conn net.Conn) io.Reader {
+					if halfClosed {
+						return io.LimitReader(conn, int64(len(plainGET)))
+					}
+					return conn
+				})
 				if _, err := io.WriteString(conn, plainGET); err != nil {
 					t.Fatal(err)
 				}
@@ -171,6 +161,29 @@ func TestIdleOfAClientThatDoesNotRead(t *testing.T) {
 
 const plainGET = "GET / HTTP/1.1\r\nHost: api.example.com\r\n\r\n"
 
+// connect serves a connection, which the server reads by another reader if one is given. It is closed with the test.
+func connect(t *testing.T, handler http.Handler, reader func(net.Conn) io.Reader) net.Conn {
+	listener := &pipes{make(chan net.Conn), make(chan struct{})}
+	server := &http.Server{Handler: handler, ErrorLog: log.New(failing{t}, "", 0)}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+	conn, other := net.Pipe()
+	t.Cleanup(func() { _ = conn.Close() })
+	if reader != nil {
+		other = half{other, reader(other)}
+	}
+	listener.conns <- other
+	return conn
+}
+
+// failing fails a test whose server has something to say, such as that it has panicked.
+type failing struct{ t *testing.T }
+
+func (f failing) Write(b []byte) (int, error) {
+	f.t.Errorf("the server says %.80s", b)
+	return len(b), nil
+}
+
 // half is a connection that is read from elsewhere.
 type half struct {
 	net.Conn
@@ -178,3 +191,94 @@ type half struct {
 }
 
 func (h half) Read(p []byte) (int, error) { return h.reader.Read(p) }
+
+// A body that does not come holds no connection for longer than Idle, where nobody wants it either.
+func TestIdleOfABodyThatNobodyWants(t *testing.T) {
+	w := newWorld(t, func(c *access.Config) { c.Resources = []access.Resource{{URL: "https://api.example.com"}} })
+	const limit = time.Minute
+	service := transport(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Opaque == "/down" {
+			return nil, errors.New("connection refused")
+		}
+		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+	})
+	for name, test := range map[string]struct {
+		line   string
+		status int
+	}{
+		"unlisted":              {"POST /nope", 404},
+		"unlisted method":       {"DELETE /read", 405},
+		"ambiguous":             {"POST //early", 400},
+		"preflight":             {"OPTIONS /early", 204},
+		"metadata":              {"GET /.well-known/oauth-protected-resource", 200},
+		"an early answer":       {"POST /early", 200},
+		"a service that is out": {"POST /down", 502},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := w.proxyHandler([]gateway.Route{
+					{Pattern: "GET /read", Public: true}, {Pattern: "/early", Public: true}, {Pattern: "/down", Public: true},
+				}, func(c *gateway.Config) { c.Idle, c.Transport, c.CORSOrigin = limit, service, "https://app.example.com" })
+				conn := connect(t, p, nil)
+				began := time.Now()
+				time.AfterFunc(time.Hour, func() { conn.Close() })
+				go fmt.Fprint(conn, test.line+" HTTP/1.1\r\nHost: api.example.com\r\nAccess-Control-Request-Method: PUT\r\nContent-Length: 3\r\n\r\na")
+				answers := bufio.NewReader(conn)
+				response, err := http.ReadResponse(answers, nil)
+				if err != nil || response.StatusCode != test.status {
+					t.Fatal(response, err)
+				}
+				_, _ = io.Copy(io.Discard, response.Body)
+				if _, err := answers.ReadByte(); err != io.EOF || time.Since(began) > limit+time.Second {
+					t.Errorf("it was closed after %v, by %v", time.Since(began), err)
+				}
+			})
+		})
+	}
+}
+
+// Where an answer begins before the body has come, the connection ends with it: what comes late is no request.
+func TestAnswerBeforeTheBody(t *testing.T) {
+	w := newWorld(t)
+	for name, test := range map[string]struct {
+		body   string // of a request whose Content-Length is 100
+		closes bool
+	}{
+		"all of the body has come": {strings.Repeat("a", 100), false},
+		"it comes late":            {"", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var asked []string
+				service := transport(func(r *http.Request) (*http.Response, error) {
+					asked = append(asked, r.Method)
+					if r.Method == http.MethodPost {
+						_, _ = io.CopyN(io.Discard, r.Body, int64(len(test.body)))
+					}
+					return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+				})
+				conn := connect(t, w.proxyHandler([]gateway.Route{{Pattern: "/", Public: true}},
+					func(c *gateway.Config) { c.Transport = service }), nil)
+				go func() {
+					fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: 100\r\n\r\n"+test.body)
+					time.Sleep(time.Second)
+					_, _ = io.WriteString(conn, plainGET)
+				}()
+				answers := bufio.NewReader(conn)
+				response, err := http.ReadResponse(answers, nil)
+				if err != nil || response.StatusCode != 200 || response.Close != test.closes {
+					t.Fatalf("%v, %v", response, err)
+				}
+				if !test.closes {
+					if response, err = http.ReadResponse(answers, nil); err != nil || response.StatusCode != 200 {
+						t.Fatalf("%v, %v", response, err)
+					}
+					return
+				}
+				if _, err := answers.ReadByte(); err == nil || len(asked) != 1 {
+					t.Errorf("%v, the service was asked %q", err, asked)
+				}
+			})
+		})
+	}
+}
