@@ -48,6 +48,8 @@ type Alert struct {
 	Time    time.Time
 	// Count is the number of requests of this kind with this token since the last alert about them, this one included.
 	Count int
+
+	leeway time.Duration // by how much the issuer's clock may be ahead; zero in one that was made by hand
 }
 
 // Attrs returns the alert as attributes of one log line.
@@ -75,7 +77,7 @@ func (g *Guard) alarm(r *http.Request, grant *Grant, e *Error) {
 		return
 	}
 	grant.alert = a.Kind
-	a.Time = g.config.Now()
+	a.Time, a.leeway = g.config.Now(), g.config.Leeway
 	if a.Count = g.alarms.count(key+a.Kind, a.Time); a.Count == 0 {
 		return
 	}

@@ -292,6 +292,25 @@ func TestReactByCertificate(t *testing.T) {
 	expect(t, err, refusal{401, "invalid_token", "certificate_revoked"})
 }
 
+// An issuer's clock may be ahead by as much as the Guard bears: what it has issued until now is taken back all the same, and
+// what it issues later is not.
+func TestReactWhereTheIssuersClockIsAhead(t *testing.T) {
+	s := newGuard(t, func(s *setup) {
+		store := newRevocations(t, s)
+		s.Revocation, s.Leeway = store, time.Minute
+		s.OnAlert, _ = access.React{By: revocation.ByKey, Store: store, Log: s.Log}.OnAlert()
+	})
+	token := bound(claim("iat", poptest.Now.Unix()+59))
+	_, err := s.Check(get("DPoP "+token, thiefProof(token)))
+	expect(t, err, refusal{401, "invalid_token", "key_mismatch"})
+	_, err = s.Check(owner(token))
+	expect(t, err, refusal{401, "invalid_token", "key_revoked"})
+	s.clock.Advance(2 * time.Second)
+	if _, err := s.Check(owner(bound(claim("iat", poptest.Now.Unix()+61)))); err != nil {
+		t.Error(err)
+	}
+}
+
 // counting is a store that counts what is revoked.
 type counting struct {
 	revocation.Store

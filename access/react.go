@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -95,16 +96,16 @@ func (c *reactor) revoke(ctx context.Context, a Alert, entry revocation.Entry) e
 
 // entry says what is taken back. A key is not lost with its token, so tokens that it gets from now on are good.
 func (c *reactor) entry(a Alert) revocation.Entry {
-	t := a.Token
+	t, now := a.Token, a.Time.Add(cmp.Or(a.leeway, DefaultLeeway)) // on the issuer's clock
 	switch {
 	case c.By == revocation.ByToken:
 		return revocation.Entry{Issuer: t.Issuer, By: c.By, Value: t.ID, Expiry: t.Expiry}
 	case c.By == revocation.BySession:
 		return revocation.Entry{Issuer: t.Issuer, By: c.By, Value: t.Session}
 	case t.KeyThumbprint != "":
-		return revocation.Entry{Issuer: t.Issuer, By: c.By, Value: t.KeyThumbprint, Before: a.Time.Add(DefaultLeeway)}
+		return revocation.Entry{Issuer: t.Issuer, By: c.By, Value: t.KeyThumbprint, Before: now}
 	}
-	return revocation.Entry{Issuer: t.Issuer, By: revocation.ByCertificate, Value: t.CertThumbprint, Before: a.Time.Add(DefaultLeeway)}
+	return revocation.Entry{Issuer: t.Issuer, By: revocation.ByCertificate, Value: t.CertThumbprint, Before: now}
 }
 
 // may counts one more, unless there have been too many.

@@ -64,7 +64,8 @@ func TestForwardAuth(t *testing.T) {
 		t.Run(string(preset), func(t *testing.T) {
 			w := newWorld(t)
 			f := w.forward(preset, loopback,
-				gateway.Route{Pattern: "GET /orders/{id}", Requirement: scoped}, gateway.Route{Pattern: "GET /public", Public: true})
+				gateway.Route{Pattern: "GET /orders/{id}", Requirement: scoped}, gateway.Route{Pattern: "GET /public", Public: true},
+				gateway.Route{Pattern: "/any", Public: true})
 			token := w.token("orders:read")
 			for name, test := range map[string]struct {
 				change func(*http.Request)
@@ -84,6 +85,7 @@ func TestForwardAuth(t *testing.T) {
 				"a body that never comes":  {func(r *http.Request) { r.ContentLength = 10 }, 200, ""},
 				"identity of its own":      {func(r *http.Request) { r.Header.Set(gateway.FieldSubject, "evil") }, 200, ""},
 				"another method":           {asked("DELETE", ""), 405, "method_unlisted"},
+				"what tells what it got":   {asked("TRACE", "/any"), 405, "method_unlisted"},
 				"a path that is unlisted":  {asked("", "/admin"), 404, "path_unlisted"},
 				"a path of two readings":   {asked("", "/orders/..%2fadmin"), 400, "path_ambiguous"},
 				"another path of the same": {asked("", "/orders/8"), 401, "htu_mismatch"},

@@ -89,21 +89,26 @@ type passageKey struct{}
 
 // ServeHTTP finds the route of a request, lets the Guard judge it and forwards what it accepts.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	pass := &passage{idle: idle{limit: p.config.Idle}}
+	pass.idle.all.Store(r.ProtoMajor != 1 || r.ContentLength == 0)
 	if p.published.has(r) {
+		pass.idle.letGo(w)
 		p.config.Guard.MetadataHandler().ServeHTTP(w, r)
 		return
 	}
 	shared := p.cors.share(w, r)
 	if p.cors.origin != "" && isPreflight(r) {
+		pass.idle.letGo(w)
 		answerPreflight(shared)
 		return
 	}
 	route, target, err := p.routes.find(r.Method, r.RequestURI)
 	if err != nil {
+		pass.idle.letGo(w)
 		refuse(p.config.Log, shared, r, err)
 		return
 	}
-	pass := &passage{route: route, target: target, idle: idle{limit: p.config.Idle}}
+	pass.route, pass.target = route, target
 	ctx, release := pass.idle.watch(context.WithValue(r.Context(), passageKey{}, pass), w)
 	defer release()
 	r = r.WithContext(ctx)
@@ -136,6 +141,9 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	p.proxy.ServeHTTP(w, r)
+	if !errors.Is(context.Cause(r.Context()), errIdle) {
+		r.Context().Value(passageKey{}).(*passage).idle.letGo(w)
+	}
 }
 
 // rewrite makes the request that a service gets: the path octet for octet, nothing of what only the gateway may say, and
@@ -169,13 +177,18 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 // answered takes out of an answer what is the gateway's to say, and looks whether it goes on.
 func answered(response *http.Response) error {
 	response.Header.Del("DPoP-Nonce")
-	response.Body = response.Request.Context().Value(passageKey{}).(*passage).idle.answer(response.Body)
+	pass := response.Request.Context().Value(passageKey{}).(*passage)
+	if response.StatusCode != http.StatusSwitchingProtocols {
+		pass.idle.closes(response.Header)
+	}
+	response.Body = pass.idle.answer(response.Body)
 	return nil
 }
 
 // failed answers for a service that does not. Where the token ended meanwhile, the Guard does.
 func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	pass := r.Context().Value(passageKey{}).(*passage)
+	pass.idle.closes(w.Header())
 	if _, cut := errors.AsType[*access.Error](context.Cause(r.Context())); cut {
 		return
 	}
@@ -184,7 +197,6 @@ func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	if pass.idle.late.Load() {
-		w.Header().Set("Connection", "close")
 		http.Error(w, "the body did not come", http.StatusRequestTimeout)
 		return
 	}

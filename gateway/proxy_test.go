@@ -31,6 +31,7 @@ func TestProxy(t *testing.T) {
 		{Pattern: "GET /orders/{id}", Requirement: scoped},
 		{Pattern: "POST /orders", Requirement: access.Requirement{Scopes: []string{"orders:write"}}},
 		{Pattern: "GET /public", Public: true},
+		{Pattern: "/any/{id}", Public: true},
 	})
 	token := w.token("orders:read")
 	for name, test := range map[string]struct {
@@ -48,6 +49,8 @@ func TestProxy(t *testing.T) {
 		"public":                {"GET", "/public", []string{"Accept: */*"}, 200, ""},
 		"unlisted":              {"GET", "/admin", w.headers("GET", "/admin", token), 404, "path_unlisted"},
 		"unlisted method":       {"DELETE", "/orders/7", w.headers("DELETE", "/orders/7", token), 405, "method_unlisted"},
+		"TRACE":                 {"TRACE", "/any/7", []string{"Accept: */*"}, 405, "method_unlisted"}, // it would tell what the service got
+		"a method of its own":   {"PURGE", "/any/7", []string{"Accept: */*"}, 200, ""},
 		"another case":          {"GET", "/Orders/7", w.headers("GET", "/Orders/7", token), 404, "path_unlisted"},
 		"a slash behind it":     {"GET", "/orders/7/", w.headers("GET", "/orders/7/", token), 404, "path_unlisted"},
 		"absolute form":         {"GET", "http://api.example.com/orders/7", w.headers("GET", "/orders/7", token), 400, "path_ambiguous"},
@@ -75,7 +78,7 @@ func TestProxy(t *testing.T) {
 					t.Errorf("the service got %s", name)
 				}
 			}
-			if public := test.target == "/public"; public != (got.Header.Get(gateway.FieldAssertion) == "") {
+			if public := test.target == "/public" || test.target == "/any/7"; public != (got.Header.Get(gateway.FieldAssertion) == "") {
 				t.Errorf("assertion: %v", got.Header)
 			}
 		})
@@ -380,6 +383,7 @@ func TestWrongSettings(t *testing.T) {
 		"Routes[0].Upstream is":             func(c *gateway.Config) { c.Upstream = "127.0.0.1:3000" },
 		`Routes[0].Upstream is "http://h/…`: func(c *gateway.Config) { c.Upstream = "http://h/path" },
 		"Routes[0].Pattern is":              func(c *gateway.Config) { c.Routes = []gateway.Route{{Pattern: "orders"}} },
+		`Routes[0].Pattern is "TRACE /x"`:   func(c *gateway.Config) { c.Routes = []gateway.Route{{Pattern: "TRACE /x"}} },
 		"Routes[1].Pattern":                 func(c *gateway.Config) { c.Routes = []gateway.Route{good, good} },
 		"Routes[0].Allow is 128":            func(c *gateway.Config) { c.Routes = []gateway.Route{{Pattern: "/x", Allow: 128}} },
 		"Routes[0].Public is set beside": func(c *gateway.Config) {

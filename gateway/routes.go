@@ -12,7 +12,8 @@ import (
 // Route is what may be asked for, and what it needs. What no Route lists is refused.
 type Route struct {
 	// Pattern is one of [http.ServeMux] without a host: "GET /orders/{id}", "/files/{path...}". The most specific one
-	// counts. Required.
+	// counts. One without a method takes every method but TRACE: its answer is what the service got, the gateway's own
+	// credential and the assertion included (RFC 9110 §9.3.8). Required.
 	Pattern string
 	// Requirement is what the route demands beyond a valid and bound token.
 	access.Requirement
@@ -44,9 +45,11 @@ func (rs *routes) add(r *route) (err error) {
 			err = fmt.Errorf("Pattern: %v", p)
 		}
 	}()
-	_, path, found := strings.Cut(r.Pattern, " ")
+	method, path, found := strings.Cut(r.Pattern, " ")
 	if !found {
 		path = r.Pattern
+	} else if method == http.MethodTrace {
+		return fmt.Errorf("Pattern is %q: give another method; the answer to TRACE holds what services alone are told", r.Pattern)
 	}
 	if path = strings.TrimLeft(path, " \t"); !strings.HasPrefix(path, "/") {
 		return fmt.Errorf(`Pattern is %q: give a method and a path, such as "GET /orders/{id}"`, r.Pattern)
@@ -68,7 +71,7 @@ func (rs *routes) find(method, requestTarget string) (*route, target, error) {
 	h, _ := rs.mux.Handler(&http.Request{Method: method, URL: &url.URL{Path: plain, RawPath: t.match}})
 	r, ok := h.(*route)
 	switch {
-	case !ok && refusesMethod(h):
+	case ok && method == http.MethodTrace, !ok && refusesMethod(h):
 		return nil, t, ErrMethod.With("", method)
 	case !ok:
 		return nil, t, ErrUnlisted

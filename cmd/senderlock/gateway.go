@@ -121,19 +121,24 @@ func serveGateway(ctx context.Context, from source, forwardAuth bool, out io.Wri
 func (g *reloadable) serve(ctx context.Context, s *settings.Settings, log *slog.Logger) error {
 	var ending atomic.Bool
 	forward := http.Handler(g)
-	asksByGRPC := g.current.settings.preset == gateway.Envoy
+	preset, idle := g.current.settings.preset, g.current.settings.idle
+	asksByGRPC := preset == gateway.Envoy
 	if asksByGRPC {
 		forward = extauthz.Handler(g)
 	}
+	if preset != "" {
+		forward = bodiless(forward, idle)
+	}
+	ready, keys := bodiless(g.watch.Ready, idle), bodiless(g.signer, idle)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if ending.Load() {
 			w.Header().Set("Connection", "close") // so that no request is sent on a connection that is about to be closed
 		}
 		switch path, _, _ := strings.Cut(r.RequestURI, "?"); path {
 		case readyPath:
-			g.watch.Ready.ServeHTTP(w, r)
+			ready.ServeHTTP(w, r)
 		case keysPath:
-			g.signer.ServeHTTP(w, r)
+			keys.ServeHTTP(w, r)
 		default:
 			forward.ServeHTTP(w, r)
 		}
@@ -160,9 +165,11 @@ func (g *reloadable) serve(ctx context.Context, s *settings.Settings, log *slog.
 	}
 	if s.AdminPort != "" {
 		p := &serving.Port{Name: "ADMIN_PORT", Address: net.JoinHostPort(s.AdminHost, s.AdminPort), Server: server()}
-		if p.Server.Handler, err = g.watch.Handler(g.stores.Tokens, nil); err != nil {
+		admin, err := g.watch.Handler(g.stores.Tokens, nil)
+		if err != nil {
 			return err
 		}
+		p.Server.Handler = bodiless(admin, idle)
 		ports = append(ports, p)
 	}
 	if err := serving.Listen(ports...); err != nil {
@@ -170,4 +177,14 @@ func (g *reloadable) serve(ctx context.Context, s *settings.Settings, log *slog.
 	}
 	end := serving.End{Begin: func() { ending.Store(true); g.watch.Ready.End() }, Delay: s.Drain, Wait: gatewayWait, Log: log}
 	return serving.Serve(ctx, end, ports...)
+}
+
+// bodiless serves what forwards no body: one that does not come holds no connection for longer than a time.
+func bodiless(next http.Handler, limit time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 1 && r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(limit))
+		}
+		next.ServeHTTP(w, r)
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -423,6 +424,45 @@ func TestForwardAuth(t *testing.T) {
 	r.Header.Set("X-Forwarded-Uri", "/orders/7")
 	if response := s.send(r); response.StatusCode != 401 || response.Header.Get("WWW-Authenticate") == "" {
 		t.Errorf("protected: %d", response.StatusCode)
+	}
+}
+
+// A body that does not come holds no connection, wherever the program wants none: this waits for IDLE_TIMEOUT, a second.
+func TestBodyThatNobodyWants(t *testing.T) {
+	for program, test := range map[string]struct {
+		settings string
+		targets  []string
+	}{
+		"gateway":      {"", []string{"/nope", "/.well-known/senderlock/ready", "/.well-known/senderlock/jwks.json"}},
+		"forward-auth": {"forward_auth: traefik\ntrusted_proxies: 127.0.0.1\n", []string{"/", "/.well-known/senderlock/ready"}},
+	} {
+		t.Run(program, func(t *testing.T) {
+			s := newServer(t)
+			more := "idle_timeout: 1\nadmin_port: 0\n" + test.settings
+			s.run(program, "--config", s.write(filepath.Join(t.TempDir(), "gateway.yaml"), config+more))
+			port := strings.TrimPrefix(s.url, "http://")
+			admin := s.hears("listening")["address"].(string)
+			var conns []net.Conn
+			for _, target := range append(test.targets, "admin") {
+				address := port
+				if target == "admin" {
+					address, target = admin, "/whoami"
+				}
+				conn, err := net.Dial("tcp", address)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+				_ = conn.SetDeadline(time.Now().Add(time.Minute))
+				_, _ = io.WriteString(conn, "POST "+target+" HTTP/1.1\r\nHost: api.test\r\nContent-Length: 3\r\n\r\na")
+				conns = append(conns, conn)
+			}
+			for i, conn := range conns {
+				if answer, err := io.ReadAll(conn); err != nil || len(answer) == 0 {
+					t.Errorf("%d: %q, %v", i, answer, err)
+				}
+			}
+		})
 	}
 }
 
