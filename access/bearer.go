@@ -112,7 +112,8 @@ func (g *Guard) unbound(r *http.Request, grant *Grant) error {
 		return ErrUnbound.With("cnf", "")
 	}
 	grant.lifetime, grant.until = 0, time.Time{}
-	refusal, route, now := ErrUnbound.With("cnf", ""), g.route(r, grant.pattern), g.config.Now()
+	var ended error
+	route, now := g.route(r, grant.pattern), g.config.Now()
 	for i := range g.config.Bearer {
 		b := &g.config.Bearer[i]
 		switch {
@@ -123,13 +124,16 @@ func (g *Guard) unbound(r *http.Request, grant *Grant) error {
 				grant.until = b.Until
 			}
 		default:
-			refusal = endedAt(b.Until, now)
+			ended = endedAt(b.Until, now)
 		}
 	}
-	if grant.lifetime == 0 {
-		return refusal
+	switch {
+	case grant.lifetime != 0:
+		return nil
+	case ended != nil:
+		return ended
 	}
-	return nil
+	return ErrUnbound.With(fmt.Sprintf("cnf, or an entry of Bearer that takes client %q on route %q", grant.ClientID, route), "")
 }
 
 // names reports whether all criteria hold.

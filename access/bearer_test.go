@@ -95,6 +95,17 @@ func TestBearerRouteOfTheAdapter(t *testing.T) {
 	}
 }
 
+// Where no entry takes a token, the log says for which client and route one was looked for: a pattern that is written as
+// another router has it is seen there.
+func TestBearerSaysWhatNoEntryTakes(t *testing.T) {
+	s := newGuard(t, takes(access.Bearer{Clients: []string{"client-1"}, Routes: []string{"GET /orders"}}))
+	_, err := s.Check(bearer(poptest.Token{}.String(), "/orders"))
+	e := expect(t, err, refusal{401, "invalid_token", "token_unbound"})
+	if want := `an entry of Bearer that takes client \"client-1\" on route \"/orders\"`; !strings.Contains(e.Error(), want) {
+		t.Errorf("got %v, want %s in it", e, want)
+	}
+}
+
 // From its date on an entry takes nothing, the refusal says so, and Bearer is no longer offered.
 func TestBearerEnds(t *testing.T) {
 	s := newGuard(t, takes(access.Bearer{Clients: []string{"client-1"}, Until: poptest.Now.Add(time.Minute)}),

@@ -183,7 +183,7 @@ func (g *Guard) compare(grant *Grant, q Requirement) *Error {
 		return g.insufficient(grant, CodeInsufficientScope, q, ErrScope.With("one of "+strings.Join(q.AnyScope, " "), strings.Join(grant.Scopes, " ")))
 	}
 	if q.MaxAuthAge > 0 {
-		tooOld := ErrAuthAge.With("a login in the last "+q.MaxAuthAge.String(), "")
+		tooOld := ErrAuthAge.With("auth_time of a login in the last "+q.MaxAuthAge.String(), "")
 		if grant.AuthTime.IsZero() {
 			return g.insufficient(grant, CodeStepUp, q, tooOld)
 		}

@@ -174,7 +174,8 @@ func (r *runner) preflight(ctx context.Context) error {
 			return r.learn(ctx)
 		case !answer.asksForNonce():
 			return fmt.Errorf("conformance: %s refuses a good request, so nothing can be learnt from its refusals; "+
-				"it must trust the issuer %s for the audience %s and know itself as %s%s\n\n%s\n\n%s",
+				"it must trust the issuer %s for the audience %s and know itself as %s "+
+				"(--audience and --origin name others, as do Options.Audience and Origin)%s\n\n%s\n\n%s",
 				r.options.URL, r.world.Issuers[""].URL, r.options.Audience, r.world.Origin, advice(answer),
 				cut(bytesOf(sent), sent.Secrets), answer.show(sent.Secrets))
 		case time.Now().After(until):

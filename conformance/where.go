@@ -24,7 +24,7 @@ var places = map[string]string{
 	"replay":        "where the jti of a proof is remembered: until when, by which key, in one step, for every kind of request",
 	"nonce":         "where nonces are made, verified and demanded",
 	"token":         "where the access token is verified: signature, typ, iss, aud, exp",
-	"dependency":    "what happens when keys or introspection do not answer",
+	"dependency":    "what happens when keys or introspection do not answer; a server that does not trust the issuer of the case lacks down",
 	"scope":         "where scopes are compared: each whole, with the case of its letters",
 	"stepup":        "where acr and auth_time are compared",
 	"bearer":        "where an unbound token is let in: a token with cnf is never one",

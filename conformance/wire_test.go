@@ -248,7 +248,7 @@ func TestOptions(t *testing.T) {
 		"unknown endpoint": {func(o *conformance.Options) { o.Endpoints = map[string]string{"x": "/x"} },
 			`Endpoints has "x"`},
 		"nobody there":   {func(o *conformance.Options) { o.URL = "http://127.0.0.1:1/x" }, "does not answer"},
-		"another issuer": {func(o *conformance.Options) { o.URL = refusing(t) }, "refuses a good request"},
+		"another issuer": {func(o *conformance.Options) { o.URL = refusing(t) }, "(--audience and --origin name others"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := conformance.Options{URL: "http://127.0.0.1:1/", Issuer: issuer}

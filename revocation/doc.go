@@ -4,8 +4,8 @@
 //
 // An [Entry] denies tokens of one issuer: one token, or all tokens of a session, a subject, a client, a key or
 // a certificate, either whenever issued or only those issued up to an instant. A [Store] keeps entries until
-// the tokens they deny can no longer be valid, then drops them by itself. What is revoked stays revoked: no
-// later call weakens an earlier one, and there is no call that undoes one.
+// the tokens they deny can no longer be valid, then drops them by itself. No later entry weakens an earlier
+// one; a mistake is undone by a [Lifter] alone, which the stores of this module are.
 //
 // Two stores are here. [Memory] forgets when the process ends. [File] keeps the same in memory and on disk:
 // a revocation call returns when the entry is on disk, and a restart forgets nothing. Both also keep a
