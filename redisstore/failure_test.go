@@ -23,11 +23,12 @@ import (
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ harm, heal func(*redistest.Server) }{
-		"down":      {(*redistest.Server).Kill, (*redistest.Server).Restart},
-		"halted":    {(*redistest.Server).Stop, (*redistest.Server).Continue},
-		"paused":    {do("CLIENT", "PAUSE", "5000"), func(*redistest.Server) {}},
-		"read-only": {do("REPLICAOF", "127.0.0.1", "1"), do("REPLICAOF", "NO", "ONE")},
-		"full":      {do("CONFIG", "SET", "maxmemory", "1"), do("CONFIG", "SET", "maxmemory", "0")},
+		"down":              {(*redistest.Server).Kill, (*redistest.Server).Restart},
+		"halted":            {(*redistest.Server).Stop, (*redistest.Server).Continue},
+		"paused":            {do("CLIENT", "PAUSE", "60000"), func(s *redistest.Server) { s.Kill(); s.Restart() }}, // it takes no UNPAUSE either
+		"writes are paused": {do("CLIENT", "PAUSE", "60000", "WRITE"), do("CLIENT", "UNPAUSE")},
+		"read-only":         {do("REPLICAOF", "127.0.0.1", "1"), do("REPLICAOF", "NO", "ONE")},
+		"full":              {do("CONFIG", "SET", "maxmemory", "1"), do("CONFIG", "SET", "maxmemory", "0")},
 		"too few replicas to write": {
 			do("CONFIG", "SET", "min-replicas-to-write", "1"), do("CONFIG", "SET", "min-replicas-to-write", "0")},
 	} {

@@ -6,6 +6,7 @@ package redistest
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"flag"
@@ -200,6 +201,25 @@ func (s *Server) Must(command ...string) {
 	}
 }
 
+// GiveUp lets whoever waits for replicas give up at once, as when the time for it is over, until it is ended: by no clock, so
+// a test may allow as much time as a busy machine takes.
+func (s *Server) GiveUp(t testing.TB) (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var looks sync.WaitGroup
+	looks.Go(func() {
+		for every := time.Tick(5 * time.Millisecond); ctx.Err() == nil; <-every {
+			for client := range strings.Lines(s.Do("CLIENT", "LIST", "TYPE", "normal")) {
+				if id, about, _ := strings.Cut(client, " "); strings.Contains(about, " cmd=wait ") {
+					s.Do("CLIENT", "UNBLOCK", strings.TrimPrefix(id, "id="))
+				}
+			}
+		}
+	})
+	end = sync.OnceFunc(func() { cancel(); looks.Wait() })
+	t.Cleanup(end)
+	return end
+}
+
 const patience = 30 * time.Second
 
 // Wait looks again and again until something has happened, for half a minute: soon at first, and then at its leisure,
@@ -351,6 +371,17 @@ func ClusterReplica(t testing.TB, nodes []*Server, master *Server) *Server {
 		})
 	}
 	return r
+}
+
+// GivenUp reports whether a node of a Cluster knows that another has failed, as most masters say: whoever takes over from it
+// does so afterwards.
+func (s *Server) GivenUp(id string) bool {
+	for node := range strings.Lines(s.Do("CLUSTER", "NODES")) {
+		if fields := strings.Fields(node); fields[0] == id {
+			return slices.Contains(strings.Split(fields[2], ","), "fail") // fail? would be a guess of its own
+		}
+	}
+	return false
 }
 
 // Main runs the tests of a package for its TestMain, n at a time unless -parallel says otherwise: they wait for servers
