@@ -305,8 +305,11 @@ func TestRollingDeployment(t *testing.T) {
 		c.MaxSkew = time.Millisecond
 		redisstore.WithRenewal(&c, soon)
 		old := start(t, c, brief)
-		client := newClient(time.Now())
-		eventually(t, old.socket(t), client, "the memory is old enough")
+		client, first := newClient(time.Now()), old.socket(t)
+		redistest.Wait(t, "the memory is old enough", func() bool {
+			client.nonce = ""
+			return first.send(t, client, client.proof(time.Now())).status == http.StatusOK
+		})
 		proofs := acceptedOnce(t, old.socket(t), client)
 		for range 3 {
 			next := start(t, c, brief)
