@@ -51,6 +51,7 @@ func TestSentinelThereAndBack(t *testing.T) {
 	eventually(t, one, client, "a proof is accepted at the first master")
 	a.Do("CLIENT", "KILL", "TYPE", "replica")
 	a.Stop()
+	redistest.Hasten(t, c.Addresses...)
 	eventually(t, one, client, "a proof is accepted at the second")
 	if !isMaster(b) {
 		t.Fatal("the second is no master")
@@ -368,7 +369,7 @@ func TestNameMoves(t *testing.T) {
 			a := redistest.Start(t)
 			b := redistest.Replica(t, a)
 			relay := newRelay(t, a.Addr)
-			c := redisstore.Config{Addresses: []string{relay.addr}, Timeout: time.Second, MaxSkew: time.Millisecond}
+			c := redisstore.Config{Addresses: []string{relay.addr}, Timeout: patient, MaxSkew: time.Millisecond}
 			i, looker := start(t, c, brief), open(t, c)
 			one, client := i.socket(t), newClient(time.Now())
 			eventually(t, one, client, "a proof is accepted")

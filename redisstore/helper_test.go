@@ -14,10 +14,10 @@ import (
 	"github.com/senderlock/senderlock/redisstore"
 )
 
-func TestMain(m *testing.M) { redistest.Main(m, 8) }
+func TestMain(m *testing.M) { redistest.Main(m, 48) }
 
 // patient is a time-out that a busy machine does not exceed.
-const patient = 5 * time.Second
+const patient = 20 * time.Second
 
 // soon is how often a store renews its lease at which others arrive: they watch it do so, as they would for a second.
 const soon = 200 * time.Millisecond

@@ -165,6 +165,7 @@ func TestRunsAreOfTheModel(t *testing.T) {
 			q := three.accept(t, 1)
 			a.Do("CLIENT", "KILL", "TYPE", "replica")
 			a.Stop()
+			redistest.Hasten(t, c.Addresses...)
 			redistest.Wait(t, "the third founds an epoch at the second", func() bool {
 				three.send(p, 0)
 				return r.has("FOUND", 2, 1)

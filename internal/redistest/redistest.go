@@ -249,11 +249,11 @@ func Replica(t testing.TB, master *Server, args ...string) *Server {
 }
 
 // Sentinels starts n Sentinels that watch master under the name main, and waits until they know its replicas. They know
-// each other from the start, and not only when each has heard of the others by the master.
+// each other from the start, and not only when each has heard of the others by the master. See [Hasten].
 func Sentinels(t testing.TB, master *Server, n, replicas int) (addresses []string) {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(master.Addr)
-	monitor := fmt.Sprintf("sentinel monitor main %s %s %d\nsentinel down-after-milliseconds main 500\n"+
+	monitor := fmt.Sprintf("sentinel monitor main %s %s %d\nsentinel down-after-milliseconds main 30000\n"+
 		"sentinel failover-timeout main 2000\nsentinel parallel-syncs main 1\n", host, port, n/2+1)
 	all, ids := make([]*Server, n), names(n)
 	for i := range all {
@@ -309,11 +309,21 @@ func names(n int) (names []string) {
 	return names
 }
 
-// A node that is silent for half a minute is given up: on a busy machine one that is well can be silent for seconds.
-var member = []string{"--cluster-enabled", "yes", "--cluster-node-timeout", "30000", "--cluster-require-full-coverage", "no"}
+// Hasten lets the Sentinels or the nodes at some addresses give up who is silent for a moment, from when a test has silenced
+// somebody. Before, it takes half a minute: on a busy machine one that is well can be silent for seconds.
+func Hasten(t testing.TB, addresses ...string) {
+	t.Helper()
+	for _, addr := range addresses {
+		s, set := &Server{t: t, Addr: addr}, []string{"CONFIG", "SET", "cluster-node-timeout", "1000"}
+		if strings.HasPrefix(s.Do("ROLE"), "sentinel") {
+			set = []string{"SENTINEL", "SET", "main", "down-after-milliseconds", "500"}
+		}
+		s.Must(set...)
+	}
+}
 
-// FailsOver are arguments for nodes whose failover a test waits for.
-var FailsOver = []string{"--cluster-node-timeout", "1000"}
+// A node is given up after half a minute of silence, see [Hasten].
+var member = []string{"--cluster-enabled", "yes", "--cluster-node-timeout", "30000", "--cluster-require-full-coverage", "no"}
 
 // Cluster starts n masters that form a Cluster, with further arguments as on the command line.
 func Cluster(t testing.TB, n int, args ...string) (nodes []*Server, addresses []string) {
@@ -354,11 +364,11 @@ func (s *Server) meet(others []*Server) {
 	}
 }
 
-// ClusterReplica starts a replica of a master of a Cluster that [FailsOver], which takes over however old its data are,
-// and waits until it has everything and all nodes know it.
+// ClusterReplica starts a replica of a master of a Cluster, which takes over however old its data are, and waits until it
+// has everything and all nodes know it.
 func ClusterReplica(t testing.TB, nodes []*Server, master *Server) *Server {
 	t.Helper()
-	r := Start(t, slices.Concat(member, FailsOver, []string{"--cluster-replica-validity-factor", "0"})...)
+	r := Start(t, append(slices.Clone(member), "--cluster-replica-validity-factor", "0")...)
 	id := master.Do("CLUSTER", "MYID")
 	Wait(t, "the replica knows its master", func() bool {
 		r.meet(nodes)
