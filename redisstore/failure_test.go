@@ -66,13 +66,13 @@ func do(command ...string) func(*redistest.Server) {
 }
 
 // warm uses every connection of a store.
-func warm(s *redisstore.Store) (err error) {
+func warm(s *redisstore.Store) error {
 	for range 50 {
-		if _, e := claim(s, "any"+time.Now().String()); e != nil {
-			err = e
+		if _, err := claim(s, "any"+time.Now().String()); err != nil {
+			return err
 		}
 	}
-	return err
+	return nil
 }
 
 // recorded reports whether the server has a claim.
