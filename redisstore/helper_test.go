@@ -14,7 +14,7 @@ import (
 	"github.com/senderlock/senderlock/redisstore"
 )
 
-func TestMain(m *testing.M) { redistest.Main(m, 48) }
+func TestMain(m *testing.M) { redistest.Main(m, 24) }
 
 // patient is a time-out that a busy machine does not exceed.
 const patient = 20 * time.Second

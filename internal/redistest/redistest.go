@@ -220,9 +220,9 @@ func (s *Server) GiveUp(t testing.TB) (end func()) {
 	return end
 }
 
-const patience = 30 * time.Second
+const patience = time.Minute
 
-// Wait looks again and again until something has happened, for half a minute: soon at first, and then at its leisure,
+// Wait looks again and again until something has happened, for a minute: soon at first, and then at its leisure,
 // because who looks takes time from what is to happen.
 func Wait(t testing.TB, what string, happened func() bool) {
 	t.Helper()
@@ -395,11 +395,14 @@ func (s *Server) GivenUp(id string) bool {
 }
 
 // Main runs the tests of a package for its TestMain, n at a time unless -parallel says otherwise: they wait for servers
-// much longer than they compute.
+// much longer than they compute. With the race detector, which lets them compute for several times as long, it is 8 at most.
 func Main(m *testing.M, n int) {
 	flag.Parse()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if race {
+		n = min(n, 8)
+	}
 	if !given {
 		_ = flag.Set("test.parallel", strconv.Itoa(n))
 	}
