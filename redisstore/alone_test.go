@@ -66,6 +66,7 @@ func TestAloneAtAnotherProcess(t *testing.T) {
 	proofs := acceptedOnce(t, one, client) // which do not reach the replica
 	a.Kill()
 	b.Continue()
+	redistest.Hasten(t, c.Addresses...)
 	redistest.Wait(t, "the replica takes over", func() bool { return isMaster(b) })
 	redistest.Wait(t, "the instance is led there", func() bool {
 		return w.store.Record(t.Context(), tokenOf("anybody"), "") == nil

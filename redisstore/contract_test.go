@@ -25,16 +25,24 @@ func onEach(t *testing.T, test func(t *testing.T, c redisstore.Config)) {
 	})
 }
 
+// apart are the settings of an empty store with a clock of its own, for a part of a contract that runs beside the others.
+func apart(t *testing.T, c redisstore.Config) (redisstore.Config, *poptest.Clock) {
+	t.Parallel()
+	clock := poptest.NewClock()
+	redisstore.AtClock(&c, clock.Now)
+	redisstore.WithRenewal(&c, time.Minute/3) // the leases last for a minute, and there are many stores
+	c.Namespace = fresh()
+	return c, clock
+}
+
 func TestReplayStore(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, c redisstore.Config) {
 		storetest.TestReplayStore(t, func(t *testing.T) storetest.Replay {
-			clock := poptest.NewClock()
-			redisstore.AtClock(&c, clock.Now)
-			redisstore.WithRenewal(&c, 100*time.Millisecond)
-			c.Namespace = fresh()
+			c, clock := apart(t, c)
+			first := open(t, c)
 			return storetest.Replay{
-				Store: open(t, c), Others: []dpop.ReplayStore{open(t, c)}, Now: clock.Now, Set: clock.Set,
+				Store: first, Others: []dpop.ReplayStore{openBeside(t, first, c)}, Now: clock.Now, Set: clock.Set,
 			}
 		})
 	})
@@ -44,9 +52,7 @@ func TestRevocationStore(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, c redisstore.Config) {
 		empty := func(t *testing.T) storetest.Revocation {
-			clock := poptest.NewClock()
-			redisstore.AtClock(&c, clock.Now)
-			c.Namespace = fresh()
+			c, clock := apart(t, c)
 			c.Retention = revocation.Retention{Lifetime: 10 * time.Minute}
 			return storetest.Revocation{Store: open(t, c), Now: clock.Now, Advance: clock.Advance}
 		}
@@ -59,9 +65,7 @@ func TestRegister(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, c redisstore.Config) {
 		empty := func(t *testing.T) storetest.Register {
-			clock := poptest.NewClock()
-			redisstore.AtClock(&c, clock.Now)
-			c.Namespace = fresh()
+			c, clock := apart(t, c)
 			s := open(t, c)
 			return storetest.Register{Register: s, Store: s, Now: clock.Now, Advance: clock.Advance}
 		}

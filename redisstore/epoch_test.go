@@ -51,6 +51,7 @@ func TestSentinelThereAndBack(t *testing.T) {
 	eventually(t, one, client, "a proof is accepted at the first master")
 	a.Do("CLIENT", "KILL", "TYPE", "replica")
 	a.Stop()
+	redistest.Hasten(t, c.Addresses...)
 	eventually(t, one, client, "a proof is accepted at the second")
 	if !isMaster(b) {
 		t.Fatal("the second is no master")
@@ -161,6 +162,7 @@ func TestLostKeys(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t, "--enable-debug-command", "yes")
 			c := redisstore.Config{Addresses: []string{server.Addr}, Timeout: time.Second, MaxSkew: time.Millisecond}
+			redisstore.WithRenewal(&c, soon)
 			i := start(t, c, brief)
 			one := i.socket(t)
 			client := newClient(time.Now())
@@ -171,7 +173,7 @@ func TestLostKeys(t *testing.T) {
 			since := i.store.Since()
 			lose(t, server)
 			redistest.Wait(t, "the instance notices", func() bool {
-				if !strings.HasPrefix(name, "keys are evicted") { // those are counted, and the count is looked at once a second
+				if !strings.HasPrefix(name, "keys are evicted") { // those are counted, and the count is looked at by renewals
 					_, _ = claim(i.store, time.Now().String())
 				}
 				return !i.store.Since().Equal(since)
@@ -302,9 +304,13 @@ func TestRollingDeployment(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, c redisstore.Config) {
 		c.MaxSkew = time.Millisecond
+		redisstore.WithRenewal(&c, soon)
 		old := start(t, c, brief)
-		client := newClient(time.Now())
-		eventually(t, old.socket(t), client, "the memory is old enough")
+		client, first := newClient(time.Now()), old.socket(t)
+		redistest.Wait(t, "the memory is old enough", func() bool {
+			client.nonce = ""
+			return first.send(t, client, client.proof(time.Now())).status == http.StatusOK
+		})
 		proofs := acceptedOnce(t, old.socket(t), client)
 		for range 3 {
 			next := start(t, c, brief)
@@ -363,7 +369,7 @@ func TestNameMoves(t *testing.T) {
 			a := redistest.Start(t)
 			b := redistest.Replica(t, a)
 			relay := newRelay(t, a.Addr)
-			c := redisstore.Config{Addresses: []string{relay.addr}, Timeout: time.Second, MaxSkew: time.Millisecond}
+			c := redisstore.Config{Addresses: []string{relay.addr}, Timeout: patient, MaxSkew: time.Millisecond}
 			i, looker := start(t, c, brief), open(t, c)
 			one, client := i.socket(t), newClient(time.Now())
 			eventually(t, one, client, "a proof is accepted")
@@ -471,7 +477,9 @@ func TestLateRenewal(t *testing.T) {
 		return slices.Clone(steps[n:])
 	}
 	c := redisstore.Config{Addresses: []string{relay.addr}, Timeout: 20 * time.Second}
-	redisstore.WithLease(&c, redisstore.LeaseFor)
+	const lease = 500 * time.Millisecond // by the server's clock; that of the instance stands still
+	redisstore.WithLease(&c, lease)
+	redisstore.WithRenewal(&c, lease/5)
 	redisstore.WithElapsed(&c, func() time.Duration { return time.Duration(passed.Load()) })
 	redisstore.WithTrace(&c, func(s redisstore.Step) {
 		mu.Lock()
@@ -483,7 +491,7 @@ func TestLateRenewal(t *testing.T) {
 	relay.hold(&relay.up)
 	held := time.Now()
 	redistest.Wait(t, "a renewal has waited for longer than the lease", func() bool {
-		return time.Since(held) > 2*redisstore.LeaseFor
+		return time.Since(held) > 2*lease
 	})
 	passed.Store(int64(time.Hour))
 	before := since(0)

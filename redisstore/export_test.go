@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"context"
 	"strconv"
 	"time"
 )
@@ -19,6 +20,9 @@ func WithLease(c *Config, d time.Duration) { c.lease = d }
 
 // WithRenewal lets a store renew its lease that often, so that another one, which waits for that, arrives soon.
 func WithRenewal(c *Config, d time.Duration) { c.renewal = d }
+
+// Renew renews the lease now.
+func Renew(s *Store) error { return s.renew(context.Background(), s.config.Timeout) }
 
 // Leased reports whether a lease was given.
 func Leased(c *Config) bool { return c.lease != 0 }
@@ -41,6 +45,3 @@ func ClaimCommand(s *Store, key string, life time.Duration) []string {
 
 // Elapsed is the clock that runs during suspend.
 func Elapsed() time.Duration { return elapsed() }
-
-// LeaseFor is the lease without WithLease.
-const LeaseFor = leaseFor

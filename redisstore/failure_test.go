@@ -23,11 +23,12 @@ import (
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ harm, heal func(*redistest.Server) }{
-		"down":      {(*redistest.Server).Kill, (*redistest.Server).Restart},
-		"halted":    {(*redistest.Server).Stop, (*redistest.Server).Continue},
-		"paused":    {do("CLIENT", "PAUSE", "5000"), func(*redistest.Server) {}},
-		"read-only": {do("REPLICAOF", "127.0.0.1", "1"), do("REPLICAOF", "NO", "ONE")},
-		"full":      {do("CONFIG", "SET", "maxmemory", "1"), do("CONFIG", "SET", "maxmemory", "0")},
+		"down":              {(*redistest.Server).Kill, (*redistest.Server).Restart},
+		"halted":            {(*redistest.Server).Stop, (*redistest.Server).Continue},
+		"paused":            {do("CLIENT", "PAUSE", "60000"), func(s *redistest.Server) { s.Kill(); s.Restart() }}, // it takes no UNPAUSE either
+		"writes are paused": {do("CLIENT", "PAUSE", "60000", "WRITE"), do("CLIENT", "UNPAUSE")},
+		"read-only":         {do("REPLICAOF", "127.0.0.1", "1"), do("REPLICAOF", "NO", "ONE")},
+		"full":              {do("CONFIG", "SET", "maxmemory", "1"), do("CONFIG", "SET", "maxmemory", "0")},
 		"too few replicas to write": {
 			do("CONFIG", "SET", "min-replicas-to-write", "1"), do("CONFIG", "SET", "min-replicas-to-write", "0")},
 	} {
@@ -65,13 +66,13 @@ func do(command ...string) func(*redistest.Server) {
 }
 
 // warm uses every connection of a store.
-func warm(s *redisstore.Store) (err error) {
+func warm(s *redisstore.Store) error {
 	for range 50 {
-		if _, e := claim(s, "any"+time.Now().String()); e != nil {
-			err = e
+		if _, err := claim(s, "any"+time.Now().String()); err != nil {
+			return err
 		}
 	}
-	return err
+	return nil
 }
 
 // recorded reports whether the server has a claim.
@@ -92,7 +93,7 @@ func TestHalfOpen(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t)
 			relay := newRelay(t, server.Addr)
-			s := open(t, redisstore.Config{Addresses: []string{relay.addr}, Timeout: patient})
+			s := open(t, redisstore.Config{Addresses: []string{relay.addr}, Timeout: 5 * time.Second}) // which one claim takes
 			redistest.Wait(t, "all connections are good", func() bool { return warm(s) == nil })
 			relay.set(c.up, c.down)
 			if ok, err := claim(s, name); ok || err == nil {
@@ -173,7 +174,7 @@ func TestFallback(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	c := redisstore.Config{
-		Addresses: []string{server.Addr}, Timeout: 200 * time.Millisecond, MaxSkew: time.Second,
+		Addresses: []string{server.Addr}, Timeout: patient, MaxSkew: time.Second,
 		Fallback: redisstore.FallbackNonce,
 	}
 	brief := func(c *access.Config) { c.Skew = time.Second }

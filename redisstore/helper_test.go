@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,10 +14,13 @@ import (
 	"github.com/senderlock/senderlock/redisstore"
 )
 
-func TestMain(m *testing.M) { redistest.Main(m, 8) }
+func TestMain(m *testing.M) { redistest.Main(m, 24) }
 
 // patient is a time-out that a busy machine does not exceed.
-const patient = 5 * time.Second
+const patient = 20 * time.Second
+
+// soon is how often a store renews its lease at which others arrive: they watch it do so, as they would for a second.
+const soon = 200 * time.Millisecond
 
 func open(t testing.TB, c redisstore.Config) *redisstore.Store {
 	t.Helper()
@@ -36,6 +40,26 @@ func open(t testing.TB, c redisstore.Config) *redisstore.Store {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	return s
+}
+
+// openBeside opens a store at the servers of another one, which lets itself be watched as it renews its lease.
+func openBeside(t testing.TB, other *redisstore.Store, c redisstore.Config) *redisstore.Store {
+	t.Helper()
+	opened := make(chan struct{})
+	var renewals sync.WaitGroup
+	defer renewals.Wait()
+	defer close(opened)
+	renewals.Go(func() {
+		for every := time.Tick(soon / 2); ; {
+			select {
+			case <-opened:
+				return
+			case <-every:
+				_ = redisstore.Renew(other)
+			}
+		}
+	})
+	return open(t, c)
 }
 
 // timedOut says that nobody refused, and nobody answered either.

@@ -183,7 +183,8 @@ func TestServerMustBeFit(t *testing.T) {
 		openOn(t, s, func(c *redisstore.Config) { c.Password = "secret" })
 	})
 	t.Run("no replica to wait for", func(t *testing.T) {
-		err := refusesToOpen(t, redisstore.Config{Addresses: []string{master.Addr}, Wait: 7, Timeout: time.Second})
+		master.GiveUp(t)
+		err := refusesToOpen(t, redisstore.Config{Addresses: []string{master.Addr}, Wait: 7})
 		if !errors.Is(err, redisstore.ErrReplicas) {
 			t.Errorf("got %v", err)
 		}

@@ -21,7 +21,7 @@ type regions struct {
 	settings map[string]redisstore.Config
 }
 
-func twoRegions(t *testing.T, timeout time.Duration) regions {
+func twoRegions(t *testing.T) regions {
 	r := regions{map[string]*redistest.Server{}, map[string]*relay{}, map[string]redisstore.Config{}}
 	names := []string{"west", "east"}
 	for _, name := range names {
@@ -29,10 +29,11 @@ func twoRegions(t *testing.T, timeout time.Duration) regions {
 		r.relays[name] = newRelay(t, r.servers[name].Addr)
 	}
 	for i, name := range names {
-		other := names[1-i]
+		other := redisstore.Config{Region: names[1-i], Addresses: []string{r.relays[names[1-i]].addr}, Timeout: patient}
+		redisstore.WithLease(&other, time.Minute)
 		r.settings[name] = redisstore.Config{
-			Addresses: []string{r.servers[name].Addr}, Timeout: timeout, MaxSkew: time.Millisecond, Region: name,
-			Elsewhere: []redisstore.Config{{Region: other, Addresses: []string{r.relays[other].addr}, Timeout: timeout}},
+			Addresses: []string{r.servers[name].Addr}, Timeout: patient, MaxSkew: time.Millisecond, Region: name,
+			Elsewhere: []redisstore.Config{other},
 		}
 	}
 	return r
@@ -59,7 +60,7 @@ func denied(t *testing.T, s *redisstore.Store) bool {
 // A proof that one region accepted counts in no other, which asks for a new one with a nonce of its own.
 func TestProofCountsInOneRegion(t *testing.T) {
 	t.Parallel()
-	r := twoRegions(t, patient)
+	r := twoRegions(t)
 	west, east := r.start(t, "west"), r.start(t, "east")
 	client := newClient(time.Now())
 	if a := west.send(t, client, client.proof(time.Now())); a.status != http.StatusUnauthorized || a.nonce == "" {
@@ -82,7 +83,7 @@ func TestProofCountsInOneRegion(t *testing.T) {
 // each.
 func TestRevocationGoesToAllRegions(t *testing.T) {
 	t.Parallel()
-	r := twoRegions(t, 20*time.Second)
+	r := twoRegions(t)
 	west, east := open(t, r.settings["west"]), open(t, r.settings["east"])
 	r.relays["east"].hold(&r.relays["east"].up)
 	answer, began := make(chan []redisstore.Held, 1), time.Now()
@@ -113,7 +114,7 @@ func TestRevocationGoesToAllRegions(t *testing.T) {
 // it may not, until it is made again.
 func TestRegionOutOfReach(t *testing.T) {
 	t.Parallel()
-	r := twoRegions(t, time.Second)
+	r := twoRegions(t)
 	r.servers["east"].Kill()
 	west := open(t, r.settings["west"])
 	err := west.Revoke(t.Context(), mallory())
@@ -133,7 +134,7 @@ func TestRegionOutOfReach(t *testing.T) {
 // What was revoked everywhere is lifted everywhere, or the error says where it may not be.
 func TestLiftGoesToAllRegions(t *testing.T) {
 	t.Parallel()
-	r := twoRegions(t, time.Second)
+	r := twoRegions(t)
 	west, east := open(t, r.settings["west"]), open(t, r.settings["east"])
 	if err := west.Revoke(t.Context(), mallory()); err != nil || !denied(t, east) {
 		t.Fatal(err)

@@ -9,7 +9,8 @@ import (
 )
 
 // relay stands between a store and its server, as a name or a network does. It can swallow what is sent, with the
-// connections left open, hold back what is answered, and lead new connections to another server.
+// connections left open, hold back what is answered, and lead new connections to another server. A connection of which it
+// swallowed something carries nothing more: it ends when it would, as TCP does, which never leaves something out.
 type relay struct {
 	addr  string
 	mu    sync.Mutex
@@ -63,6 +64,7 @@ func (r *relay) serve(near net.Conn) {
 
 func (r *relay) pass(to, from net.Conn, open *bool) {
 	defer to.Close()
+	lost := false
 	for b := make([]byte, 64<<10); ; {
 		n, err := from.Read(b)
 		if err != nil {
@@ -74,7 +76,10 @@ func (r *relay) pass(to, from net.Conn, open *bool) {
 		}
 		through := *open
 		r.mu.Unlock()
-		if through {
+		if lost = lost || !through; through {
+			if lost {
+				return
+			}
 			if _, err := to.Write(b[:n]); err != nil && !errors.Is(err, io.EOF) {
 				return
 			}

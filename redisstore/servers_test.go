@@ -2,11 +2,13 @@ package redisstore_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,7 +50,7 @@ func TestSentinelFailover(t *testing.T) {
 	master := redistest.Start(t)
 	replica := redistest.Replica(t, master)
 	sentinels := redistest.Sentinels(t, master, 3, 1)
-	c := redisstore.Config{Addresses: sentinels, Master: "main", Timeout: 300 * time.Millisecond, MaxSkew: time.Second}
+	c := redisstore.Config{Addresses: sentinels, Master: "main", Timeout: patient, MaxSkew: time.Second}
 	one, two := start(t, c).socket(t), start(t, c).socket(t)
 	client := newClient(time.Now())
 	if err := one.to.store.Revoke(t.Context(), revocation.Entry{
@@ -68,6 +70,7 @@ func TestSentinelFailover(t *testing.T) {
 	accept()
 	master.Kill()
 	replica.Continue()
+	redistest.Hasten(t, sentinels...)
 
 	eventually(t, one, client, "the first instance goes on with the new master")
 	eventually(t, two, client, "the second instance goes on with the new master")
@@ -86,7 +89,7 @@ func TestSentinelFailover(t *testing.T) {
 // made while it was a replica. Replays that come in the same instant are not accepted.
 func TestClusterFailover(t *testing.T) {
 	t.Parallel()
-	nodes, addresses := redistest.Cluster(t, 3, append(redistest.FailsOver, "--enable-debug-command", "yes")...)
+	nodes, addresses := redistest.Cluster(t, 3, "--enable-debug-command", "yes")
 	master := nodes[0]
 	replica := redistest.ClusterReplica(t, nodes, master)
 	c := redisstore.Config{Addresses: addresses, Cluster: true, Timeout: 300 * time.Millisecond, MaxSkew: time.Second}
@@ -99,17 +102,24 @@ func TestClusterFailover(t *testing.T) {
 	master.Do("CLIENT", "KILL", "TYPE", "replica")
 	redistest.Wait(t, "the store has seen it", func() bool { return one.to.store.Since().After(before) })
 	var proofs []string
-	for range 30 {
-		proofs = append(proofs, eventually(t, one, client, "a proof is accepted"))
+	for known := claimsAt(master); len(proofs) < 10; known = claimsAt(master) {
+		if proof := eventually(t, one, client, "a proof is accepted"); claimsAt(master) > known {
+			proofs = append(proofs, proof)
+		}
 	}
 	before = one.to.store.Since()
+	id := master.Do("CLUSTER", "MYID")
 	master.Kill()
+	redistest.Hasten(t, nodes[1].Addr, nodes[2].Addr, replica.Addr)
+	redistest.Wait(t, "it is given up, and the replica may take over any moment", func() bool {
+		return nodes[1].GivenUp(id)
+	})
 
 	var replays sync.WaitGroup
 	for range 8 {
 		s := one.to.socket(t)
 		replays.Go(func() {
-			for deadline := time.Now().Add(20 * time.Second); !s.to.store.Since().After(before); {
+			for deadline := time.Now().Add(30 * time.Second); !s.to.store.Since().After(before); {
 				refusedEverywhere(t, client, proofs, s)
 				if time.Now().After(deadline) {
 					t.Error("the store has not seen that the replica took over")
@@ -128,6 +138,9 @@ func TestClusterFailover(t *testing.T) {
 	refusedEverywhere(t, client, proofs, one)
 }
 
+// claimsAt is how many claims lie at a server.
+func claimsAt(s *redistest.Server) int { return len(strings.Fields(s.Do("KEYS", "senderlock:p:*"))) }
+
 // A node of a Cluster dies: proofs whose keys lie there are refused, others accepted; back again, and empty, it gives
 // nothing away.
 func TestClusterNodeDies(t *testing.T) {
@@ -142,19 +155,22 @@ func TestClusterNodeDies(t *testing.T) {
 	}
 	refusedEverywhere(t, client, proofs, one, two)
 	nodes[1].Kill()
-	statuses := map[int]int{}
-	for range 60 {
-		ok, err := claim(one.to.store, time.Now().String())
-		switch {
-		case err != nil:
-			statuses[503]++
-		case ok:
-			statuses[200]++
+	redistest.Wait(t, "with one node of three dead some claims fail, and others are fresh", func() bool {
+		var failed, fresh atomic.Int64
+		var claims sync.WaitGroup
+		for i := range 60 {
+			claims.Go(func() {
+				switch ok, err := claim(one.to.store, fmt.Sprint(i, time.Now())); {
+				case err != nil:
+					failed.Add(1)
+				case ok:
+					fresh.Add(1)
+				}
+			})
 		}
-	}
-	if statuses[503] == 0 || statuses[200] == 0 {
-		t.Errorf("with one node of three dead: %v", statuses)
-	}
+		claims.Wait()
+		return failed.Load() > 0 && fresh.Load() > 0
+	})
 	nodes[1].Restart()
 	for range 20 {
 		eventually(t, one, client, "a proof is accepted")
@@ -194,14 +210,10 @@ func TestWait(t *testing.T) {
 	t.Parallel()
 	master := redistest.Start(t)
 	replica := redistest.Replica(t, master)
-	c := redisstore.Config{Addresses: []string{master.Addr}, Wait: 1, Timeout: 2 * time.Second}
-	redistest.Wait(t, "the replica confirms", func() bool {
-		s, err := redisstore.Open(t.Context(), c)
-		return err == nil && s.Close() == nil
-	})
-	s := open(t, c)
+	s := open(t, redisstore.Config{Addresses: []string{master.Addr}, Wait: 1, Timeout: 20 * time.Second})
 	works(t, s)
 	replica.Stop()
+	end := master.GiveUp(t)
 	if ok, err := claim(s, "alone"); ok || !errors.Is(err, redisstore.ErrReplicas) {
 		t.Errorf("Claim = %t, %v, want ErrReplicas", ok, err)
 	}
@@ -212,6 +224,7 @@ func TestWait(t *testing.T) {
 	if err := s.Revoke(t.Context(), e); !errors.Is(err, redisstore.ErrReplicas) {
 		t.Errorf("Revoke = %v, want ErrReplicas", err)
 	}
+	end()
 	replica.Continue()
 	redistest.Wait(t, "claims count again", func() bool {
 		ok, _ := claim(s, time.Now().String())

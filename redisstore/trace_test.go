@@ -152,7 +152,7 @@ func TestRunsAreOfTheModel(t *testing.T) {
 			a := redistest.Start(t)
 			b := redistest.Replica(t, a)
 			c := redisstore.Config{
-				Addresses: redistest.Sentinels(t, a, 3, 1), Master: "main", Timeout: time.Second, MaxSkew: time.Millisecond,
+				Addresses: redistest.Sentinels(t, a, 3, 1), Master: "main", Timeout: 3 * time.Second, MaxSkew: time.Millisecond,
 			}
 			one := r.open(t, 0, c)
 			two := r.open(t, 1, c)
@@ -165,6 +165,7 @@ func TestRunsAreOfTheModel(t *testing.T) {
 			q := three.accept(t, 1)
 			a.Do("CLIENT", "KILL", "TYPE", "replica")
 			a.Stop()
+			redistest.Hasten(t, c.Addresses...)
 			redistest.Wait(t, "the third founds an epoch at the second", func() bool {
 				three.send(p, 0)
 				return r.has("FOUND", 2, 1)

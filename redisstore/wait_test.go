@@ -20,12 +20,7 @@ func TestWaitGuardsLookUps(t *testing.T) {
 	t.Parallel()
 	a := redistest.Start(t)
 	b := redistest.Replica(t, a)
-	c := redisstore.Config{Addresses: []string{a.Addr}, Wait: 1, Timeout: 2 * time.Second}
-	redistest.Wait(t, "the replica confirms", func() bool {
-		s, err := redisstore.Open(t.Context(), c)
-		return err == nil && s.Close() == nil
-	})
-	s := open(t, c)
+	s := open(t, redisstore.Config{Addresses: []string{a.Addr}, Wait: 1, Timeout: 20 * time.Second})
 	if err := s.Record(t.Context(), tokenOf("alice"), ""); err != nil {
 		t.Fatal(err)
 	}
@@ -36,6 +31,7 @@ func TestWaitGuardsLookUps(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	end := a.GiveUp(t)
 	if e, err := s.Revoked(t.Context(), tokenOf("alice")); e != nil || !errors.Is(err, redisstore.ErrReplicas) {
 		t.Errorf("without a proof: Revoked = %v, %v, want ErrReplicas", e, err)
 	}
@@ -50,6 +46,7 @@ func TestWaitGuardsLookUps(t *testing.T) {
 	if ok, err := claim(s, "any"); ok || !errors.Is(err, redisstore.ErrReplicas) {
 		t.Errorf("Claim = %t, %v, want ErrReplicas", ok, err)
 	}
+	end()
 	host, port, _ := net.SplitHostPort(a.Addr)
 	b.Must("REPLICAOF", host, port)
 	redistest.Wait(t, "look-ups count again", func() bool {

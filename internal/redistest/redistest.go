@@ -6,6 +6,7 @@ package redistest
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"flag"
@@ -200,9 +201,28 @@ func (s *Server) Must(command ...string) {
 	}
 }
 
-const patience = 30 * time.Second
+// GiveUp lets whoever waits for replicas give up at once, as when the time for it is over, until it is ended: by no clock, so
+// a test may allow as much time as a busy machine takes.
+func (s *Server) GiveUp(t testing.TB) (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var looks sync.WaitGroup
+	looks.Go(func() {
+		for every := time.Tick(5 * time.Millisecond); ctx.Err() == nil; <-every {
+			for client := range strings.Lines(s.Do("CLIENT", "LIST", "TYPE", "normal")) {
+				if id, about, _ := strings.Cut(client, " "); strings.Contains(about, " cmd=wait ") {
+					s.Do("CLIENT", "UNBLOCK", strings.TrimPrefix(id, "id="))
+				}
+			}
+		}
+	})
+	end = sync.OnceFunc(func() { cancel(); looks.Wait() })
+	t.Cleanup(end)
+	return end
+}
 
-// Wait looks again and again until something has happened, for half a minute: soon at first, and then at its leisure,
+const patience = time.Minute
+
+// Wait looks again and again until something has happened, for a minute: soon at first, and then at its leisure,
 // because who looks takes time from what is to happen.
 func Wait(t testing.TB, what string, happened func() bool) {
 	t.Helper()
@@ -229,11 +249,11 @@ func Replica(t testing.TB, master *Server, args ...string) *Server {
 }
 
 // Sentinels starts n Sentinels that watch master under the name main, and waits until they know its replicas. They know
-// each other from the start, and not only when each has heard of the others by the master.
+// each other from the start, and not only when each has heard of the others by the master. See [Hasten].
 func Sentinels(t testing.TB, master *Server, n, replicas int) (addresses []string) {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(master.Addr)
-	monitor := fmt.Sprintf("sentinel monitor main %s %s %d\nsentinel down-after-milliseconds main 500\n"+
+	monitor := fmt.Sprintf("sentinel monitor main %s %s %d\nsentinel down-after-milliseconds main 30000\n"+
 		"sentinel failover-timeout main 2000\nsentinel parallel-syncs main 1\n", host, port, n/2+1)
 	all, ids := make([]*Server, n), names(n)
 	for i := range all {
@@ -289,11 +309,21 @@ func names(n int) (names []string) {
 	return names
 }
 
-// A node that is silent for half a minute is given up: on a busy machine one that is well can be silent for seconds.
-var member = []string{"--cluster-enabled", "yes", "--cluster-node-timeout", "30000", "--cluster-require-full-coverage", "no"}
+// Hasten lets the Sentinels or the nodes at some addresses give up who is silent for a moment, from when a test has silenced
+// somebody. Before, it takes half a minute: on a busy machine one that is well can be silent for seconds.
+func Hasten(t testing.TB, addresses ...string) {
+	t.Helper()
+	for _, addr := range addresses {
+		s, set := &Server{t: t, Addr: addr}, []string{"CONFIG", "SET", "cluster-node-timeout", "1000"}
+		if strings.HasPrefix(s.Do("ROLE"), "sentinel") {
+			set = []string{"SENTINEL", "SET", "main", "down-after-milliseconds", "500"}
+		}
+		s.Must(set...)
+	}
+}
 
-// FailsOver are arguments for nodes whose failover a test waits for.
-var FailsOver = []string{"--cluster-node-timeout", "1000"}
+// A node is given up after half a minute of silence, see [Hasten].
+var member = []string{"--cluster-enabled", "yes", "--cluster-node-timeout", "30000", "--cluster-require-full-coverage", "no"}
 
 // Cluster starts n masters that form a Cluster, with further arguments as on the command line.
 func Cluster(t testing.TB, n int, args ...string) (nodes []*Server, addresses []string) {
@@ -334,11 +364,11 @@ func (s *Server) meet(others []*Server) {
 	}
 }
 
-// ClusterReplica starts a replica of a master of a Cluster that [FailsOver], which takes over however old its data are,
-// and waits until it has everything and all nodes know it.
+// ClusterReplica starts a replica of a master of a Cluster, which takes over however old its data are, and waits until it
+// has everything and all nodes know it.
 func ClusterReplica(t testing.TB, nodes []*Server, master *Server) *Server {
 	t.Helper()
-	r := Start(t, slices.Concat(member, FailsOver, []string{"--cluster-replica-validity-factor", "0"})...)
+	r := Start(t, append(slices.Clone(member), "--cluster-replica-validity-factor", "0")...)
 	id := master.Do("CLUSTER", "MYID")
 	Wait(t, "the replica knows its master", func() bool {
 		r.meet(nodes)
@@ -353,12 +383,26 @@ func ClusterReplica(t testing.TB, nodes []*Server, master *Server) *Server {
 	return r
 }
 
+// GivenUp reports whether a node of a Cluster knows that another has failed, as most masters say: whoever takes over from it
+// does so afterwards.
+func (s *Server) GivenUp(id string) bool {
+	for node := range strings.Lines(s.Do("CLUSTER", "NODES")) {
+		if fields := strings.Fields(node); fields[0] == id {
+			return slices.Contains(strings.Split(fields[2], ","), "fail") // fail? would be a guess of its own
+		}
+	}
+	return false
+}
+
 // Main runs the tests of a package for its TestMain, n at a time unless -parallel says otherwise: they wait for servers
-// much longer than they compute.
+// much longer than they compute. With the race detector, which lets them compute for several times as long, it is 8 at most.
 func Main(m *testing.M, n int) {
 	flag.Parse()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if race {
+		n = min(n, 8)
+	}
 	if !given {
 		_ = flag.Set("test.parallel", strconv.Itoa(n))
 	}

@@ -131,6 +131,7 @@ var scenes = map[string]scene{
 		return c, func(f *fleet) {
 			a.Do("CLIENT", "KILL", "TYPE", "replica")
 			a.Stop()
+			redistest.Hasten(t, c.Addresses...)
 			redistest.Wait(t, "the second is master", func() bool { return strings.HasPrefix(b.Do("ROLE"), "master") })
 			f.accepts(50, "proofs are accepted at the second master")
 			f.hold()
@@ -139,7 +140,7 @@ var scenes = map[string]scene{
 		}
 	}},
 	"failover of a Cluster": {2, false, forgets, func(t *testing.T) (redisstore.Config, func(*fleet)) {
-		nodes, addresses := redistest.Cluster(t, 3, redistest.FailsOver...)
+		nodes, addresses := redistest.Cluster(t, 3)
 		replica := redistest.ClusterReplica(t, nodes, nodes[0])
 		c := redisstore.Config{Addresses: addresses, Cluster: true, Timeout: 300 * time.Millisecond}
 		return c, func(f *fleet) {
@@ -148,6 +149,7 @@ var scenes = map[string]scene{
 			f.hold()
 			nodes[0].Kill()
 			replica.Continue()
+			redistest.Hasten(t, nodes[1].Addr, nodes[2].Addr, replica.Addr)
 			redistest.Wait(t, "the replica takes over", func() bool { return strings.HasPrefix(replica.Do("ROLE"), "master") })
 		}
 	}},
