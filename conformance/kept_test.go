@@ -76,7 +76,7 @@ func TestKeptConnections(t *testing.T) {
 			server.Start()
 			t.Cleanup(server.Close)
 			o := s.options()
-			o.URL, o.Origin, o.Endpoints, o.Groups = server.URL+"/resource", origin, nil, []string{"ath", "claims", "method"}
+			o.URL, o.Origin, o.Endpoints, o.Groups = server.URL+"/resource", origin, nil, []string{"ath", "method"}
 			report, err := conformance.RunURL(t.Context(), o)
 			if err != nil {
 				t.Fatal(err)
@@ -98,7 +98,7 @@ func TestKeptConnections(t *testing.T) {
 					}
 				}
 			}
-			if report.Count[conformance.Pass]+report.Count[conformance.Fail] < 50 {
+			if report.Count[conformance.Pass]+report.Count[conformance.Fail] < 30 {
 				t.Errorf("%v", report.Count)
 			}
 			if shared := connections.Load() < requests.Load(); shared != test.shared {
