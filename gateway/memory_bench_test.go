@@ -89,6 +89,9 @@ func TestMain(m *testing.M) {
 		return
 	}
 	code := m.Run()
+	for _, end := range common.ends {
+		end()
+	}
 	if classes.folder != "" {
 		_ = os.RemoveAll(classes.folder)
 	}

@@ -6,7 +6,7 @@
 // they protect nothing.
 package vectors
 
-//go:generate go run ../internal/generate
+//go:generate go run ../internal/generate/write
 
 import "embed"
 

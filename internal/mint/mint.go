@@ -76,18 +76,21 @@ func (k *Key) Thumbprint() string { return Thumbprint(k.members()) }
 // Thumbprint returns the RFC 7638 thumbprint of a public JWK. Members that
 // do not count are left out.
 func Thumbprint(jwk map[string]string) string {
-	required := map[string][]string{
-		"EC": {"crv", "kty", "x", "y"}, "RSA": {"e", "kty", "n"}, "OKP": {"crv", "kty", "x"}, "oct": {"k", "kty"},
-	}[jwk["kty"]]
-	if required == nil {
+	names := required[jwk["kty"]]
+	if names == nil {
 		panic("mint: no thumbprint for key type " + strconv.Quote(jwk["kty"]))
 	}
 	var members []string
-	for _, name := range required { // in the order of RFC 7638 §3.3
+	for _, name := range names {
 		members = append(members, Marshal(name)+":"+Marshal(jwk[name]))
 	}
 	sum := sha256.Sum256([]byte("{" + strings.Join(members, ",") + "}"))
 	return Base64(sum[:])
+}
+
+// required are the members of a thumbprint by key type, in the order of RFC 7638 §3.3.
+var required = map[string][]string{
+	"EC": {"crv", "kty", "x", "y"}, "RSA": {"e", "kty", "n"}, "OKP": {"crv", "kty", "x"}, "oct": {"k", "kty"},
 }
 
 // Sign returns the JWS signature of a signing input: r||s of the curve's

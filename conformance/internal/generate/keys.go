@@ -1,4 +1,4 @@
-package main
+package generate
 
 import (
 	"crypto"
@@ -34,7 +34,7 @@ var makeKeys = sync.OnceValue(func() (k cases.Keys) {
 		case *ecdsa.PrivateKey:
 			d, err := p.Bytes()
 			if err != nil {
-				log.Fatal(err)
+				log.Panic(err)
 			}
 			m["d"] = mint.Base64(d)
 		case ed25519.PrivateKey:
@@ -79,7 +79,7 @@ func search(curve elliptic.Curve, good func(x, y []byte) bool) *ecdsa.PrivateKey
 		k := mint.Derive(curve, fmt.Sprint(seed, "search ", i))
 		point, err := k.PublicKey.Bytes()
 		if err != nil {
-			log.Fatal(err)
+			log.Panic(err)
 		}
 		if half := len(point) / 2; good(point[1:1+half], point[1+half:]) {
 			return k
@@ -93,13 +93,14 @@ func rsaKey(name string, bits int) *rsa.PrivateKey {
 	_, _ = stream.Write([]byte(seed + name))
 	e := big.NewInt(65537)
 	one := big.NewInt(1)
+	small := new(big.Int).MulRange(1, 2000) // what shares a factor with it is no prime, which is seen sooner
 	prime := func() *big.Int {
 		b := make([]byte, bits/16)
 		_, _ = io.ReadFull(stream, b)
 		b[0] |= 0xc0
 		b[len(b)-1] |= 1
 		for p := new(big.Int).SetBytes(b); ; p.Add(p, big.NewInt(2)) {
-			if p.ProbablyPrime(10) && new(big.Int).GCD(nil, nil, e, new(big.Int).Sub(p, one)).Cmp(one) == 0 {
+			if new(big.Int).GCD(nil, nil, p, small).Cmp(one) == 0 && p.ProbablyPrime(10) && new(big.Int).GCD(nil, nil, e, new(big.Int).Sub(p, one)).Cmp(one) == 0 {
 				return p
 			}
 		}
@@ -126,11 +127,11 @@ func certificate(name string, serial int64, key *ecdsa.PrivateKey, begin, end in
 	}
 	der, err := x509.CreateCertificate(nil, template, template, key.Public(), steady{key})
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	return cases.Certificate{Name: name, Certificate: der, Key: private}
 }
@@ -142,7 +143,7 @@ var clock = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 func statics(k cases.Keys, all []cases.Case) []cases.Static {
 	keys, certificates, err := recipe.Load(k)
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	current, drawn := "", 0 // each case draws its own, so that a new one does not change the others
 	world := &recipe.World{
@@ -169,7 +170,7 @@ func statics(k cases.Keys, all []cases.Case) []cases.Static {
 		}
 		sent, err := world.Build(&recipe.State{JTI: world.Random()}, step, "/resource")
 		if err != nil {
-			log.Fatalf("%s: %v", c.ID, err)
+			log.Panicf("%s: %v", c.ID, err)
 		}
 		s := cases.Static{
 			ID: c.ID, Requirement: c.Requirement, RFC: c.RFC, Level: c.Level, Title: c.Title, Clock: clock.Unix(),
@@ -210,7 +211,7 @@ func keyJSON(name string) map[string]string {
 	for _, text := range makeKeys().Keys {
 		var m map[string]any
 		if err := json.Unmarshal(text, &m); err != nil {
-			log.Fatal(err)
+			log.Panic(err)
 		}
 		if m["kid"] == name {
 			out := map[string]string{}
@@ -220,7 +221,7 @@ func keyJSON(name string) map[string]string {
 			return out
 		}
 	}
-	log.Fatalf("no key %q", name)
+	log.Panicf("no key %q", name)
 	return nil
 }
 
@@ -233,7 +234,7 @@ func strip(s string) string { return mint.Base64(decode(s)[1:]) }
 func decode(s string) []byte {
 	b, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	return b
 }

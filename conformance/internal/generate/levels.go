@@ -1,4 +1,4 @@
-package main
+package generate
 
 import (
 	"log"
@@ -124,7 +124,7 @@ func grade(list []cases.Case) {
 			}
 		}
 		if !found {
-			log.Fatalf("no case is called %s", l.pattern)
+			log.Panicf("no case is called %s", l.pattern)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package generate
 
 import (
 	"log"
@@ -13,7 +13,7 @@ type requirement struct{ source, rule string }
 func requirements(file string) map[string]requirement {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	rows := map[string]requirement{}
 	for line := range strings.Lines(string(text)) {

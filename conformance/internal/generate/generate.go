@@ -1,36 +1,23 @@
-// Command generate makes the files of package cases. Its cases are in the files cases_*.go here: add one there,
-// then run "go generate ./conformance/internal/cases". Keys come from fixed seeds and signatures from fixed randomness, so
-// the same source makes the same files.
-package main
+// Package generate makes the files of package cases. Its cases are in the files cases_*.go here: add one there,
+// then run "go generate ./conformance/vectors", whose command is in write. Keys come from fixed seeds and signatures from
+// fixed randomness, so the same source makes the same files. What is wrong in the cases is a panic that names it.
+package generate
 
 import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"log"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/senderlock/senderlock/conformance/internal/cases"
 )
 
-func main() {
-	folder := flag.String("o", ".", "the folder to write to")
-	table := flag.String("requirements", "../requirements.md", "the `file` with the requirements")
-	flag.Parse()
-	for name, content := range files(requirements(*table)) {
-		if err := os.WriteFile(filepath.Join(*folder, name), content, 0o644); err != nil {
-			log.Fatal(err)
-		}
-	}
-}
-
-// files are the contents by name.
-func files(rows map[string]requirement) map[string][]byte {
+// Files are the contents by name; table is the file with the requirements.
+func Files(table string) map[string][]byte {
+	rows := requirements(table)
 	keys := makeKeys()
 	list := allCases()
 	grade(list)
@@ -38,7 +25,7 @@ func files(rows map[string]requirement) map[string][]byte {
 		c := &list[i]
 		row, ok := rows[c.Requirement]
 		if !ok {
-			log.Fatalf("%s: %s is no row of the requirements", c.ID, c.Requirement)
+			log.Panicf("%s: %s is no row of the requirements", c.ID, c.Requirement)
 		}
 		c.RFC, c.Rule = cmp.Or(c.RFC, row.source), row.rule
 	}
@@ -57,7 +44,7 @@ func encode(v any) []byte {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", " ")
 	if err := e.Encode(v); err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	return b.Bytes()
 }
@@ -109,7 +96,7 @@ func (s *suite) add(rs, id, level, title string, steps []cases.Step, options ...
 	slices.Sort(c.Needs)
 	c.Needs = slices.Compact(c.Needs)
 	if slices.ContainsFunc(s.cases, func(other cases.Case) bool { return other.ID == id }) {
-		log.Fatalf("the ID %s is used twice", id)
+		log.Panicf("the ID %s is used twice", id)
 	}
 	s.cases = append(s.cases, c)
 }
@@ -267,7 +254,7 @@ func compactJSON(v any) string {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	return b.String()
 }
