@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -170,5 +172,45 @@ func TestActionAsks(t *testing.T) {
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != 2 || !asked.Load() {
 		t.Errorf("the action ended with %v, asked: %t\n%s", err, asked.Load(), output)
+	}
+}
+
+// inFIPS are the patterns of a line that runs tests with the algorithms of FIPS 140 alone.
+var inFIPS = regexp.MustCompile(`(?m)^GODEBUG=fips140=only go test .*$`)
+
+// Whoever may use only the algorithms of FIPS 140 can use all of the library: CI runs the tests of its packages so.
+func TestAllPackagesRunInFIPSMode(t *testing.T) {
+	script, err := os.ReadFile(".ci/run")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var patterns []string
+	for _, line := range inFIPS.FindAllString(string(script), -1) {
+		patterns = append(patterns, strings.Fields(line)...)
+	}
+	runs := func(folder string) bool {
+		return slices.ContainsFunc(patterns, func(pattern string) bool {
+			whole, tree := strings.CutSuffix(pattern, "/...")
+			return pattern == "./"+folder || tree && in("./"+folder, whole)
+		})
+	}
+	asked := 0
+	for path, p := range goList(t) {
+		folder, own := inModule(path)
+		switch {
+		case !own || p.Name == "main" || len(p.TestImports)+len(p.XTestImports) == 0:
+		case in(folder, ".", "internal", "cmd", "examples"): // what of it matters runs below those that use it
+		case in(folder, "conformance"): // plays the attacker, who keeps no rules
+		case in(folder, "logqueue", "reason", "redisstore/model"): // no cryptography
+		case in(folder, "dpop/mobile"): // a phone's own
+		default:
+			asked++
+			if !runs(folder) {
+				t.Errorf("%s does not run with GODEBUG=fips140=only in .ci/run", folder)
+			}
+		}
+	}
+	if asked < 12 {
+		t.Errorf("%d packages were asked about", asked)
 	}
 }
