@@ -175,6 +175,72 @@ func TestActionAsks(t *testing.T) {
 	}
 }
 
+// The change log has the form that it claims: Unreleased, then versions with their days, each kind of change once in a
+// version, and an address for each (https://keepachangelog.com/en/1.1.0/).
+func TestChangeLog(t *testing.T) {
+	text, err := os.ReadFile("CHANGELOG.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fault := range changeLogFaults(string(text)) {
+		t.Error(fault)
+	}
+	const head, foot = "## [Unreleased]\n", "[Unreleased]: https://example.com/\n[0.1.0]: https://example.com/\n"
+	for text, want := range map[string]string{
+		head + "### Added\n## [0.1.0] - 2026-11-29\n### Added\n" + foot:      "",
+		"## [0.1.0] - 2026-11-29\n" + foot:                                   "Unreleased is not the first",
+		head + "## [0.1.0]\n" + foot:                                         "## [0.1.0] is no version with its day",
+		head + "### Added\n### Added\n" + foot:                               "[Unreleased] has two of ### Added",
+		head + "### Improved\n" + foot:                                       "### Improved is no kind of change",
+		head + "## [0.1.0] - 2026-11-29\n[Unreleased]: https://example.com/": "[0.1.0] has no address",
+	} {
+		if got := strings.Join(changeLogFaults(text), "; "); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+var (
+	released = regexp.MustCompile(`^## (\[\d+\.\d+\.\d+\]) - \d{4}-\d\d-\d\d$`)
+	kinds    = []string{"Promised from now on", "Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+)
+
+func changeLogFaults(text string) (faults []string) {
+	var version string
+	seen := map[string]bool{}
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		if kind, ok := strings.CutPrefix(line, "### "); ok {
+			if !slices.Contains(kinds, kind) {
+				faults = append(faults, line+" is no kind of change")
+			}
+			if seen[version+kind] {
+				faults = append(faults, version+" has two of "+line)
+			}
+			seen[version+kind] = true
+		}
+		if !strings.HasPrefix(line, "## ") {
+			continue
+		}
+		match := released.FindStringSubmatch(line)
+		switch {
+		case version == "" && line == "## [Unreleased]":
+			version = "[Unreleased]"
+		case version == "":
+			return append(faults, "Unreleased is not the first")
+		case match == nil:
+			faults = append(faults, line+" is no version with its day")
+			continue
+		default:
+			version = match[1]
+		}
+		if !strings.Contains(text, "\n"+version+": https://") {
+			faults = append(faults, version+" has no address")
+		}
+	}
+	return faults
+}
+
 // inFIPS are the patterns of a line that runs tests with the algorithms of FIPS 140 alone.
 var inFIPS = regexp.MustCompile(`(?m)^GODEBUG=fips140=only go test .*$`)
 
