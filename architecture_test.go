@@ -122,6 +122,24 @@ func TestImportsPointOneWay(t *testing.T) {
 	}
 }
 
+// SECURITY.md says who uses the library that gets no more fixes, and for what.
+func TestUsersOfJWXAreNamed(t *testing.T) {
+	text, err := os.ReadFile("SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## jwx\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, folder := range importers[module+"/internal/jwx"] {
+		if !strings.Contains(section, "`"+folder+"`") {
+			t.Errorf("SECURITY.md does not say what %s does with jwx", folder)
+		}
+	}
+	if len(importers["github.com/lestrrat-go/jwx"]) != 1 {
+		t.Error("SECURITY.md says that jwx stands in one package")
+	}
+}
+
 // Each rule has to be able to fail: every case adds one import too many to a
 // graph that is in order.
 func TestImportRulesCanFail(t *testing.T) {
