@@ -2,8 +2,10 @@ package senderlock_test
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -49,6 +51,23 @@ func TestModulesApart(t *testing.T) {
 				t.Errorf("%s belongs into %s alone", path, file)
 			}
 		}
+	}
+}
+
+// A user needs a Go, not the newest patch of it: a module asks for the first release of one, and for no toolchain.
+func TestFloorIsNoPatch(t *testing.T) {
+	for _, file := range []string{"go.mod", "cmd/senderlock/go.mod", "examples/go.mod", "redisstore/histories/go.mod", "go.work"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// 1.26 and 1.26.0 are one Go: dependencies that say the one have go mod tidy write it.
+		if !regexp.MustCompile(`(?m)^go 1\.26(\.0)?$`).Match(text) || regexp.MustCompile(`(?m)^toolchain `).Match(text) {
+			t.Errorf("%s asks for another Go than 1.26", file)
+		}
+	}
+	if !strings.Contains(strings.Join(readme(t), "\n"), "takes Go 1.26 or later") {
+		t.Error("README.md does not say from which Go on")
 	}
 }
 
