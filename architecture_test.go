@@ -11,6 +11,7 @@ import (
 	"go/token"
 	"go/types"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -119,6 +120,41 @@ type graph map[string]listed
 func TestImportsPointOneWay(t *testing.T) {
 	for _, v := range violations(goList(t)) {
 		t.Error(v)
+	}
+}
+
+// One word for one thing: settings are settled, which completes and judges them, and nothing else is.
+func TestSettingsAloneAreSettled(t *testing.T) {
+	found := 0
+	err := fs.WalkDir(os.DirFS("."), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(name, ".go") || isTest(name) {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.FuncDecl:
+				if !strings.HasPrefix(n.Name.Name, "settle") {
+					break
+				}
+				found++
+				if results := n.Type.Results; results != nil && (len(results.List) > 1 || types.ExprString(results.List[0].Type) != "error") {
+					t.Errorf("%s: %s is not of settings: it tells more than an error", name, n.Name.Name)
+				}
+			case *ast.Ident:
+				if n.Name == "settled" {
+					t.Errorf("%s: settled is for settings", name)
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil || found < 20 {
+		t.Errorf("%d functions settle, %v", found, err)
 	}
 }
 
