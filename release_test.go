@@ -3,6 +3,11 @@ package senderlock_test
 import (
 	"bytes"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -278,5 +283,107 @@ func TestAllPackagesRunInFIPSMode(t *testing.T) {
 	}
 	if asked < 12 {
 		t.Errorf("%d packages were asked about", asked)
+	}
+}
+
+// skippedInCI are the tests that may skip where CI=true as well, by file, with their number and what speaks for it.
+var skippedInCI = map[string]struct {
+	number int
+	why    string
+}{
+	"dpop/pkcs11_nocgo_test.go":                {1, "fails there"},
+	"dpop/pkcs11_test.go":                      {1, "fails there"},
+	"internal/fetched/fetched.go":              {1, "fails there"},
+	"internal/privatefile/access_unix_test.go": {2, "run as root by .ci/run"},
+	"revocation/access_unix_test.go":           {1, "run as root by .ci/run"},
+	"revocation/file_test.go":                  {1, "a process that TestKill starts"},
+	"gateway/memory_bench_test.go":             {1, "takes more open files than a user may have"},
+	"redisstore/histories/histories_test.go":   {1, "asks servers of one's own"},
+	"examples/clients/clients_test.go":         {1, "packages that others keep cannot be fetched"},
+	"examples/providers/firstapi_test.go":      {1, "bash .ci/providers tells of it"},
+	"examples/providers/world_test.go":         {3, "bash .ci/providers tells of it"},
+	"storetest/lift.go":                        {1, "a store that cannot"},
+	"storetest/replay.go":                      {1, "a store that cannot"},
+	"storetest/revocation.go":                  {1, "a store that cannot"},
+}
+
+// notInCI are the conditions that do not hold in the run of all tests in CI, on Linux.
+var notInCI = regexp.MustCompile(`testing\.Short\(\)|runtime\.GOOS == "windows"|os\.Getenv\("CI"\) != "true"|fips140\.|mutant\.Inside\(\)|^raced$`)
+
+// A test that is skipped where all should run says nothing, and go test does not tell of it.
+func TestNothingIsSkippedInCI(t *testing.T) {
+	found := map[string]int{}
+	err := fs.WalkDir(os.DirFS("."), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(name, ".go") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err == nil {
+			if n := skips(file); n > 0 {
+				found[name] = n
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, n := range found {
+		if want := skippedInCI[name]; n > want.number {
+			t.Errorf("%s skips in %d places where CI=true: fetched.Missing fails there", name, n-want.number)
+		}
+	}
+	for name, want := range skippedInCI {
+		if found[name] != want.number {
+			t.Errorf("%s skips in %d places, and not in %d", name, found[name], want.number)
+		}
+	}
+}
+
+// skips counts the calls that skip a test under conditions that CI could meet.
+func skips(file *ast.File) (n int) {
+	var within []ast.Node
+	ast.Inspect(file, func(node ast.Node) bool {
+		if node == nil {
+			within = within[:len(within)-1]
+			return true
+		}
+		within = append(within, node)
+		call, ok := node.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		method, ok := call.Fun.(*ast.SelectorExpr)
+		if !ok || !slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, method.Sel.Name) {
+			return true
+		}
+		if !slices.ContainsFunc(within, func(outer ast.Node) bool {
+			condition, ok := outer.(*ast.IfStmt)
+			return ok && notInCI.MatchString(types.ExprString(condition.Cond))
+		}) {
+			n++
+		}
+		return true
+	})
+	return n
+}
+
+func TestSkips(t *testing.T) {
+	for body, want := range map[string]int{
+		`t.Skip("no")`: 1,
+		`if short := testing.Short(); !short { t.Skip() }`:           1,
+		`if err != nil { if x { t.Skipf("%v", err) } }`:              1,
+		`if testing.Short() { t.Skip("takes long") }`:                0,
+		`if testing.Short() || x { if y { b.SkipNow() } }`:           0,
+		`if err != nil && os.Getenv("CI") != "true" { t.Skip(err) }`: 0,
+		`skip(t)`: 0,
+	} {
+		file, err := parser.ParseFile(token.NewFileSet(), "p_test.go", "package p\nfunc f() { "+body+" }", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := skips(file); got != want {
+			t.Errorf("%s: %d, want %d", body, got, want)
+		}
 	}
 }
