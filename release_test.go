@@ -153,30 +153,85 @@ func TestWorkflows(t *testing.T) {
 	}
 }
 
-// The script of action.yml builds the suite and asks; a server that refuses everything cannot be judged.
+// The script of action.yml builds the suite, asks, and leaves its reports; a server that refuses everything cannot be
+// judged.
 func TestActionAsks(t *testing.T) {
 	var a action
 	readYAML(t, "action.yml", &a)
 	script := a.Runs.Steps[len(a.Runs.Steps)-1].Run
-	var asked atomic.Bool
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		asked.Store(true)
-		w.WriteHeader(http.StatusTeapot)
-	}))
-	defer server.Close()
 	root, err := filepath.Abs(".")
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := t.TempDir()
-	run := exec.CommandContext(t.Context(), "bash", "-e", "-c", script)
-	run.Dir = folder
-	run.Env = append(os.Environ(), "GITHUB_ACTION_PATH="+root, "RUNNER_TEMP="+folder, "URL="+server.URL+"/resource",
-		"PROFILE=base", "ARGUMENTS=--issuer 127.0.0.1:0", "REPORTS=reports")
-	output, err := run.CombinedOutput()
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 2 || !asked.Load() {
-		t.Errorf("the action ended with %v, asked: %t\n%s", err, asked.Load(), output)
+	for name, test := range map[string]struct{ answer, status, reports int }{
+		"a server that takes everything":   {http.StatusOK, 1, 3},
+		"a server that refuses everything": {http.StatusTeapot, 2, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked atomic.Bool
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				asked.Store(true)
+				w.WriteHeader(test.answer)
+			}))
+			defer server.Close()
+			folder := t.TempDir()
+			run := exec.CommandContext(t.Context(), "bash", "-eo", "pipefail", "-c", script)
+			run.Dir = folder
+			run.Env = append(os.Environ(), "GITHUB_ACTION_PATH="+root, "RUNNER_TEMP="+folder, "URL="+server.URL+"/resource",
+				"PROFILE=base", "ARGUMENTS=--issuer 127.0.0.1:0 --only good,alg-none", "REPORTS=reports")
+			output, err := run.CombinedOutput()
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.ExitCode() != test.status || !asked.Load() {
+				t.Errorf("the action ended with %v, asked: %t\n%s", err, asked.Load(), output)
+			}
+			reports, err := filepath.Glob(filepath.Join(folder, "reports", "conformance.*"))
+			if err != nil || len(reports) != test.reports {
+				t.Errorf("the reports are %q", reports)
+			}
+		})
+	}
+}
+
+// What the suite's page says of the action is what the action takes.
+func TestActionIsDescribed(t *testing.T) {
+	var a action
+	readYAML(t, "action.yml", &a)
+	text, err := os.ReadFile("conformance/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := takeApart("conformance/README.md", string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := 0
+	for _, block := range page.fences {
+		if block.language != "yaml" {
+			continue
+		}
+		var steps []step
+		if err := yaml.Unmarshal([]byte(block.text), &steps); err != nil {
+			t.Fatalf("%s: %v", block.at(page), err)
+		}
+		for _, s := range steps {
+			if !strings.HasPrefix(s.Uses.Value, "senderlock/senderlock@") {
+				continue
+			}
+			used++
+			for input := range s.With {
+				if _, known := a.Inputs[input]; !known {
+					t.Errorf("%s: the action takes no %s", block.at(page), input)
+				}
+			}
+			for input, about := range a.Inputs {
+				if about.Required && s.With[input] == "" {
+					t.Errorf("%s: the action needs %s", block.at(page), input)
+				}
+			}
+		}
+	}
+	if used == 0 {
+		t.Error("conformance/README.md does not use the action")
 	}
 }
 
