@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 // requirementsOf are the versions that a module's go.mod asks for.
@@ -71,7 +72,7 @@ func TestFloorIsNoPatch(t *testing.T) {
 	}
 }
 
-// Every module of the workspace is kept up to date.
+// Every module of the workspace is kept up to date, and tested.
 func TestModulesAreKeptUpToDate(t *testing.T) {
 	var visited struct {
 		Version int
@@ -103,10 +104,29 @@ func TestModulesAreKeptUpToDate(t *testing.T) {
 			t.Errorf(".github/dependabot.yml does not visit %s", folder)
 		}
 	}
+	// And everything that is done in one is done in all.
+	for file, of := range map[string]func(folder string) string{
+		"README.md":                func(folder string) string { return "./" + path.Join(folder, "...") },
+		".ci/run":                  func(folder string) string { return folder },
+		".ci/deprecated":           func(folder string) string { return path.Join(folder, "go.mod") },
+		".github/workflows/ci.yml": func(folder string) string { return "./" + path.Join(folder, "...") },
+	} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, use := range workspace.Use {
+			if place := of(path.Clean(use.DiskPath)); !slices.Contains(strings.FieldsFunc(string(text), notInPath), place) {
+				t.Errorf("%s does not visit %s", file, place)
+			}
+		}
+	}
 	if len(workspace.Use) < 4 {
 		t.Errorf("go.work lists %d modules", len(workspace.Use))
 	}
 }
+
+func notInPath(r rune) bool { return !unicode.IsLetter(r) && !strings.ContainsRune("./_-", r) }
 
 // linked are the libraries in what a user of a folder builds, besides the standard library.
 var linked = map[string][]string{
