@@ -86,10 +86,17 @@ func TestModulesAreKeptUpToDate(t *testing.T) {
 	}
 	readYAML(t, ".github/dependabot.yml", &visited)
 	var folders []string
+	actions := false
 	for _, u := range visited.Updates {
-		if u.Ecosystem == "gomod" {
+		switch u.Ecosystem {
+		case "gomod":
 			folders = append(folders, u.Directories...)
+		case "github-actions":
+			actions = u.Directory == "/" // the workflows, and action.yml
 		}
+	}
+	if !actions {
+		t.Error(".github/dependabot.yml does not visit the actions")
 	}
 	output, err := exec.Command("go", "work", "edit", "-json").Output()
 	if err != nil {

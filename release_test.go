@@ -153,6 +153,43 @@ func TestWorkflows(t *testing.T) {
 	}
 }
 
+// The forms in which faults are told have what GitHub asks of them, and the way for weaknesses is another.
+func TestIssueForms(t *testing.T) {
+	var form struct {
+		Name, Description string
+		Body              []struct {
+			Type, ID    string
+			Attributes  struct{ Label, Description, Value, Render string }
+			Validations struct{ Required bool }
+		}
+	}
+	readYAML(t, ".github/ISSUE_TEMPLATE/fault.yml", &form)
+	ids := map[string]bool{}
+	for n, b := range form.Body {
+		if b.Type == "markdown" {
+			if n > 0 || b.Attributes.Value == "" {
+				t.Errorf("element %d: what is to be read stands first", n+1)
+			}
+			continue
+		}
+		if !slices.Contains([]string{"textarea", "input"}, b.Type) || b.ID == "" || ids[b.ID] || b.Attributes.Label == "" {
+			t.Errorf("element %d: %+v", n+1, b)
+		}
+		ids[b.ID] = true
+	}
+	if form.Name == "" || form.Description == "" || len(ids) < 3 {
+		t.Errorf("%+v", form)
+	}
+	var config struct {
+		Blank    bool                                `yaml:"blank_issues_enabled"`
+		Contacts []struct{ Name, URL, About string } `yaml:"contact_links"`
+	}
+	readYAML(t, ".github/ISSUE_TEMPLATE/config.yml", &config)
+	if len(config.Contacts) != 1 || !strings.HasSuffix(config.Contacts[0].URL, "/security/advisories/new") {
+		t.Errorf("a weakness is told in private: %+v", config)
+	}
+}
+
 // The script of action.yml builds the suite, asks, and leaves its reports; a server that refuses everything cannot be
 // judged.
 func TestActionAsks(t *testing.T) {
