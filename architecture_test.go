@@ -11,6 +11,7 @@ import (
 	"go/token"
 	"go/types"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -119,6 +120,59 @@ type graph map[string]listed
 func TestImportsPointOneWay(t *testing.T) {
 	for _, v := range violations(goList(t)) {
 		t.Error(v)
+	}
+}
+
+// One word for one thing: settings are settled, which completes and judges them, and nothing else is.
+func TestSettingsAloneAreSettled(t *testing.T) {
+	found := 0
+	err := fs.WalkDir(os.DirFS("."), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(name, ".go") || isTest(name) {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.FuncDecl:
+				if !strings.HasPrefix(n.Name.Name, "settle") {
+					break
+				}
+				found++
+				if results := n.Type.Results; results != nil && (len(results.List) > 1 || types.ExprString(results.List[0].Type) != "error") {
+					t.Errorf("%s: %s is not of settings: it tells more than an error", name, n.Name.Name)
+				}
+			case *ast.Ident:
+				if n.Name == "settled" {
+					t.Errorf("%s: settled is for settings", name)
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil || found < 20 {
+		t.Errorf("%d functions settle, %v", found, err)
+	}
+}
+
+// SECURITY.md says who uses the library that gets no more fixes, and for what.
+func TestUsersOfJWXAreNamed(t *testing.T) {
+	text, err := os.ReadFile("SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## jwx\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, folder := range importers[module+"/internal/jwx"] {
+		if !strings.Contains(section, "`"+folder+"`") {
+			t.Errorf("SECURITY.md does not say what %s does with jwx", folder)
+		}
+	}
+	if len(importers["github.com/lestrrat-go/jwx"]) != 1 {
+		t.Error("SECURITY.md says that jwx stands in one package")
 	}
 }
 

@@ -2,11 +2,14 @@ package senderlock_test
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 // requirementsOf are the versions that a module's go.mod asks for.
@@ -52,7 +55,24 @@ func TestModulesApart(t *testing.T) {
 	}
 }
 
-// Every module of the workspace is kept up to date.
+// A user needs a Go, not the newest patch of it: a module asks for the first release of one, and for no toolchain.
+func TestFloorIsNoPatch(t *testing.T) {
+	for _, file := range []string{"go.mod", "cmd/senderlock/go.mod", "examples/go.mod", "redisstore/histories/go.mod", "go.work"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// 1.26 and 1.26.0 are one Go: dependencies that say the one have go mod tidy write it.
+		if !regexp.MustCompile(`(?m)^go 1\.26(\.0)?$`).Match(text) || regexp.MustCompile(`(?m)^toolchain `).Match(text) {
+			t.Errorf("%s asks for another Go than 1.26", file)
+		}
+	}
+	if !strings.Contains(strings.Join(readme(t), "\n"), "takes Go 1.26 or later") {
+		t.Error("README.md does not say from which Go on")
+	}
+}
+
+// Every module of the workspace is kept up to date, and tested.
 func TestModulesAreKeptUpToDate(t *testing.T) {
 	var visited struct {
 		Version int
@@ -66,10 +86,17 @@ func TestModulesAreKeptUpToDate(t *testing.T) {
 	}
 	readYAML(t, ".github/dependabot.yml", &visited)
 	var folders []string
+	actions := false
 	for _, u := range visited.Updates {
-		if u.Ecosystem == "gomod" {
+		switch u.Ecosystem {
+		case "gomod":
 			folders = append(folders, u.Directories...)
+		case "github-actions":
+			actions = u.Directory == "/" // the workflows, and action.yml
 		}
+	}
+	if !actions {
+		t.Error(".github/dependabot.yml does not visit the actions")
 	}
 	output, err := exec.Command("go", "work", "edit", "-json").Output()
 	if err != nil {
@@ -84,10 +111,29 @@ func TestModulesAreKeptUpToDate(t *testing.T) {
 			t.Errorf(".github/dependabot.yml does not visit %s", folder)
 		}
 	}
+	// And everything that is done in one is done in all.
+	for file, of := range map[string]func(folder string) string{
+		"README.md":                func(folder string) string { return "./" + path.Join(folder, "...") },
+		".ci/run":                  func(folder string) string { return folder },
+		".ci/deprecated":           func(folder string) string { return path.Join(folder, "go.mod") },
+		".github/workflows/ci.yml": func(folder string) string { return "./" + path.Join(folder, "...") },
+	} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, use := range workspace.Use {
+			if place := of(path.Clean(use.DiskPath)); !slices.Contains(strings.FieldsFunc(string(text), notInPath), place) {
+				t.Errorf("%s does not visit %s", file, place)
+			}
+		}
+	}
 	if len(workspace.Use) < 4 {
 		t.Errorf("go.work lists %d modules", len(workspace.Use))
 	}
 }
+
+func notInPath(r rune) bool { return !unicode.IsLetter(r) && !strings.ContainsRune("./_-", r) }
 
 // linked are the libraries in what a user of a folder builds, besides the standard library.
 var linked = map[string][]string{

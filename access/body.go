@@ -16,11 +16,11 @@ const (
 	lingerTime = 500 * time.Millisecond
 )
 
-// settleBody does what has to be done about the body of a refused request, before the answer is written. net/http would
+// endBody does what has to be done about the body of a refused request, before the answer is written. net/http would
 // hold the answer back until it has read the body, so that the connection can carry another request (RFC 9112 §9.3). Here
 // it is read for a short while; a connection with more to come is closed behind the answer, and what is left of the body
 // is never taken for a request. The result is nil, or what to call once the answer is written.
-func (g *Guard) settleBody(w http.ResponseWriter, r *http.Request) (linger func()) {
+func (g *Guard) endBody(w http.ResponseWriter, r *http.Request) (linger func()) {
 	if r.ProtoMajor != 1 || r.Body == nil || r.ContentLength == 0 {
 		return nil
 	}

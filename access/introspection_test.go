@@ -586,7 +586,7 @@ func TestIntrospectionPanic(t *testing.T) {
 }
 
 func TestSignedAnswers(t *testing.T) {
-	issuerKey := poptest.IssuerKey()
+	issuerKey, rsaKey := poptest.IssuerKey(), poptest.Keyed("PS256", "introspection")
 	sign := func(key *poptest.Key, header, claims map[string]any) string {
 		h := map[string]any{"typ": "token-introspection+jwt", "alg": key.Alg, "kid": poptest.KeyID}
 		c := map[string]any{
@@ -615,6 +615,8 @@ func TestSignedAnswers(t *testing.T) {
 		"inactive":          {signedType, sign(issuerKey, nil, map[string]any{"token_introspection": map[string]any{"active": false}}), refusal{401, "invalid_token", "token_inactive"}},
 		"plain JSON":        {"application/json", `{"active":true}`, refusal{503, "", "introspection_unreachable"}},
 		"tampered":          {signedType, poptest.Tampered(sign(issuerKey, nil, nil)), refusal{503, "", "signature_invalid"}},
+		"by PS256":          {signedType, sign(rsaKey, map[string]any{"kid": "rsa"}, nil), refusal{}},
+		"with another salt": {signedType, poptest.Salted(sign(rsaKey, map[string]any{"kid": "rsa"}, nil), rsaKey, 20), refusal{503, "", "signature_invalid"}},
 		"by another key":    {signedType, sign(poptest.Keyed("ES256", "x"), nil, nil), refusal{503, "", "signature_invalid"}},
 		"an access token":   {signedType, sign(issuerKey, map[string]any{"typ": "at+jwt"}, nil), refusal{503, "", "typ_wrong"}},
 		"another issuer":    {signedType, sign(issuerKey, nil, map[string]any{"iss": "x"}), refusal{503, "", "introspection_unreachable"}},
@@ -639,7 +641,7 @@ func TestSignedAnswers(t *testing.T) {
 				_, _ = io.WriteString(w, test.body)
 			}
 			s := introspecting(t, e, func(i *access.IntrospectionConfig) {
-				i.SignedAnswers, i.JWKS = true, poptest.JWKS(map[string]*poptest.Key{poptest.KeyID: issuerKey})
+				i.SignedAnswers, i.JWKS = true, poptest.JWKS(map[string]*poptest.Key{poptest.KeyID: issuerKey, "rsa": rsaKey})
 				i.CacheFor = time.Minute
 			})
 			_, err := s.Check(owner("opaque"))

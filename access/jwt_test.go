@@ -98,6 +98,10 @@ func TestTokenAlgorithms(t *testing.T) {
 			}
 			_, err := s.Check(owner(poptest.Tampered(token)))
 			expect(t, err, refusal{401, "invalid_token", "token_signature_invalid"})
+			if strings.HasPrefix(alg, "PS") {
+				_, err := s.Check(owner(poptest.Salted(token, key, 20))) // RFC 7518 §3.5
+				expect(t, err, refusal{401, "invalid_token", "token_signature_invalid"})
+			}
 		})
 	}
 }

@@ -272,7 +272,7 @@ func (x *exchange) refuse(p Passage, e *Error, render func(*Error, bool) error) 
 
 // respond renders a refusal, by Deny if that writes anything.
 func (g *Guard) respond(w http.ResponseWriter, r *http.Request, e *Error, render func(*Error, bool) error) (err error) {
-	linger := g.settleBody(w, r)
+	linger := g.endBody(w, r)
 	e.SetHeaders(w.Header())
 	if shown := g.conceal(r); shown != r {
 		keepPrivate(w.Header())

@@ -173,7 +173,7 @@ func (r *runner) preflight(ctx context.Context) error {
 			return fmt.Errorf("conformance: %s does not answer: %w", r.options.URL, answer.err)
 		case answer.status/100 == 2:
 			r.good = answer.body
-			if err := r.settled(ctx); err != nil {
+			if err := r.warmUp(ctx); err != nil {
 				return err
 			}
 			return r.learn(ctx)
@@ -228,8 +228,8 @@ func (r *runner) send(ctx context.Context, state *recipe.State, q cases.Request)
 	return sent, answers[0], nil
 }
 
-// settled waits until a server that has just started also takes proofs that are a little older than its start.
-func (r *runner) settled(ctx context.Context) error {
+// warmUp waits until a server that has just started also takes proofs that are a little older than its start.
+func (r *runner) warmUp(ctx context.Context) error {
 	old := cases.Request{Proof: &cases.Proof{Claims: cases.Members{"iat": json.RawMessage(`{"$raw":"${now-35}"}`)}}}
 	for until := time.Now().Add(time.Minute); r.options.WarmUp > 0 && time.Now().Before(until); {
 		_, answer, err := r.send(ctx, &recipe.State{}, old)

@@ -249,6 +249,7 @@ func refusals() []refusal {
 		{"RS-012 signature of another proof", parts[0] + "." + parts[1] + "." + strings.Split(mint(poptest.Proof{}), ".")[2], dpop.ErrSignature},
 		{"RS-012 signature all zero", parts[0] + "." + parts[1] + "." + b64(make([]byte, 64)), dpop.ErrSignature},
 		{"RS-012 signed PS256, says RS256", mint(poptest.Proof{Key: rsaKey, Signer: with(rsaKey, "PS256")}), dpop.ErrSignature},
+		{"RS-012 PS256 with a salt of 20 octets", poptest.Salted(mint(poptest.Proof{Key: with(rsaKey, "PS256")}), with(rsaKey, "PS256"), 20), dpop.ErrSignature},
 		{"RS-012 EdDSA signature changed", poptest.Tampered(mint(poptest.Proof{Key: poptest.Keyed("EdDSA", "proof")})), dpop.ErrSignature},
 		{"RS-142 signature in ASN.1 form", derSigned(), dpop.ErrSignature},
 		{"RS-133 kid, jku and x5u do not replace jwk", header(members{"jwk": nil, "kid": "k1", "jku": "https://evil.example/jwks", "x5u": "https://evil.example/c"}), dpop.ErrHeader},

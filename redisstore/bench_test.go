@@ -18,6 +18,7 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/fetched"
 	"github.com/senderlock/senderlock/internal/poptest"
 	"github.com/senderlock/senderlock/internal/redistest"
 	"github.com/senderlock/senderlock/redisstore"
@@ -33,7 +34,7 @@ func redisBenchmark(b *testing.B, server *redistest.Server, s *redisstore.Store,
 	key := "senderlock:p:benchmark-as-long-as-ours-is__rand_int__"
 	out, err := exec.Command(redistest.Benchmark, append(args, redisstore.ClaimCommand(s, key, redisstore.DefaultWindow)...)...).Output()
 	if err != nil {
-		b.Skip("redis-benchmark is not installed")
+		fetched.Missing(b, redistest.Benchmark+" does not run: "+err.Error())
 	}
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	field := strings.Split(lines[len(lines)-1], `","`)[1]

@@ -28,10 +28,10 @@ type call struct {
 	// been executed.
 	repeated bool
 
-	epoch   *epoch
-	reply   reply
-	settled bool // it need not be sent again
-	err     error
+	epoch *epoch
+	reply reply
+	over  bool // it need not be sent again
+	err   error
 }
 
 // attempts are how often a call is sent: over each of four connections to a server, any of which may turn out to be
@@ -51,9 +51,9 @@ func (s *Store) carryOut(ctx context.Context, calls ...*call) (err error) {
 		s.send(ctx, calls)
 		received := s.now()
 		for _, c := range calls {
-			if !c.settled {
+			if !c.over {
 				s.take(c, began, received)
-				if c.settled {
+				if c.over {
 					left--
 				}
 			}
@@ -90,7 +90,7 @@ func (s *Store) believed(c *call) error {
 
 // take takes the answer, unless the call is to be sent again.
 func (s *Store) take(c *call, began, received time.Time) {
-	c.settled = true
+	c.over = true
 	server, err := c.read()
 	switch {
 	case err == nil:
@@ -98,12 +98,12 @@ func (s *Store) take(c *call, began, received time.Time) {
 			c.bucket.end(c.epoch)
 		}
 	case wasClosed(err):
-		c.repeated, c.settled = true, false
+		c.repeated, c.over = true, false
 		err = fmt.Errorf("redisstore: %w", err)
 	default:
 		err = s.trouble(err)
 		if other := errors.Is(err, errOther); other || errors.Is(err, errReadOnly) {
-			c.settled = !other
+			c.over = !other
 			c.bucket.trace("OTHER", c.epoch)
 			c.bucket.end(c.epoch)
 		}
@@ -163,14 +163,14 @@ type reply struct {
 	unconfirmed error
 }
 
-// send sends each call once that is not settled. With Wait each needs a connection of its own, on which it waits for the
+// send sends each call once that is not over. With Wait each needs a connection of its own, on which it waits for the
 // replicas.
 func (s *Store) send(ctx context.Context, calls []*call) {
 	switch {
 	case s.config.Wait > 0 && !calls[0].alone:
 		var all sync.WaitGroup
 		for _, c := range calls {
-			if !c.settled {
+			if !c.over {
 				all.Go(func() { c.reply = s.sendAndWait(ctx, c.command) })
 			}
 		}
@@ -181,7 +181,7 @@ func (s *Store) send(ctx context.Context, calls []*call) {
 		var commands []rueidis.Completed
 		var sent []*call
 		for _, c := range calls {
-			if !c.settled {
+			if !c.over {
 				commands, sent = append(commands, c.command(s.client.B())), append(sent, c)
 			}
 		}

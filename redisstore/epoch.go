@@ -308,8 +308,8 @@ func (b *bucket) trace(rule string, e *epoch) {
 	}
 }
 
-// settled reports whether this instance vouches for its epoch, as all do in the end.
-func (b *bucket) settled() bool {
+// vouches reports whether this instance vouches for its epoch, as all do in the end.
+func (b *bucket) vouches() bool {
 	e := b.epoch.Load()
 	return e != nil && e.vouches
 }

@@ -61,11 +61,11 @@ func (s *Store) arrive(ctx context.Context) error {
 		if err := s.renew(ctx, max(s.config.Timeout, leaseFor)); err != nil {
 			return err
 		}
-		settled := true
+		vouched := true
 		for _, b := range s.buckets {
-			settled = settled && b.settled()
+			vouched = vouched && b.vouches()
 		}
-		if settled || s.config.elapsed() > deadline {
+		if vouched || s.config.elapsed() > deadline {
 			return nil // as it is, the memory begins now
 		}
 		select {

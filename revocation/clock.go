@@ -14,11 +14,11 @@ type clock struct {
 	// however the time is.
 	patience time.Duration
 
-	mu      sync.Mutex
-	last    time.Duration // the last reading of the monotonic one
-	settled time.Time     // what the two agreed upon then
-	ahead   bool          // the wall clock is ahead of that
-	since   time.Duration // when that was found
+	mu     sync.Mutex
+	last   time.Duration // the last reading of the monotonic one
+	agreed time.Time     // what the two agreed upon then
+	ahead  bool          // the wall clock is ahead of that
+	since  time.Duration // when that was found
 }
 
 // tolerance is by how much the wall clock may gain upon the monotonic one between two readings.
@@ -30,7 +30,7 @@ func newClock(now func() time.Time, s span) *clock {
 		now:       now,
 		monotonic: func() time.Duration { return now().Sub(start) },
 		patience:  time.Duration(s.lifetime+2*s.leeway+1) * time.Second,
-		settled:   start.Round(0),
+		agreed:    start.Round(0),
 	}
 }
 
@@ -38,8 +38,8 @@ func newClock(now func() time.Time, s span) *clock {
 func (c *clock) resume(second int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if at := time.Unix(second, 0); at.Before(c.settled) {
-		c.settled = at
+	if at := time.Unix(second, 0); at.Before(c.agreed) {
+		c.agreed = at
 	}
 }
 
@@ -49,7 +49,7 @@ func (c *clock) over() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	wall, elapsed := c.now().Round(0), c.monotonic()
-	expected := c.settled.Add(elapsed - c.last)
+	expected := c.agreed.Add(elapsed - c.last)
 	before := c.ahead
 	if c.ahead = wall.Sub(expected) > tolerance; c.ahead && !before {
 		c.since = elapsed
@@ -57,6 +57,6 @@ func (c *clock) over() int64 {
 	if c.ahead && elapsed-c.since < c.patience {
 		wall = expected
 	}
-	c.last, c.settled = elapsed, wall
+	c.last, c.agreed = elapsed, wall
 	return floor(wall)
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -95,6 +97,23 @@ func TestVersion(t *testing.T) {
 	got := decode[struct{ Version, Go, System string }](t, run(t, "", "version", "--json").out)
 	if got.Version != "(devel)" || got.Go != runtime.Version() || got.System != runtime.GOOS+"/"+runtime.GOARCH {
 		t.Errorf("%+v", got)
+	}
+}
+
+// What the release script puts in is what a release says of itself.
+func TestVersionOfARelease(t *testing.T) {
+	script := text(t, "../../.ci/release")
+	variable := regexp.MustCompile(`-X (main\.\w+)=\$version`).FindStringSubmatch(script)
+	if variable == nil {
+		t.Fatal(".ci/release puts no version in")
+	}
+	released := filepath.Join(t.TempDir(), "senderlock.exe")
+	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-s -w -X "+variable[1]+"=v9.8.7", "-o", released, ".")
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	if said, err := exec.CommandContext(t.Context(), released, "version").Output(); !strings.HasPrefix(string(said), "senderlock v9.8.7, go1.") {
+		t.Errorf("%s %v", said, err)
 	}
 }
 

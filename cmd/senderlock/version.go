@@ -33,8 +33,15 @@ func versionCommand() *cobra.Command {
 	return command
 }
 
-// release is the version that Go has built in; "(devel)" is a build from a checkout.
+// tagged is the version of a release, which .ci/release puts in; Go itself knows none of a module that is built in its
+// checkout.
+var tagged string
+
+// release is the version of a release, or the one that Go has built in; "(devel)" is a build from a checkout.
 func release() string {
+	if tagged != "" {
+		return tagged
+	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
 	}

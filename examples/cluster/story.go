@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// settled is how long after a start of Redis proofs need a nonce at the most: a second until it is noticed, Skew,
+// wary is how long after a start of Redis proofs need a nonce at the most: a second until it is noticed, Skew,
 // MaxSkew, and what iat lost when it was cut to whole seconds; and some more, for a slow machine.
-const settled = 4500 * time.Millisecond
+const wary = 4500 * time.Millisecond
 
 // story plays every request, top to bottom; the proxy takes the instances in turn. Each step says what is sent and
 // which answer it should get.
@@ -19,7 +19,7 @@ func (s *stage) story(ctx context.Context) {
 	early := s.proofOf(s.began, "GET", path, token, "")
 	s.play("the owner, from before the start", "GET", path, token, early, refused(401, "use_dpop_nonce", "iat_before_start"))
 	s.play("the same proof again", "GET", path, token, early, refused(401, "use_dpop_nonce", "iat_before_start"))
-	time.Sleep(settled)
+	time.Sleep(wary)
 
 	s.Say("What one instance has accepted, no other accepts.")
 	first := s.proof("GET", path, token, "")
@@ -46,7 +46,7 @@ func (s *stage) story(ctx context.Context) {
 
 	s.Say("Redis is back. What it was told last may be lost, so what may be old stays refused.")
 	s.Note(s.redis.start())
-	time.Sleep(settled)
+	time.Sleep(wary)
 	for range 2 {
 		s.play("a thief sends an old request again", "GET", path, token, last, refused(401, "use_dpop_nonce", "iat_before_start"))
 	}

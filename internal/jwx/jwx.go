@@ -1,6 +1,7 @@
-// Package jwx is all that is used of lestrrat-go/jwx: to sign a JWT of our own, and to write and read a key file of
-// our own. Nothing that came over a network enters it; package jose reads and verifies that, with the standard
-// library. It carries RFC 7515 §5.1 and the private keys of RFC 7517.
+// Package jwx is all that is used of lestrrat-go/jwx: to sign a JWT of our own (a client's assertion, a security
+// event token, a token of an example's issuer), and to write and read a key file of our own. Nothing that came over a
+// network enters it; package jose reads and verifies that, with the standard library. It carries RFC 7515 §5.1 and the
+// private keys of RFC 7517.
 //
 // The second major version, which is used here, gets no more fixes. This package is what another library, or another
 // version, would have to do.

@@ -17,3 +17,11 @@ func NeedsTables(t *testing.T) {
 		t.Skip("precomputed keys are off in FIPS 140-3 mode")
 	}
 }
+
+// NeedsRetired skips a test where only the algorithms of FIPS 140 are allowed, and says what in it is none of them.
+func NeedsRetired(t *testing.T, what string) {
+	t.Helper()
+	if fips140.Enforced() {
+		t.Skip(what + " is not allowed by FIPS 140")
+	}
+}

@@ -2,7 +2,10 @@ package poptest
 
 import (
 	"cmp"
+	"crypto"
 	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
 	"strings"
 	"time"
 
@@ -102,6 +105,20 @@ func Tampered(compact string) string {
 		first = 'B'
 	}
 	return compact[:i] + string(first) + compact[i+1:]
+}
+
+// Salted returns a compact serialisation signed anew, by PSS with a salt of so many octets. RFC 7518 §3.5 has one length,
+// that of the hash, and other signers others.
+func Salted(compact string, k *Key, octets int) string {
+	input := compact[:strings.LastIndexByte(compact, '.')]
+	hash := map[string]crypto.Hash{"PS256": crypto.SHA256, "PS384": crypto.SHA384, "PS512": crypto.SHA512}[k.Alg]
+	digest := hash.New()
+	digest.Write([]byte(input))
+	signature, err := rsa.SignPSS(rand.Reader, k.Private.(*rsa.PrivateKey), hash, digest.Sum(nil), &rsa.PSSOptions{SaltLength: octets})
+	if err != nil {
+		panic("poptest: " + err.Error())
+	}
+	return input + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
 func orNow(t time.Time) time.Time {

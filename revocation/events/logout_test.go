@@ -175,6 +175,15 @@ func TestLogoutRefusals(t *testing.T) {
 		header := with(members{"typ": "JWT"})
 		s.refused(t, s.postLogout(compact(header, logoutClaims(members{"events": nil}))), 400, "error", "invalid_request", "event_claim_wrong")
 	})
+	t.Run("PS256 with a salt of another length (RFC 7518 §3.5)", func(t *testing.T) {
+		key := poptest.Keyed("PS256", "issuer")
+		s := newSetup(t, func(s *setup) { s.forLogout.Provider.JWKS = poptest.JWKS(map[string]*poptest.Key{poptest.KeyID: key}) })
+		token := signed(with(members{"alg": "PS256"}), logoutClaims(), key)
+		s.refused(t, s.postLogout(poptest.Salted(token, key, 20)), 400, "error", "invalid_request", "event_signature_invalid")
+		if err := s.logout.Receive(t.Context(), token); err != nil {
+			t.Errorf("with its own salt: %v", err)
+		}
+	})
 	t.Run("an algorithm that is not listed", func(t *testing.T) {
 		s := newSetup(t, func(s *setup) { s.forLogout.Provider.Algorithms = []string{"PS256"} })
 		s.refused(t, s.postLogout(logoutToken()), 400, "error", "invalid_request", "event_alg_not_allowed")

@@ -343,6 +343,15 @@ func TestSignalRefusals(t *testing.T) {
 		event := set(one(events.SessionRevoked, nil), complexSubject(members{"session": opaque("s-1")}))
 		s.refused(t, s.push(event), 400, "err", "invalid_request", "event_subject_not_understood")
 	})
+	t.Run("PS256 with a salt of another length (RFC 7518 §3.5)", func(t *testing.T) {
+		key := poptest.Keyed("PS256", "issuer")
+		s := newSetup(t, func(s *setup) { s.forSignals.Provider.JWKS = poptest.JWKS(map[string]*poptest.Key{poptest.KeyID: key}) })
+		token := poptest.Compact(text(with(members{"alg": "PS256"})), text(setClaims()), key)
+		s.refused(t, s.push(poptest.Salted(token, key, 20)), 400, "err", "invalid_key", "event_signature_invalid")
+		if err := s.signals.Receive(t.Context(), token); err != nil {
+			t.Errorf("with its own salt: %v", err)
+		}
+	})
 	t.Run("several keys, no kid", func(t *testing.T) {
 		keys := map[string]*poptest.Key{}
 		for _, kid := range []string{"a", "b", "c", "d", "e"} {

@@ -164,6 +164,7 @@ func (f suite) TestServerSentEventsAreCut(t *testing.T) {
 }
 
 func (f suite) TestWebSocketIsCut(t *testing.T) {
+	poptest.NeedsRetired(t, "SHA-1 in the handshake of a WebSocket (RFC 6455 §4.2.2)")
 	for name, way := range ways {
 		t.Run(name, func(t *testing.T) {
 			s := f.newStreaming(t)
