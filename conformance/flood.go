@@ -17,7 +17,6 @@ const floodLines = 4
 func (r *runner) flood(ctx context.Context, state *recipe.State, s *cases.Step, target endpoint) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r.hangUp()
 	of := state.Fork()
 	requests, refused := make(chan *recipe.Sent), make(chan error, floodLines)
 	var lines sync.WaitGroup
@@ -90,7 +89,7 @@ func (r *runner) next(ctx context.Context, target endpoint, s *recipe.Sent, conn
 			if err != nil {
 				return nil, err
 			}
-			*conn = keep(dialled, target.Host)
+			*conn = keep(dialled)
 		}
 		answer := (*conn).send(s, r.options.Timeout)
 		if answer.err != nil || answer.last {

@@ -83,7 +83,7 @@ func RunURL(ctx context.Context, options Options) (*Report, error) {
 	if keys.err != nil {
 		return nil, keys.err
 	}
-	r := &runner{options: &options, endpoints: endpoints, alone: true, world: &recipe.World{
+	r := &runner{options: &options, endpoints: endpoints, world: &recipe.World{
 		Keys: keys.keys, Certificates: keys.certificates, Origin: endpoints[""].origin, Audience: options.Audience,
 		Claims: options.Claims, Now: options.Now, Random: rand.Text, Metadata: wellKnown,
 	}}
@@ -93,13 +93,11 @@ func RunURL(ctx context.Context, options Options) (*Report, error) {
 		r.world.Issuers = map[string]recipe.Issuer{}
 		r.world.Obtain = r.obtain(ctx)
 	}
-	defer r.hangUp()
 	report := &Report{Subject: options.URL, Profile: options.Profile, HTTP2: options.HTTP2, Shuffle: options.Shuffle,
 		Started: time.Now()}
 	if err := r.preflight(ctx); err != nil {
 		return nil, err
 	}
-	r.alone = false
 	report.Algorithms, report.NonceInForce = r.algorithms, r.force
 	chosen := r.chosen()
 	if len(chosen) == 0 {
@@ -153,9 +151,6 @@ type runner struct {
 	force      bool     // the server wants a nonce everywhere
 	nonce      string   // the last one it gave
 	good       string   // the body of a good answer
-	open       *kept    // the connection of the last request, if the next may follow
-	alone      bool     // each request has a connection of its own
-	doubt      bool     // a request got no answer, and had not
 }
 
 // preflight sends one good request, and learns what the server says of itself.

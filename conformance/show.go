@@ -48,14 +48,12 @@ func (r *runner) goodOf(state *recipe.State, s *cases.Step, at time.Time) *recip
 
 // show writes a request and its answer as they are shown: the text, and what is in it beside the good request.
 func show(s *cases.Step, sent, good *recipe.Sent, answer *response) Exchange {
-	text := strings.TrimRight(bytesOf(sent), "\r\n")
-	switch {
-	case answer.proto == "HTTP/2":
-		text = strings.Replace(head(sent), " HTTP/1.1", " HTTP/2", 1) + "\n" + sent.Body
-	case answer.kept:
-		text = strings.TrimRight(head(sent), "\r\n")
+	e := Exchange{Response: answer.show(sent.Secrets)}
+	if answer.proto == "HTTP/2" {
+		e.Request = cut(strings.Replace(head(sent), " HTTP/1.1", " HTTP/2", 1)+"\n"+sent.Body, sent.Secrets)
+	} else {
+		e.Request = cut(strings.TrimRight(bytesOf(sent), "\r\n"), sent.Secrets)
 	}
-	e := Exchange{Request: cut(text, sent.Secrets), Response: answer.show(sent.Secrets)}
 	secrets := sent.Secrets
 	var beside []Row
 	if good != nil {

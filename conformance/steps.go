@@ -58,10 +58,6 @@ func (r *runner) run(ctx context.Context, q *question) Result {
 	}
 	begin := time.Now()
 	exchanges, problems, err := r.steps(ctx, q)
-	if r.doubt {
-		r.alone, r.doubt = true, false // from now on, so that what is said of this server is what it does with one request
-		exchanges, problems, err = r.steps(ctx, q)
-	}
 	result.Duration = time.Since(begin)
 	if skip, ok := errors.AsType[*skipped](err); ok {
 		result.Outcome, result.Why = Skip, skip.why

@@ -28,7 +28,6 @@ type response struct {
 	malformed  error // of WWW-Authenticate
 	asked      bool  // the server asked for a client certificate
 	last       bool  // the server closes the connection
-	kept       bool  // the request did not ask for the end of the connection
 	err        error // no answer came
 }
 
@@ -98,10 +97,6 @@ func (r *runner) exchange(ctx context.Context, target *url.URL, s *recipe.Sent, 
 	if r.options.HTTP2 {
 		return r.streams(ctx, target, s, copies)
 	}
-	if copies == 1 && !r.alone && mayFollow(target, s) {
-		return []*response{r.follow(ctx, target, s)}, nil
-	}
-	r.hangUp() // there are servers that serve one connection at a time
 	if copies == 1 {
 		return []*response{r.one(ctx, target, s, func() {}, nil)}, nil
 	}
@@ -149,6 +144,27 @@ func (r *runner) one(
 	}
 	answer.took, answer.asked = time.Since(begin), asked
 	return answer
+}
+
+// kept is a connection over which one request follows the other.
+type kept struct {
+	net.Conn
+	limit *io.LimitedReader
+	from  *bufio.Reader
+}
+
+func keep(conn net.Conn) *kept {
+	limit := &io.LimitedReader{R: conn}
+	return &kept{conn, limit, bufio.NewReader(limit)}
+}
+
+func (k *kept) send(s *recipe.Sent, within time.Duration) *response {
+	_ = k.SetDeadline(time.Now().Add(within))
+	if _, err := io.WriteString(k, head(s)+"\r\n"+s.Body); err != nil {
+		return &response{err: err}
+	}
+	k.limit.N = maxHead + maxBody
+	return read(k.from, s.Method)
 }
 
 // read reads an answer, behind those that only announce it (RFC 9110 §15.2).
