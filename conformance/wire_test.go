@@ -2,17 +2,22 @@ package conformance_test
 
 import (
 	"bytes"
+	"context"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/binary"
 	"encoding/json"
 	"encoding/xml"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -318,4 +323,38 @@ func TestClaimsAreDocumented(t *testing.T) {
 	if _, err := conformance.RunURL(t.Context(), o); err != nil {
 		t.Error(err)
 	}
+}
+
+// A server of several processes may give each connection to another of them, which has not seen the proof.
+func TestReplayAtAnotherProcess(t *testing.T) {
+	s := newSubject(t, newIssuer(t), defects{replay: func(s dpop.ReplayStore) dpop.ReplayStore { return processes{s} }})
+	server := httptest.NewUnstartedServer(s)
+	var processes atomic.Uint32
+	server.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+		return context.WithValue(ctx, process{}, processes.Add(1))
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	o := s.options()
+	o.URL, o.Origin, o.Endpoints, o.Groups = server.URL+"/resource", origin, nil, []string{"replay"}
+	report, err := conformance.RunURL(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"replay-same", "replay-later", "replay-race"} {
+		if !strings.Contains(failures(report), id+": ") {
+			t.Errorf("%s did not find it", id)
+		}
+	}
+}
+
+// process is the key of the number of the process that has a connection.
+type process struct{}
+
+// processes have a memory each.
+type processes struct{ dpop.ReplayStore }
+
+func (p processes) Claim(ctx context.Context, key dpop.ReplayKey, expiry time.Time) (bool, error) {
+	number := ctx.Value(process{}).(uint32)
+	return p.ReplayStore.Claim(ctx, sha256.Sum256(binary.BigEndian.AppendUint32(key[:], number)), expiry)
 }
