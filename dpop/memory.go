@@ -323,11 +323,12 @@ func (m *Memory) record(s *timeSlice, key []byte) (fresh bool, err error) {
 // policy's counters are never asked, and no entry has a lifetime of its own.
 func newTimeSlice(slot int64) (*timeSlice, error) {
 	cache, err := ristretto.NewCache(&ristretto.Config[[]byte, struct{}]{
-		NumCounters:        512,
-		MaxCost:            math.MaxInt64,
-		BufferItems:        64,
-		KeyToHash:          halves,
-		IgnoreInternalCost: true,
+		NumCounters:            512,
+		MaxCost:                math.MaxInt64,
+		BufferItems:            64,
+		KeyToHash:              halves,
+		IgnoreInternalCost:     true,
+		TtlTickerDurationInSec: 86400, // there is nothing to clean up
 	})
 	if err != nil {
 		return nil, err

@@ -67,7 +67,7 @@ var memoryEdits = []mutant.Edit{
 			return false, ErrStoreFull
 		}
 	} else if m.live.Add(1) > m.maxEntries && !on("no count") {`},
-	{"dpop/memory.go", "MaxCost:            math.MaxInt64", `MaxCost: either("eviction instead of refusal", int64(50), math.MaxInt64)`},
+	{"dpop/memory.go", "MaxCost:                math.MaxInt64", `MaxCost: either("eviction instead of refusal", int64(50), math.MaxInt64)`},
 	{"dpop/memory.go", "\t\tm.live.Add(-1)\n\t\treturn false, ErrNotRecorded", `		if !on("failed claims keep their place") {
 			m.live.Add(-1)
 		}

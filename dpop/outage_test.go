@@ -77,7 +77,6 @@ func (l *link) Claim(_ context.Context, key dpop.ReplayKey, expiry time.Time) (b
 // fleet is several instances behind one address.
 type fleet struct {
 	*rand.Rand
-	sender
 	t        *testing.T
 	clock    *poptest.Clock
 	memory   *shared
@@ -94,7 +93,7 @@ type fleet struct {
 
 func newFleet(t *testing.T, seed uint64, fallback bool) *fleet {
 	f := &fleet{
-		Rand: rand.New(rand.NewPCG(seed, 1)), sender: newSender(), t: t, clock: poptest.NewClock(), skew: 3 * time.Second,
+		Rand: rand.New(rand.NewPCG(seed, 1)), t: t, clock: poptest.NewClock(), skew: 3 * time.Second,
 		fallback: fallback, accepted: map[string]int{}, links: make([]*link, 3), servers: make([]*dpop.Verifier, 3),
 	}
 	f.memory = &shared{now: f.clock.Now, keys: map[dpop.ReplayKey]time.Time{}}
@@ -122,7 +121,7 @@ func (f *fleet) start(i int) {
 }
 
 func (f *fleet) send(proof string, i int) {
-	_, err := f.sender.send(f.servers[i], proof)
+	_, err := f.servers[i].Verify(requestWith(proof), accessToken)
 	if dpop.NeedsNonce(err) {
 		f.nonces = append(f.nonces, f.servers[i].Nonce())
 	}

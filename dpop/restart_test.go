@@ -235,7 +235,6 @@ func TestRestartRuleIsForStoresThatForget(t *testing.T) {
 // proofs, use them and use them again.
 type walk struct {
 	*rand.Rand
-	sender
 	t        *testing.T
 	settings dpop.Config // MaxAge, Skew, Period and so on
 	clock    *poptest.Clock
@@ -335,7 +334,7 @@ func (w *walk) mint() *past {
 
 func (w *walk) use(p *past) {
 	now := w.clock.Now()
-	proof, err := w.send(w.server, p.proof)
+	proof, err := w.server.Verify(requestWith(p.proof), accessToken)
 	if err != nil {
 		return
 	}
@@ -360,7 +359,7 @@ func (w *walk) use(p *past) {
 		ok    bool
 	}{{-1, true}, {0, false}, {1, false}, {w.settings.MaxAge, false}, {time.Hour, false}} {
 		w.clock.Set(p.expiry.Add(probe.after))
-		if _, err := w.server.Read(w.request, accessToken); (err == nil) != probe.ok {
+		if _, err := w.server.Read(requestWith(p.proof), accessToken); (err == nil) != probe.ok {
 			w.t.Fatalf("%v after expiry: %v", probe.after, err)
 		}
 	}
@@ -372,7 +371,7 @@ func TestNoProofIsAcceptedTwice(t *testing.T) {
 	total := 0
 	for seed := range walks {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			w := &walk{Rand: rand.New(rand.NewPCG(uint64(seed), 0)), sender: newSender(), t: t, clock: poptest.NewClock()}
+			w := &walk{Rand: rand.New(rand.NewPCG(uint64(seed), 0)), t: t, clock: poptest.NewClock()}
 			w.settings.MaxAge = w.between(time.Second, 10*time.Minute)
 			w.settings.Skew = w.between(1, 5*time.Minute)
 			if w.IntN(2) == 0 {
