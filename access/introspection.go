@@ -32,7 +32,7 @@ const defaultIntrospectionTimeout = 5 * time.Second
 const (
 	maxIntrospectionAnswer    = 256 << 10
 	introspectionCacheEntries = 20_000
-	introspectionConnections  = 256
+	introspectionConnections  = 2 * maxQuestions // no question waits for the connection of another
 
 	// maxQuestions is how many questions are open at once: about tokens that were good a while ago, and about others.
 	maxQuestions = 256
@@ -103,7 +103,8 @@ type IntrospectionConfig struct {
 	// Timeout is for how long a question may take. Zero means five seconds; a minute is the most.
 	Timeout time.Duration
 	// HTTPClient asks. It is copied and keeps its Transport; no redirect is followed. Nil means one of ours, with
-	// 256 connections at most, so that a flood of tokens does not become one of the authorization server.
+	// 512 connections at most, 256 of them for tokens that were good a while ago, so that a flood of tokens does not become
+	// one of the authorization server. One of yours that has fewer lets a flood hold up the others.
 	HTTPClient *http.Client
 	// InsecureAllowHTTP permits an Endpoint on http that is not on this machine.
 	InsecureAllowHTTP bool

@@ -480,6 +480,41 @@ func TestIntrospectionFlood(t *testing.T) {
 	}
 }
 
+// Over HTTP/1.1 each question has a connection. A flood that holds as many as it can leaves some to tokens that were good
+// before.
+func TestIntrospectionFloodLeavesConnections(t *testing.T) {
+	const most = 256
+	e := newEndpoint(t, nil)
+	answer, arrived, release := e.answer, make(chan struct{}, most), make(chan struct{})
+	e.answer = func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.FormValue("token"), "stranger") {
+			arrived <- struct{}{}
+			<-release
+		}
+		answer(w, r)
+	}
+	s := introspecting(t, e, func(i *access.IntrospectionConfig) { i.Timeout = time.Minute })
+	if _, err := s.Check(owner("regular")); err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	for n := range most {
+		group.Go(func() {
+			if _, err := s.Check(owner(fmt.Sprint("stranger-", n))); err != nil {
+				t.Errorf("within the bound: %v", err)
+			}
+		})
+	}
+	for range most {
+		<-arrived
+	}
+	if _, err := s.Check(owner("regular")); err != nil {
+		t.Errorf("a token that was good before: %v", err)
+	}
+	close(release)
+	group.Wait()
+}
+
 // A token that the server does not know is not asked about again for a while.
 func TestInactiveIsRemembered(t *testing.T) {
 	for name, reply := range map[string]func(http.ResponseWriter){
@@ -936,8 +971,8 @@ func TestIntrospectionSettingsThatAreTaken(t *testing.T) {
 	made(func(i *access.IntrospectionConfig) {
 		i.Endpoint, i.InsecureAllowHTTP = "http://login.example.com/introspect", true
 	})
-	// 256 connections at most, so that a flood of tokens does not become one of the authorization server.
-	if ours := made(func(*access.IntrospectionConfig) {}).Transport(); ours.MaxConnsPerHost != 256 || ours.Proxy == nil || ours.IdleConnTimeout == 0 {
+	// 512 connections at most, so that a flood of tokens does not become one of the authorization server.
+	if ours := made(func(*access.IntrospectionConfig) {}).Transport(); ours.MaxConnsPerHost != 512 || ours.Proxy == nil || ours.IdleConnTimeout == 0 {
 		t.Errorf("our client has %d connections", ours.MaxConnsPerHost)
 	}
 	// Without a transport of their own a certificate goes with a copy of the default one.
