@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/senderlock/senderlock/revocation"
 )
@@ -35,9 +36,9 @@ func (s *Store) RevokeEverywhere(ctx context.Context, e revocation.Entry) []Held
 func (s *Store) tellEverywhere(ctx context.Context, e revocation.Entry, method func(*Store, context.Context, revocation.Entry) error) []Held {
 	held := make([]Held, 1+len(s.elsewhere))
 	var all sync.WaitGroup
-	tell := func(h *Held, region string, connect func() (*Store, error)) {
+	tell := func(h *Held, region string, connect func(context.Context) (*Store, error)) {
 		all.Go(func() {
-			there, err := connect()
+			there, err := connect(ctx)
 			if err == nil {
 				err = method(there, ctx, e)
 			}
@@ -46,7 +47,7 @@ func (s *Store) tellEverywhere(ctx context.Context, e revocation.Entry, method f
 			}
 		})
 	}
-	tell(&held[0], s.config.Region, func() (*Store, error) { return s, nil })
+	tell(&held[0], s.config.Region, func(context.Context) (*Store, error) { return s, nil })
 	for i, r := range s.elsewhere {
 		tell(&held[i+1], r.config.Region, r.connect)
 	}
@@ -73,30 +74,64 @@ func everywhere(held []Held) error {
 // when this region starts.
 type remote struct {
 	config Config
+	flight singleflight.Group
 	mu     sync.Mutex
 	store  *Store // nil until the first revocation that reached them
+	closed bool
 }
 
-func (r *remote) connect() (*Store, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.store != nil {
-		return r.store, nil
+// connect returns the store of the region within its Timeout. All who ask meanwhile wait for one attempt, and none of them
+// for longer than it wants to.
+func (r *remote) connect(ctx context.Context) (*Store, error) {
+	bounded, cancel := context.WithTimeout(ctx, r.config.Timeout)
+	defer cancel()
+	select {
+	case attempt := <-r.flight.DoChan("", r.attempt):
+		s, _ := attempt.Val.(*Store)
+		return s, attempt.Err
+	case <-bounded.Done():
+		return nil, r.unreached(bounded.Err())
+	}
+}
+
+// attempt connects, unless that is done. It runs in flight only, one at a time.
+func (r *remote) attempt() (any, error) {
+	if s, err := r.known(); s != nil || err != nil {
+		return s, err
 	}
 	s := newStore(r.config)
 	options := s.config.options()
 	options.DialCtxFn = s.conns.dial
 	var err error
 	if s.client, err = rueidis.NewClient(options); err != nil {
-		return nil, fmt.Errorf("redisstore: connecting to %v: %w", r.config.Addresses, err)
+		return nil, r.unreached(err)
 	}
+	r.mu.Lock()
 	r.store = s
+	r.mu.Unlock()
 	return s, nil
 }
 
-func (r *remote) close() error {
+// known returns the store if there is one.
+func (r *remote) known() (*Store, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.closed {
+		return nil, revocation.ErrClosed
+	}
+	return r.store, nil
+}
+
+func (r *remote) unreached(err error) error {
+	return fmt.Errorf("redisstore: connecting to %v: %w", r.config.Addresses, err)
+}
+
+// close waits for an attempt that is under way.
+func (r *remote) close() error {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	<-r.flight.DoChan("", r.attempt)
 	if r.store == nil {
 		return nil
 	}

@@ -1,9 +1,12 @@
 package redisstore_test
 
 import (
+	"context"
+	"errors"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -129,6 +132,74 @@ func TestRegionOutOfReach(t *testing.T) {
 	if !denied(t, open(t, r.settings["east"])) {
 		t.Error("it does not hold in the other")
 	}
+}
+
+// A region that takes connections and does not answer holds up nobody for longer than they want to wait, however many
+// wait for it already.
+func TestRegionThatIsSilent(t *testing.T) {
+	t.Parallel()
+	server, east := redistest.Start(t), silent(t)
+	other := redisstore.Config{Region: "east", Addresses: []string{east.addr}, Timeout: 30 * time.Second}
+	west := open(t, redisstore.Config{
+		Addresses: []string{server.Addr}, Timeout: patient, Region: "west", Elsewhere: []redisstore.Config{other},
+	})
+	first := make(chan error, 1)
+	go func() { first <- west.Revoke(t.Context(), mallory()) }()
+	<-east.taken
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if held := west.RevokeEverywhere(gone, mallory()); !errors.Is(held[1].Err, context.Canceled) {
+		t.Errorf("who does not wait is told %v, want that it did not", held[1].Err)
+	}
+	select {
+	case err := <-first:
+		t.Errorf("it waited for the attempt of another: %v", err)
+	default:
+	}
+	east.end()
+	if err := <-first; err == nil || !strings.Contains(err.Error(), "in region east") {
+		t.Errorf("Revoke = %v, want the name of the region", err)
+	}
+	if !denied(t, west) {
+		t.Error("it does not hold in this region")
+	}
+	if err := west.Close(); err != nil {
+		t.Error(err)
+	}
+	if held := west.RevokeEverywhere(t.Context(), mallory()); !errors.Is(held[1].Err, revocation.ErrClosed) {
+		t.Errorf("after Close the other region is told: %v", held[1].Err)
+	}
+}
+
+// mute is a server that takes connections and says nothing.
+type mute struct {
+	addr  string
+	taken chan struct{} // one for each connection
+	end   func()        // closes all of it
+}
+
+func silent(t *testing.T) mute {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan struct{})
+	m := mute{l.Addr().String(), make(chan struct{}, 100), sync.OnceFunc(func() { close(over); _ = l.Close() })}
+	t.Cleanup(m.end)
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				<-over
+				_ = conn.Close()
+			}()
+			m.taken <- struct{}{}
+		}
+	}()
+	return m
 }
 
 // What was revoked everywhere is lifted everywhere, or the error says where it may not be.
