@@ -153,7 +153,7 @@ func TestRegionThatIsSilent(t *testing.T) {
 	}
 	select {
 	case err := <-first:
-		t.Errorf("it waited for the attempt of another: %v", err)
+		t.Fatalf("it waited for the attempt of another: %v", err)
 	default:
 	}
 	east.end()
