@@ -577,6 +577,32 @@ func TestReadiness(t *testing.T) {
 	}
 }
 
+// A store that does not answer is not asked again by everybody who came while it was waited for.
+func TestReadinessWhileAStoreIsSilent(t *testing.T) {
+	clock, asked := poptest.NewClock(), 0
+	r, err := admin.NewReadiness(admin.ReadinessConfig{
+		Now: clock.Now, Log: slog.New(slog.DiscardHandler),
+		Stores: map[string]func(context.Context) error{"revocations": func(context.Context) error {
+			asked++
+			clock.Advance(2 * time.Second)
+			return context.DeadlineExceeded
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		w := httptest.NewRecorder()
+		r.ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
+		if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), `"waiting_for":["revocations"]`) {
+			t.Errorf("%d %s, want 503 for the store", w.Code, w.Body)
+		}
+	}
+	if asked != 1 {
+		t.Errorf("asked %d times, want once", asked)
+	}
+}
+
 func TestStoreAnswers(t *testing.T) {
 	p := newPort(t, nil)
 	if err := admin.StoreAnswers(p.store)(t.Context()); err != nil {

@@ -50,7 +50,7 @@ type Readiness struct {
 	ending  bool
 
 	asking sync.Mutex // one at a time
-	asked  time.Time
+	asked  time.Time // when they had answered, or had not
 	silent []string // stores that did not answer then
 }
 
@@ -141,18 +141,18 @@ func (r *Readiness) waitingFor(ctx context.Context) []string {
 func (r *Readiness) silentStores(ctx context.Context) []string {
 	r.asking.Lock()
 	defer r.asking.Unlock()
-	now := r.config.Now()
-	if !r.asked.IsZero() && now.Sub(r.asked) < storeFresh {
+	if !r.asked.IsZero() && r.config.Now().Sub(r.asked) < storeFresh {
 		return r.silent
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeLimit)
 	defer cancel()
-	r.asked, r.silent = now, nil
+	r.silent = nil
 	for _, name := range slices.Sorted(maps.Keys(r.config.Stores)) {
 		if err := r.config.Stores[name](ctx); err != nil {
 			r.config.Log.WarnContext(ctx, "not ready: a store does not answer", "store", name, "cause", err.Error())
 			r.silent = append(r.silent, name)
 		}
 	}
+	r.asked = r.config.Now() // who waited while a store was silent takes this answer, and does not ask in turn
 	return r.silent
 }
