@@ -59,7 +59,7 @@ type handler struct {
 //
 //	GET  /          a page for all of it
 //	GET  /whoami    whose credential it is, with its rights and the issuers
-//	POST /revoke    takes tokens back: {"by":"session","value":"…"}, optionally issuer, before, except_session
+//	POST /revoke    takes tokens back: {"by":"session","value":"…"}, optionally issuer, before or until_now, except_session
 //	GET  /entry     what is in force for ?by=…&value=…
 //	POST /lift      lifts it: {"by":"session","value":"…"}
 //	GET  /tokens    the tokens in use by one of ?subject=, client=, session=, token=, key=, certificate=; six characters of a thumbprint do

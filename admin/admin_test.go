@@ -233,6 +233,8 @@ func TestRevoke(t *testing.T) {
 		"but for one session":   {`{"by":"subject","value":"alice","before":"` + now + `","except_session":"s1"}`, 15*time.Minute + 11*time.Second, false, 1.0, true},
 		"what was before it":    {`{"by":"subject","value":"alice","before":"` + poptest.Now.Add(-time.Minute).UTC().Format(time.RFC3339) + `"}`, 14*time.Minute + 11*time.Second, false, 0.0, true},
 		"as far ahead as may":   {`{"by":"subject","value":"alice","before":"` + poptest.Now.Add(10*time.Second).UTC().Format(time.RFC3339) + `"}`, 15*time.Minute + 21*time.Second, false, 2.0, false},
+		"until now":             {`{"by":"subject","value":"alice","until_now":true}`, 15*time.Minute + 21*time.Second, false, 2.0, false},
+		"not until now":         {`{"by":"subject","value":"alice","until_now":false}`, 15*time.Minute + 20*time.Second, true, 2.0, false},
 		"the issuer named":      {`{"issuer":"` + issuer + `","by":"subject","value":"alice"}`, 15*time.Minute + 20*time.Second, true, 2.0, false},
 		"space behind the body": {`{"by":"subject","value":"alice"}` + " \n", 15*time.Minute + 20*time.Second, true, 2.0, false},
 	} {
@@ -258,6 +260,25 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
+// What was issued until now is what any issuer has issued whose clock is within the leeway. Nobody has to tell the time.
+func TestRevokeUntilNow(t *testing.T) {
+	p := newPort(t, nil)
+	p.must("POST", "/revoke", `{"by":"subject","value":"alice","until_now":true}`)
+	for issued, denied := range map[time.Duration]bool{-time.Minute: true, 0: true, 10 * time.Second: true, 11 * time.Second: false} {
+		token := p.token("phone", "alice", "s1", "app", "")
+		token.IssuedAt = poptest.Now.Add(issued)
+		token.Expiry = token.IssuedAt.Add(5 * time.Minute)
+		if p.denied(token) != denied {
+			t.Errorf("issued %v from now: denied %t, want %t", issued, !denied, denied)
+		}
+	}
+	w := httptest.NewRecorder()
+	p.handler.ServeHTTP(w, httptest.NewRequest("GET", "/app.js", nil))
+	if script := w.Body.String(); !strings.Contains(script, "until_now") || strings.Contains(script, "Date") {
+		t.Error("the page tells the time by the clock of its user")
+	}
+}
+
 func TestRevokeRefuses(t *testing.T) {
 	p := newPort(t, func(c *admin.Config) { c.Issuers = append(c.Issuers, "https://second.example.com") })
 	alice := p.token("phone", "alice", "s1", "app", "")
@@ -274,6 +295,7 @@ func TestRevokeRefuses(t *testing.T) {
 		"a member twice":           {named(`"by":"session","by":"subject","value":"alice"`), "duplicate"},
 		"two objects":              {named(`"by":"subject","value":"alice"`) + `{}`, "invalid character"},
 		"far ahead":                {named(`"by":"subject","value":"alice","before":"` + poptest.Now.Add(11*time.Second).UTC().Format(time.RFC3339) + `"`), "before is 11s ahead"},
+		"until now, and before":    {named(`"by":"subject","value":"alice","before":"2020-01-01T00:00:00Z","until_now":true`), "before and until_now"},
 		"a token before":           {named(`"by":"token","value":"phone","before":"2020-01-01T00:00:00Z"`), "Before"},
 		"an exception, no before":  {named(`"by":"subject","value":"alice","except_session":"s1"`), "exception"},
 		"too large":                {named(`"by":"subject","value":"` + strings.Repeat("a", 16<<10) + `"`), "too large"},

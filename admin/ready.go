@@ -50,8 +50,8 @@ type Readiness struct {
 	ending  bool
 
 	asking sync.Mutex // one at a time
-	asked  time.Time // when they had answered, or had not
-	silent []string // stores that did not answer then
+	asked  time.Time  // when they had answered, or had not
+	silent []string   // stores that did not answer then
 }
 
 // NewReadiness checks the settings. Its error names the field and what to put there.

@@ -22,7 +22,9 @@ type revocationRequest struct {
 	valueRequest
 	// Before takes back what was issued before this instant only. Zero: whenever issued.
 	Before time.Time `json:"before"`
-	// ExceptSession is a session that stays, with Before.
+	// UntilNow is Before for now, on the clock of an issuer that is ahead by Leeway: whose clock says it does not matter.
+	UntilNow bool `json:"until_now"`
+	// ExceptSession is a session that stays, with Before or UntilNow.
 	ExceptSession string `json:"except_session"`
 }
 
@@ -78,6 +80,12 @@ func (h *handler) issuer(name string) (string, error) {
 
 func (h *handler) revocable(q revocationRequest) (revocation.Entry, error) {
 	e, err := h.named(q.valueRequest)
+	if q.UntilNow {
+		if err == nil && !q.Before.IsZero() {
+			err = errors.New("before and until_now are both set: give one of them")
+		}
+		q.Before = h.Now().Add(h.Leeway)
+	}
 	if ahead := q.Before.Sub(h.Now()); err == nil && ahead > h.Leeway {
 		err = fmt.Errorf("before is %v ahead, which would lock out logins to come: give now, or %v more at most", ahead.Round(time.Second), h.Leeway)
 	}

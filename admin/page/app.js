@@ -84,7 +84,7 @@ async function acting(event) {
   const named = {issuer: form.issuer.value, by: form.by.value, value: form.value.value.trim()};
   switch (event.submitter?.value) {
     case 'revoke': {
-      if (form.now.checked) named.before = new Date().toISOString();
+      named.until_now = form.now.checked; // by the server's clock, not by this one
       const answer = await ask('revoke', named);
       const hit = answer.tokens_in_use === null ? 'how many tokens that hits is not known'
         : (answer.at_least ? 'at least ' : '') + answer.tokens_in_use + ' tokens in use are hit';
