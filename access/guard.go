@@ -220,6 +220,9 @@ func (g *Guard) claimUnlessRevoked(ctx context.Context, used scheme, token *Toke
 	case err != nil:
 		return g.refuse(used, CodeInvalidProof, err)
 	}
+	if err := token.lives(g.config.Now(), g.config.Leeway); err != nil { // as in revoked
+		return g.refuse(used, CodeInvalidToken, err)
+	}
 	return nil
 }
 
@@ -281,7 +284,8 @@ func (g *Guard) revoked(ctx context.Context, token *Token) error {
 	case entry != nil:
 		return g.denied(entry)
 	}
-	return nil
+	// A store passes over what denies tokens that have ended, and this one may have, since its times were judged.
+	return token.lives(g.config.Now(), g.config.Leeway)
 }
 
 // denied is the cause for refusing a token that an entry denies. A subject stands in it as in the log.

@@ -3,6 +3,7 @@ package access_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -86,6 +87,46 @@ func TestRevocationOfAllBefore(t *testing.T) {
 	s.clock.Advance(time.Second)
 	if err := call(bound(now)); err != nil {
 		t.Errorf("a later one: %v", err)
+	}
+}
+
+// A token that was taken back and ends while a policy takes its time is refused, although the store passes over what it
+// kept of it.
+func TestRevokedTokenEndsMeanwhile(t *testing.T) {
+	for name, keep := range map[string]func(*setup, *revocation.Memory){
+		"revocations alone":       func(s *setup, m *revocation.Memory) { s.Revocation = m },
+		"one store for all of it": func(s *setup, m *revocation.Memory) { both := newShared(t, s.clock); both.Memory, s.Shared = m, both },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var store *revocation.Memory
+			pause := time.Duration(0)
+			s := newGuard(t, func(s *setup) {
+				var err error
+				retention := revocation.Retention{Lifetime: time.Hour, Leeway: access.DefaultLeeway}
+				if store, err = revocation.NewMemory(revocation.Options{Retention: retention, Now: s.clock.Now}); err != nil {
+					t.Fatal(err)
+				}
+				keep(s, store)
+				s.Policies = []access.Policy{func(*http.Request, *access.Grant) error { s.clock.Advance(pause); return nil }}
+			})
+			end := poptest.Now.Add(5 * time.Minute)
+			entry := revocation.Entry{Issuer: poptest.Issuer, By: revocation.BySubject, Value: "user-1", Expiry: end}
+			if err := store.Revoke(t.Context(), entry); err != nil {
+				t.Fatal(err)
+			}
+			s.clock.Advance(end.Add(access.DefaultLeeway - time.Second).Sub(s.clock.Now()))
+			call := func(claims ...func(*poptest.Token)) error {
+				token := bound(claims...)
+				_, err := s.Check(get("DPoP "+token, poptest.Proof{Token: token, IssuedAt: s.clock.Now()}.String()))
+				return err
+			}
+			expect(t, call(), refusal{401, "invalid_token", "subject_revoked"})
+			if err := call(claim("sub", "user-2")); err != nil {
+				t.Errorf("somebody else: %v", err)
+			}
+			pause = time.Second
+			expect(t, call(), refusal{401, "invalid_token", "token_expired"})
+		})
 	}
 }
 
