@@ -411,6 +411,58 @@ func TestGatewayLosesNoRequest(t *testing.T) {
 	}
 }
 
+// A connection that was taken over may go on for ever. It does not hold up the end of the program, whichever settings it
+// began under.
+func TestGatewayEndsWithOpenConnections(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("NOT TESTED: there are no such signals on Windows")
+	}
+	for name, anew := range map[string]bool{"of these settings": false, "of those before": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t)
+			s.service.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Connection", "Upgrade")
+				w.Header().Set("Upgrade", "websocket")
+				w.WriteHeader(http.StatusSwitchingProtocols)
+				if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+					t.Cleanup(func() { _ = conn.Close() })
+				}
+			})
+			quiet := config + "idle_timeout: 86400\n"
+			file := s.write(filepath.Join(t.TempDir(), "gateway.yaml"), quiet)
+			s.run("gateway", "--config", file)
+			r := s.request("GET", "/public")
+			r.Header.Set("Connection", "Upgrade")
+			r.Header.Set("Upgrade", "websocket")
+			response, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			if response.StatusCode != http.StatusSwitchingProtocols {
+				t.Fatal(response.Status)
+			}
+			if anew {
+				s.write(file, quiet+"key_refresh: 10m\n") // another Guard
+				if err := s.command.Process.Signal(syscall.SIGHUP); err != nil {
+					t.Fatal(err)
+				}
+				if line := s.hears("settings were read anew"); line["guard_kept"] != false {
+					t.Fatal(line)
+				}
+			}
+			if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			for range s.lines { // until it has ended
+			}
+			if err := s.command.Wait(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // forward-auth answers for its preset.
 func TestForwardAuth(t *testing.T) {
 	s := newServer(t)

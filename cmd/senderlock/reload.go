@@ -28,6 +28,7 @@ type reloadable struct {
 	mu      sync.RWMutex
 	current *generation
 	retired sync.WaitGroup
+	ending  chan struct{} // closed by Close
 }
 
 // generation is what serves under one set of settings.
@@ -43,8 +44,18 @@ type guarded struct {
 	requests sync.WaitGroup
 }
 
+// left is closed once no request is on its way. None may come meanwhile.
+func (g *guarded) left() <-chan struct{} {
+	none := make(chan struct{})
+	go func() {
+		g.requests.Wait()
+		close(none)
+	}()
+	return none
+}
+
 func newReloadable(s *gatewaySettings, log *slog.Logger) (_ *reloadable, err error) {
-	g := &reloadable{log: log, secret: make([]byte, dpop.MinNonceSecret)}
+	g := &reloadable{log: log, secret: make([]byte, dpop.MinNonceSecret), ending: make(chan struct{})}
 	if _, err := rand.Read(g.secret); err != nil {
 		return nil, err
 	}
@@ -66,6 +77,7 @@ func newReloadable(s *gatewaySettings, log *slog.Logger) (_ *reloadable, err err
 
 // Close ends everything. Requests must have ended, but those of connections that were taken over.
 func (g *reloadable) Close() error {
+	close(g.ending)
 	err := g.current.Close()
 	g.retired.Wait()
 	return errors.Join(err, g.watch.Close(), g.stores.Close())
@@ -132,7 +144,10 @@ func (g *reloadable) reload(from source) {
 	g.log.Info("settings were read anew", "routes", len(s.routes), "guard_kept", n.guarded == old.guarded)
 	if n.guarded != old.guarded {
 		g.retired.Go(func() {
-			old.requests.Wait()
+			select {
+			case <-old.left():
+			case <-g.ending: // what is left are connections that were taken over, which may go on for ever
+			}
 			_ = old.Close()
 		})
 	}
