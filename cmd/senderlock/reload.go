@@ -71,8 +71,20 @@ func newReloadable(s *gatewaySettings, log *slog.Logger) (_ *reloadable, err err
 	if g.current, err = g.make(s); err != nil {
 		return nil, errors.Join(err, g.watch.Close(), g.stores.Close())
 	}
-	g.current.FetchKeys() // readiness waits for them
 	return g, nil
+}
+
+// check returns why the program could not serve under the settings. It opens no store and asks nobody.
+func (s *gatewaySettings) check() error {
+	alone := *s.Settings
+	alone.RedisURL, alone.RevocationFile = "", ""
+	tried := *s
+	tried.Settings = &alone
+	g, err := newReloadable(&tried, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	return g.Close()
 }
 
 // Close ends everything. Requests must have ended, but those of connections that were taken over.
