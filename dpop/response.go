@@ -56,23 +56,21 @@ func bodyError(resp *http.Response) string {
 
 // discard reads the rest of a response, within bounds, so that its connection can be used again, and closes it.
 func discard(body io.ReadCloser) {
-	if readAhead(body).arrived() {
-		body.Close()
-		return
-	}
-	go body.Close() // which may have to wait for the reading
+	o := readAhead(body)
+	o.arrived()
+	_ = o.Close()
 }
 
 // opening is a body whose beginning is read in the background, since a server may never send it.
 type opening struct {
-	io.Closer
+	body  io.ReadCloser
 	there chan struct{} // closed once the rest is there
 	start []byte
 	all   io.Reader
 }
 
 func readAhead(body io.ReadCloser) *opening {
-	o := &opening{Closer: body, there: make(chan struct{})}
+	o := &opening{body: body, there: make(chan struct{})}
 	go func() {
 		defer close(o.there)
 		// What goes wrong here goes wrong again for whoever reads the body.
@@ -95,4 +93,15 @@ func (o *opening) arrived() bool {
 func (o *opening) Read(p []byte) (int, error) {
 	<-o.there
 	return o.all.Read(p)
+}
+
+// Close does not wait for the reading, as what net/http decompresses would.
+func (o *opening) Close() error {
+	select {
+	case <-o.there:
+		return o.body.Close()
+	default:
+		go func() { _ = o.body.Close() }()
+		return nil
+	}
 }

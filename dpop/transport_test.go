@@ -1155,6 +1155,48 @@ func TestTransportStalledError(t *testing.T) {
 	}
 }
 
+// Nor who closes what is said without reading it, though a body may not be closed while it is read.
+func TestTransportStalledErrorIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stalled, finish := io.Pipe()
+		body := &bodyOfTurns{ReadCloser: stalled, turn: make(chan struct{}, 1)}
+		json := http.Header{"Content-Type": {"application/json"}}
+		tr, _ := newTransport(t, answer{status: 400, fields: json, body: body})
+		resp, err := tr.RoundTrip(getAccounts(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		if err := resp.Body.Close(); err != nil || time.Since(begin) != 0 {
+			t.Errorf("%v after %v", err, time.Since(begin))
+		}
+		_ = finish.Close()
+		if synctest.Wait(); !body.closed {
+			t.Error("the body was never closed")
+		}
+	})
+}
+
+// bodyOfTurns is like the bodies that net/http decompresses: while one reads it, nobody else can close it.
+type bodyOfTurns struct {
+	io.ReadCloser
+	turn   chan struct{}
+	closed bool
+}
+
+func (b *bodyOfTurns) Read(p []byte) (int, error) {
+	b.turn <- struct{}{}
+	defer func() { <-b.turn }()
+	return b.ReadCloser.Read(p)
+}
+
+func (b *bodyOfTurns) Close() error {
+	b.turn <- struct{}{}
+	defer func() { <-b.turn }()
+	b.closed = true
+	return b.ReadCloser.Close()
+}
+
 // Nor does one that never answers keep back what is only sent to learn a nonce.
 func TestTransportPrimeIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -112,12 +112,15 @@ func (b *body) setUpload(r *http.Request, stdin io.Reader) error {
 		r.Body, r.ContentLength = io.NopCloser(stdin), -1
 		return nil
 	}
-	info, err := os.Stat(b.upload)
+	file, err := os.Open(b.upload)
 	if err != nil {
 		return err
 	}
-	r.ContentLength = info.Size()
-	r.GetBody = func() (io.ReadCloser, error) { return os.Open(b.upload) }
-	r.Body, err = r.GetBody()
+	r.Body, r.ContentLength = file, -1
+	info, err := file.Stat()
+	if err == nil && info.Mode().IsRegular() { // what comes out of a pipe comes once
+		r.ContentLength = info.Size()
+		r.GetBody = func() (io.ReadCloser, error) { return os.Open(b.upload) }
+	}
 	return err
 }

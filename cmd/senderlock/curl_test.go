@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -129,6 +130,15 @@ func TestCurl(t *testing.T) {
 	w.expect("", outcome{said: "Logged out."}, "logout", w.api)
 	w.expect("", outcome{said: "you are not logged in: log in first with --issuer and --client", status: 2}, "curl", w.api+"/b")
 	w.expect("", outcome{said: "You were not logged in."}, "logout", w.api)
+}
+
+// What comes out of a pipe can be sent only once, whatever name it has: the second attempt would send what is left of it.
+func TestCurlUploadOfAPipe(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("NOT TESTED: there is no /dev/stdin on Windows")
+	}
+	w := loggedIn(t)
+	w.expect("streamed", outcome{out: `PUT /x by alice with "streamed" of ""`}, "curl", "-T", "/dev/stdin", w.api+"/x")
 }
 
 // The flags of curl mean what they mean there.

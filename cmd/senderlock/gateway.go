@@ -73,8 +73,11 @@ func serverCommand(command *cobra.Command, forwardAuth bool) *cobra.Command {
 	command.Args = cobra.NoArgs
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		if check {
-			_, err := readGateway(s, forwardAuth)
-			return err
+			read, err := readGateway(s, forwardAuth)
+			if err != nil {
+				return err
+			}
+			return read.check()
 		}
 		return serveGateway(command.Context(), s, forwardAuth, command.OutOrStdout())
 	}
@@ -101,6 +104,7 @@ func serveGateway(ctx context.Context, from source, forwardAuth bool, out io.Wri
 	if err != nil {
 		return err
 	}
+	g.current.FetchKeys() // readiness waits for them
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)

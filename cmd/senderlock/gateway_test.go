@@ -411,6 +411,58 @@ func TestGatewayLosesNoRequest(t *testing.T) {
 	}
 }
 
+// A connection that was taken over may go on for ever. It does not hold up the end of the program, whichever settings it
+// began under.
+func TestGatewayEndsWithOpenConnections(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("NOT TESTED: there are no such signals on Windows")
+	}
+	for name, anew := range map[string]bool{"of these settings": false, "of those before": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t)
+			s.service.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Connection", "Upgrade")
+				w.Header().Set("Upgrade", "websocket")
+				w.WriteHeader(http.StatusSwitchingProtocols)
+				if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+					t.Cleanup(func() { _ = conn.Close() })
+				}
+			})
+			quiet := config + "idle_timeout: 86400\n"
+			file := s.write(filepath.Join(t.TempDir(), "gateway.yaml"), quiet)
+			s.run("gateway", "--config", file)
+			r := s.request("GET", "/public")
+			r.Header.Set("Connection", "Upgrade")
+			r.Header.Set("Upgrade", "websocket")
+			response, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			if response.StatusCode != http.StatusSwitchingProtocols {
+				t.Fatal(response.Status)
+			}
+			if anew {
+				s.write(file, quiet+"key_refresh: 10m\n") // another Guard
+				if err := s.command.Process.Signal(syscall.SIGHUP); err != nil {
+					t.Fatal(err)
+				}
+				if line := s.hears("settings were read anew"); line["guard_kept"] != false {
+					t.Fatal(line)
+				}
+			}
+			if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			for range s.lines { // until it has ended
+			}
+			if err := s.command.Wait(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // forward-auth answers for its preset.
 func TestForwardAuth(t *testing.T) {
 	s := newServer(t)
@@ -509,6 +561,9 @@ func TestGatewayCheckConfig(t *testing.T) {
 		"in upper case":          {"gateway", config + "PORT_: 1\nDPOP_NONCE: off\n", "line 12: DPOP_NONCE is no setting"},
 		"a doubled key":          {"gateway", config + "port: 1\n", "line 11: port is in line 5 already"},
 		"no mapping":             {"gateway", "- a\n", "line 1: write one setting a line"},
+		"a beginning and an end": {"gateway", "---" + config + "...\n", ""},
+		"a second document":      {"gateway", config + "---\ndpop_nonce: required\n", "line 11: another document begins"},
+		"no YAML behind the end": {"gateway", config + "...\n\tport: 1\n", "line 12"},
 		"a missing value":        {"gateway", config + "jwks_uri:\n", "jwks_uri: the value is missing"},
 		"a mapping":              {"gateway", config + "jwks_uri: {a: b}\n", "jwks_uri: write a text"},
 		"no YAML":                {"gateway", config + "\tport: 1\n", "line"},
@@ -523,6 +578,10 @@ func TestGatewayCheckConfig(t *testing.T) {
 		"a route's binding":      {"gateway", config + "  - GET /x binding=mtls\n", "set dpop, certificate, or both"},
 		"a route's forms":        {"gateway", config + "  - GET /x allow=all\n", "dot-segments, encoded-slash"},
 		"a service":              {"gateway", strings.Replace(config, "upstream: %SERVICE%", "", 1), "UPSTREAM is not set"},
+		"a service's path":       {"gateway", strings.Replace(config, "%SERVICE%", "http://127.0.0.1:1/a", 1), "give the origin of a service"},
+		"routes in conflict":     {"gateway", config + "  - GET /public public\n", "conflicts with pattern"},
+		"an issuer":              {"forward-auth", strings.Replace(config, "%ISSUER%", "https://a.example/?", 1) + "forward_auth: nginx\ntrusted_proxies: 10.0.0.1\n", "ISSUER is"},
+		"stores that are absent": {"gateway", config + "replay_redis_url: redis://127.0.0.1:1\n", ""},
 		"a time":                 {"gateway", config + "upstream_timeout: soon\n", `UPSTREAM_TIMEOUT is "soon"`},
 		"a silence":              {"gateway", config + "idle_timeout: never\n", `IDLE_TIMEOUT is "never"`},
 		"a size":                 {"gateway", config + "max_body: 10M\n", `MAX_BODY is "10M": set a number of octets`},

@@ -28,6 +28,7 @@ type reloadable struct {
 	mu      sync.RWMutex
 	current *generation
 	retired sync.WaitGroup
+	ending  chan struct{} // closed by Close
 }
 
 // generation is what serves under one set of settings.
@@ -43,8 +44,18 @@ type guarded struct {
 	requests sync.WaitGroup
 }
 
+// left is closed once no request is on its way. None may come meanwhile.
+func (g *guarded) left() <-chan struct{} {
+	none := make(chan struct{})
+	go func() {
+		g.requests.Wait()
+		close(none)
+	}()
+	return none
+}
+
 func newReloadable(s *gatewaySettings, log *slog.Logger) (_ *reloadable, err error) {
-	g := &reloadable{log: log, secret: make([]byte, dpop.MinNonceSecret)}
+	g := &reloadable{log: log, secret: make([]byte, dpop.MinNonceSecret), ending: make(chan struct{})}
 	if _, err := rand.Read(g.secret); err != nil {
 		return nil, err
 	}
@@ -60,12 +71,25 @@ func newReloadable(s *gatewaySettings, log *slog.Logger) (_ *reloadable, err err
 	if g.current, err = g.make(s); err != nil {
 		return nil, errors.Join(err, g.watch.Close(), g.stores.Close())
 	}
-	g.current.FetchKeys() // readiness waits for them
 	return g, nil
+}
+
+// check returns why the program could not serve under the settings. It opens no store and asks nobody.
+func (s *gatewaySettings) check() error {
+	alone := *s.Settings
+	alone.RedisURL, alone.RevocationFile = "", ""
+	tried := *s
+	tried.Settings = &alone
+	g, err := newReloadable(&tried, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	return g.Close()
 }
 
 // Close ends everything. Requests must have ended, but those of connections that were taken over.
 func (g *reloadable) Close() error {
+	close(g.ending)
 	err := g.current.Close()
 	g.retired.Wait()
 	return errors.Join(err, g.watch.Close(), g.stores.Close())
@@ -132,7 +156,10 @@ func (g *reloadable) reload(from source) {
 	g.log.Info("settings were read anew", "routes", len(s.routes), "guard_kept", n.guarded == old.guarded)
 	if n.guarded != old.guarded {
 		g.retired.Go(func() {
-			old.requests.Wait()
+			select {
+			case <-old.left():
+			case <-g.ending: // what is left are connections that were taken over, which may go on for ever
+			}
 			_ = old.Close()
 		})
 	}

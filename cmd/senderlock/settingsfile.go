@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -61,8 +63,14 @@ func (o *opened) get(name string) string {
 
 // parse reads one mapping from the names of settings in lower case to a text or a list of texts.
 func (o *opened) parse(text []byte) error {
-	var document yaml.Node
-	if err := yaml.Unmarshal(text, &document); err != nil {
+	var document, second yaml.Node
+	documents := yaml.NewDecoder(bytes.NewReader(text))
+	if err := documents.Decode(&document); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if err := documents.Decode(&second); err == nil {
+		return fmt.Errorf("line %d: another document begins: write all settings in one, without ---", second.Line)
+	} else if !errors.Is(err, io.EOF) {
 		return err
 	}
 	if len(document.Content) == 0 {

@@ -72,8 +72,11 @@ func Open(folder, key, passphrase string) (*Store, error) {
 func (s *Store) MakeSigner() (signer *dpop.Signer, made bool, err error) {
 	key, err := s.key.Load()
 	if errors.Is(err, fs.ErrNotExist) {
-		made = true
 		key, err = s.key.Create("ES256")
+		made = err == nil
+		if errors.Is(err, fs.ErrExist) { // another process was faster
+			key, err = s.key.Load()
+		}
 	}
 	if err != nil {
 		return nil, false, err
