@@ -197,7 +197,7 @@ const leakedTail = `## Afterwards
 - How did it leak? A log of a proxy, a crash report, a page with a script of others. The token alone was worth nothing here; where
   it is accepted without its sender, it was worth everything.
 - If the thief had the key too, there is no alert, and nothing here tells him from Alice but ` + "`address`" + `. Then take back by
-  ` + "`key`" + ` or ` + "`subject`" + `, with ` + "`before`" + ` set to now, and have the client make a new key.
-- Without ` + "`before`" + `, by subject, client, key or certificate, later logins are refused too, until the entry ends: the answer says
-  so. Lift it, or Alice stays locked out.
+  ` + "`key`" + ` or ` + "`subject`" + `, with ` + "`until_now`" + `, and have the client make a new key.
+- Without ` + "`until_now`" + ` or ` + "`before`" + `, by subject, client, key or certificate, later logins are refused too, until the entry
+  ends: the answer says so. Lift it, or Alice stays locked out.
 - To react without being woken, give ` + "`access.React`" + ` as ` + "`Config.OnAlert`" + `.`
