@@ -400,7 +400,7 @@ var skippedInCI = map[string]struct {
 }
 
 // notInCI are the conditions that do not hold in the run of all tests in CI, on Linux.
-var notInCI = regexp.MustCompile(`testing\.Short\(\)|runtime\.GOOS == "windows"|os\.Getenv\("CI"\) != "true"|fips140\.|mutant\.Inside\(\)|^raced$`)
+var notInCI = regexp.MustCompile(`testing\.Short\(\)|runtime\.GOOS == "windows"|os\.Getenv\("CI"\) != "true"|fips140\.|mutant\.Inside\(\)|^built\.Raced\(\)$`)
 
 // A test that is skipped where all should run says nothing, and go test does not tell of it.
 func TestNothingIsSkippedInCI(t *testing.T) {

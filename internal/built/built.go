@@ -37,15 +37,15 @@ func Program(folder string, race bool) (string, error) {
 	if runtime.GOOS == "windows" {
 		path += ".exe"
 	}
-	output, err := exec.Command("go", "build", fmt.Sprintf("-race=%t", race && raced()), "-o", path, ".").CombinedOutput()
+	output, err := exec.Command("go", "build", fmt.Sprintf("-race=%t", race && Raced()), "-o", path, ".").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, output)
 	}
 	return path, nil
 }
 
-// raced reports whether this test has the race detector.
-func raced() bool {
+// Raced reports whether this test has the race detector.
+func Raced() bool {
 	info, _ := debug.ReadBuildInfo()
 	for _, s := range info.Settings {
 		if s.Key == "-race" {

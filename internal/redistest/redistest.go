@@ -25,6 +25,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/senderlock/senderlock/internal/built"
 	"github.com/senderlock/senderlock/internal/fetched"
 )
 
@@ -400,7 +401,7 @@ func Main(m *testing.M, n int) {
 	flag.Parse()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if race {
+	if built.Raced() {
 		n = min(n, 8)
 	}
 	if !given {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/senderlock/senderlock/internal/built"
 	"github.com/senderlock/senderlock/internal/spintest"
 )
 
@@ -15,7 +16,7 @@ func check(t *testing.T, macros ...string) string {
 	if os.Getenv("SENDERLOCK_MODEL") == "" && os.Getenv("CI") != "true" {
 		t.Skip("SKIPPED, NOTHING WAS CHECKED: it takes minutes; set SENDERLOCK_MODEL=1")
 	}
-	if raced {
+	if built.Raced() {
 		t.Skip("SKIPPED: there is nothing for the race detector in a search; the tests without it make it")
 	}
 	return spintest.Compile(t, "epochs.pml", spintest.Large, macros...).Search(t)
