@@ -11,7 +11,6 @@ import (
 	"go/token"
 	"go/types"
 	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -126,13 +125,9 @@ func TestImportsPointOneWay(t *testing.T) {
 // One word for one thing: settings are settled, which completes and judges them, and nothing else is.
 func TestSettingsAloneAreSettled(t *testing.T) {
 	found := 0
-	err := fs.WalkDir(os.DirFS("."), ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || !strings.HasSuffix(name, ".go") || isTest(name) {
-			return err
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			return err
+	goFiles(t, func(name string, file *ast.File) {
+		if isTest(name) {
+			return
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
 			switch n := n.(type) {
@@ -151,10 +146,9 @@ func TestSettingsAloneAreSettled(t *testing.T) {
 			}
 			return true
 		})
-		return nil
 	})
-	if err != nil || found < 20 {
-		t.Errorf("%d functions settle, %v", found, err)
+	if found < 20 {
+		t.Errorf("%d functions settle", found)
 	}
 }
 

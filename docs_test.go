@@ -420,11 +420,17 @@ func exportedNames(t *testing.T) map[string]map[string]bool {
 			continue
 		}
 		names := map[string]bool{}
-		goFiles(t, folder, func(file *ast.File) {
+		goFiles(t, func(name string, file *ast.File) {
+			if path.Dir(name) != folder || strings.HasSuffix(name, "_test.go") {
+				return
+			}
 			for _, d := range file.Decls {
 				declared(d, names)
 			}
 		})
+		if len(names) == 0 {
+			t.Fatalf("%s declares nothing", folder)
+		}
 		found[name] = names
 	}
 	return found
@@ -472,25 +478,6 @@ func members(s *ast.TypeSpec, names map[string]bool) {
 		for _, name := range field.Names {
 			names[s.Name.Name+"."+name.Name] = true
 		}
-	}
-}
-
-// goFiles parses the files of one folder that are no tests.
-func goFiles(t *testing.T, folder string, each func(*ast.File)) {
-	t.Helper()
-	names, err := filepath.Glob(filepath.Join(folder, "*.go"))
-	if err != nil || len(names) == 0 {
-		t.Fatalf("%s has no files: %v", folder, err)
-	}
-	for _, name := range names {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		each(file)
 	}
 }
 

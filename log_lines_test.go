@@ -3,9 +3,6 @@ package senderlock_test
 import (
 	"bytes"
 	"go/ast"
-	"go/parser"
-	"go/token"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,18 +36,9 @@ func TestLogLines(t *testing.T) {
 
 func textsOfLogs(t *testing.T, folder string) (texts []string) {
 	t.Helper()
-	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && (strings.HasSuffix(path, "test") || d.Name() == "testdata"):
-			return fs.SkipDir
-		case !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
-			return nil
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
-		if err != nil {
-			return err
+	goFiles(t, func(name string, file *ast.File) {
+		if !in(name, folder) || isTest(name) || strings.Contains(name, "test/") {
+			return
 		}
 		for n := range ast.Preorder(file) {
 			call, is := n.(*ast.CallExpr)
@@ -61,11 +49,7 @@ func textsOfLogs(t *testing.T, folder string) (texts []string) {
 				texts = append(texts, literal(call.Args[i]))
 			}
 		}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return texts
 }
 

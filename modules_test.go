@@ -57,7 +57,11 @@ func TestModulesApart(t *testing.T) {
 
 // A user needs a Go, not the newest patch of it: a module asks for the first release of one, and for no toolchain.
 func TestFloorIsNoPatch(t *testing.T) {
-	for _, file := range []string{"go.mod", "cmd/senderlock/go.mod", "examples/go.mod", "redisstore/histories/go.mod", "go.work"} {
+	files := []string{"go.work"}
+	for _, folder := range modules(t) {
+		files = append(files, path.Join(folder, "go.mod"))
+	}
+	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -98,16 +102,9 @@ func TestModulesAreKeptUpToDate(t *testing.T) {
 	if !actions {
 		t.Error(".github/dependabot.yml does not visit the actions")
 	}
-	output, err := exec.Command("go", "work", "edit", "-json").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var workspace struct{ Use []struct{ DiskPath string } }
-	if err := json.Unmarshal(output, &workspace); err != nil {
-		t.Fatal(err)
-	}
-	for _, use := range workspace.Use {
-		if folder := path.Join("/", use.DiskPath); !slices.Contains(folders, folder) {
+	modules := modules(t)
+	for _, module := range modules {
+		if folder := path.Join("/", module); !slices.Contains(folders, folder) {
 			t.Errorf(".github/dependabot.yml does not visit %s", folder)
 		}
 	}
@@ -122,15 +119,32 @@ func TestModulesAreKeptUpToDate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, use := range workspace.Use {
-			if place := of(path.Clean(use.DiskPath)); !slices.Contains(strings.FieldsFunc(string(text), notInPath), place) {
+		for _, module := range modules {
+			if place := of(module); !slices.Contains(strings.FieldsFunc(string(text), notInPath), place) {
 				t.Errorf("%s does not visit %s", file, place)
 			}
 		}
 	}
-	if len(workspace.Use) < 4 {
-		t.Errorf("go.work lists %d modules", len(workspace.Use))
+}
+
+// modules are the folders of the modules in go.work.
+func modules(t *testing.T) (folders []string) {
+	t.Helper()
+	output, err := exec.Command("go", "work", "edit", "-json").Output()
+	if err != nil {
+		t.Fatal(err)
 	}
+	var workspace struct{ Use []struct{ DiskPath string } }
+	if err := json.Unmarshal(output, &workspace); err != nil {
+		t.Fatal(err)
+	}
+	for _, use := range workspace.Use {
+		folders = append(folders, path.Clean(use.DiskPath))
+	}
+	if len(folders) < 4 {
+		t.Errorf("go.work lists %d modules", len(folders))
+	}
+	return folders
 }
 
 func notInPath(r rune) bool { return !unicode.IsLetter(r) && !strings.ContainsRune("./_-", r) }

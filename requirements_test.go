@@ -7,11 +7,13 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -149,23 +151,38 @@ func casesByRow(t *testing.T) (asked, told map[string]int) {
 	return asked, told
 }
 
-// testFiles parses the tests of this module, without their comments.
+// testFiles calls each with the tests of all modules.
 func testFiles(t *testing.T, each func(name string, file *ast.File)) {
 	t.Helper()
-	err := fs.WalkDir(os.DirFS("."), ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || !isTest(name) || name == "requirements_test.go" {
-			return err
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
-		if err == nil {
+	goFiles(t, func(name string, file *ast.File) {
+		if isTest(name) && name != "requirements_test.go" {
 			each(name, file)
 		}
-		return err
 	})
+}
+
+// goFiles calls each with every Go file of all modules, by its path from the root.
+func goFiles(t *testing.T, each func(name string, file *ast.File)) {
+	t.Helper()
+	files, err := parsed()
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		each(name, files[name])
+	}
 }
+
+// parsed are the Go files, which many tests read and none changes.
+var parsed = sync.OnceValues(func() (map[string]*ast.File, error) {
+	files := map[string]*ast.File{}
+	return files, fs.WalkDir(os.DirFS("."), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && path.Ext(name) == ".go" {
+			files[name], err = parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		}
+		return err
+	})
+})
 
 // isTest reports whether a file holds tests: those of echoauth are in a package, which runs for each version of Echo.
 func isTest(name string) bool {

@@ -5,12 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"go/ast"
-	"go/parser"
-	"go/token"
-	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -99,24 +95,11 @@ func reasonsOfTheCode(t *testing.T) map[string]cause {
 	for by := revocation.ByToken; by <= revocation.ByCertificate; by++ {
 		note(by.String()+"_revoked", revocation.ErrRevoked.Text+", by its "+by.String(), false)
 	}
-	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && (in(filepath.ToSlash(path), "examples", "conformance") || path != "." && strings.HasPrefix(d.Name(), ".")):
-			return fs.SkipDir
-		case !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
-			return nil
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
-		if err == nil {
+	goFiles(t, func(name string, file *ast.File) {
+		if !in(name, "examples", "conformance") && !strings.HasSuffix(name, "_test.go") {
 			ast.Inspect(file, func(n ast.Node) bool { noteReasons(n, note); return true })
 		}
-		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return found
 }
 
