@@ -329,9 +329,9 @@ func TestClaimsAreDocumented(t *testing.T) {
 func TestReplayAtAnotherProcess(t *testing.T) {
 	s := newSubject(t, newIssuer(t), defects{replay: func(s dpop.ReplayStore) dpop.ReplayStore { return processes{s} }})
 	server := httptest.NewUnstartedServer(s)
-	var processes atomic.Uint32
+	var number atomic.Uint32
 	server.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
-		return context.WithValue(ctx, process{}, processes.Add(1))
+		return context.WithValue(ctx, process{}, number.Add(1))
 	}
 	server.Start()
 	t.Cleanup(server.Close)

@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
-	"encoding/base64"
 	"strings"
 	"time"
 
@@ -118,7 +117,7 @@ func Salted(compact string, k *Key, octets int) string {
 	if err != nil {
 		panic("poptest: " + err.Error())
 	}
-	return input + "." + base64.RawURLEncoding.EncodeToString(signature)
+	return input + "." + mint.Base64(signature)
 }
 
 func orNow(t time.Time) time.Time {
