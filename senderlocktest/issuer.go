@@ -16,7 +16,8 @@ import (
 )
 
 // Issuer is an authorization server as a resource server sees it: metadata (RFC 8414) and a key set, on a free port of
-// this machine. It issues whatever token the test asks for. It is safe for concurrent use. Make one with [NewIssuer].
+// this machine. It issues whatever token the test asks for, and reports logouts and other events. It is safe for concurrent
+// use. Make one with [NewIssuer].
 type Issuer struct {
 	server *httptest.Server
 	clock  *Clock
@@ -77,10 +78,17 @@ type Token struct {
 
 // Token issues an access token (RFC 9068). Each has another jti.
 func (i *Issuer) Token(t Token) string {
+	return i.sign("at+jwt", t.claims(i.URL(), i.clock.Now()), t.Claims)
+}
+
+// sign signs claims, with what the test puts in their place.
+func (i *Issuer) sign(typ string, claims, changes map[string]any) string {
+	maps.Copy(claims, changes)
+	maps.DeleteFunc(claims, func(_ string, value any) bool { return value == nil })
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	header := map[string]any{"typ": "at+jwt", "alg": "ES256", "kid": i.kid}
-	return mint.Compact(mint.Marshal(header), mint.Marshal(t.claims(i.URL(), i.clock.Now())), i.keys[i.kid])
+	header := map[string]any{"typ": typ, "alg": "ES256", "kid": i.kid}
+	return mint.Compact(mint.Marshal(header), mint.Marshal(claims), i.keys[i.kid])
 }
 
 func (t *Token) claims(issuer string, now time.Time) map[string]any {
@@ -108,8 +116,6 @@ func (t *Token) claims(issuer string, now time.Time) map[string]any {
 	if len(cnf) > 0 {
 		claims["cnf"] = cnf
 	}
-	maps.Copy(claims, t.Claims)
-	maps.DeleteFunc(claims, func(_ string, value any) bool { return value == nil })
 	return claims
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/senderlock/senderlock/access"
@@ -54,7 +55,7 @@ func TestTokenSaysWhatItIsAsked(t *testing.T) {
 	w := newWorld(t)
 	grant, err := w.check(w.client, w.issuer.Token(senderlocktest.Token{
 		Client: w.client, Subject: "alice", ClientID: "app", Scopes: []string{"a", "b"}, Session: "s-1",
-		AuthTime: senderlocktest.Now.Add(-time.Minute), ACR: "mfa", Lifetime: time.Minute, Claims: map[string]any{"plan": "pro"},
+		AuthTime: w.clock.Now().Add(-time.Minute), ACR: "mfa", Lifetime: time.Minute, Claims: map[string]any{"plan": "pro"},
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +68,7 @@ func TestTokenSaysWhatItIsAsked(t *testing.T) {
 	}
 	got := []any{
 		grant.Subject, grant.ClientID, grant.HasScopes("a", "b"), grant.Session, grant.ACR, own.Plan,
-		grant.AuthTime.Equal(senderlocktest.Now.Add(-time.Minute)), grant.Expiry.Equal(senderlocktest.Now.Add(time.Minute)),
+		grant.AuthTime.Equal(w.clock.Now().Add(-time.Minute)), grant.Expiry.Equal(w.clock.Now().Add(time.Minute)),
 		grant.Binding, grant.Thumbprint,
 	}
 	want := []any{"alice", "app", true, "s-1", "mfa", "pro", true, true, access.BindingDPoP, w.client.Thumbprint()}
@@ -189,12 +190,28 @@ func TestDiscovery(t *testing.T) {
 	}
 }
 
+// A new clock shows the time of day in whole seconds, under which certificates are valid, and stays there.
+func TestNewClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // its time begins with the year 2000
+		time.Sleep(1500 * time.Millisecond)
+		clock, want := senderlocktest.NewClock(), time.Date(2000, time.January, 1, 0, 0, 1, 0, time.UTC)
+		time.Sleep(time.Hour)
+		if now := clock.Now(); now != want {
+			t.Errorf("it shows %v", now)
+		}
+		if c := senderlocktest.NewCertificate("client").Leaf; !c.NotBefore.Before(want) {
+			t.Errorf("a certificate that is valid from %v", c.NotBefore)
+		}
+	})
+	date := time.Date(2031, time.May, 4, 12, 0, 0, 0, time.UTC)
+	if now := senderlocktest.NewClockAt(date).Now(); now != date {
+		t.Errorf("at a date it shows %v", now)
+	}
+}
+
 // The clock stands still until it is moved, and is that of tokens and proofs.
 func TestClock(t *testing.T) {
 	w := newWorld(t)
-	if now := w.clock.Now(); !now.Equal(senderlocktest.Now) {
-		t.Errorf("it shows %v", now)
-	}
 	token := w.issuer.Token(senderlocktest.Token{Client: w.client})
 	r := w.client.Sign(httptest.NewRequest("GET", senderlocktest.Origin, nil), token)
 	w.clock.Advance(2 * time.Minute)
