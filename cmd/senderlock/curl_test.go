@@ -230,6 +230,7 @@ func TestCurlClientCredentials(t *testing.T) {
 	w.expect("", outcome{out: "GET /a by job"}, args...)
 	w.expect("", outcome{out: "GET /a by job"}, append(args, "--resource", w.api, "--scope", "read")...)
 	w.expect("", outcome{said: `"invalid_target"`, status: 2}, append(args, "--resource", "https://nobody.example.com")...)
+	w.expect("", outcome{said: "is it for this API? --resource says", status: 1}, append(args, "-f", "--resource", "https://other.example.com")...)
 	write("wrong")
 	w.expect("", outcome{said: `"invalid_client"`, status: 2}, args...)
 	write(" ")
@@ -251,7 +252,7 @@ func TestCurlWithAToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.expect(foreign, outcome{said: "the token is no longer accepted", status: 1}, "curl", "-f", "--token-file", "-", w.api+"/a")
+	w.expect(foreign, outcome{said: "the token is not accepted: get another", status: 1}, "curl", "-f", "--token-file", "-", w.api+"/a")
 	if got := w.reason.Load(); got != "key_mismatch" {
 		t.Errorf("refused for %q", got)
 	}
@@ -365,7 +366,7 @@ func TestCurlWrong(t *testing.T) {
 		"two tokens":            {"--token-file is a token already", []string{"--token-file", "-", "--issuer", w.issuer, w.api}},
 		"issuer alone":          {"--issuer needs --client", []string{"--issuer", w.issuer, w.api}},
 		"secret alone":          {"--client-secret-file needs --issuer and --client", []string{"--client-secret-file", "x", w.api}},
-		"API in the clear":      {"use https", []string{"--token-file", "-", "http://api.example.com"}},
+		"API in the clear":      {"the URL is one of http://api.example.com: use https (http is for this machine alone)", []string{"--token-file", "-", "http://api.example.com/a"}},
 		"issuer in the clear":   {"use https (http is for this machine alone)", []string{"--issuer", "http://login.example.com", "--client", "app", w.api}},
 		"redirect abroad":       {`-redirect is "http://192.0.2.1/": give one such as`, redirect("http://192.0.2.1/")},
 		"redirect to all":       {`-redirect is "http://0.0.0.0/": give one such as`, redirect("http://0.0.0.0/")},
