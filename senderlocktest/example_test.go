@@ -50,6 +50,36 @@ func Example() {
 	// 401 {"message":"the access token has expired"}
 }
 
+// A server that wants its nonce in each proof says so with the nonce, and the client signs once more.
+func ExampleClient_SignWithNonce() {
+	clock := senderlocktest.NewClock()
+	issuer := senderlocktest.NewIssuer(clock)
+	defer issuer.Close()
+	config := senderlocktest.Config(issuer, clock)
+	config.RequireNonce = true
+	guard, err := access.New(config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer guard.Close()
+	api := guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {}))
+
+	client := senderlocktest.NewClient(clock)
+	token := issuer.Token(senderlocktest.Token{Client: client})
+	request := func() *http.Request { return httptest.NewRequest("GET", senderlocktest.Origin+"/accounts", nil) }
+	call := func(r *http.Request) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		api.ServeHTTP(w, r)
+		fmt.Println(w.Code)
+		return w
+	}
+	w := call(client.Sign(request(), token))
+	call(client.SignWithNonce(request(), token, w.Header().Get("DPoP-Nonce")))
+	// Output:
+	// 401
+	// 200
+}
+
 // A logout at the identity provider ends the tokens of the session. Guard, store and receiver go by the same clock.
 func ExampleIssuer_LogoutToken() {
 	clock := senderlocktest.NewClock()
