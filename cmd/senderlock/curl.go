@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -311,7 +312,9 @@ type spoken struct {
 }
 
 func (s spoken) RoundTrip(r *http.Request) (*http.Response, error) {
-	printHead(s.said, "> ", r.Method+" "+r.URL.RequestURI(), r.Header)
+	header := r.Header.Clone()
+	header.Set("Host", cmp.Or(r.Host, r.URL.Host))
+	printHead(s.said, "> ", r.Method+" "+r.URL.RequestURI(), header)
 	response, err := s.base.RoundTrip(r)
 	if err == nil {
 		printHead(s.said, "< ", response.Proto+" "+response.Status, response.Header)
