@@ -450,6 +450,7 @@ func TestExplainWrong(t *testing.T) {
 		"nothing":         {"", "there is nothing on the standard input", nil},
 		"no request":      {"a secret", "the standard input: that is not a request", nil},
 		"no Host":         {"GET / HTTP/1.1\n", "the request has no Host", nil},
+		"no secrets":      {"> GET /\n> Authorization: DPoP … (9 octets)\n> Host: a.example\n", "token and proof are left out of the request", nil},
 		"too large":       {strings.Repeat("x", 1<<20+1), "the request is larger than 1048576 octets", nil},
 		"files alone":     {"x", "need the URL of the request", []string{"--proof-file", "-"}},
 		"URL alone":       {"x", "a URL needs --proof-file, --token-file or both", []string{"https://api.example.com"}},
