@@ -224,12 +224,25 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// What cannot be signed is the mistake of the test, which says so.
-func TestSignPanics(t *testing.T) {
-	defer func() {
-		if text, _ := recover().(string); !strings.Contains(text, "URL") {
-			t.Errorf("panicked with %q", text)
-		}
-	}()
-	senderlocktest.NewClient(senderlocktest.NewClock()).Sign(httptest.NewRequest("GET", "/accounts", nil), "token")
+// What cannot be made is the mistake of the test, which says so.
+func TestPanics(t *testing.T) {
+	for name, c := range map[string]struct {
+		says string
+		make func()
+	}{
+		"a proof for no address": {"not an absolute http or https URI", func() {
+			senderlocktest.NewClient(senderlocktest.NewClock()).Sign(httptest.NewRequest("GET", "/accounts", nil), "token")
+		}},
+		"a key for HMAC":    {`no key for "HS256": give one of ES256, `, func() { senderlocktest.NewKey("HS256") }},
+		"a key for nothing": {`no key for "": give one of ES256, `, func() { senderlocktest.NewKey("") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if text, _ := recover().(string); !strings.Contains(text, c.says) {
+					t.Errorf("panicked with %q", text)
+				}
+			}()
+			c.make()
+		})
+	}
 }
