@@ -74,21 +74,28 @@ type Token struct {
 
 	// Claims are further claims, or take the place of those above; a nil value leaves one out.
 	Claims map[string]any
+	// Header are members of the header in the same way, such as a typ of JWT; the signature is always one of ES256.
+	Header map[string]any
 }
 
 // Token issues an access token (RFC 9068). Each has another jti.
 func (i *Issuer) Token(t Token) string {
-	return i.sign("at+jwt", t.claims(i.URL(), i.clock.Now()), t.Claims)
+	return i.sign("at+jwt", t.Header, changed(t.claims(i.URL(), i.clock.Now()), t.Claims))
 }
 
-// sign signs claims, with what the test puts in their place.
-func (i *Issuer) sign(typ string, claims, changes map[string]any) string {
-	maps.Copy(claims, changes)
-	maps.DeleteFunc(claims, func(_ string, value any) bool { return value == nil })
+// sign makes a token of a typ, unless the test's header says otherwise.
+func (i *Issuer) sign(typ string, header, claims map[string]any) string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	header := map[string]any{"typ": typ, "alg": "ES256", "kid": i.kid}
+	header = changed(map[string]any{"typ": typ, "alg": "ES256", "kid": i.kid}, header)
 	return mint.Compact(mint.Marshal(header), mint.Marshal(claims), i.keys[i.kid])
+}
+
+// changed is members with what the test puts in their place.
+func changed(members, changes map[string]any) map[string]any {
+	maps.Copy(members, changes)
+	maps.DeleteFunc(members, func(_ string, value any) bool { return value == nil })
+	return members
 }
 
 func (t *Token) claims(issuer string, now time.Time) map[string]any {

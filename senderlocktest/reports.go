@@ -16,6 +16,8 @@ type Logout struct {
 
 	// Claims are further claims, or take the place of those above; a nil value leaves one out.
 	Claims map[string]any
+	// Header are members of the header in the same way: some providers send a typ of JWT, or none.
+	Header map[string]any
 }
 
 // LogoutToken issues a logout token, for [events.BackChannelLogout] (OpenID Connect Back-Channel Logout 1.0 §2.4). It is
@@ -31,7 +33,7 @@ func (i *Issuer) LogoutToken(l Logout) string {
 	if l.Session != "" {
 		claims["sid"] = l.Session
 	}
-	return i.sign("logout+jwt", claims, l.Claims)
+	return i.sign("logout+jwt", l.Header, changed(claims, l.Claims))
 }
 
 // SecurityEvent says what a security event token is to say. The zero SecurityEvent ends all sessions of user-1.
@@ -50,6 +52,8 @@ type SecurityEvent struct {
 	// Claims are further claims, or take the place of those above, such as sub_id in another format; a nil value leaves one
 	// out.
 	Claims map[string]any
+	// Header are members of the header in the same way.
+	Header map[string]any
 }
 
 // SecurityEventToken issues a security event token, for [events.SharedSignals] (RFC 8417, with subjects of RFC 9493). Each
@@ -64,8 +68,9 @@ func (i *Issuer) SecurityEventToken(e SecurityEvent) string {
 	if payload == nil {
 		payload = map[string]any{}
 	}
-	return i.sign("secevent+jwt", map[string]any{
+	claims := map[string]any{
 		"iss": i.URL(), "aud": cmp.Or(e.Audience, Origin), "jti": rand.Text(), "iat": i.clock.Now().Unix(),
 		"sub_id": subject, "events": map[string]any{cmp.Or(e.Type, events.SessionRevoked): payload},
-	}, e.Claims)
+	}
+	return i.sign("secevent+jwt", e.Header, changed(claims, e.Claims))
 }

@@ -182,6 +182,12 @@ func TestReportRefusals(t *testing.T) {
 			defer other.Close()
 			return w.logout.Receive(w.Context(), other.LogoutToken(senderlocktest.Logout{}))
 		}},
+		"a logout of another typ": {"event_typ_wrong", func(w *told) error {
+			return logout(w, senderlocktest.Logout{Header: map[string]any{"typ": "JWT"}})
+		}},
+		"an event of another typ": {"event_typ_wrong", func(w *told) error {
+			return signal(w, senderlocktest.SecurityEvent{Header: map[string]any{"typ": nil}})
+		}},
 		"an access token for a logout": {"event_typ_wrong", func(w *told) error {
 			return w.logout.Receive(w.Context(), w.token)
 		}},

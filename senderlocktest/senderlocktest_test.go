@@ -112,6 +112,10 @@ func TestRefusals(t *testing.T) {
 			_, err := w.check(w.client, w.issuer.Token(senderlocktest.Token{Client: w.client, Claims: map[string]any{"exp": nil}}))
 			return err
 		},
+		"token_typ_wrong": func(w *world) error {
+			_, err := w.check(w.client, w.issuer.Token(senderlocktest.Token{Client: w.client, Header: map[string]any{"typ": "JWT"}}))
+			return err
+		},
 		"nonce_foreign": func(w *world) error {
 			w = newWorld(w.T, func(c *access.Config) { c.RequireNonce = true })
 			r := httptest.NewRequest("GET", senderlocktest.Origin, nil)
@@ -139,6 +143,16 @@ func TestCertificates(t *testing.T) {
 	}
 	if _, err := w.guard.Check(senderlocktest.WithCertificate(w.client.Sign(r(), token), other)); reason.Of(err) != "certificate_mismatch" {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A header is as it is asked for, as of issuers that send another.
+func TestHeader(t *testing.T) {
+	w := newWorld(t, func(c *access.Config) { c.Issuers[0].AcceptTypeJWT = true })
+	for _, header := range []map[string]any{{"typ": "JWT"}, {"typ": nil}, {"x": "y"}} {
+		if _, err := w.check(w.client, w.issuer.Token(senderlocktest.Token{Client: w.client, Header: header})); err != nil {
+			t.Errorf("%v: %v", header, err)
+		}
 	}
 }
 
