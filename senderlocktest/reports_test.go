@@ -174,7 +174,7 @@ func TestReportRefusals(t *testing.T) {
 		}},
 		"a logout that comes late": {"event_expired", func(w *told) error {
 			token := w.issuer.LogoutToken(senderlocktest.Logout{})
-			w.clock.Advance(time.Hour)
+			w.clock.Advance(3 * time.Minute)
 			return w.logout.Receive(w.Context(), token)
 		}},
 		"another issuer's logout": {"event_issuer_unknown", func(w *told) error {
