@@ -239,6 +239,9 @@ func (c *curl) send(transport http.RoundTripper, prime func(ctx context.Context,
 		client.CheckRedirect = session.SameOrigin
 	}
 	response, err := client.Do(r)
+	if unknown := (x509.UnknownAuthorityError{}); errors.As(err, &unknown) {
+		return fmt.Errorf("%w (--cacert names other authorities)", err)
+	}
 	if err != nil {
 		return err
 	}
