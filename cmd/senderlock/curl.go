@@ -303,7 +303,7 @@ func (c *curl) advice(code string) string {
 	case code == "invalid_token" && c.login.token.path != "":
 		return "the token is not accepted: get another, which the issuer binds to the key of --key"
 	case code == "invalid_token" && c.login.secret != "":
-		return "the token is new: is it for this API? --resource says at the issuer which one is meant"
+		return "the token is new: does the API trust this issuer, and is the token for this API (--resource)?"
 	}
 	return session.Advice(code)
 }
