@@ -26,7 +26,7 @@ var exampled = map[string][]string{
 	"otelauth":          {"New"},
 	"redisstore":        {"Open"},
 	"revocation":        {"Open", "NewMemory"},
-	"senderlocktest":    {"", "WithCertificate"},
+	"senderlocktest":    {"", "Client_SignWithNonce", "Issuer_LogoutToken", "WithCertificate"},
 	"revocation/events": {""},
 }
 

@@ -180,8 +180,11 @@ func progress(w io.Writer, n, of int, r *Result) {
 	}
 }
 
+// inFull is of how many warnings and failures a terminal shows what was sent and answered.
+const inFull = 20
+
 // WriteTable writes what a person reads in a terminal: a line for each group, what was not asked and why, the notes and
-// warnings, and last the failures with what was sent and answered.
+// warnings, and last the failures, the first 20 with what was sent and answered.
 func (r *Report) WriteTable(w io.Writer) error {
 	out := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	_, _ = fmt.Fprintf(out, "group\tpass\tfail\twarn\tnote\tskip\t\n")
@@ -204,8 +207,11 @@ func (r *Report) WriteTable(w io.Writer) error {
 		if len(list) > 0 {
 			_, _ = fmt.Fprintf(w, "\n%s\n", section.title)
 		}
-		for _, result := range list {
-			if section.outcome == Note {
+		for i, result := range list {
+			if i == inFull && section.outcome != Note {
+				_, _ = fmt.Fprintf(w, "\n%d more, in full by --html, --json or --only NAME\n", len(list)-inFull)
+			}
+			if section.outcome == Note || i >= inFull {
 				_, _ = fmt.Fprintf(w, "  %s  %s: %s: %s\n", result.Requirement, result.ID, result.Title,
 					strings.Join(result.Problems, "; "))
 				continue

@@ -358,3 +358,22 @@ func (p processes) Claim(ctx context.Context, key dpop.ReplayKey, expiry time.Ti
 	number := ctx.Value(process{}).(uint32)
 	return p.ReplayStore.Claim(ctx, sha256.Sum256(binary.BigEndian.AppendUint32(key[:], number)), expiry)
 }
+
+// A terminal shows the first failures in full and names the others, so that a server that fails everything can be read about.
+func TestManyFailures(t *testing.T) {
+	report := &conformance.Report{}
+	for i := range 23 {
+		report.Results = append(report.Results, conformance.Result{
+			ID: "case-" + strconv.Itoa(i+1), Title: "a title", Outcome: conformance.Fail, Requirement: "RS-001", Problems: []string{"a problem"},
+		})
+	}
+	var out strings.Builder
+	if err := report.WriteTable(&out); err != nil {
+		t.Fatal(err)
+	}
+	inOrder(t, "table", out.String(), "\ncase-1: a title", "\ncase-20: a title", "\n3 more, in full by --html, --json or --only NAME\n",
+		"  RS-001  case-21: a title: a problem\n", "case-23: a title")
+	if strings.Contains(out.String(), "\ncase-21") {
+		t.Errorf("the last are in full as well:\n%s", &out)
+	}
+}

@@ -250,8 +250,11 @@ func (e *exchange) fetchToken() (err error) {
 	if e.token, err = e.config.Token(e.req.Context()); err != nil {
 		return err
 	}
-	if !challenge.IsToken68(e.token) {
-		return errors.New("what Token returned is not an access token")
+	switch {
+	case e.token == "":
+		return errors.New("Token returned an empty one, and no error")
+	case !challenge.IsToken68(e.token):
+		return errors.New("what Token returned has characters that none has, such as the line break at the end of a file")
 	}
 	return nil
 }

@@ -807,11 +807,11 @@ func TestTransportErrors(t *testing.T) {
 		{"an empty token", 4, func(r *http.Request, c *dpop.TransportConfig) *http.Request {
 			c.Token = func(context.Context) (string, error) { return "", nil }
 			return r
-		}, nil, "access token"},
+		}, nil, "access token: Token returned an empty one, and no error"},
 		{"a token with a line break", 4, func(r *http.Request, c *dpop.TransportConfig) *http.Request {
 			c.Token = func(context.Context) (string, error) { return "a\r\nb", nil }
 			return r
-		}, nil, "access token"},
+		}, nil, "such as the line break at the end of a file"},
 		{"the body", 4, func(r *http.Request, c *dpop.TransportConfig) *http.Request {
 			r.Body.(*countedBody).Reader = readFunc(func([]byte) (int, error) { return 0, failed })
 			return r

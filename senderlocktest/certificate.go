@@ -17,7 +17,7 @@ func NewCertificate(name string) tls.Certificate {
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	template := &x509.Certificate{
 		Subject:   pkix.Name{CommonName: name},
-		NotBefore: time.Date(2020, time.January, 1, 0, 0, 0, 0, time.UTC),
+		NotBefore: time.Date(1999, time.January, 1, 0, 0, 0, 0, time.UTC), // testing/synctest begins in 2000
 		NotAfter:  time.Date(2049, time.January, 1, 0, 0, 0, 0, time.UTC),
 		KeyUsage:  x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}

@@ -2,7 +2,10 @@ package senderlocktest
 
 import (
 	"crypto"
+	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/mint"
@@ -10,7 +13,12 @@ import (
 
 // NewKey makes a private key for one of the algorithms that [dpop.Algorithms] lists, and panics at another. Keys of RSA
 // take a while.
-func NewKey(alg string) crypto.Signer { return mint.New(alg).Private }
+func NewKey(alg string) crypto.Signer {
+	if !slices.Contains(dpop.Algorithms(), alg) {
+		panic(fmt.Sprintf("senderlocktest: no key for %q: give one of %s", alg, strings.Join(dpop.Algorithms(), ", ")))
+	}
+	return mint.New(alg).Private
+}
 
 // Client is a client with a key of its own, which signs proofs (RFC 9449 §4). It is safe for concurrent use. Make one
 // with [NewClient]; a second one makes a thief.

@@ -5,19 +5,20 @@ import (
 	"time"
 )
 
-// Now is the time that a new [Clock] shows.
-var Now = time.Date(2030, time.January, 1, 12, 0, 0, 0, time.UTC)
-
 // Clock is a clock that moves when it is told to. It is safe for concurrent use. Make one with [NewClock].
 type Clock struct {
 	mu  sync.Mutex
 	now time.Time
 }
 
-// NewClock makes a clock that shows [Now].
-func NewClock() *Clock { return &Clock{now: Now} }
+// NewClock makes a clock that shows when it was made, in whole seconds, as tokens have them. So it agrees with whatever
+// goes by the time of day: a certificate of yours, a handler that compares with [time.Now].
+func NewClock() *Clock { return NewClockAt(time.Now().UTC().Truncate(time.Second)) }
 
-// Now is for [access.Config.Now].
+// NewClockAt makes a clock that shows t, for tests in which dates are written down.
+func NewClockAt(t time.Time) *Clock { return &Clock{now: t} }
+
+// Now is what the clock shows: for [access.Config.Now], and for every other setting of that name.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()

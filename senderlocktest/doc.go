@@ -12,7 +12,8 @@
 //	r := client.Sign(httptest.NewRequest("GET", senderlocktest.Origin+"/accounts", nil), token)
 //
 // A handler alone needs none of it: give it a context of [access.WithGrant]. What is refused can be made as well, by
-// another client, a token of another lifetime, a clock that has moved on.
+// another client, a token of another lifetime, a clock that has moved on. What ends a token before its time as well: the
+// issuer reports logouts and other events, for package revocation/events.
 //
 // It is for tests: keys are made anew each time, and whoever has an Issuer can mint any token. What cannot be made, such
 // as a proof for an address that is none, panics.

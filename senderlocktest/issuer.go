@@ -16,7 +16,8 @@ import (
 )
 
 // Issuer is an authorization server as a resource server sees it: metadata (RFC 8414) and a key set, on a free port of
-// this machine. It issues whatever token the test asks for. It is safe for concurrent use. Make one with [NewIssuer].
+// this machine. It issues whatever token the test asks for, and reports logouts and other events. It is safe for concurrent
+// use. Make one with [NewIssuer].
 type Issuer struct {
 	server *httptest.Server
 	clock  *Clock
@@ -73,14 +74,28 @@ type Token struct {
 
 	// Claims are further claims, or take the place of those above; a nil value leaves one out.
 	Claims map[string]any
+	// Header are members of the header in the same way, such as a typ of JWT; the signature is always one of ES256.
+	Header map[string]any
 }
 
 // Token issues an access token (RFC 9068). Each has another jti.
 func (i *Issuer) Token(t Token) string {
+	return i.sign("at+jwt", t.Header, changed(t.claims(i.URL(), i.clock.Now()), t.Claims))
+}
+
+// sign makes a token of a typ, unless the test's header says otherwise.
+func (i *Issuer) sign(typ string, header, claims map[string]any) string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	header := map[string]any{"typ": "at+jwt", "alg": "ES256", "kid": i.kid}
-	return mint.Compact(mint.Marshal(header), mint.Marshal(t.claims(i.URL(), i.clock.Now())), i.keys[i.kid])
+	header = changed(map[string]any{"typ": typ, "alg": "ES256", "kid": i.kid}, header)
+	return mint.Compact(mint.Marshal(header), mint.Marshal(claims), i.keys[i.kid])
+}
+
+// changed is members with what the test puts in their place.
+func changed(members, changes map[string]any) map[string]any {
+	maps.Copy(members, changes)
+	maps.DeleteFunc(members, func(_ string, value any) bool { return value == nil })
+	return members
 }
 
 func (t *Token) claims(issuer string, now time.Time) map[string]any {
@@ -108,8 +123,6 @@ func (t *Token) claims(issuer string, now time.Time) map[string]any {
 	if len(cnf) > 0 {
 		claims["cnf"] = cnf
 	}
-	maps.Copy(claims, t.Claims)
-	maps.DeleteFunc(claims, func(_ string, value any) bool { return value == nil })
 	return claims
 }
 

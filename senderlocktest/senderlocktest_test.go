@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/senderlock/senderlock/access"
@@ -54,7 +55,7 @@ func TestTokenSaysWhatItIsAsked(t *testing.T) {
 	w := newWorld(t)
 	grant, err := w.check(w.client, w.issuer.Token(senderlocktest.Token{
 		Client: w.client, Subject: "alice", ClientID: "app", Scopes: []string{"a", "b"}, Session: "s-1",
-		AuthTime: senderlocktest.Now.Add(-time.Minute), ACR: "mfa", Lifetime: time.Minute, Claims: map[string]any{"plan": "pro"},
+		AuthTime: w.clock.Now().Add(-time.Minute), ACR: "mfa", Lifetime: time.Minute, Claims: map[string]any{"plan": "pro"},
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +68,7 @@ func TestTokenSaysWhatItIsAsked(t *testing.T) {
 	}
 	got := []any{
 		grant.Subject, grant.ClientID, grant.HasScopes("a", "b"), grant.Session, grant.ACR, own.Plan,
-		grant.AuthTime.Equal(senderlocktest.Now.Add(-time.Minute)), grant.Expiry.Equal(senderlocktest.Now.Add(time.Minute)),
+		grant.AuthTime.Equal(w.clock.Now().Add(-time.Minute)), grant.Expiry.Equal(w.clock.Now().Add(time.Minute)),
 		grant.Binding, grant.Thumbprint,
 	}
 	want := []any{"alice", "app", true, "s-1", "mfa", "pro", true, true, access.BindingDPoP, w.client.Thumbprint()}
@@ -111,6 +112,10 @@ func TestRefusals(t *testing.T) {
 			_, err := w.check(w.client, w.issuer.Token(senderlocktest.Token{Client: w.client, Claims: map[string]any{"exp": nil}}))
 			return err
 		},
+		"token_typ_wrong": func(w *world) error {
+			_, err := w.check(w.client, w.issuer.Token(senderlocktest.Token{Client: w.client, Header: map[string]any{"typ": "JWT"}}))
+			return err
+		},
 		"nonce_foreign": func(w *world) error {
 			w = newWorld(w.T, func(c *access.Config) { c.RequireNonce = true })
 			r := httptest.NewRequest("GET", senderlocktest.Origin, nil)
@@ -138,6 +143,16 @@ func TestCertificates(t *testing.T) {
 	}
 	if _, err := w.guard.Check(senderlocktest.WithCertificate(w.client.Sign(r(), token), other)); reason.Of(err) != "certificate_mismatch" {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A header is as it is asked for, as of issuers that send another.
+func TestHeader(t *testing.T) {
+	w := newWorld(t, func(c *access.Config) { c.Issuers[0].AcceptTypeJWT = true })
+	for _, header := range []map[string]any{{"typ": "JWT"}, {"typ": nil}, {"x": "y"}} {
+		if _, err := w.check(w.client, w.issuer.Token(senderlocktest.Token{Client: w.client, Header: header})); err != nil {
+			t.Errorf("%v: %v", header, err)
+		}
 	}
 }
 
@@ -189,12 +204,28 @@ func TestDiscovery(t *testing.T) {
 	}
 }
 
+// A new clock shows the time of day in whole seconds, under which certificates are valid, and stays there.
+func TestNewClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // its time begins with the year 2000
+		time.Sleep(1500 * time.Millisecond)
+		clock, want := senderlocktest.NewClock(), time.Date(2000, time.January, 1, 0, 0, 1, 0, time.UTC)
+		time.Sleep(time.Hour)
+		if now := clock.Now(); now != want {
+			t.Errorf("it shows %v", now)
+		}
+		if c := senderlocktest.NewCertificate("client").Leaf; !c.NotBefore.Before(want) {
+			t.Errorf("a certificate that is valid from %v", c.NotBefore)
+		}
+	})
+	date := time.Date(2031, time.May, 4, 12, 0, 0, 0, time.UTC)
+	if now := senderlocktest.NewClockAt(date).Now(); now != date {
+		t.Errorf("at a date it shows %v", now)
+	}
+}
+
 // The clock stands still until it is moved, and is that of tokens and proofs.
 func TestClock(t *testing.T) {
 	w := newWorld(t)
-	if now := w.clock.Now(); !now.Equal(senderlocktest.Now) {
-		t.Errorf("it shows %v", now)
-	}
 	token := w.issuer.Token(senderlocktest.Token{Client: w.client})
 	r := w.client.Sign(httptest.NewRequest("GET", senderlocktest.Origin, nil), token)
 	w.clock.Advance(2 * time.Minute)
@@ -207,12 +238,25 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// What cannot be signed is the mistake of the test, which says so.
-func TestSignPanics(t *testing.T) {
-	defer func() {
-		if text, _ := recover().(string); !strings.Contains(text, "URL") {
-			t.Errorf("panicked with %q", text)
-		}
-	}()
-	senderlocktest.NewClient(senderlocktest.NewClock()).Sign(httptest.NewRequest("GET", "/accounts", nil), "token")
+// What cannot be made is the mistake of the test, which says so.
+func TestPanics(t *testing.T) {
+	for name, c := range map[string]struct {
+		says string
+		make func()
+	}{
+		"a proof for no address": {"not an absolute http or https URI", func() {
+			senderlocktest.NewClient(senderlocktest.NewClock()).Sign(httptest.NewRequest("GET", "/accounts", nil), "token")
+		}},
+		"a key for HMAC":    {`no key for "HS256": give one of ES256, `, func() { senderlocktest.NewKey("HS256") }},
+		"a key for nothing": {`no key for "": give one of ES256, `, func() { senderlocktest.NewKey("") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if text, _ := recover().(string); !strings.Contains(text, c.says) {
+					t.Errorf("panicked with %q", text)
+				}
+			}()
+			c.make()
+		})
+	}
 }

@@ -24,7 +24,10 @@ func (c *certificate) check(target *url.URL) error {
 
 func (c *certificate) load() (tls.Certificate, error) {
 	pair, err := tls.LoadX509KeyPair(c.path, cmp.Or(c.key, c.path))
-	if err != nil {
+	switch {
+	case err != nil && c.key == "":
+		return pair, fmt.Errorf("--cert: %w (--cert-key is for a key in a file of its own)", err)
+	case err != nil:
 		return pair, fmt.Errorf("--cert: %w", err)
 	}
 	return pair, nil

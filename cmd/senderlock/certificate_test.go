@@ -148,14 +148,18 @@ func TestCurlCertificate(t *testing.T) {
 		t.Errorf("a redirect: %+v", got)
 	}
 	for said, args := range map[string][]string{
-		"--cert is for https alone":               {"--cert", both, a.api},
-		"--cert-key needs --cert":                 {"--cert-key", key, a.url},
-		"--cert: open ":                           {"--cert", filepath.Join(a.folder, "nothing"), a.url},
-		"--cert: tls: found a certificate":        {"--cert", cert, a.url},
-		"--cert: tls: private key does not match": {"--cert", cert, "--cert-key", another, a.url},
+		"--cert is for https alone":                {"--cert", both, a.api},
+		"--cert-key needs --cert":                  {"--cert-key", key, a.url},
+		"--cert: open ":                            {"--cert", filepath.Join(a.folder, "nothing"), a.url},
+		"--cert-key is for a key in a file of its": {"--cert", cert, a.url},
+		"--cert: tls: private key does not match":  {"--cert", cert, "--cert-key", another, a.url},
 	} {
 		if got := a.run(bound, append(append([]string{"curl"}, a.flags...), args...)...); got.status != 2 || !strings.Contains(got.said, said) {
 			t.Errorf("%q: %+v", said, got)
 		}
+	}
+	const unknown = "certificate signed by unknown authority (--cacert names other authorities)"
+	if got := a.run(bound, "curl", "--token-file", "-", "--cert", both, a.url); got.status != 2 || !strings.Contains(got.said, unknown) {
+		t.Errorf("a server of an unknown authority: %+v", got)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -21,6 +22,7 @@ import (
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/examples/codeflow"
 	"github.com/senderlock/senderlock/examples/session"
+	"github.com/senderlock/senderlock/internal/setting"
 	"github.com/senderlock/senderlock/internal/terminal"
 )
 
@@ -120,6 +122,9 @@ func (c *curl) run(ctx context.Context, text string) error {
 	var err error
 	if c.target, err = addressOf(text); err != nil {
 		return err
+	}
+	if c.target.Scheme == "http" && !setting.Loopback(c.target.Hostname()) {
+		return fmt.Errorf("the URL is one of http://%s: use https (http is for this machine alone)", c.target.Host)
 	}
 	if c.login.token.path == "-" && c.body.readsStdin() {
 		return errors.New("the standard input cannot be both token and body")
@@ -234,6 +239,9 @@ func (c *curl) send(transport http.RoundTripper, prime func(ctx context.Context,
 		client.CheckRedirect = session.SameOrigin
 	}
 	response, err := client.Do(r)
+	if unknown := (x509.UnknownAuthorityError{}); errors.As(err, &unknown) {
+		return fmt.Errorf("%w (--cacert names other authorities)", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -284,9 +292,20 @@ func (c *curl) explain(response *http.Response, code string) {
 	for _, challenge := range response.Header.Values("WWW-Authenticate") {
 		fmt.Fprintf(c.said, "WWW-Authenticate: %s\n", challenge)
 	}
-	if advice := session.Advice(code); advice != "" {
+	if advice := c.advice(code); advice != "" {
 		fmt.Fprintln(c.said, advice)
 	}
+}
+
+// advice says what may help. Only a login can be made anew.
+func (c *curl) advice(code string) string {
+	switch {
+	case code == "invalid_token" && c.login.token.path != "":
+		return "the token is not accepted: get another, which the issuer binds to the key of --key"
+	case code == "invalid_token" && c.login.secret != "":
+		return "the token is new: does the API trust this issuer, and is the token for this API (--resource)?"
+	}
+	return session.Advice(code)
 }
 
 // spoken says what goes over the wire. Each attempt is one: that with the nonce which the server has asked for too.
@@ -296,7 +315,9 @@ type spoken struct {
 }
 
 func (s spoken) RoundTrip(r *http.Request) (*http.Response, error) {
-	printHead(s.said, "> ", r.Method+" "+r.URL.RequestURI(), r.Header)
+	header := r.Header.Clone()
+	header.Set("Host", cmp.Or(r.Host, r.URL.Host))
+	printHead(s.said, "> ", r.Method+" "+r.URL.RequestURI(), header)
 	response, err := s.base.RoundTrip(r)
 	if err == nil {
 		printHead(s.said, "< ", response.Proto+" "+response.Status, response.Header)

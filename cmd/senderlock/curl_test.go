@@ -129,7 +129,9 @@ func TestCurl(t *testing.T) {
 	w.expect("", outcome{out: "GET /b?q by alice with \"\" of \"\", X-A [], agent \"senderlock/(devel)\"\n"}, "curl", w.api+"/b?q")
 	w.expect("", outcome{said: "Logged out."}, "logout", w.api)
 	w.expect("", outcome{said: "you are not logged in: log in first with --issuer and --client", status: 2}, "curl", w.api+"/b")
-	w.expect("", outcome{said: "You were not logged in."}, "logout", w.api)
+	if again := w.run("", "logout", w.api); again.said != "You were not logged in.\n" || again.status != 0 {
+		t.Errorf("logged out twice: %+v", again)
+	}
 }
 
 // What comes out of a pipe can be sent only once, whatever name it has: the second attempt would send what is left of it.
@@ -230,6 +232,7 @@ func TestCurlClientCredentials(t *testing.T) {
 	w.expect("", outcome{out: "GET /a by job"}, args...)
 	w.expect("", outcome{out: "GET /a by job"}, append(args, "--resource", w.api, "--scope", "read")...)
 	w.expect("", outcome{said: `"invalid_target"`, status: 2}, append(args, "--resource", "https://nobody.example.com")...)
+	w.expect("", outcome{said: "is the token for this API (--resource)?", status: 1}, append(args, "-f", "--resource", "https://other.example.com")...)
 	write("wrong")
 	w.expect("", outcome{said: `"invalid_client"`, status: 2}, args...)
 	write(" ")
@@ -251,7 +254,7 @@ func TestCurlWithAToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.expect(foreign, outcome{said: "the token is no longer accepted", status: 1}, "curl", "-f", "--token-file", "-", w.api+"/a")
+	w.expect(foreign, outcome{said: "the token is not accepted: get another", status: 1}, "curl", "-f", "--token-file", "-", w.api+"/a")
 	if got := w.reason.Load(); got != "key_mismatch" {
 		t.Errorf("refused for %q", got)
 	}
@@ -268,7 +271,8 @@ func TestCurlVerbose(t *testing.T) {
 	}
 	got := w.run(token, "curl", "-v", "--token-file", "-", "-H", "Cookie: id=secret",
 		"-H", "Proxy-Authorization: Basic secret", w.api+"/a")
-	for _, want := range []string{"> GET /a\n", "< HTTP/1.1 401 Unauthorized", "< Dpop-Nonce: ", "< HTTP/1.1 200 OK",
+	host, _ := strings.CutPrefix(w.api, "http://")
+	for _, want := range []string{"> GET /a\n", "> Host: " + host + "\n", "< HTTP/1.1 401 Unauthorized", "< Dpop-Nonce: ", "< HTTP/1.1 200 OK",
 		fmt.Sprintf("> Authorization: DPoP … (%d octets)\n", len(token)), "> Dpop: … (", "> Cookie: … (9 octets)\n",
 		"> Proxy-Authorization: Basic … (6 octets)\n", "< Set-Cookie: … (9 octets)\n"} {
 		if !strings.Contains(got.said, want) {
@@ -365,7 +369,7 @@ func TestCurlWrong(t *testing.T) {
 		"two tokens":            {"--token-file is a token already", []string{"--token-file", "-", "--issuer", w.issuer, w.api}},
 		"issuer alone":          {"--issuer needs --client", []string{"--issuer", w.issuer, w.api}},
 		"secret alone":          {"--client-secret-file needs --issuer and --client", []string{"--client-secret-file", "x", w.api}},
-		"API in the clear":      {"use https", []string{"--token-file", "-", "http://api.example.com"}},
+		"API in the clear":      {"the URL is one of http://api.example.com: use https (http is for this machine alone)", []string{"--token-file", "-", "http://api.example.com/a"}},
 		"issuer in the clear":   {"use https (http is for this machine alone)", []string{"--issuer", "http://login.example.com", "--client", "app", w.api}},
 		"redirect abroad":       {`-redirect is "http://192.0.2.1/": give one such as`, redirect("http://192.0.2.1/")},
 		"redirect to all":       {`-redirect is "http://0.0.0.0/": give one such as`, redirect("http://0.0.0.0/")},

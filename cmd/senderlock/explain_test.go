@@ -60,8 +60,11 @@ type scene struct {
 	jwks   string
 }
 
+// noon is when the tokens and proofs of a scene are made.
+var noon = time.Date(2030, time.January, 1, 12, 0, 0, 0, time.UTC)
+
 func newScene(t *testing.T) *scene {
-	s := &scene{T: t, clock: senderlocktest.NewClock()}
+	s := &scene{T: t, clock: senderlocktest.NewClockAt(noon)}
 	s.issuer = senderlocktest.NewIssuer(s.clock)
 	t.Cleanup(s.issuer.Close)
 	s.client = senderlocktest.NewClient(s.clock)
@@ -94,7 +97,7 @@ func (s *scene) good() *http.Request {
 }
 
 func (s *scene) flags() []string {
-	return []string{"explain", "--json", "--at", senderlocktest.Now.Format(time.RFC3339), "--origin", senderlocktest.Origin,
+	return []string{"explain", "--json", "--at", noon.Format(time.RFC3339), "--origin", senderlocktest.Origin,
 		"--issuer", s.issuer.URL(), "--audience", senderlocktest.Origin, "--jwks", s.jwks}
 }
 
@@ -313,7 +316,7 @@ func TestExplainTerminal(t *testing.T) {
 // Without keys the signature of the token is not judged, and everything else is.
 func TestExplainWithoutKeys(t *testing.T) {
 	s := newScene(t)
-	at := senderlocktest.Now.Format(time.RFC3339)
+	at := noon.Format(time.RFC3339)
 	got := run(t, wire(s.good()), "explain", "--json", "--at", at)
 	e := decode[explained](t, got.out)
 	if got.status != 0 || !e.Verdict.Accepted || !slices.Equal(e.Verdict.NotJudged, []string{"the signature is the issuer's"}) {
@@ -373,7 +376,7 @@ func TestExplainNonce(t *testing.T) {
 func TestExplainAtATokenEndpoint(t *testing.T) {
 	s := newScene(t)
 	proof := s.client.Proof(dpop.ProofOptions{Method: "POST", URL: "https://login.example.com/token"})
-	at := senderlocktest.Now.Format(time.RFC3339)
+	at := noon.Format(time.RFC3339)
 	args := []string{"explain", "--json", "--at", at, "--proof-file", "-", "https://login.example.com/token"}
 	e := decode[explained](t, run(t, proof, append(args, "-X", "POST")...).out)
 	if !e.Verdict.Accepted || e.result("htm is the method") != "ok" || e.result("ath is the hash of the token") != "not reached" ||
@@ -418,7 +421,7 @@ func TestExplainFromMetadata(t *testing.T) {
 	asked := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { asked++; _, _ = w.Write(metadata) }))
 	defer server.Close()
-	at := senderlocktest.Now.Format(time.RFC3339)
+	at := noon.Format(time.RFC3339)
 	for _, from := range []string{server.URL, s.file("metadata.json", string(metadata))} {
 		e := decode[explained](t, run(t, wire(s.good()), "explain", "--json", "--at", at, "--metadata", from, "--jwks", "discover").out)
 		if !e.Verdict.Accepted || e.Verdict.NotJudged != nil || e.Assumed != nil {
@@ -447,6 +450,7 @@ func TestExplainWrong(t *testing.T) {
 		"nothing":         {"", "there is nothing on the standard input", nil},
 		"no request":      {"a secret", "the standard input: that is not a request", nil},
 		"no Host":         {"GET / HTTP/1.1\n", "the request has no Host", nil},
+		"no secrets":      {"> GET /\n> Authorization: DPoP … (9 octets)\n> Host: a.example\n", "token and proof are left out of the request", nil},
 		"too large":       {strings.Repeat("x", 1<<20+1), "the request is larger than 1048576 octets", nil},
 		"files alone":     {"x", "need the URL of the request", []string{"--proof-file", "-"}},
 		"URL alone":       {"x", "a URL needs --proof-file, --token-file or both", []string{"https://api.example.com"}},
@@ -481,7 +485,7 @@ func TestExplainOpaque(t *testing.T) {
 	issuer := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
 	defer issuer.Close()
 	answer := func(change func(map[string]any)) []string {
-		now := senderlocktest.Now.Unix()
+		now := noon.Unix()
 		claims := map[string]any{
 			"active": true, "iss": issuer.URL, "aud": senderlocktest.Origin, "sub": "user-1", "client_id": "app", "scope": "pay",
 			"iat": now, "exp": now + 300, "cnf": map[string]any{"jkt": s.client.Thumbprint()},
@@ -499,7 +503,7 @@ func TestExplainOpaque(t *testing.T) {
 	with := func(name string, value any) func(map[string]any) { return func(c map[string]any) { c[name] = value } }
 	thief := senderlocktest.NewClient(s.clock)
 	unknown := []string{"--opaque", "unknown"}
-	flags := []string{"explain", "--json", "--at", senderlocktest.Now.Format(time.RFC3339), "--scope", "pay"}
+	flags := []string{"explain", "--json", "--at", noon.Format(time.RFC3339), "--scope", "pay"}
 	for name, test := range map[string]struct {
 		client  *senderlocktest.Client // nil: no proof
 		flags   []string
@@ -517,10 +521,10 @@ func TestExplainOpaque(t *testing.T) {
 		"for another API":         {s.client, append(answer(nil), "--audience", "https://other.example.com"), "token_audience_wrong", false},
 		"for nobody, none wanted": {s.client, answer(without("aud")), "", false},
 		"for nobody":              {s.client, append(answer(without("aud")), "--audience", senderlocktest.Origin), "token_audience_wrong", false},
-		"expired":                 {s.client, answer(with("exp", senderlocktest.Now.Unix()-60)), "token_expired", false},
+		"expired":                 {s.client, answer(with("exp", noon.Unix()-60)), "token_expired", false},
 		"unbound":                 {s.client, answer(without("cnf")), "token_unbound", false},
 		"without the scope":       {s.client, answer(with("scope", "read")), "scope_missing", false},
-		"long-lived":              {s.client, answer(with("exp", senderlocktest.Now.Unix()+86400)), "token_lifetime_too_long", false},
+		"long-lived":              {s.client, answer(with("exp", noon.Unix()+86400)), "token_lifetime_too_long", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest("POST", senderlocktest.Origin+"/pay", nil)

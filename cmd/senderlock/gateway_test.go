@@ -59,7 +59,6 @@ routes:
 func newServer(t *testing.T) *server {
 	t.Helper()
 	clock := senderlocktest.NewClock()
-	clock.Advance(time.Since(senderlocktest.Now)) // that of the program
 	s := &server{t: t, issuer: senderlocktest.NewIssuer(clock), client: senderlocktest.NewClient(clock), lines: make(chan map[string]any, 1000)}
 	t.Cleanup(func() { s.issuer.Close() })
 	s.held, s.came = make(chan struct{}), make(chan struct{})

@@ -61,7 +61,7 @@ func keyNewCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			signer, err := dpop.NewSigner(made, alg)
+			signer, err := dpop.NewSigner(made, "") // as the other commands do: no file says which of several fits
 			if err != nil {
 				return err
 			}
@@ -69,7 +69,7 @@ func keyNewCommand() *cobra.Command {
 		},
 	}
 	key.define(command.Flags())
-	command.Flags().StringVar(&alg, "alg", "ES256", "the JWS `algorithm`")
+	command.Flags().StringVar(&alg, "alg", "ES256", "the JWS `algorithm`; RSA keys sign PS256, Ed25519 as EdDSA")
 	_ = command.RegisterFlagCompletionFunc("alg", cobra.FixedCompletions(dpop.Algorithms(), cobra.ShellCompDirectiveNoFileComp))
 	command.Flags().BoolVar(&jwk, "jwk", false, "write a JWK, not PEM")
 	jsonFlag(command, &asJSON)

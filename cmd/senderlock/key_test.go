@@ -53,6 +53,15 @@ func TestKeys(t *testing.T) {
 	}
 }
 
+// What is said of a new key is what the other commands do with it.
+func TestKeyAlgorithm(t *testing.T) {
+	for alg, used := range map[string]string{"RS256": "PS256", "Ed25519": "EdDSA"} {
+		file := filepath.Join(t.TempDir(), "key.pem")
+		made := expect(t, "", outcome{out: "algorithm   " + used + "\n"}, "key", "new", "--alg", alg, "--key", file)
+		expect(t, "", outcome{out: made.out}, "key", "show", "--key", file)
+	}
+}
+
 // The private key is in its file and nowhere else, and a second key does not take its place.
 func TestKeyStays(t *testing.T) {
 	file := newKey(t)

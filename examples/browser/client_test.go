@@ -58,6 +58,9 @@ func testSender(t *testing.T, b *browsertest.Browser) {
 		{"no cookies, no cache, no redirect", `await new Sender(key).send("https://api.example.com/a", { token: "t" });
 			const { credentials, cache, redirect, headers } = requests[0];
 			return [credentials, cache, redirect, headers.get("Authorization")].join();`, 200, `{}`, ``, "omit,no-store,error,DPoP t"},
+		{"htm and htu are what is sent", `await new Sender(key).send("/a", { method: "post" });
+			const { method, headers } = requests[0], { htm, htu } = claims(headers.get("DPoP"));
+			return [method, htm, htu === location.origin + "/a"].join();`, 200, `{}`, ``, "POST,POST,true"},
 		{"htu has neither query nor fragment", fmt.Sprintf(prove, `{ method: "GET", url: "https://a.example/b%2Fc?d#e" }`), 200, `{}`, ``,
 			"htm,GET,htu,https://a.example/b%2Fc"},
 		{"ath as in RFC 9449 §7.1", fmt.Sprintf(prove, `{ method: "GET", url: "https://a.example/", nonce: "n",

@@ -89,10 +89,10 @@ func (a App) LogOut(ctx context.Context, files *Store, forgetKey bool) error {
 		return err
 	}
 	defer unlock()
+	done := "Logged out."
 	s, trouble := files.Load()
 	if errors.Is(trouble, ErrLoggedOut) {
-		a.Say("You were not logged in.")
-		trouble = nil
+		done, trouble = "You were not logged in.", nil
 	} else if trouble == nil {
 		trouble = a.takeBack(ctx, files, s)
 	}
@@ -107,7 +107,7 @@ func (a App) LogOut(ctx context.Context, files *Store, forgetKey bool) error {
 	if trouble != nil {
 		return fmt.Errorf("the tokens here are deleted, but the server was not told: %w", trouble)
 	}
-	a.Say("Logged out.")
+	a.Say(done)
 	return nil
 }
 

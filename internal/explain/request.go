@@ -50,6 +50,9 @@ func ReadRequest(in io.Reader) (*http.Request, error) {
 	if r.Host == "" {
 		return nil, errors.New("the request has no Host")
 	}
+	if strings.Contains(r.Header.Get("Authorization")+r.Header.Get("DPoP"), "… (") {
+		return nil, errors.New("token and proof are left out of the request, as senderlock curl -v does: curl -v shows them")
+	}
 	return r, nil
 }
 

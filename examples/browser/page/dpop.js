@@ -45,11 +45,11 @@ export class Sender {
    * each request and its answer. The other options are those of fetch.
    */
   async send(url, { method = "GET", headers, token, seen = () => {}, ...rest } = {}) {
-    const { origin } = new URL(url);
     for (let attempt = 1; ; attempt++) {
+      const request = new Request(url, { method, headers, ...strict, ...rest }); // "post" is sent as POST, "/a" to this origin
+      const { origin } = new URL(request.url);
       const nonce = this.#nonces.get(origin);
-      const request = new Request(url, { method, headers, ...strict, ...rest });
-      request.headers.set("DPoP", await prove(this.key, { method, url, token, nonce }));
+      request.headers.set("DPoP", await prove(this.key, { method: request.method, url: request.url, token, nonce }));
       if (token) request.headers.set("Authorization", `DPoP ${token}`);
       const response = await fetch(request);
       seen(request, response);
