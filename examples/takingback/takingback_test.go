@@ -17,14 +17,14 @@ import (
 	"github.com/senderlock/senderlock/revocation/events"
 )
 
-// run runs the program with an API.
-func run(t *testing.T, newAPI apiMaker, args ...string) storytest.Result {
-	return storytest.Run("takingback", func(p story.Program) int { return program{p, newAPI}.run(t.Context(), args) })
+// run runs the program with an API and a patience.
+func run(t *testing.T, newAPI apiMaker, patience time.Duration, args ...string) storytest.Result {
+	return storytest.Run("takingback", func(p story.Program) int { return program{p, newAPI, patience}.run(t.Context(), args) })
 }
 
 func TestStory(t *testing.T) {
 	t.Parallel()
-	r := run(t, newAPI)
+	r := run(t, newAPI, story.Patience)
 	refusals := slices.DeleteFunc(r.Steps(t), func(step string) bool { return !strings.Contains(step, ": 401 ") })
 	storytest.Equal(t, refusals, []string{
 		"Alice's phone: GET /accounts: 401 DPoP invalid_token subject_revoked",
@@ -52,8 +52,8 @@ func TestStory(t *testing.T) {
 
 func TestVerboseInColour(t *testing.T) {
 	t.Parallel()
-	storytest.Colours(t, "takingback", func(p story.Program) int { return program{p, newAPI}.run(t.Context(), nil) })
-	if r := run(t, newAPI, "-v"); r.Status != 0 || !strings.Contains(r.Out, `received "bob"`) {
+	storytest.Colours(t, "takingback", func(p story.Program) int { return program{p, newAPI, story.Patience}.run(t.Context(), nil) })
+	if r := run(t, newAPI, story.Patience, "-v"); r.Status != 0 || !strings.Contains(r.Out, `received "bob"`) {
 		t.Errorf("exit status %d\n%s", r.Status, r.Out)
 	}
 }
@@ -125,11 +125,13 @@ func TestWeakenedAPI(t *testing.T) {
 				a.routes(w.transfer, w.events)
 				return a, nil
 			}
-			run(t, weak).Names(t, test.named)
+			run(t, weak, 3*time.Second).Names(t, test.named)
 		})
 	}
 }
 
 func TestArguments(t *testing.T) {
-	storytest.Usage(t, "takingback", func(p story.Program, args ...string) int { return program{p, newAPI}.run(t.Context(), args) })
+	storytest.Usage(t, "takingback", func(p story.Program, args ...string) int {
+		return program{p, newAPI, story.Patience}.run(t.Context(), args)
+	})
 }
