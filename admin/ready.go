@@ -79,7 +79,8 @@ func NewReadiness(config ReadinessConfig) (*Readiness, error) {
 	return r, nil
 }
 
-// StoreAnswers asks a store about a token that nobody has.
+// StoreAnswers is for [ReadinessConfig].Stores: it asks a store about a token that nobody has, and its error is that of
+// the store.
 func StoreAnswers(s revocation.Store) func(context.Context) error {
 	return func(ctx context.Context) error {
 		_, err := s.Revoked(ctx, revocation.Token{Issuer: "readiness", ID: "readiness", Expiry: time.Now().Add(time.Second)})

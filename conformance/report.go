@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"encoding/json"
-	"encoding/xml"
 	"fmt"
 	"io"
 	"slices"
@@ -272,69 +271,4 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(r)
-}
-
-// WriteJUnit writes the report as JUnit XML, which CI systems read. Warnings and notes are output of cases that
-// passed.
-func (r *Report) WriteJUnit(w io.Writer) error {
-	type message struct {
-		Message string `xml:"message,attr"`
-		Text    string `xml:",chardata"`
-	}
-	type testcase struct {
-		Name    string   `xml:"name,attr"`
-		Class   string   `xml:"classname,attr"`
-		Time    string   `xml:"time,attr"`
-		Failure *message `xml:"failure,omitempty"`
-		Skipped *message `xml:"skipped,omitempty"`
-		Output  string   `xml:"system-out,omitempty"`
-	}
-	type suite struct {
-		Name     string     `xml:"name,attr"`
-		Tests    int        `xml:"tests,attr"`
-		Failures int        `xml:"failures,attr"`
-		Skipped  int        `xml:"skipped,attr"`
-		Time     string     `xml:"time,attr"`
-		Cases    []testcase `xml:"testcase"`
-	}
-	type suites struct {
-		XMLName  xml.Name `xml:"testsuites"`
-		Name     string   `xml:"name,attr"`
-		Tests    int      `xml:"tests,attr"`
-		Failures int      `xml:"failures,attr"`
-		Time     string   `xml:"time,attr"`
-		Suites   []suite  `xml:"testsuite"`
-	}
-	seconds := func(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }
-	all := suites{Name: "senderlock-conformance", Tests: len(r.Results), Failures: r.Count[Fail],
-		Time: seconds(r.Duration)}
-	for _, g := range r.Groups() {
-		s := suite{Name: g.Name, Tests: len(g.Results), Failures: g.Count[Fail], Skipped: g.Count[Skip],
-			Time: seconds(g.Duration)}
-		for _, result := range g.Results {
-			c := testcase{Name: result.ID + ": " + result.Title, Class: result.Requirement,
-				Time: seconds(result.Duration)}
-			problems := strings.Join(result.Problems, "\n")
-			switch result.Outcome {
-			case Fail:
-				c.Failure = &message{problems, result.String()}
-			case Skip:
-				c.Skipped = &message{Message: result.Why}
-			case Warn, Note:
-				c.Output = string(result.Outcome) + ": " + problems
-			}
-			s.Cases = append(s.Cases, c)
-		}
-		all.Suites = append(all.Suites, s)
-	}
-	if _, err := io.WriteString(w, xml.Header); err != nil {
-		return err
-	}
-	e := xml.NewEncoder(w)
-	e.Indent("", "  ")
-	if err := e.Encode(all); err != nil {
-		return err
-	}
-	_, err := io.WriteString(w, "\n")
-	return err
 }

@@ -36,16 +36,16 @@ func (k ProofKey) Thumbprint() string { return k.key.Thumbprint() }
 
 // ClientCredentials gets tokens from a real authorization server: grant type client_credentials, the client's
 // secret by HTTP Basic, a DPoP proof, and the nonce if the server asks for one. The secret goes to the token endpoint
-// alone: over https (RFC 6749 §3.2), and after no redirect. Client nil means [http.DefaultClient].
+// alone: over https (RFC 6749 §3.2), and after no redirect. TokenEndpoint, ClientID and Secret are required.
 type ClientCredentials struct {
 	TokenEndpoint      string // an https URL
 	ClientID, Secret   string
-	Scope, Resource    string
-	Client             *http.Client
-	AdditionalFormData url.Values
+	Scope, Resource    string       // what the token is for (RFC 6749 §3.3, RFC 8707); empty is not sent
+	Client             *http.Client // nil means [http.DefaultClient]
+	AdditionalFormData url.Values   // further parameters, in place of those of the same name
 }
 
-// Token is a [TokenSource].
+// Token is a [TokenSource]. Its error says what the token endpoint answered, or why it was not asked.
 func (c ClientCredentials) Token(ctx context.Context, key ProofKey) (string, time.Duration, error) {
 	nonce := ""
 	for try := 0; ; try++ {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/poptest"
+	"github.com/senderlock/senderlock/internal/speed"
 	"github.com/senderlock/senderlock/reason"
 )
 
@@ -42,6 +43,8 @@ func BenchmarkVerify(b *testing.B) {
 		})
 	})
 }
+
+func TestSpeedTable(t *testing.T) { speed.Runs(t, "..", "dpop") }
 
 // acquainted returns a Verifier that knows the key of poptest's client, with its table if there are to be any.
 func acquainted(b *testing.B, settings func(*dpop.Config)) *dpop.Verifier {

@@ -9,6 +9,7 @@ import (
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/echoauth/internal/echotest"
+	"github.com/senderlock/senderlock/internal/speed"
 )
 
 func BenchmarkRequest(b *testing.B) {
@@ -23,3 +24,5 @@ func BenchmarkRequest(b *testing.B) {
 		return e
 	})
 }
+
+func TestSpeedTable(t *testing.T) { speed.Runs(t, "..", "echoauth") }

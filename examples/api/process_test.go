@@ -29,7 +29,7 @@ var program string
 func TestMain(m *testing.M) { os.Exit(built.Main(m, &program, false)) }
 
 // patience is how long a test waits for what has to come.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // The origins of the two listeners, and the audience of tokens.
 const (

@@ -10,7 +10,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/senderlock/senderlock/examples/internal/story"
 )
@@ -27,15 +26,12 @@ type program struct {
 // run does what the arguments say and returns the exit status. The program starts itself as "cluster api …" for each
 // process of the API.
 func (p program) run(ctx context.Context, args []string) int {
-	var err error
-	switch {
-	case len(args) == 0:
+	if len(args) == 5 && args[0] == "api" {
+		return p.Status(serveAPI(ctx, settings{name: args[1], origin: args[2], issuer: args[3], redis: args[4]}, p.Out))
+	}
+	err := story.Parse(p.Flags(""), args, 0)
+	if err == nil {
 		err = p.play(ctx)
-	case args[0] == "api" && len(args) == 5:
-		err = serveAPI(ctx, settings{name: args[1], origin: args[2], issuer: args[3], redis: args[4]}, p.Out)
-	default:
-		fmt.Fprintln(p.Err, "usage: go run ./examples/cluster")
-		return 2
 	}
 	return p.Status(err)
 }

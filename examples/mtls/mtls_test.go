@@ -1,10 +1,7 @@
 package main
 
 import (
-	"bytes"
-	"io"
 	"log/slog"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -13,78 +10,49 @@ import (
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/examples/internal/story"
+	"github.com/senderlock/senderlock/examples/internal/storytest"
 	"github.com/senderlock/senderlock/mtls"
 )
 
-// run runs the program with an API and returns what it prints and its exit status.
-func run(t *testing.T, newAPI apiMaker, args ...string) (out, errOut string, status int) {
-	t.Helper()
-	var stdout, stderr bytes.Buffer
-	p := program{story.Program{Name: "mtls", Out: &stdout, Err: &stderr}, newAPI}
-	status = p.run(t.Context(), args)
-	return stdout.String(), stderr.String(), status
+// run runs the program with an API.
+func run(t *testing.T, newAPI apiMaker, args ...string) storytest.Result {
+	return storytest.Run("mtls", func(p story.Program) int { return program{p, newAPI}.run(t.Context(), args) })
 }
 
-var stepForm = regexp.MustCompile(`(?m)^([✓✗]) (.{42})  (\w+) +(\S+)  (\d+)(?:  (\w+))?(?: error="([^"]*)")?.*\n    ([a-z_]*)`)
-
-const allAsExpected = "\n17 answers: 4 accepted, 13 refused, all as expected.\n"
+const answers = "17 answers: 4 accepted, 13 refused"
 
 func TestStory(t *testing.T) {
-	out, errOut, status := run(t, newAPI)
-	if status != 0 || errOut != "" {
-		t.Fatalf("exit status %d, %s\n%s", status, errOut, out)
-	}
-	want := []string{
-		"nobody, without a token: GET: 401 DPoP  credentials_missing",
-		"the owner, with the certificate: GET: 200   ",
-		"the owner, without it: GET: 401 Bearer invalid_token certificate_missing",
-		"the owner, with a wrong one: GET: 401 Bearer invalid_token certificate_mismatch",
-		"a thief, with a certificate of his own: GET: 401 Bearer invalid_token certificate_mismatch",
-		"a thief, with the owner's in a field: GET: 401 Bearer invalid_token certificate_missing",
-		"a thief, with his own and the owner's: GET: 401 Bearer invalid_token certificate_mismatch",
-		"the owner, with the certificate renewed: GET: 401 Bearer invalid_token certificate_mismatch",
-		"the owner, with a new token for it: GET: 200   ",
-		"a client with a self-signed certificate: GET: 200   ",
-		"a token that is bound to nobody: GET: 401 Bearer invalid_token token_unbound",
-		"the owner pays, with the certificate only: POST: 401 Bearer invalid_token binding_missing",
-		"the owner pays, without the server's nonce: POST: 401 DPoP use_dpop_nonce nonce_missing",
-		"the owner pays, with certificate and proof: POST: 201   ",
-		"a thief pays, with the key only: POST: 401 DPoP invalid_token certificate_missing",
-		"a thief pays, with the certificate only: POST: 401 DPoP invalid_token key_mismatch",
-		"a thief pays, without any proof: POST: 401 Bearer invalid_token bound_token_as_bearer",
-	}
-	var got []string
-	for _, m := range stepForm.FindAllStringSubmatch(out, -1) {
-		if m[1] != "✓" || m[4] != "/accounts" {
-			t.Errorf("not marked as expected: %s", m[0])
-		}
-		got = append(got, strings.TrimSpace(m[2])+": "+m[3]+": "+m[5]+" "+m[6]+" "+m[7]+" "+m[8])
-	}
-	for i := range max(len(got), len(want)) {
-		if i >= len(got) || i >= len(want) || got[i] != want[i] {
-			t.Fatalf("the steps are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-		}
-	}
-	if !strings.HasSuffix(out, allAsExpected) {
-		t.Errorf("the summary is missing:\n%s", out)
-	}
-	if strings.Contains(out, "\x1b") {
-		t.Error("colours where there is no terminal")
-	}
+	r := run(t, newAPI)
+	storytest.Equal(t, r.Steps(t), []string{
+		"nobody, without a token: GET /accounts: 401 DPoP credentials_missing",
+		"the owner, with the certificate: GET /accounts: 200",
+		"the owner, without it: GET /accounts: 401 Bearer invalid_token certificate_missing",
+		"the owner, with a wrong one: GET /accounts: 401 Bearer invalid_token certificate_mismatch",
+		"a thief, with a certificate of his own: GET /accounts: 401 Bearer invalid_token certificate_mismatch",
+		"a thief, with the owner's in a field: GET /accounts: 401 Bearer invalid_token certificate_missing",
+		"a thief, with his own and the owner's: GET /accounts: 401 Bearer invalid_token certificate_mismatch",
+		"the owner, with the certificate renewed: GET /accounts: 401 Bearer invalid_token certificate_mismatch",
+		"the owner, with a new token for it: GET /accounts: 200",
+		"a client with a self-signed certificate: GET /accounts: 200",
+		"a token that is bound to nobody: GET /accounts: 401 Bearer invalid_token token_unbound",
+		"the owner pays, with the certificate only: POST /accounts: 401 Bearer invalid_token binding_missing",
+		"the owner pays, without the server's nonce: POST /accounts: 401 DPoP use_dpop_nonce nonce_missing",
+		"the owner pays, with certificate and proof: POST /accounts: 201",
+		"a thief pays, with the key only: POST /accounts: 401 DPoP invalid_token certificate_missing",
+		"a thief pays, with the certificate only: POST /accounts: 401 DPoP invalid_token key_mismatch",
+		"a thief pays, without any proof: POST /accounts: 401 Bearer invalid_token bound_token_as_bearer",
+	})
+	r.Ends(t, answers)
 }
 
 func TestVerboseShowsTheLogInFull(t *testing.T) {
-	if out, _, status := run(t, newAPI, "-v"); status != 0 || !strings.Contains(out, `: expected "DPoP and certificate", received "certificate"`) {
-		t.Errorf("exit status %d\n%s", status, out)
+	if r := run(t, newAPI, "-v"); r.Status != 0 || !strings.Contains(r.Out, `: expected "DPoP and certificate", received "certificate"`) {
+		t.Errorf("exit status %d\n%s", r.Status, r.Out)
 	}
 }
 
 func TestColoursOnATerminal(t *testing.T) {
-	var out bytes.Buffer
-	p := program{story.Program{Name: "mtls", Out: &out, Err: io.Discard, Colour: true}, newAPI}
-	if status := p.run(t.Context(), nil); status != 0 || !strings.Contains(out.String(), "\x1b[32m✓\x1b[0m") {
-		t.Errorf("exit status %d\n%q", status, out.String())
-	}
+	storytest.Colours(t, "mtls", func(p story.Program) int { return program{p, newAPI}.run(t.Context(), nil) })
 }
 
 // Whatever of the API is weakened, the program names the answer that shows it and ends with status 1.
@@ -124,13 +92,7 @@ func TestWeakenedAPI(t *testing.T) {
 				e.POST("/accounts", pay, auth.Require(access.Requirement{Binding: test.binding}))
 				return e, guard, nil
 			}
-			out, errOut, status := run(t, weak)
-			if status != 1 || !strings.Contains(errOut, story.ErrUnexpected.Error()) {
-				t.Errorf("exit status %d, %s", status, errOut)
-			}
-			if !strings.Contains(out, "NOT as expected:\n") || !strings.Contains(out, "\n  "+test.named+"\n") || !strings.Contains(out, "\n✗ ") {
-				t.Errorf("the wrong answer is not named as %q:\n%s", test.named, out)
-			}
+			run(t, weak).Names(t, test.named)
 		})
 	}
 }
@@ -152,8 +114,8 @@ func TestArguments(t *testing.T) {
 		"no such network": {[]string{"-proxy", "nginx", "-listen", "192.0.2.1:0"}, 1, "listen tcp"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if out, errOut, status := run(t, newAPI, test.args...); status != test.status || !strings.Contains(errOut, test.says) || out != "" {
-				t.Errorf("exit status %d, %q, %q", status, out, errOut)
+			if r := run(t, newAPI, test.args...); r.Status != test.status || !strings.Contains(r.Err, test.says) || r.Out != "" {
+				t.Errorf("exit status %d, %q, %q", r.Status, r.Out, r.Err)
 			}
 		})
 	}

@@ -162,7 +162,7 @@ func TestStoryThroughProxies(t *testing.T) {
 			f := p.open(t, p.settings(t))
 			var out bytes.Buffer
 			f.Out = &out
-			if err := f.Tell("", f.story); err != nil || !strings.HasSuffix(out.String(), allAsExpected) {
+			if err := f.Tell("", f.story); err != nil || !strings.Contains(out.String(), answers+", all as expected.") {
 				t.Errorf("behind %s:\n%s", name, &out)
 			}
 		})
@@ -352,7 +352,7 @@ func TestPrintedCommandsThroughProxies(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer listener.Close()
-			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
 			reader, writer := io.Pipe()
 			status := make(chan int, 1)

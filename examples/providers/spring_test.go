@@ -35,7 +35,7 @@ func startSpring(t *testing.T, web string, c *certificates) *spring {
 		},
 	}}
 	s.tls = "https://127.0.0.1:" + securePort + "/oauth2/token"
-	s.args = []string{"-Xmx300m", "-jar", filepath.Join(find(t, "spring-*"), "provider.jar"),
+	s.args = []string{"-Xmx300m", "-Djava.io.tmpdir=" + t.TempDir(), "-jar", filepath.Join(find(t, "spring-*"), "provider.jar"),
 		"--plain=" + port, "--server.port=" + securePort, "--server.ssl.client-auth=want",
 		"--server.ssl.certificate=" + c.file("server.pem"), "--server.ssl.certificate-private-key=" + c.file("server-key.pem"),
 		"--server.ssl.trust-certificate=" + c.file("ca.pem"), "--certificate=" + c.byName["client"].Leaf.Subject.String(),

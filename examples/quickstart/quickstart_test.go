@@ -21,79 +21,50 @@ import (
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/examples/internal/story"
+	"github.com/senderlock/senderlock/examples/internal/storytest"
 	"github.com/senderlock/senderlock/internal/built"
 	"github.com/senderlock/senderlock/internal/fetched"
 )
 
-// run runs the program with an API and returns what it prints and its exit status.
-func run(t *testing.T, newAPI apiMaker, args ...string) (out, errOut string, status int) {
-	t.Helper()
-	var stdout, stderr bytes.Buffer
-	p := program{story.Program{Name: "quickstart", Out: &stdout, Err: &stderr}, newAPI}
-	status = p.run(t.Context(), args)
-	return stdout.String(), stderr.String(), status
+// run runs the program with an API.
+func run(t *testing.T, newAPI apiMaker, args ...string) storytest.Result {
+	return storytest.Run("quickstart", func(p story.Program) int { return program{p, newAPI}.run(t.Context(), args) })
 }
 
-var stepForm = regexp.MustCompile(`(?m)^([✓✗]) (.{42})  (\w+) +(\S+)  (\d+)(?:  \w+)?(?: error="([^"]*)")?.*\n    ([a-z_]*)`)
-
 func TestStory(t *testing.T) {
-	out, errOut, status := run(t, newAPI)
-	if status != 0 || errOut != "" {
-		t.Fatalf("exit status %d, %s\n%s", status, errOut, out)
-	}
-	want := []string{
-		"nobody, without a token: GET /accounts: 401  credentials_missing",
-		"the owner, right after the server's start: GET /accounts: 401 use_dpop_nonce iat_before_start",
-		"the owner, with the server's nonce: GET /accounts: 200  ",
-		"a thief sends the very same request again: GET /accounts: 401 invalid_dpop_proof proof_replayed",
-		"a thief signs for it with his own key: GET /accounts: 401 invalid_token key_mismatch",
-		"a thief uses it as a bearer token: GET /accounts: 401 invalid_token bound_token_as_bearer",
-		"a thief pays with a proof for reading: POST /accounts: 401 invalid_dpop_proof htm_mismatch",
-		"a thief reads with a proof for another URL: GET /accounts: 401 invalid_dpop_proof htu_mismatch",
-		"the owner pays, without the scope for it: POST /accounts: 403 insufficient_scope scope_missing",
-		"the owner pays, with a token that has it: POST /accounts: 201  ",
-		"a token that lives for 24 hours: GET /accounts: 401 invalid_token token_lifetime_too_long",
-		"a token that is bound to nobody: GET /accounts: 401 invalid_token token_unbound",
-	}
-	var got []string
-	for _, m := range stepForm.FindAllStringSubmatch(out, -1) {
-		if m[1] != "✓" {
-			t.Errorf("not marked as expected: %s", m[0])
-		}
-		got = append(got, strings.TrimSpace(m[2])+": "+m[3]+" "+m[4]+": "+m[5]+" "+m[6]+" "+m[7])
-	}
-	for i := range max(len(got), len(want)) {
-		if i >= len(got) || i >= len(want) || got[i] != want[i] {
-			t.Fatalf("the steps are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-		}
-	}
+	r := run(t, newAPI)
+	storytest.Equal(t, r.Steps(t), []string{
+		"nobody, without a token: GET /accounts: 401 DPoP credentials_missing",
+		"the owner, right after the server's start: GET /accounts: 401 DPoP use_dpop_nonce iat_before_start",
+		"the owner, with the server's nonce: GET /accounts: 200",
+		"a thief sends the very same request again: GET /accounts: 401 DPoP invalid_dpop_proof proof_replayed",
+		"a thief signs for it with his own key: GET /accounts: 401 DPoP invalid_token key_mismatch",
+		"a thief uses it as a bearer token: GET /accounts: 401 Bearer invalid_token bound_token_as_bearer",
+		"a thief pays with a proof for reading: POST /accounts: 401 DPoP invalid_dpop_proof htm_mismatch",
+		"a thief reads with a proof for another URL: GET /accounts: 401 DPoP invalid_dpop_proof htu_mismatch",
+		"the owner pays, without the scope for it: POST /accounts: 403 DPoP insufficient_scope scope_missing",
+		"the owner pays, with a token that has it: POST /accounts: 201",
+		"a token that lives for 24 hours: GET /accounts: 401 DPoP invalid_token token_lifetime_too_long",
+		"a token that is bound to nobody: GET /accounts: 401 Bearer invalid_token token_unbound",
+	})
 	// The two that have a genuine token of somebody else raise the alert, and nobody else does.
-	alerts := regexp.MustCompile(`(?m)^✓ (.{42}) .*\n.*\n    ALERT (\w+): a bound token without its sender$`).FindAllStringSubmatch(out, -1)
-	if len(alerts) != 2 || strings.Count(out, "ALERT") != 2 ||
+	alerts := regexp.MustCompile(`(?m)^✓ (.{42}) .*\n.*\n    ALERT (\w+): a bound token without its sender$`).FindAllStringSubmatch(r.Out, -1)
+	if len(alerts) != 2 || strings.Count(r.Out, "ALERT") != 2 ||
 		strings.TrimSpace(alerts[0][1])+": "+alerts[0][2] != "a thief signs for it with his own key: key_mismatch" ||
 		strings.TrimSpace(alerts[1][1])+": "+alerts[1][2] != "a thief uses it as a bearer token: bound_token_as_bearer" {
 		t.Errorf("alerts %q", alerts)
 	}
-	if !strings.HasSuffix(out, "\n12 answers: 2 accepted, 10 refused, all as expected.\n") {
-		t.Errorf("the summary is missing:\n%s", out)
-	}
-	if strings.Contains(out, "\x1b") {
-		t.Error("colours where there is no terminal")
-	}
+	r.Ends(t, "12 answers: 2 accepted, 10 refused")
 }
 
 func TestVerboseShowsTheLogInFull(t *testing.T) {
-	if out, _, status := run(t, newAPI, "-v"); status != 0 || !strings.Contains(out, `expected "POST", received "GET"`) {
-		t.Errorf("exit status %d\n%s", status, out)
+	if r := run(t, newAPI, "-v"); r.Status != 0 || !strings.Contains(r.Out, `expected "POST", received "GET"`) {
+		t.Errorf("exit status %d\n%s", r.Status, r.Out)
 	}
 }
 
 func TestColoursOnATerminal(t *testing.T) {
-	var out bytes.Buffer
-	p := program{story.Program{Name: "quickstart", Out: &out, Err: io.Discard, Colour: true}, newAPI}
-	if status := p.run(t.Context(), nil); status != 0 || !strings.Contains(out.String(), "\x1b[32m✓\x1b[0m") {
-		t.Errorf("exit status %d\n%q", status, out.String())
-	}
+	storytest.Colours(t, "quickstart", func(p story.Program) int { return program{p, newAPI}.run(t.Context(), nil) })
 	file, err := os.Create(filepath.Join(t.TempDir(), "out"))
 	if err != nil {
 		t.Fatal(err)
@@ -166,13 +137,7 @@ func TestWeakenedAPI(t *testing.T) {
 				api.POST("", pay, auth.RequireScope(scope))
 				return e, guard, nil
 			}
-			out, errOut, status := run(t, weak)
-			if status != 1 || !strings.Contains(errOut, story.ErrUnexpected.Error()) {
-				t.Errorf("exit status %d, %s", status, errOut)
-			}
-			if !strings.Contains(out, "NOT as expected:\n") || !strings.Contains(out, "\n  "+test.named+"\n") || !strings.Contains(out, "\n✗ ") {
-				t.Errorf("the wrong answer is not named as %q:\n%s", test.named, out)
-			}
+			run(t, weak).Names(t, test.named)
 		})
 	}
 }
@@ -199,8 +164,8 @@ func TestArguments(t *testing.T) {
 		"proof: bad method": {[]string{"proof", "G T", "http://127.0.0.1:1", "t"}, 1, "not an HTTP method"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if out, errOut, status := run(t, newAPI, test.args...); status != test.status || !strings.Contains(errOut, test.says) || out != "" {
-				t.Errorf("exit status %d, %q, %q", status, out, errOut)
+			if r := run(t, newAPI, test.args...); r.Status != test.status || !strings.Contains(r.Err, test.says) || r.Out != "" {
+				t.Errorf("exit status %d, %q, %q", r.Status, r.Out, r.Err)
 			}
 		})
 	}

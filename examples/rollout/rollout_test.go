@@ -1,37 +1,31 @@
 package main
 
 import (
-	"bytes"
 	"strings"
 	"testing"
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/examples/internal/story"
+	"github.com/senderlock/senderlock/examples/internal/storytest"
 )
 
-// run runs the program with its steps and returns what it prints and its exit status.
-func run(t *testing.T, steps []step, args ...string) (out, errOut string, status int) {
-	t.Helper()
-	var stdout, stderr bytes.Buffer
-	p := program{story.Program{Name: "rollout", Out: &stdout, Err: &stderr}, steps}
-	status = p.run(t.Context(), args)
-	return stdout.String(), stderr.String(), status
+// run runs the program with its steps.
+func run(t *testing.T, steps []step, args ...string) storytest.Result {
+	return storytest.Run("rollout", func(p story.Program) int { return program{p, steps}.run(t.Context(), args) })
 }
 
 // No good client is refused at any step.
 func TestStory(t *testing.T) {
-	out, errOut, status := run(t, steps())
-	if status != 0 || errOut != "" {
-		t.Fatalf("exit status %d, %s\n%s", status, errOut, out)
-	}
+	r := run(t, steps())
+	_ = r.Steps(t)
 	for _, text := range []string{
 		"bound_token_as_bearer", "ALERT bound_token_as_bearer", "bearer_ended", "token_unbound", "nonce_missing",
-		"\n17 answers: 15 accepted, 2 refused, all as expected.\n",
 	} {
-		if !strings.Contains(out, text) {
-			t.Errorf("%q is missing:\n%s", text, out)
+		if !strings.Contains(r.Out, text) {
+			t.Errorf("%q is missing:\n%s", text, r.Out)
 		}
 	}
+	r.Ends(t, "17 answers: 15 accepted, 2 refused")
 }
 
 // Whatever of a step is left out, the program names the answer that shows it and ends with status 1.
@@ -52,23 +46,11 @@ func TestWrongStep(t *testing.T) {
 			wrong := steps()
 			right := wrong[test.step-1].settings
 			wrong[test.step-1].settings = func(c *access.Config) { right(c); test.change(c) }
-			out, errOut, status := run(t, wrong)
-			if status != 1 || !strings.Contains(errOut, story.ErrUnexpected.Error()) || !strings.Contains(out, "\n  "+test.named) {
-				t.Errorf("exit status %d, %s; %q is not named:\n%s", status, errOut, test.named, out)
-			}
+			run(t, wrong).Names(t, test.named)
 		})
 	}
 }
 
 func TestArguments(t *testing.T) {
-	for name, test := range map[string]struct {
-		args   []string
-		status int
-	}{
-		"help": {[]string{"-h"}, 0}, "unknown flag": {[]string{"-x"}, 2}, "too many": {[]string{"play"}, 2},
-	} {
-		if out, errOut, status := run(t, steps(), test.args...); status != test.status || !strings.Contains(errOut, "usage: go run ./examples/rollout") || out != "" {
-			t.Errorf("%s: exit status %d, %q, %q", name, status, out, errOut)
-		}
-	}
+	storytest.Usage(t, "rollout", func(p story.Program, args ...string) int { return program{p, steps()}.run(t.Context(), args) })
 }

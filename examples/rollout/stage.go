@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/access/rollout"
@@ -16,10 +15,7 @@ import (
 	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
-const (
-	secret   = "not a secret"
-	patience = 10 * time.Second
-)
+const secret = "not a secret"
 
 // stage is where the story is played.
 type stage struct {
@@ -92,7 +88,7 @@ type client struct {
 
 // client starts an application, which gets its token, bound to its key if it has one.
 func (s *stage) client(ctx context.Context, id string, proves bool) *client {
-	c := &client{id: id, http: &http.Client{Timeout: patience}}
+	c := &client{id: id, http: &http.Client{Timeout: story.Patience}}
 	var err error
 	if proves {
 		c.key, err = story.NewSigner()

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/examples/codeflow"
@@ -16,9 +15,6 @@ import (
 const (
 	appID    = "app"
 	callback = "http://127.0.0.1/callback" // where the browser would bring the code
-
-	// patience is longer than any answer should take.
-	patience = 3 * time.Second
 )
 
 // device is a client with a key of its own, to which its tokens are bound.
@@ -44,7 +40,7 @@ func newDevice(ctx context.Context, issuer, api string) (*device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.api = &http.Client{Transport: forAPI, Timeout: patience}
+	d.api = &http.Client{Transport: forAPI, Timeout: story.Patience}
 	return d, nil
 }
 
@@ -77,7 +73,7 @@ func fillIn(ctx context.Context, address, user, password string) (url.Values, er
 		return nil, err
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	browser := http.Client{Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	browser := http.Client{Timeout: story.Patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	response, err := browser.Do(r)
 	if err != nil {
 		return nil, err

@@ -12,18 +12,20 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/senderlock/senderlock/examples/internal/story"
 )
 
 func main() {
-	story.Main(program{story.Terminal("takingback"), newAPI}.run)
+	story.Main(program{story.Terminal("takingback"), newAPI, story.Patience}.run)
 }
 
 // program is what a run depends on.
 type program struct {
 	story.Program
-	newAPI apiMaker
+	newAPI   apiMaker
+	patience time.Duration // for what has to come by itself: the end of a stream, a report to the identity provider
 }
 
 func (p program) run(ctx context.Context, args []string) int { return p.Play(ctx, args, p.play) }

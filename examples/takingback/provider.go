@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/examples/internal/story"
@@ -60,7 +61,7 @@ func (s *stage) startProvider() (*provider, error) {
 }
 
 // told waits until the provider has heard of something, and says what it did.
-func (p *provider) told(ctx context.Context) string {
+func (p *provider) told(ctx context.Context, patience time.Duration) string {
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	select {

@@ -32,11 +32,12 @@ type stage struct {
 	api            *api
 	origin, issuer string
 	provider       *provider
+	patience       time.Duration
 }
 
 // start starts the authorization server and the API on free ports of this machine.
 func start(p program, verbose bool) (*stage, error) {
-	s := &stage{Story: story.Story{Program: p.Program, Log: &story.Log{}, Verbose: verbose}}
+	s := &stage{Story: story.Story{Program: p.Program, Log: &story.Log{}, Verbose: verbose}, patience: p.patience}
 	if err := s.start(p.newAPI); err != nil {
 		s.close()
 		return nil, err
@@ -115,11 +116,13 @@ func (s *stage) play(ctx context.Context, who string, d *device, method, path st
 
 // follow begins a stream of events, and returns what comes behind its first line, when it has ended.
 func (s *stage) follow(ctx context.Context, who string, d *device, want story.Answer) (end func() string) {
+	ctx, stop := context.WithTimeout(ctx, s.patience)
 	var stream io.ReadCloser
 	if r := s.request(ctx, "GET", "/events"); r != nil {
 		stream = s.Begin(who, d.api, r, want)
 	}
 	return func() string {
+		defer stop()
 		if stream == nil {
 			return ""
 		}

@@ -63,6 +63,6 @@ func (s *stage) story(ctx context.Context) {
 		refused(401, "invalid_token", "key_mismatch"))
 	s.play(ctx, "Alice's laptop, whose session has ended", laptop, "GET", "/accounts",
 		refused(401, "invalid_token", "session_revoked"))
-	s.Saw("the identity provider is told", s.provider.told(ctx), "session ended")
+	s.Saw("the identity provider is told", s.provider.told(ctx, s.patience), "session ended")
 	s.play(ctx, "Alice's phone, in another session", phoneOfAlice, "GET", "/accounts", accepted(200))
 }

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
-	"io"
 	"log/slog"
-	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,77 +12,49 @@ import (
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/echoauth"
 	"github.com/senderlock/senderlock/examples/internal/story"
+	"github.com/senderlock/senderlock/examples/internal/storytest"
 	"github.com/senderlock/senderlock/revocation"
 	"github.com/senderlock/senderlock/revocation/events"
 )
 
-// run runs the program with an API and returns what it prints and its exit status.
-func run(t *testing.T, newAPI apiMaker, args ...string) (out, errOut string, status int) {
-	t.Helper()
-	var stdout, stderr bytes.Buffer
-	p := program{story.Program{Name: "takingback", Out: &stdout, Err: &stderr}, newAPI}
-	status = p.run(t.Context(), args)
-	return stdout.String(), stderr.String(), status
+// run runs the program with an API and a patience.
+func run(t *testing.T, newAPI apiMaker, patience time.Duration, args ...string) storytest.Result {
+	return storytest.Run("takingback", func(p story.Program) int { return program{p, newAPI, patience}.run(t.Context(), args) })
 }
-
-var stepForm = regexp.MustCompile(`(?m)^([✓✗]) (.{42})  (\w+) +(/\w*)\S*  (\d+)(?:  \w+)?(?: error="([^"]*)")?.*\n    ([a-z_]*)`)
 
 func TestStory(t *testing.T) {
 	t.Parallel()
-	out, errOut, status := run(t, newAPI)
-	if status != 0 || errOut != "" {
-		t.Fatalf("exit status %d, %s\n%s", status, errOut, out)
-	}
-	want := []string{
-		"Alice's phone: GET /accounts: 401 invalid_token subject_revoked",
-		"Bob, with the same token: GET /accounts: 401 invalid_token subject_revoked",
-		"Bob, with a new one: GET /accounts: 401 invalid_token subject_revoked",
-		"whoever found the phone: GET /accounts: 401 invalid_token key_revoked",
-		"whoever found it, and her password too: GET /accounts: 401 invalid_token key_revoked",
-		"Carol, logged in with her password: POST /transfers: 401 insufficient_user_authentication login_too_weak",
-		"Carol, with the same token: GET /accounts: 401 invalid_token session_revoked",
-		"a thief, with a key of his own: GET /accounts: 401 invalid_token key_mismatch",
-		"Alice's laptop, whose session has ended: GET /accounts: 401 invalid_token session_revoked",
-	}
-	var got []string
-	for _, m := range stepForm.FindAllStringSubmatch(out, -1) {
-		if m[1] != "✓" {
-			t.Errorf("not marked as expected: %s", m[0])
-		}
-		if m[5] == "401" {
-			got = append(got, strings.TrimSpace(m[2])+": "+m[3]+" "+m[4]+": "+m[5]+" "+m[6]+" "+m[7])
-		}
-	}
-	if strings.Join(got, "\n") != strings.Join(want, "\n") {
-		t.Errorf("the refusals are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
+	r := run(t, newAPI, story.Patience)
+	refusals := slices.DeleteFunc(r.Steps(t), func(step string) bool { return !strings.Contains(step, ": 401 ") })
+	storytest.Equal(t, refusals, []string{
+		"Alice's phone: GET /accounts: 401 DPoP invalid_token subject_revoked",
+		"Bob, with the same token: GET /accounts: 401 DPoP invalid_token subject_revoked",
+		"Bob, with a new one: GET /accounts: 401 DPoP invalid_token subject_revoked",
+		"whoever found the phone: GET /accounts: 401 DPoP invalid_token key_revoked",
+		"whoever found it, and her password too: GET /accounts: 401 DPoP invalid_token key_revoked",
+		"Carol, logged in with her password: POST /transfers: 401 DPoP insufficient_user_authentication login_too_weak",
+		"Carol, with the same token: GET /accounts: 401 DPoP invalid_token session_revoked",
+		"a thief, with a key of his own: GET /accounts: 401 DPoP invalid_token key_mismatch",
+		"Alice's laptop, whose session has ended: GET /accounts: 401 DPoP invalid_token session_revoked",
+	})
 	for _, text := range []string{
 		`acr_values="mfa" max_age="300"`,
 		"\n✓ the stream of events ends\n    event: end data: session_revoked\n",
 		"\n    ALERT key_mismatch: a bound token without its sender\n",
 		"\n✓ the identity provider is told\n    session ended\n",
-		"\n24 answers: 15 accepted, 9 refused, all as expected.\n",
 	} {
-		if !strings.Contains(out, text) {
-			t.Errorf("%q is missing:\n%s", text, out)
+		if !strings.Contains(r.Out, text) {
+			t.Errorf("%q is missing:\n%s", text, r.Out)
 		}
 	}
-	if strings.Contains(out, "\x1b") {
-		t.Error("colours where there is no terminal")
-	}
+	r.Ends(t, "24 answers: 15 accepted, 9 refused")
 }
 
 func TestVerboseInColour(t *testing.T) {
 	t.Parallel()
-	var out bytes.Buffer
-	p := program{story.Program{Name: "takingback", Out: &out, Err: io.Discard, Colour: true}, newAPI}
-	if status := p.run(t.Context(), []string{"-v"}); status != 0 {
-		t.Errorf("exit status %d", status)
-	}
-	for _, text := range []string{`received "bob"`, "\x1b[32m✓\x1b[0m"} {
-		if !strings.Contains(out.String(), text) {
-			t.Errorf("%q is missing:\n%s", text, out.String())
-		}
+	storytest.Colours(t, "takingback", func(p story.Program) int { return program{p, newAPI, story.Patience}.run(t.Context(), nil) })
+	if r := run(t, newAPI, story.Patience, "-v"); r.Status != 0 || !strings.Contains(r.Out, `received "bob"`) {
+		t.Errorf("exit status %d\n%s", r.Status, r.Out)
 	}
 }
 
@@ -155,26 +125,13 @@ func TestWeakenedAPI(t *testing.T) {
 				a.routes(w.transfer, w.events)
 				return a, nil
 			}
-			out, errOut, status := run(t, weak)
-			if status != 1 || !strings.Contains(errOut, story.ErrUnexpected.Error()) {
-				t.Errorf("exit status %d, %s", status, errOut)
-			}
-			if !strings.Contains(out, "NOT as expected:\n") || !strings.Contains(out, "\n  "+test.named+"\n") || !strings.Contains(out, "\n✗ ") {
-				t.Errorf("the wrong answer is not named as %q:\n%s", test.named, out)
-			}
+			run(t, weak, 3*time.Second).Names(t, test.named)
 		})
 	}
 }
 
 func TestArguments(t *testing.T) {
-	for name, test := range map[string]struct {
-		args   []string
-		status int
-	}{
-		"help": {[]string{"-h"}, 0}, "unknown flag": {[]string{"-x"}, 2}, "too many": {[]string{"play"}, 2},
-	} {
-		if out, errOut, status := run(t, newAPI, test.args...); status != test.status || !strings.Contains(errOut, "usage: go run ./examples/takingback") || out != "" {
-			t.Errorf("%s: exit status %d, %q, %q", name, status, out, errOut)
-		}
-	}
+	storytest.Usage(t, "takingback", func(p story.Program, args ...string) int {
+		return program{p, newAPI, story.Patience}.run(t.Context(), args)
+	})
 }

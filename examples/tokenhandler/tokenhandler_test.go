@@ -722,11 +722,16 @@ func TestWrongOptions(t *testing.T) {
 					test.args[i] = w.issuer
 				}
 			}
-			p := program{out: &w.log, errOut: &w.log, getenv: func(name string) string {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			served := writerFunc(func(text string) {
+				if strings.HasPrefix(text, "Open ") {
+					cancel()
+				}
+			})
+			p := program{out: served, errOut: &w.log, getenv: func(name string) string {
 				return map[string]string{"TOKENHANDLER_COOKIE_KEY": test.secret}[name]
 			}}
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // were it to serve
-			defer cancel()
 			if err := p.run(ctx, test.args); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}

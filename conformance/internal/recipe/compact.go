@@ -53,87 +53,104 @@ func (b *builder) compact(header, payload string, key *mint.Key, alg string, edi
 			p = b.editPart(payload, op)
 		}
 	}
-	s := signer(key, alg)
-	signature := s.Sign(h + "." + p)
+	signer := signer(key, alg)
+	signature := signer.Sign(h + "." + p)
 	for _, edit := range edits {
-		switch edit {
-		case "signature:flip":
-			signature[len(signature)/2] ^= 1
-		case "signature:first-bit":
-			signature[0] ^= 0x80
-		case "signature:empty":
-			signature = nil
-		case "signature:short":
-			signature = signature[:len(signature)-1]
-		case "signature:long":
-			signature = append(signature, 0)
-		case "signature:front":
-			signature = append([]byte{0}, signature...)
-		case "signature:zero":
-			signature = make([]byte, len(signature))
-		case "signature:half":
-			clear(signature[len(signature)/2:])
-		case "signature:swap":
-			signature = slices.Concat(signature[len(signature)/2:], signature[:len(signature)/2])
-		case "signature:der":
-			signature = der(signature)
-		case "signature:plus-order":
-			signature = plusOrder(key, signature)
-		case "signature:small-order":
-			signature = smallOrder(publicX(header), h+"."+p)
-		case "signature:e-1":
-			signature = exponentOne(key, h+"."+p)
-		case "signature:before":
-			signature, _ = base64.RawURLEncoding.DecodeString(b.state.signature[b.kind])
-		default:
-			if material, ok := strings.CutPrefix(edit, "signature:mac-"); ok {
-				signature = b.mac(material, header, key, h+"."+p)
-			}
+		if op, ok := strings.CutPrefix(edit, "signature:"); ok {
+			signature = b.editSignature(signature, op, header, h+"."+p, key)
 		}
 	}
-	text := h + "." + p + "." + mint.Base64(signature)
-	b.state.signature[b.kind] = mint.Base64(signature)
-	b.keepSecret(mint.Base64(signature), edits)
+	s := mint.Base64(signature)
+	b.state.signature[b.kind] = s
+	b.keepSecret(s, edits)
+	text := h + "." + p + "." + s
 	for _, edit := range edits {
-		switch edit {
-		case "signature:pad":
-			text += strings.Repeat("=", (4-len(mint.Base64(signature))%4)%4)
-		case "signature:stray":
-			text = text[:len(h)+len(p)+2] + stray(mint.Base64(signature))
-		case "two-parts":
-			text = h + "." + p
-		case "one-part":
-			text = h
-		case "four-parts":
-			text += "." + mint.Base64(signature)
-		case "five-parts":
-			text += "." + mint.Base64(signature) + "." + mint.Base64(signature)
-		case "dot-after":
-			text += "."
-		case "dot-before":
-			text = "." + text
-		case "json-flat":
-			text = fmt.Sprintf(`{"payload":"%s","protected":"%s","signature":"%s"}`, p, h, mint.Base64(signature))
-		case "json-general":
-			text = fmt.Sprintf(`{"payload":"%s","signatures":[{"protected":"%s","signature":"%s"}]}`, p, h,
-				mint.Base64(signature))
-		case "detached":
-			text = h + ".." + mint.Base64(signature)
-		case "nested":
-			outer := mint.Base64([]byte(strings.Replace(header, "{", `{"cty":"JWT",`,
-				1))) + "." + mint.Base64([]byte(text))
-			text = outer + "." + mint.Base64(s.Sign(outer))
-			b.keepSecret(mint.Base64(s.Sign(outer)), edits)
-		case "upper-payload":
-			i := len(h) + 1 + strings.IndexFunc(p[4:], func(r rune) bool { return r >= 'a' && r <= 'z' }) + 4
-			text = text[:i] + strings.ToUpper(text[i:i+1]) + text[i+1:]
-		case "quoted":
-			text = `"` + text + `"`
-		default:
-			if !strings.Contains(edit, ":") {
-				b.fail(fmt.Errorf("recipe: unknown edit %q", edit))
-			}
+		if edit == "nested" {
+			outer := mint.Base64([]byte(strings.Replace(header, "{", `{"cty":"JWT",`, 1))) + "." + mint.Base64([]byte(text))
+			again := mint.Base64(signer.Sign(outer))
+			b.keepSecret(again, edits)
+			text = outer + "." + again
+			continue
 		}
+		text = b.editText(text, edit, h, p, s)
+	}
+	return text
+}
+
+// editSignature changes the octets of a signature.
+func (b *builder) editSignature(signature []byte, op, header, signed string, key *mint.Key) []byte {
+	n := len(signature)
+	switch op {
+	case "flip":
+		signature[n/2] ^= 1
+	case "first-bit":
+		signature[0] ^= 0x80
+	case "empty":
+		return nil
+	case "short":
+		return signature[:n-1]
+	case "long":
+		return append(signature, 0)
+	case "front":
+		return append([]byte{0}, signature...)
+	case "zero":
+		clear(signature)
+	case "half":
+		clear(signature[n/2:])
+	case "swap":
+		return slices.Concat(signature[n/2:], signature[:n/2])
+	case "der":
+		return der(signature)
+	case "plus-order":
+		return plusOrder(key, signature)
+	case "small-order":
+		return smallOrder(publicX(header), signed)
+	case "e-1":
+		return exponentOne(key, signed)
+	case "before":
+		before, _ := base64.RawURLEncoding.DecodeString(b.state.signature[b.kind])
+		return before
+	default:
+		if material, ok := strings.CutPrefix(op, "mac-"); ok {
+			return b.mac(material, header, key, signed)
+		}
+	}
+	return signature
+}
+
+// editText changes the finished text, of which h, p and s are the parts.
+func (b *builder) editText(text, edit, h, p, s string) string {
+	switch edit {
+	case "signature:pad":
+		return text + strings.Repeat("=", (4-len(s)%4)%4)
+	case "signature:stray":
+		return text[:len(h)+len(p)+2] + stray(s)
+	case "two-parts":
+		return h + "." + p
+	case "one-part":
+		return h
+	case "four-parts":
+		return text + "." + s
+	case "five-parts":
+		return text + "." + s + "." + s
+	case "dot-after":
+		return text + "."
+	case "dot-before":
+		return "." + text
+	case "json-flat":
+		return fmt.Sprintf(`{"payload":"%s","protected":"%s","signature":"%s"}`, p, h, s)
+	case "json-general":
+		return fmt.Sprintf(`{"payload":"%s","signatures":[{"protected":"%s","signature":"%s"}]}`, p, h, s)
+	case "detached":
+		return h + ".." + s
+	case "upper-payload":
+		i := len(h) + 1 + strings.IndexFunc(p[4:], func(r rune) bool { return r >= 'a' && r <= 'z' }) + 4
+		return text[:i] + strings.ToUpper(text[i:i+1]) + text[i+1:]
+	case "quoted":
+		return `"` + text + `"`
+	}
+	if !strings.Contains(edit, ":") {
+		b.fail(fmt.Errorf("recipe: unknown edit %q", edit))
 	}
 	return text
 }

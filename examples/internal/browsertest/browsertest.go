@@ -37,9 +37,15 @@ type Browser struct {
 // Start starts a browser, which ends with the test.
 func Start(t testing.TB) *Browser {
 	t.Helper()
+	temporary, err := os.MkdirTemp("", "browser") // where Chromium leaves its socket, whose path has to be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(temporary) })
 	options := slices.Concat(chromedp.DefaultExecAllocatorOptions[:], []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(find(t)),
 		chromedp.UserDataDir(t.TempDir()),
+		chromedp.Env("TMPDIR=" + temporary),
 		chromedp.NoSandbox, // root cannot use it
 		chromedp.DisableGPU,
 		chromedp.WSURLReadTimeout(patience), // to start, on a machine that does other work

@@ -16,8 +16,8 @@ import (
 	"github.com/senderlock/senderlock/dpop"
 )
 
-// patience is longer than any answer of this machine should take.
-const patience = 10 * time.Second
+// Patience is longer than any answer of this machine should take, also while it does other work.
+const Patience = 10 * time.Second
 
 // Client is an application that asks an authorization server for tokens on its own behalf (RFC 6749 §4.4).
 type Client struct {
@@ -28,7 +28,7 @@ type Client struct {
 // Token asks for an access token, which the server binds to the client's key (RFC 9449 §5). An empty scope asks for
 // all that the client may have.
 func (c Client) Token(ctx context.Context, scope string) (string, error) {
-	client := &http.Client{Timeout: patience}
+	client := &http.Client{Timeout: Patience}
 	if c.Signer != nil {
 		proofs, err := dpop.NewTransport(dpop.TransportConfig{Signer: c.Signer, Origins: []string{c.Issuer}})
 		if err != nil {

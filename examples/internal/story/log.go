@@ -92,7 +92,7 @@ func (l *Log) read() entry {
 
 // wait is read for a log that comes by another way than the answer, and may come later.
 func (l *Log) wait() entry {
-	ctx, stop := context.WithTimeout(context.Background(), patience)
+	ctx, stop := context.WithTimeout(context.Background(), Patience)
 	defer stop()
 	for {
 		l.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -35,7 +36,7 @@ func (p Program) Flags(usage string) *flag.FlagSet {
 	flags := flag.NewFlagSet(p.Name, flag.ContinueOnError)
 	flags.SetOutput(p.Err)
 	flags.Usage = func() {
-		fmt.Fprintf(p.Err, "usage: go run ./examples/%s %s\n", p.Name, usage)
+		fmt.Fprintln(p.Err, strings.TrimSpace("usage: go run ./examples/"+p.Name+" "+usage))
 		flags.PrintDefaults()
 	}
 	return flags
