@@ -94,7 +94,7 @@ func (s *shadow) mayAsk(r *http.Request, now time.Time) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now.Sub(s.began) >= time.Second {
+	if now.Sub(s.began).Abs() >= time.Second { // a clock that was set back does not wait to catch up
 		s.began, s.asked = now, 0
 	}
 	s.asked++
