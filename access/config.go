@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/senderlock/senderlock/dpop"
@@ -246,6 +247,7 @@ func (g *Guard) settle() error {
 	if err := validPolicies(c.Policies); err != nil {
 		return err
 	}
+	c.Policies, c.Issuers = slices.Clone(c.Policies), slices.Clone(c.Issuers)
 	if err := g.settleProofs(); err != nil {
 		return err
 	}

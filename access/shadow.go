@@ -22,12 +22,11 @@ var errShadowQuestions = reason.NewTrouble("shadow_not_asked", "access: the shad
 // It uses no proof up, records no token, raises no alert and writes no header. A replayed proof it cannot tell. It asks
 // Policies and Revocation, and [Config.Tokens] about a hundred tokens in a second at most. It panics on a wrong demand.
 func (g *Guard) UnprotectedShadow(next http.Handler, demands ...Requirement) http.Handler {
-	for _, d := range demands {
-		if err := d.Validate(); err != nil {
-			panic(err.Error())
-		}
+	own, err := settled(demands)
+	if err != nil {
+		panic(err.Error())
 	}
-	s := &shadow{guard: g, demands: slices.Clone(demands)}
+	s := &shadow{guard: g, demands: own}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.tell(r)
 		next.ServeHTTP(w, r)
