@@ -64,7 +64,7 @@ type Route struct {
 
 // Route checks the demands of a route. Its error names the field and what to put there.
 func (g *Guard) Route(demands ...Requirement) (*Route, error) {
-	own, err := settled(demands)
+	own, err := ownDemands(demands)
 	if err != nil {
 		return nil, err
 	}
@@ -75,8 +75,8 @@ func (g *Guard) Route(demands ...Requirement) (*Route, error) {
 	return &Route{guard: g, demands: own}, nil
 }
 
-// settled checks demands and returns a copy.
-func settled(demands []Requirement) (own []Requirement, err error) {
+// ownDemands checks demands and returns a copy.
+func ownDemands(demands []Requirement) (own []Requirement, err error) {
 	for _, d := range demands {
 		if err := d.Validate(); err != nil {
 			return nil, err

@@ -22,7 +22,7 @@ var errShadowQuestions = reason.NewTrouble("shadow_not_asked", "access: the shad
 // It uses no proof up, records no token, raises no alert and writes no header. A replayed proof it cannot tell. It asks
 // Policies and Revocation, and [Config.Tokens] about a hundred tokens in a second at most. It panics on a wrong demand.
 func (g *Guard) UnprotectedShadow(next http.Handler, demands ...Requirement) http.Handler {
-	own, err := settled(demands)
+	own, err := ownDemands(demands)
 	if err != nil {
 		panic(err.Error())
 	}
