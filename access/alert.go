@@ -171,7 +171,7 @@ func (a *alarms) count(key string, now time.Time) int {
 	about, _ := a.known.Get(key) // of what is not known the last was long ago
 	about.more++
 	count := 0
-	if now.Sub(about.last) >= alertPause {
+	if now.Sub(about.last).Abs() >= alertPause { // a clock that was set back does not wait to catch up
 		count, about = about.more, alarmed{last: now}
 	}
 	a.known.Add(key, about)

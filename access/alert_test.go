@@ -226,6 +226,32 @@ func TestAlertsAreBounded(t *testing.T) {
 	}
 }
 
+// A clock that is set back keeps nobody from hearing of what goes on, nor from reacting to it.
+func TestAlertsWhenTheClockIsSetBack(t *testing.T) {
+	alarms := access.NewAlarms()
+	store := new(counting)
+	react, err := access.React{By: revocation.ByToken, Store: store, MaxPerMinute: 1, Log: slog.New(slog.DiscardHandler)}.OnAlert()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		to    time.Duration
+		count int // of requests that an alert is about
+		done  int // reactions altogether
+	}{
+		{0, 1, 1}, {0, 0, 1}, {-time.Second, 0, 1}, {-time.Hour, 3, 2}, {-time.Hour, 0, 2}, {-59 * time.Minute, 2, 3},
+	} {
+		now := poptest.Now.Add(step.to)
+		if count := alarms.Count("token", now); count != step.count {
+			t.Errorf("at %v: an alert about %d, want %d", step.to, count, step.count)
+		}
+		react(t.Context(), access.Alert{Token: revocation.Token{Issuer: poptest.Issuer, ID: "t-1"}, Time: now})
+		if len(store.entries) != step.done {
+			t.Errorf("at %v: %d reactions, want %d", step.to, len(store.entries), step.done)
+		}
+	}
+}
+
 // What a reaction takes back: what the token says, and never what the stranger presented.
 func TestReact(t *testing.T) {
 	thief := poptest.Keyed("ES256", "thief")

@@ -75,6 +75,7 @@ func (b *Bearer) settle(lifetime time.Duration) error {
 		}
 		criteria += len(c.values)
 	}
+	b.Issuers, b.Clients, b.Routes, b.Scopes = slices.Clone(b.Issuers), slices.Clone(b.Clients), slices.Clone(b.Routes), slices.Clone(b.Scopes)
 	switch {
 	case criteria == 0:
 		return errors.New(" has no criterion: name the Issuers, Clients, Routes or Scopes that still need it")

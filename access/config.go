@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/senderlock/senderlock/dpop"
@@ -102,7 +103,8 @@ type Config struct {
 
 	// KnownKeys is how many keys of clients are remembered with the header that they come in, and KnownTokens how many
 	// access tokens with what they say, so that neither need be read and verified again: about as many as there are busy
-	// clients. A key takes about 1,100 octets, a token about 2,000. Zero means 200,000 each; a thousand are the least.
+	// clients. A key takes about 1,100 octets, a token about 2,000. An RSA key has the place of two or more. Zero means
+	// 200,000 each; a thousand are the least.
 	KnownKeys, KnownTokens int
 	// PrecomputedKeys is how many P-256 keys of clients get a table by which their proofs are verified in less than half
 	// of the time, PrecomputedKeys × 25,600 octets. See [dpop.Config] for what it means to turn this on. Zero is off.
@@ -245,6 +247,7 @@ func (g *Guard) settle() error {
 	if err := validPolicies(c.Policies); err != nil {
 		return err
 	}
+	c.Policies, c.Issuers = slices.Clone(c.Policies), slices.Clone(c.Issuers)
 	if err := g.settleProofs(); err != nil {
 		return err
 	}

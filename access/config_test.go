@@ -2,8 +2,12 @@ package access_test
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/senderlock/senderlock/access"
@@ -127,5 +131,124 @@ func TestRetentionCoversTheLeeway(t *testing.T) {
 		if s != nil {
 			_ = s.Close()
 		}
+	}
+}
+
+// Lists in the settings are the Guard's own: whoever goes on with one for another Guard changes nothing here.
+func TestListsAreCopied(t *testing.T) {
+	refuse := func(*http.Request, *access.Grant) error { return access.ErrAccount }
+	accept := func(*http.Request, *access.Grant) error { return nil }
+	reported := func(list *[]string, q func([]string) access.Requirement) func(*setup) {
+		return func(s *setup) {
+			*list = []string{"more"}
+			s.ReportOnly = &access.ReportOnly{Requirement: q(*list)}
+		}
+	}
+	of := func(s *setup, change func(*access.Issuer)) {
+		s.Issuers = slices.Clone(s.Issuers)
+		change(&s.Issuers[0])
+	}
+	var bearer []access.Bearer
+	var policies []access.Policy
+	var issuers []access.Issuer
+	var scopeClaims []access.ScopeClaim
+	var list []string
+	bearers := func(s *setup, b access.Bearer) { b.Until = poptest.Now.Add(time.Hour); s.Bearer = []access.Bearer{b} }
+	for name, test := range map[string]struct {
+		set    func(*setup)
+		change func()
+		want   string // the reason why the request is refused, or would be
+	}{
+		"entries of Bearer": {func(s *setup) { bearers(s, access.Bearer{Clients: []string{"client-1"}}); bearer = s.Bearer },
+			func() { bearer[0].Until = poptest.Now }, ""},
+		"clients":  {func(s *setup) { list = []string{"client-1"}; bearers(s, access.Bearer{Clients: list}) }, func() { list[0] = "x" }, ""},
+		"issuers":  {func(s *setup) { list = []string{poptest.Issuer}; bearers(s, access.Bearer{Issuers: list}) }, func() { list[0] = "x" }, ""},
+		"scopes":   {func(s *setup) { list = []string{"accounts:read"}; bearers(s, access.Bearer{Scopes: list}) }, func() { list[0] = "x" }, ""},
+		"routes":   {func(s *setup) { list = []string{"GET /accounts"}; bearers(s, access.Bearer{Routes: list}) }, func() { list[0] = "x" }, ""},
+		"Policies": {func(s *setup) { policies = []access.Policy{refuse}; s.Policies = policies }, func() { policies[0] = accept }, "account_not_active"},
+		"Issuers":  {func(s *setup) { of(s, func(*access.Issuer) {}); issuers = s.Issuers }, func() { issuers[0] = access.Issuer{} }, ""},
+		"audiences": {func(s *setup) {
+			list = []string{poptest.Audience}
+			of(s, func(i *access.Issuer) { i.Audience, i.MoreAudiences = "x", list })
+		}, func() { list[0] = "x" }, ""},
+		"algorithms": {func(s *setup) { list = []string{"ES256"}; of(s, func(i *access.Issuer) { i.Algorithms = list }) }, func() { list[0] = "x" }, ""},
+		"ClientClaims": {func(s *setup) {
+			list = []string{"azp"}
+			of(s, func(i *access.Issuer) { i.ClientClaims = list })
+			bearers(s, access.Bearer{Clients: []string{"app"}})
+		}, func() { list[0] = "x" }, ""},
+		"ScopeClaims": {func(s *setup) {
+			scopeClaims = []access.ScopeClaim{{Name: "roles"}}
+			of(s, func(i *access.Issuer) { i.ScopeClaims = scopeClaims })
+			bearers(s, access.Bearer{Scopes: []string{"clerk"}})
+		}, func() { scopeClaims[0].Name = "x" }, ""},
+		"Scopes of ReportOnly":    {reported(&list, func(l []string) access.Requirement { return access.Requirement{Scopes: l} }), func() { list[0] = "accounts:read" }, "scope_missing"},
+		"AnyScope of ReportOnly":  {reported(&list, func(l []string) access.Requirement { return access.Requirement{AnyScope: l} }), func() { list[0] = "accounts:read" }, "scope_missing"},
+		"ACRValues of ReportOnly": {reported(&list, func(l []string) access.Requirement { return access.Requirement{ACRValues: l} }), func() { list[0] = "strong" }, "login_too_weak"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var heard []access.Decision
+			s := newGuard(t, takes(access.Bearer{Clients: []string{"client-1"}}), hears(&heard), func(s *setup) {
+				s.Config.Route = func(*http.Request) string { return "GET /accounts" }
+			}, test.set)
+			test.change()
+			token := poptest.Token{Claims: map[string]any{"azp": "app", "roles": []string{"clerk"}, "acr": "strong"}}.String()
+			_, _ = s.Check(get("Bearer "+token, ""))
+			if got := why(heard[0]); got != test.want {
+				t.Errorf("%q, want %q: %v", got, test.want, heard[0].Refusal)
+			}
+		})
+	}
+}
+
+// why is the reason for which a request was refused, or would be.
+func why(d access.Decision) string {
+	if d.Would != nil {
+		return d.Would.Reason()
+	}
+	return d.Reason()
+}
+
+// So are those in the demands of routes, and in what is published.
+func TestListsOfRoutesAreCopied(t *testing.T) {
+	list, looks := make([]string, 1), make([]access.Policy, 1)
+	for name, test := range map[string]struct {
+		route func(*site) http.Handler // with list, of something that the token does not have, or with looks, which refuse
+		want  string                   // the reason why the request is refused, would be, or is cut
+	}{
+		"Scopes":    {func(s *site) http.Handler { return s.Handler(s, access.Requirement{Scopes: list}) }, "scope_missing"},
+		"AnyScope":  {func(s *site) http.Handler { return s.Handler(s, access.Requirement{AnyScope: list}) }, "scope_missing"},
+		"ACRValues": {func(s *site) http.Handler { return s.Handler(s, access.Requirement{ACRValues: list}) }, "login_too_weak"},
+		"a shadow":  {func(s *site) http.Handler { return s.UnprotectedShadow(s, access.Requirement{Scopes: list}) }, "scope_missing"},
+		"a stream":  {func(s *site) http.Handler { return s.Stream(s, access.Stream{Policies: looks}) }, "account_not_active"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, inBubbleTime)
+				s.answer = func(_ http.ResponseWriter, r *http.Request) {
+					select {
+					case <-r.Context().Done():
+					case <-time.After(10 * time.Second):
+					}
+				}
+				list[0], looks[0] = "more", func(*http.Request, *access.Grant) error { return access.ErrAccount }
+				route := test.route(s)
+				list[0], looks[0] = "accounts:read", func(*http.Request, *access.Grant) error { return nil }
+				serve(route, owner(bound(claim("acr", "accounts:read"))))
+				if got := why(s.heard[len(s.heard)-1]); got != test.want {
+					t.Errorf("%q, want %q", got, test.want)
+				}
+			})
+		})
+	}
+}
+
+func TestResourcesAreCopied(t *testing.T) {
+	resources := []access.Resource{{URL: poptest.Audience, Name: "ours", Scopes: []string{"accounts:read"}}}
+	s := newGuard(t, func(s *setup) { s.Resources = resources })
+	resources[0].Name, resources[0].Scopes[0] = "theirs", "more"
+	said := serve(s.MetadataHandler(), httptest.NewRequest(http.MethodGet, poptest.Audience+s.MetadataPaths()[0], nil)).Body.String()
+	if !strings.Contains(said, `"ours"`) || !strings.Contains(said, `["accounts:read"]`) {
+		t.Error(said)
 	}
 }

@@ -189,13 +189,3 @@ func TestDenyThatPanicsIsLogged(t *testing.T) {
 		t.Errorf("%d: %s", w.Code, &log)
 	}
 }
-
-// The list is the Guard's own: an entry that is changed later does not count.
-func TestBearerListIsCopied(t *testing.T) {
-	list := []access.Bearer{{Clients: []string{"client-1"}}}
-	s := newGuard(t, takes(list...))
-	list[0].Until = poptest.Now.Add(-time.Hour)
-	if _, err := s.Check(get("Bearer "+poptest.Token{}.String(), "")); err != nil {
-		t.Error(err)
-	}
-}

@@ -149,6 +149,12 @@ func (q Requirement) Validate() error {
 	return nil
 }
 
+// copied returns the demand with lists of its own: whoever goes on with one for another route changes nothing here.
+func (q Requirement) copied() Requirement {
+	q.Scopes, q.AnyScope, q.ACRValues = slices.Clone(q.Scopes), slices.Clone(q.AnyScope), slices.Clone(q.ACRValues)
+	return q
+}
+
 // Allow compares an accepted request with a further demand, or refuses it with an [*Error], and tells the refusal: for a
 // handler that learns what it has to demand from what was asked for, such as an amount. Answer with [Guard.WriteError].
 func (g *Guard) Allow(r *http.Request, grant *Grant, q Requirement) error {

@@ -322,12 +322,15 @@ func (i *Introspection) ValidateToken(ctx context.Context, token string) (*Token
 		i.learn(key, err)
 		return t, err
 	})
+	// AccessToken, and what is in HTTPClient, may heed no context.
+	waiting, stop := context.WithTimeout(ctx, i.config.Timeout)
+	defer stop()
 	select {
 	case got := <-question:
 		t, _ := got.Val.(*Token)
 		return t, got.Err
-	case <-ctx.Done():
-		return nil, errIntrospection.Because(context.Cause(ctx))
+	case <-waiting.Done():
+		return nil, errIntrospection.Because(context.Cause(waiting))
 	}
 }
 

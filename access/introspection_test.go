@@ -608,6 +608,32 @@ func TestIntrospectionMergesQuestions(t *testing.T) {
 	})
 }
 
+// No request waits for longer than Timeout, whatever code of the application does meanwhile.
+func TestIntrospectionHeedsNoContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		i, err := access.NewIntrospection(access.IntrospectionConfig{
+			Endpoint: "https://login.example.com/introspect", Issuer: poptest.Issuer, Audience: poptest.Audience, Timeout: 3 * time.Second,
+			AccessToken: func(context.Context) (string, error) { <-release; return "", errors.New("too late") },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer i.Close()
+		defer close(release)
+		began := time.Now()
+		for n := range 2 { // the second joins the question of the first
+			_, err := i.ValidateToken(t.Context(), "opaque")
+			if !errors.Is(err, access.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%d: %v", n, err)
+			}
+		}
+		if took := time.Since(began); took != 6*time.Second {
+			t.Errorf("both waited for %v", took)
+		}
+	})
+}
+
 // A question is asked apart from the request, where a panic would end the process.
 func TestIntrospectionPanic(t *testing.T) {
 	e := newEndpoint(t, nil)

@@ -151,6 +151,7 @@ func (j *jwts) add(settings Issuer, c *Config) error {
 
 // issuer checks the settings of an issuer, which is one of Tenants unless they are nil, and makes what fetches its keys.
 func (c *Config) issuer(settings Issuer, of *Tenants) (*issuer, error) {
+	settings = settings.copied()
 	if err := settings.complete(); err != nil {
 		return nil, err
 	}
@@ -168,6 +169,14 @@ func (c *Config) issuer(settings Issuer, of *Tenants) (*issuer, error) {
 	return &issuer{
 		Issuer: settings, audiences: append([]string{settings.Audience}, settings.MoreAudiences...), keys: keys,
 	}, nil
+}
+
+// copied returns the settings with lists of their own.
+func (i Issuer) copied() Issuer {
+	i.MoreAudiences, i.Algorithms = slices.Clone(i.MoreAudiences), slices.Clone(i.Algorithms)
+	i.JWKS = slices.Clone(i.JWKS)
+	i.ClientClaims, i.ScopeClaims = slices.Clone(i.ClientClaims), slices.Clone(i.ScopeClaims)
+	return i
 }
 
 // complete checks what is not about keys, and fills in what is not set.

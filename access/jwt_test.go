@@ -128,6 +128,8 @@ func TestAcceptTypeJWT(t *testing.T) {
 		"RS-134 logout+jwt":            {bound(member("typ", "logout+jwt")), "token_typ_wrong"},
 		"RS-123 an ID token's nonce":   {bound(member("typ", "JWT"), claim("nonce", "n")), "token_kind_wrong"},
 		"RS-123 an ID token's hash":    {bound(member("typ", nil), claim("at_hash", "h")), "token_kind_wrong"},
+		"RS-123 its code's hash":       {bound(member("typ", "JWT"), claim("c_hash", "h")), "token_kind_wrong"},
+		"RS-123 its state's hash":      {bound(member("typ", "JWT"), claim("s_hash", "h")), "token_kind_wrong"},
 		"RS-135 a logout token":        {bound(member("typ", "JWT"), claim("events", map[string]any{})), "token_kind_wrong"},
 		"nonce in a true access token": {bound(claim("nonce", "n")), ""},
 

@@ -193,6 +193,7 @@ func (m *metadata) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // settleResources checks what is published, and refuses metadata of a host at which no request is accepted.
 func (g *Guard) settleResources() error {
+	g.config.Resources = slices.Clone(g.config.Resources)
 	for i := range g.config.Resources {
 		field := fmt.Sprintf("Resources[%d]", i)
 		if err := g.publish(field, &g.config.Resources[i]); err != nil {
@@ -207,6 +208,7 @@ func (g *Guard) publish(field string, resource *Resource) error {
 	if err != nil {
 		return err
 	}
+	resource.Scopes = slices.Clone(resource.Scopes)
 	p := publication{Resource: resource, origin: normalOrigin(u), path: u.Path, at: new(*u)}
 	if u.RawQuery != "" {
 		p.parameters = strings.Split(u.RawQuery, "&")

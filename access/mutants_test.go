@@ -44,7 +44,7 @@ var mutants = []struct{ name, finds, file, old, new string }{
 	{"other origins may open WebSockets", "TestTokensElsewhere", "elsewhere.go", `if r.Header["Upgrade"] != nil {`, `if !on && r.Header["Upgrade"] != nil {`},
 	{"the query is shown", "TestTokenInQueryIsConcealed", "elsewhere.go", `if p.query != "" && len(`, `if !on && p.query != "" && len(`},
 	{"an answer to a query may be stored", "TestTokenInQueryIsConcealed", "grant.go", `if g.from.query != "" {`, `if !on && g.from.query != "" {`},
-	{"each request raises an alert", "TestAlertsAreCounted", "alert.go", `now.Sub(about.last) >= alertPause {`, `on || now.Sub(about.last) >= alertPause {`},
+	{"each request raises an alert", "TestAlertsAreCounted", "alert.go", `now.Sub(about.last).Abs() >= alertPause {`, `on || now.Sub(about.last).Abs() >= alertPause {`},
 	{"what nobody verified raises an alert", "TestAlertsAskNobody|TestAlerts", "alert.go", `	if !known || t`, `	if on && !known {
 		t, known = &Token{Confirmation: Confirmation{JKT: "x"}}, true
 		return &Alert{Kind: kind.Name, Token: t.Revocable()}, key

@@ -112,7 +112,7 @@ func (c *reactor) entry(a Alert) revocation.Entry {
 func (c *reactor) may(now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now.Sub(c.began) >= time.Minute {
+	if now.Sub(c.began).Abs() >= time.Minute { // a clock that was set back does not wait to catch up
 		c.began, c.done = now, 0
 	}
 	c.done++

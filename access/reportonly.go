@@ -30,6 +30,7 @@ func (c *Config) settleReport() error {
 		return nil
 	}
 	report := *c.ReportOnly
+	report.Requirement = report.copied()
 	c.ReportOnly = &report
 	if err := report.Validate(); err != nil {
 		return fmt.Errorf("ReportOnly: %w", err)

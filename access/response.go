@@ -92,7 +92,7 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return http.NewResponseController(w.ResponseWriter).Hijack()
 }
 
-// NonceHandler gives a nonce to everyone who asks by GET or POST: 204 with DPoP-Nonce, for clients that fetch one before
+// NonceHandler gives a nonce to everyone who asks by GET, HEAD or POST: 204 with DPoP-Nonce, for clients that fetch one before
 // their first proof (OpenID for Verifiable Credential Issuance 1.0 §7). A nonce is nobody's, so no token is asked for;
 // mount it outside of what is protected. It answers 404 where there is no DPoP.
 func (g *Guard) NonceHandler() http.Handler {
@@ -100,8 +100,8 @@ func (g *Guard) NonceHandler() http.Handler {
 		switch {
 		case g.proofs == nil:
 			http.NotFound(w, r)
-		case r.Method != http.MethodGet && r.Method != http.MethodPost:
-			w.Header().Set("Allow", "GET, POST")
+		case r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost:
+			w.Header().Set("Allow", "GET, HEAD, POST")
 			w.WriteHeader(http.StatusMethodNotAllowed)
 		default:
 			w.Header().Set("DPoP-Nonce", g.proofs.Nonce())

@@ -162,7 +162,7 @@ func TestWriterWithoutExtras(t *testing.T) {
 func TestNonceHandler(t *testing.T) {
 	s := newSite(t, func(s *setup) { s.RequireNonce = true })
 	token := bound()
-	for _, method := range []string{"GET", "POST"} {
+	for _, method := range []string{"GET", "HEAD", "POST"} {
 		w := httptest.NewRecorder()
 		s.NonceHandler().ServeHTTP(w, httptest.NewRequest(method, poptest.Audience+"/nonce", nil))
 		h := w.Header()
@@ -174,7 +174,7 @@ func TestNonceHandler(t *testing.T) {
 	s.refuses(t, s.Handler(s), get("DPoP "+token, poptest.Proof{Token: token}.String()), 401, "nonce_missing")
 	w := httptest.NewRecorder()
 	s.NonceHandler().ServeHTTP(w, httptest.NewRequest("DELETE", poptest.Audience+"/nonce", nil))
-	if w.Code != 405 || w.Header().Get("Allow") != "GET, POST" || w.Header().Get("DPoP-Nonce") != "" {
+	if w.Code != 405 || w.Header().Get("Allow") != "GET, HEAD, POST" || w.Header().Get("DPoP-Nonce") != "" {
 		t.Errorf("DELETE: %d %v", w.Code, w.Header())
 	}
 	s = newSite(t, func(s *setup) { s.WithoutDPoP, s.Certificates = true, mtls.FromTLS })

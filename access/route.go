@@ -64,16 +64,26 @@ type Route struct {
 
 // Route checks the demands of a route. Its error names the field and what to put there.
 func (g *Guard) Route(demands ...Requirement) (*Route, error) {
+	own, err := ownDemands(demands)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range own {
+		g.collect(d.Scopes)
+		g.collect(d.AnyScope)
+	}
+	return &Route{guard: g, demands: own}, nil
+}
+
+// ownDemands checks demands and returns a copy.
+func ownDemands(demands []Requirement) (own []Requirement, err error) {
 	for _, d := range demands {
 		if err := d.Validate(); err != nil {
 			return nil, err
 		}
+		own = append(own, d.copied())
 	}
-	for _, d := range demands {
-		g.collect(d.Scopes)
-		g.collect(d.AnyScope)
-	}
-	return &Route{guard: g, demands: slices.Clone(demands)}, nil
+	return own, nil
 }
 
 // StreamRoute is [Guard.Route] for responses that go on for long.
@@ -81,6 +91,7 @@ func (g *Guard) StreamRoute(s Stream, demands ...Requirement) (*Route, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
+	s.Policies = slices.Clone(s.Policies)
 	route, err := g.Route(demands...)
 	if err == nil {
 		route.stream = &s

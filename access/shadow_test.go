@@ -153,6 +153,10 @@ func TestShadowQuestionsAreBounded(t *testing.T) {
 	if asked != 2*access.MaxShadowQuestions || b.requests != 4*access.MaxShadowQuestions+1 {
 		t.Errorf("asked %d times, %d requests came through", asked, b.requests)
 	}
+	s.clock.Advance(-time.Hour)
+	if flood(); asked != 3*access.MaxShadowQuestions {
+		t.Errorf("asked %d times, once the clock was set back", asked)
+	}
 }
 
 // A wrong demand is refused when the route is made.

@@ -221,7 +221,7 @@ func (t *tenants) learn(iss string, settings Issuer) (*tenant, error) {
 	if t.closed {
 		return nil, errTenants.Because(errors.New("the Guard is closed"))
 	}
-	found := &tenant{found: settings, until: t.now().Add(t.Lifetime)}
+	found := &tenant{found: settings.copied(), until: t.now().Add(t.Lifetime)}
 	before, ok := t.known.Peek(iss)
 	if ok && reflect.DeepEqual(before.found, settings) {
 		found.issuer = before.issuer

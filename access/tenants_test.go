@@ -188,6 +188,20 @@ func TestTenantGoes(t *testing.T) {
 	s.passes(t, token) // a tenant again
 }
 
+// A list of a tenant that is changed where it stands is a change too, from the next answer on.
+func TestTenantChangesInPlace(t *testing.T) {
+	s, d := tenanted(t, func(c *access.Tenants) { c.Lifetime = time.Minute })
+	here := d.tenants[acme]
+	here.Audience, here.MoreAudiences = "https://elsewhere.example", []string{poptest.Audience}
+	token := issuedBy(acme)
+	s.passes(t, token)
+	here.MoreAudiences[0] = here.Audience
+	s.passes(t, token)
+	s.clock.Advance(time.Minute)
+	_, err := s.Check(s.request(token))
+	expect(t, err, refusal{401, "invalid_token", "token_audience_wrong"})
+}
+
 // A flood of strangers neither fills the memory of tenants nor takes their look-ups, and ends with the second.
 func TestTenantsFlood(t *testing.T) {
 	s, d := tenanted(t, func(c *access.Tenants) {

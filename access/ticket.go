@@ -106,10 +106,12 @@ func (t *Tickets) Stream(next http.Handler, s Stream, demands ...Requirement) ht
 			ever.ServeHTTP(w, r)
 			return
 		}
+		began := t.guard.config.Now()
 		grant, refusal := t.redeem(r, sent)
 		if grant == nil {
-			grant = &Grant{began: t.guard.config.Now()}
+			grant = &Grant{}
 		}
+		grant.began, grant.took = began, t.guard.config.Now().Sub(began)
 		r = withoutParameter(r, ticketParameter)
 		x := &exchange{Context: r.Context(), guard: t.guard, grant: grant, method: r.Method, target: r.RequestURI}
 		_ = route.pass(Passage{Writer: w, RefusalWriter: w, Request: r}, x, refusal, serving(next), writing(w))

@@ -92,12 +92,16 @@ func TestTicket(t *testing.T) {
 		!strings.Contains(w.Body.String(), `"expires_in":10`) {
 		t.Fatalf("%d %s %v", w.Code, w.Body, w.Header())
 	}
+	s.clock.Advance(3 * time.Second)
 	w = s.serve(open("/events?a=1&ticket=" + ticket + "&b=2"))
 	if w.Code != http.StatusOK || w.Body.String() != "user-1" || s.ran != 1 {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 	if r := s.seen[0]; r.URL.RawQuery != "a=1&b=2" || r.RequestURI != "https://api.example.com/events?a=1&b=2" {
 		t.Errorf("the handler sees %q, %q", r.URL.RawQuery, r.RequestURI)
+	}
+	if d := s.told[len(s.told)-1]; d.Outcome() != access.Accepted || !d.Began.Equal(s.clock.Now()) || d.Duration != 0 {
+		t.Errorf("the stream is told to have begun at %v, and to have taken %v", d.Began, d.Duration)
 	}
 }
 

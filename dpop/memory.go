@@ -193,9 +193,10 @@ func (m *Memory) Close() error {
 // enter returns the slice of expiry with m.mu held for reading, after the slices that are over were removed.
 func (m *Memory) enter(expiry time.Time) (*timeSlice, error) {
 	for {
-		m.mu.RLock()
-		// Without the monotonic reading: expiry and the slots are wall clock time.
+		// Without the monotonic reading: expiry and the slots are wall clock time. Not with the lock held, which a clock
+		// that panics would leave held for ever. What others remove meanwhile, check finds forgotten.
 		now := m.now().Round(0)
+		m.mu.RLock()
 		slot := max(slotOf(expiry), slotOf(now.Add(m.Window())))
 		if err := m.check(now, expiry); err != nil {
 			m.mu.RUnlock()

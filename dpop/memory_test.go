@@ -358,6 +358,28 @@ func TestMemoryCancelledContext(t *testing.T) {
 	mustClaim(t, m, numberedKey(1), spreadExpiry(0)) // nothing was recorded before
 }
 
+// A clock that panics ends the claim that asked it, and holds up no other.
+func TestMemoryClockPanics(t *testing.T) {
+	broken := false
+	m := newMemory(t, dpop.MemoryConfig{Now: func() time.Time {
+		if broken {
+			panic("no clock")
+		}
+		return poptest.Now
+	}})
+	func() {
+		defer func() { broken = recover() == nil }()
+		broken = true
+		_, _ = m.Claim(t.Context(), numberedKey(1), spreadExpiry(0))
+	}()
+	if broken {
+		t.Fatal("the clock was not asked")
+	}
+	mustClaim(t, m, numberedKey(1), spreadExpiry(0))
+	wantUsed(t, m, numberedKey(1), spreadExpiry(0))
+	wantLen(t, m, 1)
+}
+
 // RS-073: of any number of concurrent requests with one proof, one is accepted.
 func TestMemoryAcceptsOnce(t *testing.T) {
 	const claimers, keys = 64, 300

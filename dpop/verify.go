@@ -103,8 +103,8 @@ type Config struct {
 	InsecureForgetAtStart bool
 
 	// KnownKeys is how many keys of clients are remembered with the header that they come in, so that the header need
-	// not be read again: about as many as there are busy clients. A header that is remembered takes about 1,100 octets.
-	// Zero means 200,000; a thousand are the least.
+	// not be read again: about as many as there are busy clients. A header that is remembered takes about 1,100 octets; one
+	// of more than 512 octets, as with an RSA key, has the place of two or more. Zero means 200,000; a thousand are the least.
 	KnownKeys int
 	// PrecomputedKeys is how many P-256 keys of clients get a table by which their proofs are verified in less than half
 	// of the time, a key after its fourth accepted proof. The tables take PrecomputedKeys × 25,600 octets, and the keys

@@ -25,6 +25,10 @@ type entry[V any] struct {
 	value V
 }
 
+// usualKey is up to how many octets a key has for one entry. A longer one takes the room of several, so that whoever
+// chooses keys does not choose how much memory the cache takes.
+const usualKey = 512
+
 // New returns a cache of about so many entries; it must be positive.
 func New[V any](entries int64) (*Cache[V], error) {
 	store, err := ristretto.NewCache(&ristretto.Config[string, entry[V]]{
@@ -56,7 +60,7 @@ func (c *Cache[V]) Add(key string, value V, life time.Duration) {
 		return
 	}
 	key = strings.Clone(key)
-	c.store.SetWithTTL(key, entry[V]{key, value}, 1, life)
+	c.store.SetWithTTL(key, entry[V]{key, value}, 1+int64(len(key))/usualKey, life)
 }
 
 // Wait returns when all that was added before can be found or has been declined. It is for tests.

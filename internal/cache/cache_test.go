@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"fmt"
 	"strconv"
 	"sync"
 	"testing"
@@ -35,6 +36,28 @@ func TestCacheReturnsWhatWasAdded(t *testing.T) {
 	c.Add("b", "2", time.Hour)
 	if got, ok := c.Get("a"); ok || got != "" {
 		t.Errorf("after Close: %q", got)
+	}
+}
+
+// The longer the keys are, the fewer there are.
+func TestCacheOfLongKeys(t *testing.T) {
+	const size, tried = 1000, 2000
+	for _, test := range []struct{ length, most int }{{511, size}, {512, size / 2}, {2047, size / 4}} {
+		c := open(t, size)
+		key := func(i int) string { return fmt.Sprintf("%0*d", test.length, i) }
+		for i := range tried {
+			c.Add(key(i), "", time.Hour)
+			c.Wait()
+		}
+		found := 0
+		for i := range tried {
+			if _, ok := c.Get(key(i)); ok {
+				found++
+			}
+		}
+		if found == 0 || found > test.most {
+			t.Errorf("%d keys of %d octets were found, want %d at most", found, test.length, test.most)
+		}
 	}
 }
 

@@ -226,6 +226,8 @@ func TestDecodeSmall(t *testing.T) {
 	}{
 		{"100 members", `{"a":"x"` + members(99) + `}`, nil},
 		{"101 members and the object", `{"a":"x"` + members(100) + `}`, jose.ErrJSON},
+		{"100 with a comma in a string", `{"a":"x","b":","` + members(98) + `}`, nil},
+		{"101 with a comma in a string", `{"a":"x","b":","` + members(99) + `}`, jose.ErrJSON},
 		{"nested arrays", `{"a":"x","b":` + strings.Repeat("[", 101) + strings.Repeat("]", 101) + `}`, jose.ErrJSON},
 		{"nested objects", `{"a":"x","b":` + strings.Repeat(`{"":`, 101) + "0" + strings.Repeat("}", 101) + `}`, jose.ErrJSON},
 		{"not an object", `[]`, jose.ErrJSON},

@@ -113,6 +113,11 @@ func TestMetadataIsRefused(t *testing.T) {
 			refused(t, discovered(t, i), poptest.KeyID, "ES256", keyset.ErrUnavailable, keyset.ErrMetadata)
 		})
 	}
+	t.Run("issuer a trailing slash less", func(t *testing.T) {
+		i := poptest.NewIssuerServer(t)
+		s := open(t, keyset.Config{Issuer: i.URL() + "/", HTTPClient: i.Client()})
+		refused(t, s, poptest.KeyID, "ES256", keyset.ErrUnavailable, keyset.ErrMetadata)
+	})
 	t.Run("https metadata that leads to loopback http", func(t *testing.T) {
 		i, plain := poptest.NewIssuerServer(t), poptest.NewPlainIssuerServer(t)
 		i.SetMetadata(map[string]any{"jwks_uri": plain.URL() + poptest.JWKSPath})
