@@ -25,7 +25,7 @@ type call struct {
 	done   bool     // whatever op does was done: the claim is fresh, the value was swapped
 	values []string // of the keys after the first
 	// repeated says that it was sent again, because a connection was closed before the answer came. The first may have
-	// been executed.
+	// been executed: a key that is there may be its own, and what it wrote there is confirmed by nobody.
 	repeated bool
 
 	epoch *epoch
@@ -74,6 +74,9 @@ func (s *Store) believed(c *call) error {
 	}
 	if c.err != nil {
 		return c.err
+	}
+	if c.repeated && c.writes() && !c.done {
+		return errors.New("redisstore: the connection was closed before the answer came")
 	}
 	if !c.bucket.holds(c.epoch) {
 		c.bucket.trace("LATE", c.epoch)
@@ -149,6 +152,9 @@ func (c *call) read() (server time.Time, err error) {
 	}
 	return server, err
 }
+
+// writes reports whether the call makes a key: a claim, or the fence of a look-up.
+func (c *call) writes() bool { return c.op == "call" && c.args[0] != "" }
 
 func (c *call) command(b rueidis.Builder) rueidis.Completed {
 	e := c.epoch

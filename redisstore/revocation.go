@@ -32,8 +32,7 @@ func (s *Store) ClaimUnlessRevoked(
 	if entry, err = s.lookUp(ctx, &t, c); err != nil {
 		return false, nil, err
 	}
-	fresh, err = s.claimed(ctx, c, nil)
-	return fresh, entry, err
+	return c.done, entry, nil
 }
 
 // lookUp returns the entry that denies t, after the same trip has made a claim, unless it is nil.
