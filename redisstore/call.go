@@ -177,7 +177,7 @@ func (s *Store) send(ctx context.Context, calls []*call) {
 		var all sync.WaitGroup
 		for _, c := range calls {
 			if !c.over {
-				all.Go(func() { c.reply = s.sendAndWait(ctx, c.command) })
+				all.Go(func() { c.reply = s.sendAndWait(ctx, c.command(s.client.B())) })
 			}
 		}
 		all.Wait()
@@ -198,13 +198,43 @@ func (s *Store) send(ctx context.Context, calls []*call) {
 }
 
 // sendAndWait sends a command, and waits on the same connection until enough replicas have what was written on it.
-func (s *Store) sendAndWait(ctx context.Context, command func(rueidis.Builder) rueidis.Completed) (r reply) {
-	r.err = s.client.Dedicated(func(c rueidis.DedicatedClient) error {
-		answers := c.DoMulti(ctx, command(c.B()), s.waitCommand(c.B()))
-		r.RedisResult, r.unconfirmed = answers[0], s.waited(answers[1])
-		return nil
-	})
-	return r
+func (s *Store) sendAndWait(ctx context.Context, command rueidis.Completed) (r reply) {
+	answers, err := s.lend(ctx, command, s.waitCommand(s.client.B()))
+	if err != nil {
+		return reply{err: err}
+	}
+	return reply{RedisResult: answers[0], unconfirmed: s.waited(answers[1])}
+}
+
+// mostLent is how many connections may be lent at once, by each node of a Cluster.
+const mostLent = 1024
+
+// lend sends commands on a connection that is theirs alone meanwhile. It waits for one to be free, or to be made, no longer
+// than ctx allows: outside of a Cluster rueidis would wait whatever ctx says.
+func (s *Store) lend(ctx context.Context, commands ...rueidis.Completed) ([]rueidis.RedisResult, error) {
+	if !s.config.Cluster {
+		select {
+		case s.lent <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	answered := make(chan []rueidis.RedisResult, 1)
+	go func() {
+		_ = s.client.Dedicated(func(c rueidis.DedicatedClient) error {
+			answered <- c.DoMulti(ctx, commands...)
+			return nil
+		})
+		if !s.config.Cluster {
+			<-s.lent
+		}
+	}()
+	select {
+	case answers := <-answered:
+		return answers, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // waitCommand waits on the same connection for what was written on it. It gives up in time for its answer.
@@ -227,7 +257,7 @@ func (s *Store) waited(answer rueidis.RedisResult) error {
 // and a renewal would come in between. What it wrote is with the replicas.
 func (s *Store) aside(ctx context.Context, command rueidis.Completed) (answer rueidis.RedisResult, err error) {
 	if s.config.Wait > 0 {
-		r := s.sendAndWait(ctx, func(rueidis.Builder) rueidis.Completed { return command })
+		r := s.sendAndWait(ctx, command)
 		if r.err == nil && r.Error() == nil {
 			r.err = r.unconfirmed
 		}
@@ -236,11 +266,11 @@ func (s *Store) aside(ctx context.Context, command rueidis.Completed) (answer ru
 	if s.config.Cluster { // there are as many of them as buckets, which go together
 		return s.client.Do(ctx, command), nil
 	}
-	err = s.client.Dedicated(func(c rueidis.DedicatedClient) error {
-		answer = c.Do(ctx, command)
-		return nil
-	})
-	return answer, err
+	answers, err := s.lend(ctx, command)
+	if err != nil {
+		return answer, err
+	}
+	return answers[0], nil
 }
 
 // trouble says what an error means for the epoch. A server that is a replica now is left, with all connections.
