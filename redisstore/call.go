@@ -127,7 +127,7 @@ func (c *call) read() (server time.Time, err error) {
 	last := m
 	if m.IsArray() {
 		list, _ := m.ToArray()
-		if len(list) != len(c.keys) {
+		if len(list) == 0 {
 			return server, ErrDamaged
 		}
 		for _, m := range list[:len(list)-1] {
@@ -143,8 +143,11 @@ func (c *call) read() (server time.Time, err error) {
 	if err != nil {
 		return server, err
 	}
-	if n == other {
+	switch {
+	case n == other:
 		return server, errOther
+	case len(c.values) != len(c.keys)-1:
+		return server, ErrDamaged
 	}
 	server, c.done = timeAndFlag(n)
 	if c.done {
