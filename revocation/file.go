@@ -22,8 +22,8 @@ import (
 // not too little. It is written again with the next tidying, but until a call returns nil a restart may
 // forget it. Calling again is safe. Calls ignore their context, because what has begun is better finished.
 //
-// Damage of the file that shows only when it is written to is an [ErrDisk] too, of this call and all later ones: replace
-// the file. What is in memory stays in force.
+// A file that was removed, or that another has taken the place of, is an [ErrDisk] until it is back. Damage
+// that shows only when it is written to is one for this call and all later ones. What is in memory stays in force.
 //
 // Only the last-seen time and address of tokens in use are not written at once: a crash loses those of the
 // last [Options.SaveEvery]. A File is safe for concurrent use by one process; a second cannot open it.
@@ -31,6 +31,7 @@ type File struct {
 	mem  *Memory
 	db   *bolt.DB
 	file *os.File // that of db
+	path string   // absolute
 
 	mu             sync.Mutex // guards what is written with the next tidying, and next
 	pendingEntries map[key]struct{}
@@ -187,7 +188,20 @@ func (f *File) update(c changes) (err error) {
 			err = f.damage
 		}
 	}()
-	return f.db.Update(func(tx *bolt.Tx) error { return f.write(tx, c) })
+	return errors.Join(f.db.Update(func(tx *bolt.Tx) error { return f.write(tx, c) }), f.named())
+}
+
+// named refuses a file that its path no longer leads to: nobody would find there what was saved.
+func (f *File) named() error {
+	there, err := os.Stat(f.path)
+	if err != nil {
+		return err
+	}
+	ours, err := f.file.Stat()
+	if err == nil && !os.SameFile(there, ours) {
+		err = errors.New("another file has taken its place")
+	}
+	return err
 }
 
 // release closes the file. After a panic bbolt cannot: it may hold its own locks. Its memory map then stays.

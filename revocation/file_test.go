@@ -452,6 +452,41 @@ func TestDamagedFileIsLetGo(t *testing.T) {
 	}
 }
 
+// What is written to a file that was moved away, or that another has taken the place of, would not be found by the next
+// process. It is in force in this one, and saved when the file is back.
+func TestFileMoved(t *testing.T) {
+	options := revocation.Options{Now: poptest.NewClock().Now}
+	path := filepathOf(t)
+	f := openFile(t, path, options)
+	mustRevoke(t, f, subject("alice"))
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	for _, replace := range []func() error{
+		func() error { return nil },
+		func() error { return os.WriteFile(path, nil, 0o600) },
+	} {
+		if err := replace(); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Revoke(t.Context(), subject("bob")); !errors.Is(err, revocation.ErrDisk) {
+			t.Errorf("Revoke = %v, want ErrDisk", err)
+		}
+		expect(t, f, tokenOf("bob"), true)
+	}
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	mustRevoke(t, f, subject("carol"))
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f = openFile(t, path, options)
+	for _, name := range []string{"alice", "bob", "carol"} {
+		expect(t, f, tokenOf(name), true)
+	}
+}
+
 // Damage that shows only when the file is written to, as how many pages belong together, ends no process: what could not
 // be saved says so, all is in force, and the file is not locked. It may have become unreadable, but loses nothing in silence.
 func TestDamageThatShowsLate(t *testing.T) {

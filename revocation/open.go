@@ -75,6 +75,9 @@ func (f *File) open(path string) (err error) {
 			_ = f.release()
 		}
 	}()
+	if f.path, err = filepath.Abs(path); err != nil {
+		return fmt.Errorf("revocation: %w", err)
+	}
 	f.db, err = bolt.Open(path, 0o600, &bolt.Options{
 		OpenFile:     f.openGuarded,
 		Timeout:      lockWait,
