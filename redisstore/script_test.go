@@ -10,7 +10,7 @@ import (
 )
 
 // Instances of two releases that run beside each other share epochs, and know their script by its text. With another text,
-// be it of a comment, each would end the epochs of the other, and no proof be accepted twice, nor many once: a release
+// be it of a comment, each would end the epochs of the other, and hardly a proof be accepted: a release
 // must know both before one uses the new.
 func TestScriptOfOtherReleases(t *testing.T) {
 	t.Parallel()
