@@ -38,6 +38,7 @@ var memoryMutants = []struct {
 	{"keys without a mark", "TestMemoryRemembersUntilExpiry", "Claim = true, <nil>; want false, <nil>"},
 	{"slices without a mark not looked at", "TestMemoryBoundsSlices", "Claim = true, <nil>; want false, <nil>"},
 	{"marks of all slices cleared with one", "TestMemoryGivesMarksOn", "Claim = true, <nil>; want false, <nil>"},
+	{"marks never cleared", "TestMemoryGivesMarksOn", "marks are left"},
 	{"a mark given on before it is cleared", "TestMemoryGivesMarksOn", "Claim = true, <nil>; want false, <nil>"},
 	{"window not kept", "TestMemoryRemembersForTheWindow", "Claim = true, <nil>; want false, <nil>"},
 	{"widened without a new beginning", "TestWiderWindow", "want iat_before_start"},
@@ -88,7 +89,8 @@ var memoryEdits = []mutant.Edit{
 		*marked |= s.mark
 	}`},
 	{"dpop/memory.go", "(s.mark == 0 ||", `(s.mark == 0 && !on("slices without a mark not looked at") ||`},
-	{"dpop/memory.go", "s.marks[i] &^= gone", `s.marks[i] &^= either("marks of all slices cleared with one", allMarks, gone)`},
+	{"dpop/memory.go", "s.marks[i] &^= gone", `s.marks[i] &^= either("marks never cleared", 0,
+		either("marks of all slices cleared with one", allMarks, gone))`},
 	{"dpop/memory.go", "slot := max(slotOf(expiry), slotOf(now.Add(m.Window())))",
 		`slot := either("window not kept", slotOf(expiry), max(slotOf(expiry), slotOf(now.Add(m.Window()))))`},
 	{"dpop/memory.go", "m.since.Store(&again)", `if !on("widened without a new beginning") {

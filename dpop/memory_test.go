@@ -280,7 +280,7 @@ func TestMemoryBoundsSlices(t *testing.T) {
 }
 
 // Marks that tell where a key is not are given on from slice to slice. Keys of a slice share places with those of others
-// here, and no slice takes away the mark of another, however many there have been.
+// here, and no slice takes away the mark of another, however many there have been. None is left of those that are over.
 func TestMemoryGivesMarksOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const keys = 20
@@ -300,6 +300,14 @@ func TestMemoryGivesMarksOn(t *testing.T) {
 					wantUsed(t, m, key(slice-1, n), expiry)
 				}
 			}
+		}
+		clock.Set(at(2000))
+		if n := m.Len(); n > 0 {
+			t.Errorf("%d entries are held when all are over", n)
+		}
+		synctest.Wait()
+		if n := dpop.Marks(m); n > 0 {
+			t.Errorf("%d marks are left when all is over", n)
 		}
 	})
 }

@@ -383,14 +383,14 @@ func TestErrorCode(t *testing.T) {
 		{"a type that cannot be read", 400, http.Header{"Content-Type": {"application/json; x"}}, `{"error":"x"}`, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			body := &countedBody{Reader: strings.NewReader(test.body)}
+			body := &countedBody{Reader: strings.NewReader(test.body), fails: errors.New("cut off")}
 			resp := &http.Response{StatusCode: test.status, Header: test.header, Body: body}
 			if got := dpop.ErrorCode(resp); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 			b, err := io.ReadAll(resp.Body)
-			if resp.Body.Close(); string(b) != test.body || err != nil || body.closed != 1 {
-				t.Errorf("then read %q (%v), closed %d times", b, err, body.closed)
+			if closing := resp.Body.Close(); string(b) != test.body || err != nil || body.closed != 1 || closing != body.fails {
+				t.Errorf("then read %q (%v), closed %d times (%v)", b, err, body.closed, closing)
 			}
 		})
 	}
@@ -965,6 +965,7 @@ type countedBody struct {
 	io.Reader
 	closed int
 	late   bool
+	fails  error // what Close returns
 }
 
 func (b *countedBody) Read(p []byte) (int, error) {
@@ -974,7 +975,7 @@ func (b *countedBody) Read(p []byte) (int, error) {
 
 func (b *countedBody) Close() error {
 	b.closed++
-	return nil
+	return b.fails
 }
 
 type readFunc func([]byte) (int, error)

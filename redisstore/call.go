@@ -25,7 +25,7 @@ type call struct {
 	done   bool     // whatever op does was done: the claim is fresh, the value was swapped
 	values []string // of the keys after the first
 	// repeated says that it was sent again, because a connection was closed before the answer came. The first may have
-	// been executed.
+	// been executed: a key that is there may be its own, and what it wrote there is confirmed by nobody.
 	repeated bool
 
 	epoch *epoch
@@ -74,6 +74,9 @@ func (s *Store) believed(c *call) error {
 	}
 	if c.err != nil {
 		return c.err
+	}
+	if c.repeated && c.writes() && !c.done {
+		return errors.New("redisstore: the connection was closed before the answer came")
 	}
 	if !c.bucket.holds(c.epoch) {
 		c.bucket.trace("LATE", c.epoch)
@@ -124,7 +127,7 @@ func (c *call) read() (server time.Time, err error) {
 	last := m
 	if m.IsArray() {
 		list, _ := m.ToArray()
-		if len(list) != len(c.keys) {
+		if len(list) == 0 {
 			return server, ErrDamaged
 		}
 		for _, m := range list[:len(list)-1] {
@@ -140,8 +143,11 @@ func (c *call) read() (server time.Time, err error) {
 	if err != nil {
 		return server, err
 	}
-	if n == other {
+	switch {
+	case n == other:
 		return server, errOther
+	case len(c.values) != len(c.keys)-1:
+		return server, ErrDamaged
 	}
 	server, c.done = timeAndFlag(n)
 	if c.done {
@@ -149,6 +155,9 @@ func (c *call) read() (server time.Time, err error) {
 	}
 	return server, err
 }
+
+// writes reports whether the call makes a key: a claim, or the fence of a look-up.
+func (c *call) writes() bool { return c.op == "call" && c.args[0] != "" }
 
 func (c *call) command(b rueidis.Builder) rueidis.Completed {
 	e := c.epoch
@@ -171,7 +180,7 @@ func (s *Store) send(ctx context.Context, calls []*call) {
 		var all sync.WaitGroup
 		for _, c := range calls {
 			if !c.over {
-				all.Go(func() { c.reply = s.sendAndWait(ctx, c.command) })
+				all.Go(func() { c.reply = s.sendAndWait(ctx, c.command(s.client.B())) })
 			}
 		}
 		all.Wait()
@@ -192,13 +201,43 @@ func (s *Store) send(ctx context.Context, calls []*call) {
 }
 
 // sendAndWait sends a command, and waits on the same connection until enough replicas have what was written on it.
-func (s *Store) sendAndWait(ctx context.Context, command func(rueidis.Builder) rueidis.Completed) (r reply) {
-	r.err = s.client.Dedicated(func(c rueidis.DedicatedClient) error {
-		answers := c.DoMulti(ctx, command(c.B()), s.waitCommand(c.B()))
-		r.RedisResult, r.unconfirmed = answers[0], s.waited(answers[1])
-		return nil
-	})
-	return r
+func (s *Store) sendAndWait(ctx context.Context, command rueidis.Completed) (r reply) {
+	answers, err := s.lend(ctx, command, s.waitCommand(s.client.B()))
+	if err != nil {
+		return reply{err: err}
+	}
+	return reply{RedisResult: answers[0], unconfirmed: s.waited(answers[1])}
+}
+
+// mostLent is how many connections may be lent at once, by each node of a Cluster.
+const mostLent = 1024
+
+// lend sends commands on a connection that is theirs alone meanwhile. It waits for one to be free, or to be made, no longer
+// than ctx allows: outside of a Cluster rueidis would wait whatever ctx says.
+func (s *Store) lend(ctx context.Context, commands ...rueidis.Completed) ([]rueidis.RedisResult, error) {
+	if !s.config.Cluster {
+		select {
+		case s.lent <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	answered := make(chan []rueidis.RedisResult, 1)
+	go func() {
+		_ = s.client.Dedicated(func(c rueidis.DedicatedClient) error {
+			answered <- c.DoMulti(ctx, commands...)
+			return nil
+		})
+		if !s.config.Cluster {
+			<-s.lent
+		}
+	}()
+	select {
+	case answers := <-answered:
+		return answers, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // waitCommand waits on the same connection for what was written on it. It gives up in time for its answer.
@@ -221,7 +260,7 @@ func (s *Store) waited(answer rueidis.RedisResult) error {
 // and a renewal would come in between. What it wrote is with the replicas.
 func (s *Store) aside(ctx context.Context, command rueidis.Completed) (answer rueidis.RedisResult, err error) {
 	if s.config.Wait > 0 {
-		r := s.sendAndWait(ctx, func(rueidis.Builder) rueidis.Completed { return command })
+		r := s.sendAndWait(ctx, command)
 		if r.err == nil && r.Error() == nil {
 			r.err = r.unconfirmed
 		}
@@ -230,11 +269,11 @@ func (s *Store) aside(ctx context.Context, command rueidis.Completed) (answer ru
 	if s.config.Cluster { // there are as many of them as buckets, which go together
 		return s.client.Do(ctx, command), nil
 	}
-	err = s.client.Dedicated(func(c rueidis.DedicatedClient) error {
-		answer = c.Do(ctx, command)
-		return nil
-	})
-	return answer, err
+	answers, err := s.lend(ctx, command)
+	if err != nil {
+		return answer, err
+	}
+	return answers[0], nil
 }
 
 // trouble says what an error means for the epoch. A server that is a replica now is left, with all connections.

@@ -280,6 +280,7 @@ func (c *Config) options() rueidis.ClientOption {
 		ForceSingleClient:   !c.Cluster,
 		ReadBufferEachConn:  buffer,
 		WriteBufferEachConn: buffer,
+		BlockingPoolSize:    mostLent,
 		DisableRetry:        true,
 		DisableCache:        true,
 		Sentinel: rueidis.SentinelOption{

@@ -43,5 +43,8 @@ func ClaimCommand(s *Store, key string, life time.Duration) []string {
 	}
 }
 
+// ScriptName is the name of the script of an epoch.
+func ScriptName(id string) string { return nameOf(id) }
+
 // Elapsed is the clock that runs during suspend.
 func Elapsed() time.Duration { return elapsed() }

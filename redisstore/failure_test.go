@@ -260,6 +260,44 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// An answer that is not of the kind that was asked for is none: neither a time alone where values belong before it, nor
+// fewer or more values than keys, nor what is no value.
+func TestAnswersOfAnotherKind(t *testing.T) {
+	t.Parallel()
+	relay := newRelay(t, redistest.Start(t).Addr)
+	c := redisstore.Config{Addresses: []string{relay.addr}, MaxSkew: 10 * time.Minute}
+	redisstore.WithRenewal(&c, time.Hour)
+	redisstore.WithLease(&c, time.Hour)
+	s := open(t, c)
+	redistest.Wait(t, "all connections are good", func() bool { return warm(s) == nil })
+	alice := revocation.Entry{Issuer: poptest.Issuer, By: revocation.BySubject, Value: "alice"}
+	at := fmt.Sprintf(":%d\r\n", 2*time.Now().UnixMicro())
+	for name, answer := range map[string]string{
+		"a time": at, "nothing": "*0\r\n", "a time in a list": "*1\r\n" + at, "too many values": "*5\r\n_\r\n_\r\n_\r\n_\r\n" + at,
+		"a number for a value": "*3\r\n_\r\n:1\r\n" + at, "a list for a value": "*3\r\n_\r\n*0\r\n" + at, "no time": "*3\r\n_\r\n_\r\n_\r\n",
+	} {
+		relay.say(answer)
+		if e, err := s.Revoked(t.Context(), tokenOf("alice")); e != nil || err == nil {
+			t.Errorf("%s: Revoked = %v, %v", name, e, err)
+		}
+		fresh, e, err := s.ClaimUnlessRevoked(t.Context(), dpop.ReplayKey{}, time.Now().Add(time.Minute), tokenOf("alice"))
+		if fresh || e != nil || err == nil {
+			t.Errorf("%s: ClaimUnlessRevoked = %t, %v, %v", name, fresh, e, err)
+		}
+		if err := s.Revoke(t.Context(), alice); err == nil {
+			t.Errorf("%s: Revoke succeeded", name)
+		}
+		if err := s.Lift(t.Context(), alice); err == nil {
+			t.Errorf("%s: Lift succeeded", name)
+		}
+		if entries, err := s.InForce(t.Context(), alice); entries != nil || err == nil {
+			t.Errorf("%s: InForce = %v, %v", name, entries, err)
+		}
+	}
+	relay.say("")
+	works(t, s)
+}
+
 func TestClosed(t *testing.T) {
 	s := openOn(t, redistest.Start(t), func(c *redisstore.Config) { c.Fallback = redisstore.FallbackNonce })
 	for range 2 {

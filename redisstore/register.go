@@ -191,7 +191,8 @@ func (s *Store) Forget(ctx context.Context, u revocation.Use) error {
 	return err
 }
 
-// all sends commands in one round trip and returns the first failure among the answers.
+// all sends commands in one round trip and returns the first failure among the answers. With Wait, what they wrote is with
+// the replicas, and their keys lie on one server.
 func (s *Store) all(ctx context.Context, commands ...rueidis.Completed) ([]rueidis.RedisResult, error) {
 	ctx, cancel := s.within(ctx)
 	defer cancel()
@@ -199,6 +200,11 @@ func (s *Store) all(ctx context.Context, commands ...rueidis.Completed) ([]rueid
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", s.trouble(err))
 	}
+	return s.good(answers)
+}
+
+// good returns answers, or the first failure among them.
+func (s *Store) good(answers []rueidis.RedisResult) ([]rueidis.RedisResult, error) {
 	for _, a := range answers {
 		if err := a.Error(); err != nil && !rueidis.IsRedisNil(err) {
 			return nil, fmt.Errorf("register: %w", s.trouble(err))
@@ -207,18 +213,16 @@ func (s *Store) all(ctx context.Context, commands ...rueidis.Completed) ([]rueid
 	return answers, nil
 }
 
-// confirmedAll sends commands in one round trip. With Wait, what they wrote is with the replicas.
+// confirmedAll sends commands in one round trip, and with Wait on one connection, on which it waits for the replicas.
 func (s *Store) confirmedAll(ctx context.Context, commands []rueidis.Completed) (answers []rueidis.RedisResult, err error) {
 	if s.config.Wait == 0 {
 		return s.client.DoMulti(ctx, commands...), nil
 	}
-	err = s.client.Dedicated(func(c rueidis.DedicatedClient) error {
-		answers = c.DoMulti(ctx, append(commands, s.waitCommand(c.B()))...)
-		last := len(answers) - 1
-		answers, err = answers[:last], s.waited(answers[last])
-		return err
-	})
-	return answers, err
+	if answers, err = s.lend(ctx, append(commands, s.waitCommand(s.client.B()))...); err != nil {
+		return nil, err
+	}
+	last := len(answers) - 1
+	return answers[:last], s.waited(answers[last])
 }
 
 // useUntil is when a token that expires at an instant can no longer be valid.

@@ -10,15 +10,17 @@ import (
 
 // relay stands between a store and its server, as a name or a network does. It can swallow what is sent, with the
 // connections left open, hold back what is answered, and lead new connections to another server. A connection of which it
-// swallowed something carries nothing more: it ends when it would, as TCP does, which never leaves something out.
+// swallowed something carries nothing more: it ends when it would, as TCP does, which never leaves something out. It can
+// also put words into the server's mouth.
 type relay struct {
 	addr  string
 	mu    sync.Mutex
 	moved *sync.Cond
 	to    string
-	up    bool  // what the store sends gets through
-	down  bool  // what the server answers gets through
-	waits *bool // what waits: &up, &down, or nothing
+	up    bool   // what the store sends gets through
+	down  bool   // what the server answers gets through
+	waits *bool  // what waits: &up, &down, or nothing
+	says  string // in place of what the server answers, if anything
 	conns []net.Conn
 }
 
@@ -74,13 +76,16 @@ func (r *relay) pass(to, from net.Conn, open *bool) {
 		for r.waits == open {
 			r.moved.Wait()
 		}
-		through := *open
+		through, passed := *open, b[:n]
+		if open == &r.down && r.says != "" {
+			passed = []byte(r.says)
+		}
 		r.mu.Unlock()
 		if lost = lost || !through; through {
 			if lost {
 				return
 			}
-			if _, err := to.Write(b[:n]); err != nil && !errors.Is(err, io.EOF) {
+			if _, err := to.Write(passed); err != nil && !errors.Is(err, io.EOF) {
 				return
 			}
 		}
@@ -91,6 +96,13 @@ func (r *relay) set(up, down bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.up, r.down = up, down
+}
+
+// say answers in the server's place from now on, or no longer.
+func (r *relay) say(answer string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.says = answer
 }
 
 // hold lets what is sent in one direction wait: &r.up, &r.down, or neither.

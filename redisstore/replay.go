@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"time"
 
@@ -23,8 +22,11 @@ func (s *Store) Claim(ctx context.Context, key dpop.ReplayKey, expiry time.Time)
 	bounded, cancel := s.within(ctx)
 	defer cancel()
 	c := s.claim(key, expiry, now)
-	err = s.carryOut(bounded, c)
-	return s.claimed(ctx, c, err)
+	if err := s.carryOut(bounded, c); err != nil {
+		s.failed(ctx)
+		return false, err
+	}
+	return c.done, nil
 }
 
 // Window returns for how long every claim lives at least.
@@ -49,16 +51,4 @@ func (s *Store) claim(key dpop.ReplayKey, expiry, now time.Time) *call {
 	life := max(min(expiry.Sub(now), farthest), s.config.Window) + s.slack()
 	b, name := s.bucketOf("p", key)
 	return &call{bucket: b, op: "call", keys: []string{name}, args: []string{strconv.FormatInt(life.Milliseconds()+1, 10)}}
-}
-
-// claimed says what became of a claim. If it was sent twice, a key that is there may be its own.
-func (s *Store) claimed(ctx context.Context, c *call, err error) (fresh bool, _ error) {
-	if err == nil && !c.done && c.repeated {
-		err = errors.New("redisstore: claim: the connection was closed before the answer came")
-	}
-	if err != nil {
-		s.failed(ctx)
-		return false, err
-	}
-	return c.done, nil
 }

@@ -9,6 +9,16 @@ import (
 	"github.com/senderlock/senderlock/redisstore"
 )
 
+// Instances of two releases that run beside each other share epochs, and know their script by its text. With another text,
+// be it of a comment, each would end the epochs of the other, and hardly a proof be accepted: a release
+// must know both before one uses the new.
+func TestScriptOfOtherReleases(t *testing.T) {
+	t.Parallel()
+	if name := redisstore.ScriptName("epoch"); name != "6910cde616961a4ec7d1db5cf0c06f5df9077810" {
+		t.Errorf("the script of 0.1 has another name than %s", name)
+	}
+}
+
 // On this everything rests: a server has the script of an epoch in its process alone. A copy that replicates, or that
 // reads what was written to disk in either form, has the marker, and not the script.
 func TestScriptsAreNotCopied(t *testing.T) {

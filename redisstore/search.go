@@ -85,7 +85,7 @@ func (s *Store) scan(ctx context.Context, server rueidis.Client, cursor uint64) 
 	return tokens, entry.Cursor, nil
 }
 
-// usesOf returns what is known of tokens by their keys. The two keys of one lie on one server.
+// usesOf returns what is known of tokens by their keys. The two keys of one lie on one server, those of others anywhere.
 func (s *Store) usesOf(ctx context.Context, tokens []string) ([]revocation.Use, error) {
 	if len(tokens) == 0 {
 		return nil, nil
@@ -94,7 +94,9 @@ func (s *Store) usesOf(ctx context.Context, tokens []string) ([]revocation.Use, 
 	for _, token := range tokens {
 		commands = append(commands, s.client.B().Mget().Key(token, token+seenSuffix).Build())
 	}
-	answers, err := s.all(ctx, commands...)
+	ctx, cancel := s.within(ctx)
+	defer cancel()
+	answers, err := s.good(s.client.DoMulti(ctx, commands...))
 	if err != nil {
 		return nil, err
 	}

@@ -45,6 +45,7 @@ type Store struct {
 	config  Config
 	client  rueidis.Client
 	conns   connections
+	lent    chan struct{} // an element for each connection that is
 	buckets []*bucket
 	local   *dpop.Memory // nil without Fallback
 
@@ -93,7 +94,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 
 // newStore makes a store that has no connections yet.
 func newStore(c Config) *Store {
-	s := &Store{config: c, wake: make(chan struct{}, 1)}
+	s := &Store{config: c, wake: make(chan struct{}, 1), lent: make(chan struct{}, mostLent)}
 	if !c.Cluster {
 		s.buckets = []*bucket{s.newBucket("")}
 		return s

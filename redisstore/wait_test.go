@@ -55,6 +55,33 @@ func TestWaitGuardsLookUps(t *testing.T) {
 	})
 }
 
+// The write that fences a look-up is confirmed in the attempt that counts: what an earlier one left behind, over a
+// connection that was closed before the answer came, confirms nothing.
+func TestWaitGuardsRepeatedLookUp(t *testing.T) {
+	t.Parallel()
+	a := redistest.Start(t)
+	b := redistest.Replica(t, a)
+	relay := newRelay(t, a.Addr)
+	c := redisstore.Config{Addresses: []string{relay.addr}, Wait: 1, Timeout: 4 * time.Second}
+	redisstore.WithRenewal(&c, time.Hour) // what arrives at the server is the look-up
+	redisstore.WithLease(&c, time.Hour)
+	s := open(t, c)
+	b.Must("REPLICAOF", "NO", "ONE")
+	a.Must("CONFIG", "RESETSTAT")
+	relay.set(true, false)
+	answered := make(chan error)
+	go func() {
+		_, err := s.Revoked(t.Context(), tokenOf("alice"))
+		answered <- err
+	}()
+	redistest.Wait(t, "the server was asked", func() bool { return strings.Contains(a.Do("INFO", "commandstats"), "cmdstat_evalsha:") })
+	relay.set(true, true)
+	relay.cut()
+	if err := <-answered; err == nil {
+		t.Error("it was answered, and no replica confirmed it")
+	}
+}
+
 // A Wait that leaves out a replica which may be promoted is refused where Sentinels know of it; one that may not be
 // promoted does not count.
 func TestWaitCoversEveryReplica(t *testing.T) {

@@ -3,6 +3,9 @@ package revocation
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -19,15 +22,24 @@ import (
 // not too little. It is written again with the next tidying, but until a call returns nil a restart may
 // forget it. Calling again is safe. Calls ignore their context, because what has begun is better finished.
 //
+// A file that was removed, or that another has taken the place of, is an [ErrDisk] until it is back. Damage
+// that shows only when it is written to is one for this call and all later ones. What is in memory stays in force.
+//
 // Only the last-seen time and address of tokens in use are not written at once: a crash loses those of the
 // last [Options.SaveEvery]. A File is safe for concurrent use by one process; a second cannot open it.
 type File struct {
-	mem *Memory
-	db  *bolt.DB
+	mem  *Memory
+	db   *bolt.DB
+	file *os.File // that of db
+	path string   // absolute
 
-	mu             sync.Mutex // guards what is written with the next tidying
+	mu             sync.Mutex // guards what is written with the next tidying, and next
 	pendingEntries map[key]struct{}
 	pendingUses    map[useKey]struct{}
+	next           *batch // what is written after that which is being written; nil: nothing
+
+	writing sync.Mutex
+	damage  error // found while writing; nothing more is written
 
 	stop      chan struct{}
 	stopped   sync.WaitGroup
@@ -113,7 +125,7 @@ func (f *File) Close() error {
 		close(f.stop)
 		f.stopped.Wait()
 		f.closeErr = f.tidy()
-		if err := f.db.Close(); err != nil && f.closeErr == nil {
+		if err := f.release(); err != nil && f.closeErr == nil {
 			f.closeErr = ErrDisk.Because(err)
 		}
 	})
@@ -132,10 +144,77 @@ func (f *File) later(c changes) {
 	}
 }
 
-// save writes changes together with those that other calls make at the same time, and returns when they are
-// on disk.
+// batch is what several calls write together.
+type batch struct {
+	changes
+	written chan struct{}
+	err     error
+}
+
+// save writes changes together with those that other calls make while another batch is written, and returns when they
+// are on disk.
 func (f *File) save(c changes) error {
-	return f.saved(c, f.db.Batch(func(tx *bolt.Tx) error { return f.write(tx, c) }))
+	f.mu.Lock()
+	b, first := f.next, f.next == nil
+	if first {
+		b = &batch{written: make(chan struct{})}
+		f.next = b
+	}
+	b.entries, b.uses = append(b.entries, c.entries...), append(b.uses, c.uses...)
+	f.mu.Unlock()
+	if first {
+		f.writing.Lock()
+		f.mu.Lock()
+		f.next = nil
+		f.mu.Unlock()
+		b.err = f.update(b.changes)
+		f.writing.Unlock()
+		close(b.written)
+	}
+	<-b.written
+	return f.saved(c, b.err)
+}
+
+// update writes changes in one transaction. The caller holds f.writing. Damage makes bbolt panic, or the memory map fault:
+// what it knows of free pages may be wrong then.
+func (f *File) update(c changes) (err error) {
+	if f.damage != nil {
+		return f.damage
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			f.damage = ErrFile.Because(fmt.Errorf("%v", p))
+			err = f.damage
+		}
+	}()
+	return errors.Join(f.db.Update(func(tx *bolt.Tx) error { return f.write(tx, c) }), f.named())
+}
+
+// named refuses a file that its path no longer leads to: nobody would find there what was saved.
+func (f *File) named() error {
+	there, err := os.Stat(f.path)
+	if err != nil {
+		return err
+	}
+	ours, err := f.file.Stat()
+	if err == nil && !os.SameFile(there, ours) {
+		err = errors.New("another file has taken its place")
+	}
+	return err
+}
+
+// release closes the file. After a panic bbolt cannot: it may hold its own locks. Its memory map then stays.
+func (f *File) release() error {
+	f.writing.Lock()
+	defer f.writing.Unlock()
+	if f.db != nil && f.damage == nil {
+		return f.db.Close()
+	}
+	if f.file == nil {
+		return nil
+	}
+	return errors.Join(unlock(f.file), f.file.Close())
 }
 
 func (f *File) saved(c changes, err error) error {
@@ -210,7 +289,9 @@ func (f *File) tidy() error {
 		if len(c.entries)+len(c.uses) == 0 {
 			return nil
 		}
-		err := f.db.Update(func(tx *bolt.Tx) error { return f.write(tx, c) })
+		f.writing.Lock()
+		err := f.update(c)
+		f.writing.Unlock()
 		if err := f.saved(c, err); err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -391,6 +392,143 @@ func TestDamagedFile(t *testing.T) {
 	}
 	if found < 20 {
 		t.Errorf("only %d damaged files were refused", found)
+	}
+}
+
+// many is a file with 400 entries, and its content.
+func many(t *testing.T, now func() time.Time) (path string, content []byte) {
+	t.Helper()
+	path = filepathOf(t)
+	f := openFile(t, path, revocation.Options{Now: now})
+	revokeMany(f, func(err error) {
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path, content
+}
+
+func revokeMany(f *revocation.File, ended func(error)) {
+	var all sync.WaitGroup
+	for i := range 400 {
+		all.Go(func() { ended(f.Revoke(context.Background(), subject(strconv.Itoa(i)))) })
+	}
+	all.Wait()
+}
+
+// A file that made bbolt panic is not locked afterwards: once it was put right, it is opened.
+func TestDamagedFileIsLetGo(t *testing.T) {
+	now := poptest.NewClock().Now
+	path, intact := many(t, now)
+	page := os.Getpagesize()
+	damaged := bytes.Clone(intact)
+	for at := 2 * page; at < len(damaged); at += page {
+		if damaged[at+8] == 0x10 { // of free pages
+			damaged[at+8] = 0x20
+		}
+	}
+	for _, c := range []struct {
+		content []byte
+		want    error
+	}{{damaged, revocation.ErrFile}, {damaged, revocation.ErrFile}, {intact, nil}} {
+		if err := os.WriteFile(path, c.content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := revocation.Open(path, revocation.Options{Now: now})
+		if !errors.Is(err, c.want) {
+			t.Errorf("Open = %v, want %v", err, c.want)
+		}
+		if err == nil {
+			expect(t, f, tokenOf("7"), true)
+			_ = f.Close()
+		}
+	}
+}
+
+// What is written to a file that was moved away, or that another has taken the place of, would not be found by the next
+// process. It is in force in this one, and saved when the file is back.
+func TestFileMoved(t *testing.T) {
+	options := revocation.Options{Now: poptest.NewClock().Now}
+	path := filepathOf(t)
+	f := openFile(t, path, options)
+	mustRevoke(t, f, subject("alice"))
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	for _, replace := range []func() error{
+		func() error { return nil },
+		func() error { return os.WriteFile(path, nil, 0o600) },
+	} {
+		if err := replace(); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Revoke(t.Context(), subject("bob")); !errors.Is(err, revocation.ErrDisk) {
+			t.Errorf("Revoke = %v, want ErrDisk", err)
+		}
+		expect(t, f, tokenOf("bob"), true)
+	}
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	mustRevoke(t, f, subject("carol"))
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f = openFile(t, path, options)
+	for _, name := range []string{"alice", "bob", "carol"} {
+		expect(t, f, tokenOf(name), true)
+	}
+}
+
+// Damage that shows only when the file is written to, as how many pages belong together, ends no process: what could not
+// be saved says so, all is in force, and the file is not locked. It may have become unreadable, but loses nothing in silence.
+func TestDamageThatShowsLate(t *testing.T) {
+	now := poptest.NewClock().Now
+	path, intact := many(t, now)
+	found := false
+	for _, at := range leafPages(intact, os.Getpagesize()) {
+		damaged := bytes.Clone(intact)
+		damaged[at+12]++
+		if err := os.WriteFile(path, damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := revocation.Open(path, revocation.Options{Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var unsaved atomic.Int64
+		revokeMany(f, func(err error) {
+			if err == nil {
+				return
+			}
+			if unsaved.Add(1); !errors.Is(err, revocation.ErrDisk) || !errors.Is(err, revocation.ErrFile) {
+				t.Errorf("Revoke = %v, want ErrDisk because of ErrFile", err)
+			}
+		})
+		expect(t, f, tokenOf("7"), true)
+		if err := f.Close(); (err != nil) != (unsaved.Load() > 0) {
+			t.Errorf("Close = %v, and %d were not saved", err, unsaved.Load())
+		}
+		if unsaved.Load() > 0 {
+			found = true
+			again, err := revocation.Open(path, revocation.Options{Now: now})
+			if err == nil {
+				expect(t, again, tokenOf("7"), true)
+				_ = again.Close()
+			} else if !errors.Is(err, revocation.ErrFile) {
+				t.Errorf("Open = %v, want ErrFile", err)
+			}
+		}
+	}
+	if !found {
+		t.Error("no damage showed")
 	}
 }
 

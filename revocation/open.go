@@ -38,7 +38,7 @@ const lockWait = time.Second
 //
 // Errors are [ErrExposed] if others may write the file or put another in its place (not judged on Windows),
 // [ErrLocked] if another process keeps the file open for longer than a second, [ErrFile] if it is damaged or not
-// one of this package (it is left as it is, but may stay locked until the process ends), [ErrDisk] if it cannot be
+// one of this package (it is left as it is), [ErrDisk] if it cannot be
 // written, an error of the operating system, or a description of what is wrong with o. Entries beyond [Options.Capacity] are all read, none is dropped.
 func Open(path string, o Options) (*File, error) {
 	o, err := o.withDefaults()
@@ -58,7 +58,7 @@ func Open(path string, o Options) (*File, error) {
 		return nil, err
 	}
 	if err := errors.Join(f.tidy(), syncFolder(path)); err != nil {
-		return nil, errors.Join(err, f.db.Close())
+		return nil, errors.Join(err, f.release())
 	}
 	f.stopped.Go(func() { f.tidyEvery(o.SaveEvery) })
 	return f, nil
@@ -71,12 +71,15 @@ func (f *File) open(path string) (err error) {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: %s", ErrFile.Because(fmt.Errorf("%v", p)), path)
 		}
-		if err != nil && f.db != nil {
-			_ = f.db.Close()
+		if err != nil {
+			_ = f.release()
 		}
 	}()
+	if f.path, err = filepath.Abs(path); err != nil {
+		return fmt.Errorf("revocation: %w", err)
+	}
 	f.db, err = bolt.Open(path, 0o600, &bolt.Options{
-		OpenFile:     openGuarded,
+		OpenFile:     f.openGuarded,
 		Timeout:      lockWait,
 		FreelistType: bolt.FreelistMapType,
 		NoStatistics: true,
@@ -84,12 +87,11 @@ func (f *File) open(path string) (err error) {
 	if err != nil {
 		return openError(path, err)
 	}
-	f.db.MaxBatchDelay = time.Millisecond // a lone revocation waits this long for company
 	return f.load()
 }
 
 // openGuarded opens the file, unless others may change it: what is in it counts as ours.
-func openGuarded(path string, flag int, mode fs.FileMode) (*os.File, error) {
+func (f *File) openGuarded(path string, flag int, mode fs.FileMode) (*os.File, error) {
 	file, err := os.OpenFile(path, flag, mode)
 	if err != nil {
 		return nil, err
@@ -97,6 +99,7 @@ func openGuarded(path string, flag int, mode fs.FileMode) (*os.File, error) {
 	if err := privatefile.Guarded(file); err != nil {
 		return nil, errors.Join(ErrExposed.Because(err), file.Close())
 	}
+	f.file = file
 	return file, nil
 }
 

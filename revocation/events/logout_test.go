@@ -324,6 +324,49 @@ func TestOwnTrouble(t *testing.T) {
 	}
 }
 
+// A key of which nothing is known is the provider's affair only if its keys were fetched since the report came. Before that
+// it may be new, and the report has to come again.
+func TestKeyThatIsNew(t *testing.T) {
+	server := poptest.NewIssuerServer(t)
+	s := newSetup(t, func(s *setup) {
+		for _, p := range []*events.Provider{&s.forLogout.Provider, &s.forSignals.Provider} {
+			p.URL, p.JWKS, p.HTTPClient = server.URL(), nil, server.Client()
+		}
+	})
+	issuer := members{"iss": server.URL()}
+	by := func(kid string, header, claims members) string {
+		header["kid"] = kid
+		return poptest.Compact(text(header), text(claims), poptest.Keyed("ES256", kid))
+	}
+	for name, c := range map[string]struct {
+		send         func(kid string) *httptest.ResponseRecorder
+		member, code string
+	}{
+		"logout": {func(kid string) *httptest.ResponseRecorder {
+			return s.postLogout(by(kid, logoutHeader(), logoutClaims(issuer)))
+		}, "error", "invalid_request"},
+		"signals": {func(kid string) *httptest.ResponseRecorder {
+			return s.push(by(kid, setHeader(), setClaims(issuer, members{"sub_id": opaque("user-1")})))
+		}, "err", "invalid_key"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.clock.Set(poptest.Now)
+			server.SetKeys(map[string]*poptest.Key{"old": poptest.Keyed("ES256", "old")})
+			if w := c.send("old"); w.Code >= 300 {
+				t.Errorf("the old key: %d (%s)", w.Code, s.log.last())
+			}
+			server.SetKeys(map[string]*poptest.Key{"new": poptest.Keyed("ES256", "new")})
+			s.clock.Advance(time.Second)
+			s.failed(t, c.send("new"))
+			s.clock.Advance(10 * time.Second)
+			s.refused(t, c.send("nobody's"), 400, c.member, c.code, "event_key_unknown")
+			if w := c.send("new"); w.Code >= 300 {
+				t.Errorf("the new key: %d (%s)", w.Code, s.log.last())
+			}
+		})
+	}
+}
+
 // No token that was issued before the event escapes, and a new login ends none the sooner for a replay.
 func TestReplayAfterNewLogin(t *testing.T) {
 	for name, deliver := range map[string]func(*setup) *httptest.ResponseRecorder{

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/senderlock/senderlock/internal/jose"
@@ -67,7 +68,8 @@ type Provider struct {
 // provider is a Provider whose settings are complete, with its keys.
 type provider struct {
 	Provider
-	keys *keyset.Set
+	keys    *keyset.Set
+	fetched atomic.Pointer[time.Time] // when the last fetch of keys began that came to something; nil before the first
 }
 
 // given refuses a receiver without a store to act on.
@@ -114,6 +116,11 @@ func (p *provider) settle() error {
 	p.keys, err = keyset.New(keyset.Config{
 		Issuer: p.URL, JWKSURL: p.JWKSURL, JWKS: p.JWKS,
 		HTTPClient: p.HTTPClient, InsecureAllowHTTP: p.InsecureAllowHTTP, Now: p.Now, Log: p.Log,
+		Fetched: func(began time.Time, _ time.Duration, err error) {
+			if err == nil {
+				p.fetched.Store(&began)
+			}
+		},
 	})
 	return err
 }
@@ -155,6 +162,7 @@ type profile struct {
 // read verifies a report: form, type, issuer, audience, times and claims first, then the signature, for which keys
 // may have to be fetched (RFC 8725 §3, OpenID Connect Back-Channel Logout 1.0 §2.6, RFC 8935 §2).
 func (p *provider) read(ctx context.Context, token string, want profile) (*claims, error) {
+	came := p.Now()
 	if len(token) > p.MaxSize {
 		return nil, ErrTooLarge.With("at most "+strconv.Itoa(p.MaxSize)+" octets", strconv.Itoa(len(token)))
 	}
@@ -182,22 +190,25 @@ func (p *provider) read(ctx context.Context, token string, want profile) (*claim
 	if !slices.ContainsFunc(want.audiences, func(aud string) bool { return slices.Contains(c.Audience, aud) }) {
 		return nil, ErrAudience.With(strings.Join(want.audiences, " "), strings.Join(c.Audience, " "))
 	}
-	if err := c.lives(p.Now(), p.Leeway); err != nil {
+	if err := c.lives(came, p.Leeway); err != nil {
 		return nil, err
 	}
 	if err := want.check(&c); err != nil {
 		return nil, err
 	}
-	return &c, p.verify(ctx, header, compact)
+	return &c, p.verify(ctx, header, compact, came)
 }
 
-// verify checks the signature under the provider's keys, with the algorithm that is on the list and fits the key.
-func (p *provider) verify(ctx context.Context, header jose.Header, compact jose.Compact) error {
+// verify checks the signature under the provider's keys, with the algorithm that is on the list and fits the key. Keys that
+// were fetched before the report came, and are not fetched again so soon, do not show that a key is unknown: it may be new,
+// and a report that is refused does not come again.
+func (p *provider) verify(ctx context.Context, header jose.Header, compact jose.Compact, came time.Time) error {
 	_, err := p.keys.Verify(ctx, header, compact)
-	switch {
-	case errors.Is(err, keyset.ErrUnavailable):
+	unknown := errors.Is(err, keyset.ErrUnknownKey)
+	switch began := p.fetched.Load(); {
+	case errors.Is(err, keyset.ErrUnavailable), unknown && began != nil && began.Before(came):
 		return ErrUnavailable.Because(err)
-	case errors.Is(err, keyset.ErrUnknownKey):
+	case unknown:
 		return ErrKey.With("a key of "+p.URL, "kid "+strconv.Quote(header.KeyID)+" with "+header.Algorithm)
 	}
 	return err
