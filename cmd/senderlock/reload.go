@@ -114,7 +114,7 @@ func (g *reloadable) make(s *gatewaySettings) (*generation, error) {
 	if s.preset != "" {
 		n.handler, err = gateway.NewForwardAuth(gateway.ForwardAuthConfig{
 			Guard: n.Guard.Guard, Routes: s.routes, Upstream: s.upstream, Signer: g.signer, Preset: s.preset, Peers: s.Proxies,
-			CORSOrigin: s.CORSOrigin, Log: g.log,
+			CORSOrigin: s.CORSOrigin, Idle: s.idle, Log: g.log,
 		})
 	} else {
 		n.handler, err = gateway.New(gateway.Config{
