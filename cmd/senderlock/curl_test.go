@@ -3,6 +3,7 @@ package main_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -237,6 +238,29 @@ func TestCurlClientCredentials(t *testing.T) {
 	w.expect("", outcome{said: `"invalid_client"`, status: 2}, args...)
 	write(" ")
 	w.expect("", outcome{said: "has no secret in it", status: 2}, args...)
+}
+
+// A secret that others may read is not used, whichever flag names its file.
+func TestSecretsThatOthersMayRead(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("access depends on more than a file's mode there")
+	}
+	w := newWorld(t, nil)
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := errors.Join(os.WriteFile(secret, []byte("s3cret"), 0o600), os.Chmod(secret, 0o640)); err != nil {
+		t.Fatal(err)
+	}
+	for flag, args := range map[string][]string{
+		"--client-secret-file": {"curl", "--issuer", w.issuer, "--client", "job", "--client-secret-file", secret, w.api + "/a"},
+		"--nonce-secret-file":  {"explain", "--nonce-secret-file", secret},
+		"--cert":               {"curl", "--token-file", "-", "--cert", secret, "https://127.0.0.1:1/a"},
+		"--cert-key":           {"curl", "--token-file", "-", "--cert", os.Args[0], "--cert-key", secret, "https://127.0.0.1:1/a"},
+	} {
+		got := w.run("GET / HTTP/1.1\nHost: a.example\nDPoP: a.b.c\n\n", args...)
+		if got.status != 2 || !strings.Contains(got.said, flag+": ") || !strings.Contains(got.said, "others than the owner have access to the file: its mode is 0640") {
+			t.Errorf("%s: %+v", flag, got)
+		}
+	}
 }
 
 // A token that was got elsewhere for the key of this program.
