@@ -60,7 +60,8 @@ type IntrospectionConfig struct {
 	// good here, unless the server answers by who is asking.
 	AcceptNoAudience bool
 	// TokenLifetime is for how long the server's tokens live, for answers without iat: it is then taken to be exp
-	// less this. Without it, answers with neither iat nor nbf are refused. Set it only if all of the server's tokens live no longer.
+	// less this. Without it, answers with neither iat nor nbf are refused, and where tokens can be taken back
+	// ([Config].Revocation) those without iat. Set it only if all of the server's tokens live no longer.
 	TokenLifetime time.Duration
 
 	// ClientID is this resource server's name at the authorization server. Required, unless AccessToken is set without
