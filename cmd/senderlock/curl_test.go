@@ -233,7 +233,7 @@ func TestCurlClientCredentials(t *testing.T) {
 	w.expect("", outcome{out: "GET /a by job"}, args...)
 	w.expect("", outcome{out: "GET /a by job"}, append(args, "--resource", w.api, "--scope", "read")...)
 	w.expect("", outcome{said: `"invalid_target"`, status: 2}, append(args, "--resource", "https://nobody.example.com")...)
-	w.expect("", outcome{said: "is the token for this API (--resource)?", status: 1}, append(args, "-f", "--resource", "https://other.example.com")...)
+	w.expect("", outcome{said: "is the token for this API (--resource), not for \"https://other.example.com\"?", status: 1}, append(args, "-f", "--resource", "https://other.example.com")...)
 	write("wrong")
 	w.expect("", outcome{said: `"invalid_client"`, status: 2}, args...)
 	write(" ")
