@@ -119,7 +119,8 @@ type Config struct {
 
 	// Revocation is asked about every request, cached tokens included, so that a token that was taken back is
 	// refused from the next request on; long-lived responses end by [Guard.Stream]. It must keep entries for as long as
-	// Leeway and the longest MaxTokenLifetime here, those of Bearer included. Nil takes no token back. It is the caller's to close.
+	// Leeway and the longest MaxTokenLifetime here, those of Bearer included, both from the token's iat on: tokens without iat
+	// are then refused, as one whose nbf is far ahead would outlive the entry. Nil takes no token back. It is the caller's to close.
 	Revocation revocation.Store
 	// Shared is one store for both Replay and Revocation, which are then nil. It answers both on one round trip. It is
 	// the caller's to close.

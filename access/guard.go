@@ -165,6 +165,9 @@ func (g *Guard) examine(r *http.Request, grant *Grant) (*Token, *dpop.Proof, *Er
 	if err := token.within(grant.lifetime); err != nil {
 		return nil, nil, g.refuse(c.scheme, CodeInvalidToken, err)
 	}
+	if g.config.Revocation != nil && token.IssuedAt.IsZero() { // by nbf it may have been issued, and taken back, long ago
+		return nil, nil, g.refuse(c.scheme, CodeInvalidToken, ErrTokenClaim.With("iat, to know for how long a revocation is kept", ""))
+	}
 	if err := applyPolicies(g.config.Policies, r, grant); err != nil {
 		return nil, nil, g.refuse(c.scheme, CodeInvalidToken, err)
 	}

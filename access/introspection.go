@@ -60,7 +60,8 @@ type IntrospectionConfig struct {
 	// good here, unless the server answers by who is asking.
 	AcceptNoAudience bool
 	// TokenLifetime is for how long the server's tokens live, for answers without iat: it is then taken to be exp
-	// less this. Without it, answers with neither iat nor nbf are refused. Set it only if all of the server's tokens live no longer.
+	// less this. Without it, answers with neither iat nor nbf are refused, and where tokens can be taken back
+	// ([Config].Revocation) those without iat. Set it only if all of the server's tokens live no longer.
 	TokenLifetime time.Duration
 
 	// ClientID is this resource server's name at the authorization server. Required, unless AccessToken is set without
@@ -447,10 +448,10 @@ func (i *Introspection) post(ctx context.Context, token string) ([]byte, error) 
 		return nil, err
 	}
 	defer response.Body.Close()
-	if response.StatusCode == http.StatusUnauthorized {
-		return nil, fmt.Errorf("%s refuses our credentials, those of client %q", setting.Address(i.config.Endpoint), i.config.ClientID)
+	if response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden { // RFC 7662 §2.3
+		return nil, fmt.Errorf("%s refuses %s, with %s", setting.Address(i.config.Endpoint), i.credentials(), response.Status)
 	}
-	if response.StatusCode == http.StatusBadRequest && notAToken(response.Body) {
+	if response.StatusCode == http.StatusBadRequest && i.notAToken(response) {
 		return nil, ErrTokenInactive.With("a token that the authorization server issues", "another form")
 	}
 	if got, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type")); response.StatusCode != http.StatusOK || got != want {
@@ -464,14 +465,32 @@ func (i *Introspection) post(ctx context.Context, token string) ([]byte, error) 
 }
 
 // notAToken reports whether a 400 of the server says that the token, and nothing else, is at fault: some servers answer
-// so for what is no token of theirs (RFC 7009 §2.2.1). Every other 400 is about our question.
-func notAToken(body io.Reader) bool {
-	text, err := io.ReadAll(io.LimitReader(body, maxIntrospectionAnswer))
-	if err != nil {
+// so for what is no token of theirs (RFC 7009 §2.2.1). Every other 400 is about our question, or about us.
+func (i *Introspection) notAToken(response *http.Response) bool {
+	if response.Header.Values("WWW-Authenticate") != nil {
 		return false
 	}
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxIntrospectionAnswer))
 	var said struct {
 		Error string `json:"error"`
 	}
-	return jose.Object(text, &said) == nil && (said.Error == "unsupported_token_type" || said.Error == "invalid_token")
+	if err != nil || jose.Object(text, &said) != nil {
+		return false
+	}
+	switch said.Error {
+	case "unsupported_token_type":
+		return true
+	case "invalid_token": // may be our own, where we ask by one (RFC 6750 §3.1)
+		return i.config.AccessToken == nil
+	default:
+		return false
+	}
+}
+
+// credentials says for the log by what we ask.
+func (i *Introspection) credentials() string {
+	if i.config.AccessToken != nil {
+		return "our access token"
+	}
+	return fmt.Sprintf("our credentials, those of client %q", i.config.ClientID)
 }

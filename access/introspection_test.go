@@ -553,6 +553,62 @@ func TestInactiveIsRemembered(t *testing.T) {
 	}
 }
 
+// RFC 7662 §2.3 and RFC 6750 §3.1: what the server says of the credentials of the one who asks is our own trouble, and says
+// nothing of the client's token. One of its own that asks by an access token may be refused with invalid_token.
+func TestIntrospectionRefusesWhoAsks(t *testing.T) {
+	byToken := func(i *access.IntrospectionConfig) {
+		i.ClientID, i.ClientSecret = "", ""
+		i.AccessToken = func(context.Context) (string, error) { return "of-its-own", nil }
+	}
+	bySecret := func(*access.IntrospectionConfig) {}
+	const challenge = `Bearer error="invalid_token"`
+	ours, theirs := refusal{503, "", "introspection_unreachable"}, refusal{401, "invalid_token", "token_inactive"}
+	for name, test := range map[string]struct {
+		asks      func(*access.IntrospectionConfig)
+		status    int
+		challenge string
+		body      string
+		want      refusal
+		says      string // in the log
+	}{
+		"our token is refused":                        {byToken, 401, challenge, `{"error":"invalid_token"}`, ours, "refuses our access token, with 401"},
+		"our token has too few scopes":                {byToken, 403, `Bearer error="insufficient_scope"`, ``, ours, "refuses our access token, with 403"},
+		"our token is refused, by 400":                {byToken, 400, "", `{"error":"invalid_token"}`, ours, "400"},
+		"our token is refused, by 400 with its field": {byToken, 400, challenge, `{"error":"unsupported_token_type"}`, ours, "400"},
+		"our token is refused, by 200":                {byToken, 200, challenge, `{"error":"invalid_token"}`, ours, "no active"},
+		"the client's is none, we ask by a token":     {byToken, 400, "", `{"error":"unsupported_token_type"}`, theirs, ""},
+		"our secret is refused":                       {bySecret, 401, `Basic realm="x"`, `{"error":"invalid_client"}`, ours, `api one\", with 401`},
+		"our secret is refused, by 403":               {bySecret, 403, "", `{"error":"invalid_token"}`, ours, `api one\", with 403`},
+		"our secret is refused, by 400":               {bySecret, 400, "", `{"error":"invalid_client"}`, ours, "400"},
+		"our secret is refused, by 400 and a field":   {bySecret, 400, `Basic realm="x"`, `{"error":"invalid_token"}`, ours, "400"},
+		"the client's is none, we ask by a secret":    {bySecret, 400, "", `{"error":"invalid_token"}`, theirs, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEndpoint(t, nil)
+			good := e.answer
+			e.answer = func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				if test.challenge != "" {
+					w.Header().Set("WWW-Authenticate", test.challenge)
+				}
+				w.WriteHeader(test.status)
+				_, _ = io.WriteString(w, test.body)
+			}
+			s := introspecting(t, e, test.asks)
+			_, err := s.Check(owner("opaque"))
+			if refused := expect(t, err, test.want); !strings.Contains(refused.Error(), test.says) || strings.Contains(refused.Error(), "of-its-own") {
+				t.Errorf("the log says %s", refused)
+			}
+			if e.answer = good; test.want == ours { // and nothing of it is remembered of the token
+				s.WaitForIntrospection()
+				if _, err := s.Check(owner("opaque")); err != nil {
+					t.Errorf("once we may ask again: %v", err)
+				}
+			}
+		})
+	}
+}
+
 type transport func(*http.Request) (*http.Response, error)
 
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }

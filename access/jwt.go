@@ -227,7 +227,7 @@ func (j *jwts) close() error {
 func (j *jwts) Issuers() []string { return slices.Clone(j.urls) }
 
 // ValidateToken checks a JWT access token (RFC 9068 §4): form, type, issuer, audience and times first, then the
-// signature, for which keys may have to be fetched. The claims iss, aud, exp and iat (or nbf) are required; sub,
+// signature, for which keys may have to be fetched. The claims iss, aud and exp are required, and iat by the Guard; sub,
 // client_id and jti are not, so a Policy has to refuse tokens without them where that matters. The errors are the causes
 // of this package, those of strict JWTs under names that begin with "token_", and [ErrUnavailable] when the keys cannot
 // be had.

@@ -90,6 +90,37 @@ func TestRevocationOfAllBefore(t *testing.T) {
 	}
 }
 
+// A token that is issued today for next week would outlive what denies it, which is kept for as long as a token lives that
+// was issued before. By iat it would be too old then; one without iat, of which that cannot be known, is refused where
+// tokens can be taken back.
+func TestRevocationOfATokenForLater(t *testing.T) {
+	const later = 7 * 24 * time.Hour
+	begins := poptest.Now.Add(later).Unix()
+	for name, test := range map[string]struct {
+		keep func(*setup)
+		iat  any
+		want string // empty: it is accepted
+	}{
+		"revocations alone":               {func(s *setup) { s.Revocation = newRevocations(t, s) }, nil, "token_claim_missing"},
+		"one store for all of it":         {func(s *setup) { s.Shared = newShared(t, s.clock) }, nil, "token_claim_missing"},
+		"with iat":                        {func(s *setup) { s.Revocation = newRevocations(t, s) }, poptest.Now.Unix(), "token_lifetime_too_long"},
+		"issued when it begins":           {func(s *setup) { s.Revocation = newRevocations(t, s) }, begins, ""},
+		"where nothing can be taken back": {func(*setup) {}, nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newGuard(t, test.keep)
+			token := bound(claim("iat", test.iat), claim("nbf", begins), claim("exp", begins+300))
+			s.clock.Advance(later)
+			_, err := s.Check(get("DPoP "+token, poptest.Proof{Token: token, IssuedAt: s.clock.Now()}.String()))
+			if test.want == "" && err != nil {
+				t.Error(err)
+			} else if test.want != "" {
+				expect(t, err, refusal{401, "invalid_token", test.want})
+			}
+		})
+	}
+}
+
 // A token that was taken back and ends while a policy takes its time is refused, although the store passes over what it
 // kept of it.
 func TestRevokedTokenEndsMeanwhile(t *testing.T) {

@@ -21,7 +21,7 @@ type Validator interface {
 	// ValidateToken returns what a token says. For a token that is not valid it returns one of the causes of this
 	// package ([ErrTokenInactive] when no other fits), possibly wrapped; [ErrUnavailable] and any other error is
 	// our own trouble, which is answered with 503. The Guard judges times and confirmation itself; for that, the token
-	// needs Expiry, and IssuedAt or NotBefore.
+	// needs Expiry, and IssuedAt; without [Config].Revocation, NotBefore does too.
 	ValidateToken(ctx context.Context, token string) (*Token, error)
 	// Issuers lists the identifiers of the issuers whose tokens it knows. None means that it is asked about every token
 	// that is not a JWT of [Config.Issuers].

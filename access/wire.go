@@ -24,13 +24,16 @@ type wireKey struct{}
 // Capture remembers method and target of requests as they came over the wire. It belongs in front of whatever rewrites
 // them: redirects of slashes, rewrites of paths, overridden methods. Behind it a proof is compared with what the client
 // sent; a method that differs is refused, since a field that nobody signed must not turn a proof for POST into one for
-// DELETE.
+// DELETE. Where a request comes by several, the first counts.
 func Capture(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(w, Captured(r)) })
 }
 
 // Captured is [Capture] for the adapters of frameworks: the request to go on with.
 func Captured(r *http.Request) *http.Request {
+	if _, captured := r.Context().Value(wireKey{}).(wire); captured {
+		return r // what it is now did not come over the wire
+	}
 	return r.WithContext(context.WithValue(r.Context(), wireKey{}, wire{r.Method, r.RequestURI}))
 }
 

@@ -98,6 +98,7 @@ func TestRewrittenRequests(t *testing.T) {
 				h            http.Handler
 			}{
 				{"with Capture", test.captured, access.Capture(test.rewrite(s.Handler(s)))},
+				{"with Capture on both sides", test.captured, access.Capture(test.rewrite(access.Capture(s.Handler(s))))},
 				{"without", test.not, test.rewrite(s.Handler(s))},
 			} {
 				t.Run(way.kind, func(t *testing.T) {

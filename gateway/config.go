@@ -18,7 +18,7 @@ const (
 	DefaultMaxBody = 10 << 20
 	// DefaultTimeout is the default of [Config.Timeout].
 	DefaultTimeout = 30 * time.Second
-	// DefaultIdle is the default of [Config.Idle].
+	// DefaultIdle is the default of [Config.Idle] and [ForwardAuthConfig.Idle].
 	DefaultIdle = 5 * time.Minute
 )
 
@@ -86,10 +86,14 @@ func (c *Config) settle() error {
 	return errors.Join(
 		c.settleMaxBody(),
 		setting.Between("Timeout", &c.Timeout, DefaultTimeout, time.Millisecond, time.Hour),
-		setting.Between("Idle", &c.Idle, DefaultIdle, time.Millisecond, 24*time.Hour),
+		validIdle(&c.Idle),
 		validAuthorization(c.Authorization),
 		cors{c.CORSOrigin}.validate(),
 	)
+}
+
+func validIdle(idle *time.Duration) error {
+	return setting.Between("Idle", idle, DefaultIdle, time.Millisecond, 24*time.Hour)
 }
 
 func (c *Config) settleMaxBody() error {

@@ -8,9 +8,11 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/internal/peer"
+	"github.com/senderlock/senderlock/internal/serving"
 	"github.com/senderlock/senderlock/reason"
 )
 
@@ -85,6 +87,9 @@ type ForwardAuthConfig struct {
 	Peers access.Peers
 	// CORSOrigin is [Config.CORSOrigin]. The proxy hands preflights on, and takes from answers what they say of CORS.
 	CORSOrigin string
+	// Idle is for how long the connection of a question is held by a body that does not come; none is wanted. Zero means
+	// five minutes; a day is the most.
+	Idle time.Duration
 	// Log hears at Info of requests that no route takes, and at Error of a proxy that is not set up. Nil means
 	// [slog.Default].
 	Log *slog.Logger
@@ -133,7 +138,7 @@ func (f *ForwardAuth) settle() (err error) {
 	if f.peers, err = c.Peers.Checker(); err != nil {
 		return fmt.Errorf("Peers%w", err)
 	}
-	if err := f.cors.validate(); err != nil {
+	if err := errors.Join(f.cors.validate(), validIdle(&c.Idle)); err != nil {
 		return err
 	}
 	for i, r := range c.Routes {
@@ -161,6 +166,7 @@ func (f *ForwardAuth) add(r Route) (err error) {
 
 // ServeHTTP answers one question.
 func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	serving.NoBody(w, r, f.config.Idle)
 	asksByGET := f.source[kindMethod] != "" // and else with the method of the original request
 	if asksByGET && r.Method == http.MethodOptions || f.cors.origin != "" && isPreflight(r) {
 		f.preflight(f.cors.share(w, r), r)

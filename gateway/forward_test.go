@@ -216,6 +216,7 @@ func TestForwardAuthWrongSettings(t *testing.T) {
 		`Preset is "apache"`:    func(c *gateway.ForwardAuthConfig) { c.Preset = "apache" },
 		"Peers is zero":         func(c *gateway.ForwardAuthConfig) { c.Peers = access.Peers{} },
 		"Peers.Addresses[0] is": func(c *gateway.ForwardAuthConfig) { c.Peers.Addresses = []string{"0.0.0.0/0"} },
+		"Idle is -1ns":          func(c *gateway.ForwardAuthConfig) { c.Idle = -1 },
 		"Routes[0].Upstream is": func(c *gateway.ForwardAuthConfig) { c.Upstream = "" },
 		"Routes[0].Pattern":     func(c *gateway.ForwardAuthConfig) { c.Routes = []gateway.Route{{Pattern: "GET"}} },
 		"Routes[0].Public is set": func(c *gateway.ForwardAuthConfig) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -220,20 +221,69 @@ func TestIdleOfABodyThatNobodyWants(t *testing.T) {
 					{Pattern: "GET /read", Public: true}, {Pattern: "/early", Public: true}, {Pattern: "/down", Public: true},
 				}, func(c *gateway.Config) { c.Idle, c.Transport, c.CORSOrigin = limit, service, "https://app.example.com" })
 				conn := connect(t, p, nil)
-				began := time.Now()
-				time.AfterFunc(time.Hour, func() { conn.Close() })
-				go fmt.Fprint(conn, test.line+" HTTP/1.1\r\nHost: api.example.com\r\nAccess-Control-Request-Method: PUT\r\nContent-Length: 3\r\n\r\na")
-				answers := bufio.NewReader(conn)
-				response, err := http.ReadResponse(answers, nil)
-				if err != nil || response.StatusCode != test.status {
-					t.Fatal(response, err)
-				}
-				_, _ = io.Copy(io.Discard, response.Body)
-				if _, err := answers.ReadByte(); err != io.EOF || time.Since(began) > limit+time.Second {
-					t.Errorf("it was closed after %v, by %v", time.Since(began), err)
-				}
+				closesWithin(t, conn, limit,
+					test.line+" HTTP/1.1\r\nHost: api.example.com\r\nAccess-Control-Request-Method: PUT\r\nContent-Length: 3\r\n\r\na", test.status)
 			})
 		})
+	}
+}
+
+// Nor does it hold one of forward authentication, which wants none: whatever the question and its answer.
+func TestIdleOfAQuestion(t *testing.T) {
+	w := newWorld(t, func(c *access.Config) { c.Resources = []access.Resource{{URL: "https://api.example.com"}} })
+	const limit = time.Minute
+	f, err := gateway.NewForwardAuth(gateway.ForwardAuthConfig{
+		Guard: w.guard, Routes: []gateway.Route{{Pattern: "GET /orders"}, {Pattern: "/public", Public: true}}, Signer: w.signer,
+		Upstream: "http://127.0.0.1:3000", Preset: gateway.Traefik, Peers: loopback, Idle: limit, CORSOrigin: "https://app.example.com",
+		Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const about = "X-Forwarded-Method: GET\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: api.example.com\r\nX-Forwarded-Uri: "
+	for name, test := range map[string]struct {
+		line, fields string
+		status       int
+	}{
+		"accepted":       {"GET /", about + "/public\r\n", 200},
+		"no credentials": {"GET /", about + "/orders\r\n", 401},
+		"unlisted":       {"POST /", about + "/nope\r\n", 404},
+		"not set up":     {"GET /", "", 503},
+		"preflight":      {"OPTIONS /", "Access-Control-Request-Method: PUT\r\n", 204},
+		"metadata":       {"GET /.well-known/oauth-protected-resource", "", 200},
+		"nothing there":  {"GET /.well-known/nope", "", 404},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				conn := connect(t, asksFrom("127.0.0.1:1", f), nil)
+				closesWithin(t, conn, limit, test.line+" HTTP/1.1\r\nHost: auth.internal\r\n"+test.fields+"Content-Length: 3\r\n\r\na", test.status)
+			})
+		})
+	}
+}
+
+// asksFrom serves connections that have no address.
+func asksFrom(address string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.RemoteAddr = address
+		next.ServeHTTP(w, r)
+	})
+}
+
+// closesWithin sends a request whose body never comes, and wants its answer and the end of the connection.
+func closesWithin(t *testing.T, conn net.Conn, limit time.Duration, request string, status int) {
+	t.Helper()
+	began := time.Now()
+	time.AfterFunc(time.Hour, func() { conn.Close() })
+	go func() { _, _ = io.WriteString(conn, request) }()
+	answers := bufio.NewReader(conn)
+	response, err := http.ReadResponse(answers, nil)
+	if err != nil || response.StatusCode != status {
+		t.Fatal(response, err)
+	}
+	_, _ = io.Copy(io.Discard, response.Body)
+	if _, err := answers.ReadByte(); err != io.EOF || time.Since(began) > limit+time.Second {
+		t.Errorf("it was closed after %v, by %v", time.Since(began), err)
 	}
 }
 

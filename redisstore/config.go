@@ -181,6 +181,15 @@ func (c *Config) set(name, value string) (err error) {
 	return nil
 }
 
+// Validate returns what [Open] says of the settings before it connects to anything, for programs that judge their settings
+// without it.
+func (c Config) Validate() error {
+	if err := c.settle(); err != nil {
+		return fmt.Errorf("redisstore.Config: %w", err)
+	}
+	return nil
+}
+
 // settle gives settings their defaults and refuses what cannot work.
 func (c *Config) settle() (err error) {
 	if len(c.Addresses) == 0 {

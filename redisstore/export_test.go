@@ -4,6 +4,8 @@ import (
 	"context"
 	"strconv"
 	"time"
+
+	"github.com/senderlock/senderlock/revocation"
 )
 
 // AtClock gives a store a clock of the test's. The servers then seem to show the same time.
@@ -45,6 +47,13 @@ func ClaimCommand(s *Store, key string, life time.Duration) []string {
 
 // ScriptName is the name of the script of an epoch.
 func ScriptName(id string) string { return nameOf(id) }
+
+// TellEverywhere calls a function in place of what a revocation does in each region, once the way there is open.
+func TellEverywhere(s *Store, ctx context.Context, tell func(region string, ctx context.Context) error) []Held {
+	return s.tellEverywhere(ctx, revocation.Entry{}, func(there *Store, ctx context.Context, _ revocation.Entry) error {
+		return tell(there.config.Region, ctx)
+	})
+}
 
 // Elapsed is the clock that runs during suspend.
 func Elapsed() time.Duration { return elapsed() }

@@ -64,7 +64,15 @@ func TestSettings(t *testing.T) {
 		"unknown Fallback": {redisstore.Config{Addresses: at, Fallback: "open"}, `Fallback is "open": give "nonce"`},
 		"Retention":        {redisstore.Config{Addresses: at, Retention: revocation.Retention{Leeway: -1}}, "Retention is"},
 	} {
-		t.Run(name, func(t *testing.T) { refusesToOpen(t, c.config, "redisstore.Config: ", c.want) })
+		t.Run(name, func(t *testing.T) {
+			refusesToOpen(t, c.config, "redisstore.Config: ", c.want)
+			if err := c.config.Validate(); err == nil || !strings.Contains(err.Error(), "redisstore.Config: ") || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("without opening it: %v", err)
+			}
+		})
+	}
+	if err := (redisstore.Config{Addresses: at}).Validate(); err != nil {
+		t.Error(err)
 	}
 }
 

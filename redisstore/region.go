@@ -26,8 +26,8 @@ type Held struct {
 }
 
 // RevokeEverywhere does what Revoke does, and says for each region since when it holds there: this one first, the others
-// by their names. All are told at the same time, so it takes as long as the slowest, and Timeout at the most. Calling
-// again is always safe.
+// by their names. All are told at the same time, so it takes as long as the slowest, and the longest Timeout at the most,
+// the way to a region that was never reached included. Calling again is always safe.
 func (s *Store) RevokeEverywhere(ctx context.Context, e revocation.Entry) []Held {
 	return s.tellEverywhere(ctx, e, (*Store).revoke)
 }
@@ -36,20 +36,22 @@ func (s *Store) RevokeEverywhere(ctx context.Context, e revocation.Entry) []Held
 func (s *Store) tellEverywhere(ctx context.Context, e revocation.Entry, method func(*Store, context.Context, revocation.Entry) error) []Held {
 	held := make([]Held, 1+len(s.elsewhere))
 	var all sync.WaitGroup
-	tell := func(h *Held, region string, connect func(context.Context) (*Store, error)) {
+	tell := func(h *Held, there *Config, connect func(context.Context) (*Store, error)) {
 		all.Go(func() {
-			there, err := connect(ctx)
+			bounded, cancel := context.WithTimeout(ctx, there.Timeout) // for both together
+			defer cancel()
+			store, err := connect(bounded)
 			if err == nil {
-				err = method(there, ctx, e)
+				err = method(store, bounded, e)
 			}
-			if *h = (Held{Region: region, Err: err}); err == nil {
+			if *h = (Held{Region: there.Region, Err: err}); err == nil {
 				h.Since = s.now()
 			}
 		})
 	}
-	tell(&held[0], s.config.Region, func(context.Context) (*Store, error) { return s, nil })
+	tell(&held[0], &s.config, func(context.Context) (*Store, error) { return s, nil })
 	for i, r := range s.elsewhere {
-		tell(&held[i+1], r.config.Region, r.connect)
+		tell(&held[i+1], &r.config, r.connect)
 	}
 	all.Wait()
 	return held
@@ -80,17 +82,15 @@ type remote struct {
 	closed bool
 }
 
-// connect returns the store of the region within its Timeout. All who ask meanwhile wait for one attempt, and none of them
-// for longer than it wants to.
+// connect returns the store of the region. All who ask meanwhile wait for one attempt, and none of them for longer than it
+// wants to.
 func (r *remote) connect(ctx context.Context) (*Store, error) {
-	bounded, cancel := context.WithTimeout(ctx, r.config.Timeout)
-	defer cancel()
 	select {
 	case attempt := <-r.flight.DoChan("", r.attempt):
 		s, _ := attempt.Val.(*Store)
 		return s, attempt.Err
-	case <-bounded.Done():
-		return nil, r.unreached(bounded.Err())
+	case <-ctx.Done():
+		return nil, r.unreached(ctx.Err())
 	}
 }
 

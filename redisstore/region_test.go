@@ -3,6 +3,7 @@ package redisstore_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -168,6 +169,34 @@ func TestRegionThatIsSilent(t *testing.T) {
 	}
 	if held := west.RevokeEverywhere(t.Context(), mallory()); !errors.Is(held[1].Err, revocation.ErrClosed) {
 		t.Errorf("after Close the other region is told: %v", held[1].Err)
+	}
+}
+
+// What is left for a revocation in a region is what the way there has left of its Timeout, and of what the caller wants to
+// wait.
+func TestOneDeadlineForARegion(t *testing.T) {
+	t.Parallel()
+	r := twoRegions(t)
+	west := open(t, r.settings["west"])
+	hurried, cancel := context.WithTimeout(t.Context(), patient/2)
+	defer cancel()
+	for name, test := range map[string]struct {
+		ctx   context.Context
+		limit time.Duration
+	}{
+		"Timeout":    {t.Context(), patient},
+		"the caller": {hurried, patient / 2},
+	} {
+		for _, h := range redisstore.TellEverywhere(west, test.ctx, func(region string, ctx context.Context) error {
+			if end, bounded := ctx.Deadline(); !bounded || time.Until(end) > test.limit {
+				return fmt.Errorf("region %s may take until %v (%v)", region, end, bounded)
+			}
+			return nil
+		}) {
+			if h.Err != nil {
+				t.Errorf("%s: %v", name, h.Err)
+			}
+		}
 	}
 }
 

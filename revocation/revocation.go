@@ -17,7 +17,8 @@ type Token struct {
 	CertThumbprint string // cnf.x5t#S256, RFC 8705 §3.1
 
 	// IssuedAt is iat. Zero means that the token has none: it then counts as issued before everything, and
-	// the caller answers for its lifetime being at most [Retention.Lifetime], which no store can tell.
+	// the caller answers for its lifetime being at most [Retention.Lifetime], which no store can tell. A Guard of
+	// package access refuses such tokens.
 	IssuedAt time.Time
 
 	// Expiry is exp; required, because an entry is dropped when the tokens it denies have expired. A token

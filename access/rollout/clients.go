@@ -79,8 +79,9 @@ type Clients struct {
 	ended  sync.WaitGroup
 
 	mu   sync.Mutex
-	kept table // of Store, when it was visited last; without one there is none
-	news table // counted since
+	kept table     // of Store, when it was visited last; without one there is none
+	news table     // counted since
+	tidy time.Time // when news was last rid of who does not come any more
 
 	visit sync.Mutex // one at a time
 }
@@ -151,16 +152,19 @@ func (c *Clients) count(d access.Decision) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if now.Sub(c.tidy) >= c.config.Every { // without Store, or while it fails, nothing else does
+		c.news.drop(now.Add(-c.config.Keep))
+		c.tidy = now
+	}
 	c.news.add(one, c.config.MaxClients)
 }
 
 // List returns the summary: who would be refused most comes first.
 func (c *Clients) List() []Client {
 	c.mu.Lock()
-	all := c.kept.clone()
-	all.merge(c.news, c.config.MaxClients)
+	all, news := c.kept.clone(), c.news.clone()
 	c.mu.Unlock()
-	all.drop(c.config.Now().Add(-c.config.Keep))
+	c.join(all, news)
 	return all.list()
 }
 
@@ -199,8 +203,7 @@ func (c *Clients) swap(ctx context.Context, news table) (table, error) {
 		if err != nil {
 			return nil, err
 		}
-		all.merge(news, c.config.MaxClients)
-		all.drop(c.config.Now().Add(-c.config.Keep))
+		c.join(all, news)
 		if len(news) == 0 {
 			return all, nil
 		}
@@ -209,6 +212,14 @@ func (c *Clients) swap(ctx context.Context, news table) (table, error) {
 		}
 	}
 	return nil, errors.New("other instances changed the summary each time")
+}
+
+// join adds what is new to all. Who does not come any more has no room in either.
+func (c *Clients) join(all, news table) {
+	since := c.config.Now().Add(-c.config.Keep)
+	all.drop(since)
+	news.drop(since)
+	all.merge(news, c.config.MaxClients)
 }
 
 // visits visits Store until the end.

@@ -101,6 +101,39 @@ func TestClientsAreBounded(t *testing.T) {
 	}
 }
 
+// Who does not come any more leaves the room to others, and is new when they come again: with a Store and without.
+func TestClientsLeaveRoom(t *testing.T) {
+	for name, store := range map[string]rollout.Store{"in the process": nil, "in a store": &broken{}} {
+		t.Run(name, func(t *testing.T) {
+			clock := poptest.NewClock()
+			c := newClients(t, rollout.Config{MaxClients: 2, Keep: time.Hour, Store: store, Now: clock.Now})
+			visit := func() {
+				if err := c.Flush(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			count(c, would("a", access.CodeInvalidToken, access.ErrUnbound), would("b", "", nil))
+			visit()
+			clock.Advance(2 * time.Hour)
+			count(c, would("b", "", nil), would("c", "", nil))
+			want := fmt.Sprint([]rollout.Client{
+				{Issuer: poptest.Issuer, Client: "b", FirstSeen: clock.Now(), LastSeen: clock.Now(), Requests: 1},
+				{Issuer: poptest.Issuer, Client: "c", FirstSeen: clock.Now(), LastSeen: clock.Now(), Requests: 1},
+			})
+			if got := fmt.Sprint(c.List()); got != want {
+				t.Errorf("before the next visit: listed\n%s, want\n%s", got, want)
+			}
+			visit()
+			if got := fmt.Sprint(c.List()); got != want {
+				t.Errorf("listed\n%s, want\n%s", got, want)
+			}
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // The summary outlives its process in a file of its user's alone, at the latest a visit after it was counted.
 func TestFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "clients.json")

@@ -1,12 +1,14 @@
 package main
 
 import (
-	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+
+	"github.com/senderlock/senderlock/internal/privatefile"
 )
 
 // certificate is where a command finds the client's certificate and its key.
@@ -23,7 +25,19 @@ func (c *certificate) check(target *url.URL) error {
 }
 
 func (c *certificate) load() (tls.Certificate, error) {
-	pair, err := tls.LoadX509KeyPair(c.path, cmp.Or(c.key, c.path))
+	certificate, err := os.ReadFile(c.path)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("--cert: %w", err)
+	}
+	flag, path := "--cert", c.path
+	if c.key != "" {
+		flag, path = "--cert-key", c.key
+	}
+	key, err := privatefile.Secret(path)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("%s: %w", flag, err)
+	}
+	pair, err := tls.X509KeyPair(certificate, []byte(key))
 	switch {
 	case err != nil && c.key == "":
 		return pair, fmt.Errorf("--cert: %w (--cert-key is for a key in a file of its own)", err)

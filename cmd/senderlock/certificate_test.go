@@ -118,21 +118,22 @@ func TestCurlCertificate(t *testing.T) {
 		args   []string
 		out    string
 		reason string
+		advice string
 	}{
-		"one file":                {bound, []string{"--cert", both}, "/a by certificate\n", ""},
-		"curl's letter":           {bound, []string{"-E", both}, "/a by certificate\n", ""},
-		"two files":               {bound, []string{"--cert", cert, "--cert-key", key}, "/a by certificate\n", ""},
-		"another certificate":     {bound, []string{"--cert", another}, "", "certificate_mismatch"},
-		"with the DPoP key":       {twice, []string{"--cert", both, "--key", dpopKey}, "/a by DPoP and certificate\n", ""},
-		"the DPoP key alone":      {twice, []string{"--key", dpopKey}, "", "certificate_missing"},
-		"without the DPoP key":    {twice, []string{"--cert", both}, "", "bound_token_as_bearer"},
-		"another, with the key":   {twice, []string{"--cert", another, "--key", dpopKey}, "", "certificate_mismatch"},
-		"a token that is unbound": {a.token(nil, ""), []string{"--cert", both}, "", "token_unbound"},
+		"one file":                {bound, []string{"--cert", both}, "/a by certificate\n", "", ""},
+		"curl's letter":           {bound, []string{"-E", both}, "/a by certificate\n", "", ""},
+		"two files":               {bound, []string{"--cert", cert, "--cert-key", key}, "/a by certificate\n", "", ""},
+		"another certificate":     {bound, []string{"--cert", another}, "", "certificate_mismatch", "it is bound to another certificate than that of --cert"},
+		"with the DPoP key":       {twice, []string{"--cert", both, "--key", dpopKey}, "/a by DPoP and certificate\n", "", ""},
+		"the DPoP key alone":      {twice, []string{"--key", dpopKey}, "", "certificate_missing", "it is bound to a certificate; give that by --cert"},
+		"without the DPoP key":    {twice, []string{"--cert", both}, "", "bound_token_as_bearer", "it is bound to a key; give that by --key"},
+		"another, with the key":   {twice, []string{"--cert", another, "--key", dpopKey}, "", "certificate_mismatch", "it is bound to another certificate than that of --cert"},
+		"a token that is unbound": {a.token(nil, ""), []string{"--cert", both}, "", "token_unbound", "it is bound to nobody"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := &user{T: t, home: a.home}
-			got := u.run(test.token, append(append([]string{"curl", "-i", "-sS", a.url + "/a"}, a.flags...), test.args...)...)
-			if !strings.HasSuffix(got.out, test.out) || test.reason != "" && !strings.Contains(got.out, "X-Reason: "+test.reason+"\n") || got.status != 0 {
+			got := u.run(test.token, append(append([]string{"curl", "-i", a.url + "/a"}, a.flags...), test.args...)...)
+			if !strings.HasSuffix(got.out, test.out) || test.reason != "" && !strings.Contains(got.out, "X-Reason: "+test.reason+"\n") || !strings.Contains(got.said, test.advice) || got.status != 0 {
 				t.Errorf("%+v", got)
 			}
 		})

@@ -24,12 +24,14 @@ import (
 	"github.com/senderlock/senderlock/examples/session"
 	"github.com/senderlock/senderlock/internal/setting"
 	"github.com/senderlock/senderlock/internal/terminal"
+	"github.com/senderlock/senderlock/mtls"
 )
 
 // curl is one run of the command: a request as curl's flags describe it, and where its token comes from.
 type curl struct {
 	target *url.URL
 	login  login
+	sender sender
 
 	method    string
 	header    http.Header
@@ -160,6 +162,7 @@ func (c *curl) run(ctx context.Context, text string) error {
 	if err != nil {
 		return err
 	}
+	c.sender.thumbprint = signer.Thumbprint()
 	transport, err := session.NewTransport(signer, api, token, base)
 	if err != nil {
 		return err
@@ -219,11 +222,13 @@ func (c *curl) base() (http.RoundTripper, error) {
 			return nil, err
 		}
 		base.TLSClientConfig.Certificates = []tls.Certificate{pair}
+		c.sender.certificate = &mtls.Certificate{DER: pair.Certificate[0]}
 	}
+	noted := noting{base, &c.sender}
 	if c.verbose {
-		return spoken{base, c.said}, nil
+		return spoken{noted, c.said}, nil
 	}
-	return base, nil
+	return noted, nil
 }
 
 // send sends the request and prints the answer.
@@ -246,7 +251,7 @@ func (c *curl) send(transport http.RoundTripper, prime func(ctx context.Context,
 		return err
 	}
 	defer response.Body.Close()
-	code := dpop.ErrorCode(response)
+	code := dpop.ErrorCode(response) // before the body is printed, in which some say it
 	refused := response.StatusCode >= 400
 	if !c.fail || !refused {
 		if err := c.print(response); err != nil {
@@ -292,20 +297,9 @@ func (c *curl) explain(response *http.Response, code string) {
 	for _, challenge := range response.Header.Values("WWW-Authenticate") {
 		fmt.Fprintf(c.said, "WWW-Authenticate: %s\n", challenge)
 	}
-	if advice := c.advice(code); advice != "" {
+	if advice := c.advice(response, code); advice != "" {
 		fmt.Fprintln(c.said, advice)
 	}
-}
-
-// advice says what may help. Only a login can be made anew.
-func (c *curl) advice(code string) string {
-	switch {
-	case code == "invalid_token" && c.login.token.path != "":
-		return "the token is not accepted: get another, which the issuer binds to the key of --key"
-	case code == "invalid_token" && c.login.secret != "":
-		return "the token is new: does the API trust this issuer, and is the token for this API (--resource)?"
-	}
-	return session.Advice(code)
 }
 
 // spoken says what goes over the wire. Each attempt is one: that with the nonce which the server has asked for too.

@@ -3,6 +3,7 @@ package main_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -232,11 +233,34 @@ func TestCurlClientCredentials(t *testing.T) {
 	w.expect("", outcome{out: "GET /a by job"}, args...)
 	w.expect("", outcome{out: "GET /a by job"}, append(args, "--resource", w.api, "--scope", "read")...)
 	w.expect("", outcome{said: `"invalid_target"`, status: 2}, append(args, "--resource", "https://nobody.example.com")...)
-	w.expect("", outcome{said: "is the token for this API (--resource)?", status: 1}, append(args, "-f", "--resource", "https://other.example.com")...)
+	w.expect("", outcome{said: "is the token for this API (--resource), not for \"https://other.example.com\"?", status: 1}, append(args, "-f", "--resource", "https://other.example.com")...)
 	write("wrong")
 	w.expect("", outcome{said: `"invalid_client"`, status: 2}, args...)
 	write(" ")
 	w.expect("", outcome{said: "has no secret in it", status: 2}, args...)
+}
+
+// A secret that others may read is not used, whichever flag names its file.
+func TestSecretsThatOthersMayRead(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("access depends on more than a file's mode there")
+	}
+	w := newWorld(t, nil)
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := errors.Join(os.WriteFile(secret, []byte("s3cret"), 0o600), os.Chmod(secret, 0o640)); err != nil {
+		t.Fatal(err)
+	}
+	for flag, args := range map[string][]string{
+		"--client-secret-file": {"curl", "--issuer", w.issuer, "--client", "job", "--client-secret-file", secret, w.api + "/a"},
+		"--nonce-secret-file":  {"explain", "--nonce-secret-file", secret},
+		"--cert":               {"curl", "--token-file", "-", "--cert", secret, "https://127.0.0.1:1/a"},
+		"--cert-key":           {"curl", "--token-file", "-", "--cert", os.Args[0], "--cert-key", secret, "https://127.0.0.1:1/a"},
+	} {
+		got := w.run("GET / HTTP/1.1\nHost: a.example\nDPoP: a.b.c\n\n", args...)
+		if got.status != 2 || !strings.Contains(got.said, flag+": ") || !strings.Contains(got.said, "others than the owner have access to the file: its mode is 0640") {
+			t.Errorf("%s: %+v", flag, got)
+		}
+	}
 }
 
 // A token that was got elsewhere for the key of this program.
@@ -254,9 +278,67 @@ func TestCurlWithAToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.expect(foreign, outcome{said: "the token is not accepted: get another", status: 1}, "curl", "-f", "--token-file", "-", w.api+"/a")
+	w.expect(foreign, outcome{said: "the token is not accepted", status: 1}, "curl", "-f", "--token-file", "-", w.api+"/a")
 	if got := w.reason.Load(); got != "key_mismatch" {
 		t.Errorf("refused for %q", got)
+	}
+}
+
+// What helps with a token that is refused is said by what the API says, what can be seen of the token, and where it came from.
+func TestCurlAdviceAboutAToken(t *testing.T) {
+	w := newWorld(t, nil)
+	w.run("", "key", "new")
+	jkt := strings.TrimSpace(w.run("", "key", "thumbprint").out)
+	good := authserver.Token{Subject: "bob", ClientID: "app", Audience: w.api, JKT: jkt}
+	mint := func(change func(*authserver.Token)) string {
+		wanted := good
+		change(&wanted)
+		token, err := w.as.Mint(wanted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	for name, test := range map[string]struct{ token, reason, want string }{
+		"ended": {
+			mint(func(t *authserver.Token) { t.Claims = map[string]any{"iat": 1_700_000_000, "exp": 1_700_000_300} }), "token_expired",
+			"the token is not accepted (the access token has expired): it ended at 2023-11-14T22:18:20Z, and the API says that it is 20",
+		},
+		"of another key": {
+			mint(func(t *authserver.Token) { t.JKT = strings.Repeat("A", 43) }), "key_mismatch",
+			"it is bound to the key " + strings.Repeat("A", 43) + ", and the proof is of " + jkt + "; give its key by --key, or get another token",
+		},
+		"of a certificate": {
+			mint(func(t *authserver.Token) {
+				t.JKT, t.Claims = "", map[string]any{"cnf": map[string]any{"x5t#S256": strings.Repeat("A", 43)}}
+			}), "token_unbound", "it is bound to a certificate; give that by --cert",
+		},
+		"of nobody": {
+			mint(func(t *authserver.Token) { t.JKT = "" }), "token_unbound", "it is bound to nobody; have the issuer bind it",
+		},
+		"for another API": {
+			mint(func(t *authserver.Token) { t.Audience = "https://other.example.com" }), "token_audience_wrong",
+			`nothing of it looks wrong from here; it may have been taken back (get another token), or the API takes none of issuer "` + w.issuer + `" for "https://other.example.com"`,
+		},
+		"opaque": {"opaque", "token_jws_malformed", "what it says is for its issuer to see; get another token"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := w.run(test.token, "curl", "--token-file", "-", w.api+"/a")
+			if reason := w.reason.Load(); reason != test.reason || !strings.Contains(got.said, test.want) {
+				t.Errorf("refused for %q: %+v, want %q and %q", reason, got, test.reason, test.want)
+			}
+		})
+	}
+}
+
+// A login is kept for the key with which it was made: with another, it is to be made anew.
+func TestCurlAdviceAboutALogin(t *testing.T) {
+	w := loggedIn(t)
+	another := filepath.Join(t.TempDir(), "key.pem")
+	w.run("", "key", "new", "--key", another)
+	got := w.run("", "curl", "--key", another, w.api+"/a")
+	if !strings.Contains(got.said, "give its key by --key, or log in again by --login") {
+		t.Errorf("%+v", got)
 	}
 }
 

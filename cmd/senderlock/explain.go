@@ -20,6 +20,7 @@ import (
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/internal/anynonce"
 	"github.com/senderlock/senderlock/internal/explain"
+	"github.com/senderlock/senderlock/internal/privatefile"
 	"github.com/senderlock/senderlock/internal/setting"
 	"github.com/senderlock/senderlock/mtls"
 )
@@ -315,13 +316,16 @@ func (e *explainer) withoutToken() bool {
 	return e.r.Header["Authorization"] == nil && e.r.Header["Dpop"] != nil
 }
 
+// maxNonceSecret bounds a secret of nonces in octets.
+const maxNonceSecret = 4 << 10
+
 func (e *explainer) nonces() (dpop.Nonces, error) {
 	if e.nonceSecret == "" {
 		return dpop.Nonces{Secrets: [][]byte{anynonce.Secret}}, nil
 	}
-	secret, err := os.ReadFile(e.nonceSecret)
+	secret, err := privatefile.Read(e.nonceSecret, maxNonceSecret)
 	if err != nil {
-		return dpop.Nonces{}, err
+		return dpop.Nonces{}, fmt.Errorf("--nonce-secret-file: %w", err)
 	}
 	return dpop.Nonces{Secrets: [][]byte{bytes.TrimSuffix(secret, []byte("\n"))}}, nil
 }

@@ -125,14 +125,11 @@ func serveGateway(ctx context.Context, from source, forwardAuth bool, out io.Wri
 func (g *reloadable) serve(ctx context.Context, s *settings.Settings, log *slog.Logger) error {
 	var ending atomic.Bool
 	forward := http.Handler(g)
-	preset, idle := g.current.settings.preset, g.current.settings.idle
-	asksByGRPC := preset == gateway.Envoy
+	asksByGRPC := g.current.settings.preset == gateway.Envoy
 	if asksByGRPC {
 		forward = extauthz.Handler(g)
 	}
-	if preset != "" {
-		forward = bodiless(forward, idle)
-	}
+	idle := g.current.settings.idle
 	ready, keys := bodiless(g.watch.Ready, idle), bodiless(g.signer, idle)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if ending.Load() {
@@ -183,12 +180,10 @@ func (g *reloadable) serve(ctx context.Context, s *settings.Settings, log *slog.
 	return serving.Serve(ctx, end, ports...)
 }
 
-// bodiless serves what forwards no body: one that does not come holds no connection for longer than a time.
+// bodiless serves what the program answers itself: a body that does not come holds no connection for longer than a time.
 func bodiless(next http.Handler, limit time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ProtoMajor == 1 && r.ContentLength != 0 {
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(limit))
-		}
+		serving.NoBody(w, r, limit)
 		next.ServeHTTP(w, r)
 	})
 }

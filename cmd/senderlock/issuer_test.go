@@ -62,7 +62,7 @@ func TestIssuer(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The API trusts another issuer, which is what it says: so the token was issued.
-	w.expect("", outcome{said: "the token is new: does the API trust this issuer", status: 1}, "curl", "-f", "--issuer", url, "--client", "job",
+	w.expect("", outcome{said: "it is new; does the API trust its issuer, ", status: 1}, "curl", "-f", "--issuer", url, "--client", "job",
 		"--client-secret-file", secret, w.api+"/a")
 	if got := w.reason.Load(); got != "token_issuer_unknown" {
 		t.Errorf("refused for %q", got)

@@ -19,6 +19,7 @@ import (
 	"github.com/senderlock/senderlock/dpop"
 	"github.com/senderlock/senderlock/examples/codeflow"
 	"github.com/senderlock/senderlock/examples/session"
+	"github.com/senderlock/senderlock/internal/privatefile"
 )
 
 // patience is how long a login waits for the user.
@@ -95,20 +96,17 @@ func (l *login) given(stdin io.Reader) (*dpop.Signer, func(context.Context) (str
 
 // credentials asks for a token on the client's own behalf. It is not kept: the next run asks again.
 func (l *login) credentials(ctx context.Context, files *session.Store) (*dpop.Signer, func(context.Context) (string, error), error) {
-	secret, err := os.ReadFile(l.secret)
+	secret, err := privatefile.Secret(l.secret)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("--client-secret-file: %w", err)
 	}
 	signer, _, err := files.MakeSigner()
 	if err != nil {
 		return nil, nil, err
 	}
 	config := codeflow.Config{
-		Issuer: l.issuer, ID: l.client, Secret: strings.TrimSpace(string(secret)),
+		Issuer: l.issuer, ID: l.client, Secret: secret,
 		Scopes: strings.Fields(l.scope), Resource: l.resource, Signer: signer,
-	}
-	if config.Secret == "" {
-		return nil, nil, fmt.Errorf("%s has no secret in it", l.secret)
 	}
 	client, err := codeflow.Discover(ctx, config)
 	if err != nil {

@@ -80,11 +80,17 @@ func (s *gatewaySettings) check() error {
 	alone.RedisURL, alone.RevocationFile = "", ""
 	tried := *s
 	tried.Settings = &alone
-	g, err := newReloadable(&tried, slog.New(slog.DiscardHandler))
+	log := slog.New(slog.DiscardHandler)
+	g, err := newReloadable(&tried, log)
 	if err != nil {
 		return err
 	}
-	return g.Close()
+	_, err = s.TLS(log)
+	if s.AdminPort != "" {
+		_, admin := g.watch.Handler(g.stores.Tokens, nil)
+		err = errors.Join(err, admin)
+	}
+	return errors.Join(err, g.Close())
 }
 
 // Close ends everything. Requests must have ended, but those of connections that were taken over.
@@ -114,7 +120,7 @@ func (g *reloadable) make(s *gatewaySettings) (*generation, error) {
 	if s.preset != "" {
 		n.handler, err = gateway.NewForwardAuth(gateway.ForwardAuthConfig{
 			Guard: n.Guard.Guard, Routes: s.routes, Upstream: s.upstream, Signer: g.signer, Preset: s.preset, Peers: s.Proxies,
-			CORSOrigin: s.CORSOrigin, Log: g.log,
+			CORSOrigin: s.CORSOrigin, Idle: s.idle, Log: g.log,
 		})
 	} else {
 		n.handler, err = gateway.New(gateway.Config{

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"io"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -77,7 +78,7 @@ func TestWrongVariables(t *testing.T) {
 			`REVOCATION_FILE is "/nowhere/revoked": leave it empty, so that revocations are in the Redis`,
 		},
 		"REVOCATION_FILE, beside Redis for one instance": {
-			env{"REVOCATION_FILE": "/nowhere/revoked", "REPLAY_REDIS_URL": "redis://127.0.0.1:1", "SINGLE_INSTANCE": "on"},
+			env{"REVOCATION_FILE": filepath.Join(t.TempDir(), "revoked"), "REPLAY_REDIS_URL": "redis://127.0.0.1:1", "SINGLE_INSTANCE": "on"},
 			`REPLAY_REDIS_URL is not usable: set the URL of a Redis that answers`,
 		},
 		"SINGLE_INSTANCE":                   {env{"SINGLE_INSTANCE": "yes"}, `SINGLE_INSTANCE is "yes": set one of off, on`},

@@ -519,15 +519,35 @@ func TestNobodyLogsIn(t *testing.T) {
 	}
 }
 
-// A login takes the place of the one before, at the authorization server too.
-func TestSecondLoginEndsTheFirst(t *testing.T) {
-	w := newWorld(t, shortLived)
-	w.login()
-	first := w.session()
-	w.login()
-	w.expect("accounts of alice", "", 0, "call", w.api+"/accounts")
-	w.setSession(first)
-	w.expect("", "the refresh token is unknown or has been taken back", 1, "call", w.api+"/accounts")
+// A login takes the place of the one before. At the authorization server it ends that only where it was another client's:
+// one of the same client may be the same session there, which the new login goes on with.
+func TestSecondLogin(t *testing.T) {
+	for name, test := range map[string]struct {
+		args  []string
+		ended bool
+	}{
+		"the same client": {nil, false},
+		"another client":  {[]string{"-client", "other"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, func(c *authserver.Config) {
+				shortLived(c)
+				other := c.Clients[0]
+				other.ID = "other"
+				c.Clients = append(c.Clients, other)
+			})
+			w.login()
+			first := w.session()
+			w.login(test.args...)
+			w.expect("accounts of alice", "", 0, "call", w.api+"/accounts")
+			w.setSession(first)
+			if test.ended {
+				w.expect("", "the refresh token is unknown or has been taken back", 1, "call", w.api+"/accounts")
+			} else {
+				w.expect("accounts of alice", "", 0, "call", w.api+"/accounts")
+			}
+		})
+	}
 }
 
 func TestLogoutReachesTheServer(t *testing.T) {

@@ -83,6 +83,7 @@ func startKeycloak(t *testing.T, apiURL string, c *certificates) *keycloak {
 	k.client(k.app, "", logout, "http://127.0.0.1/callback")
 	k.client(k.web, k.webSecret, logout, "http://localhost:*")
 	k.client("short", "", map[string]string{"access.token.lifespan": "5"}, "http://127.0.0.1/callback")
+	k.client("short-web", "short-web-secret", map[string]string{"access.token.lifespan": "5"}, "http://localhost:*")
 	return k
 }
 
@@ -209,8 +210,11 @@ func TestKeycloak(t *testing.T) {
 		a.call(folder, "/api/read", "invalid_token")
 	})
 	t.Run("shared signals", k.transmits)
-	t.Run("refresh", func(t *testing.T) { a.in(t).refresh("short", "-scope", "openid read") })
+	t.Run("refresh", func(t *testing.T) { a.in(t).refreshAfterTwoLogins("short", "-scope", "openid read") })
 	t.Run("token handler", func(t *testing.T) { a.in(t).tokenHandler(free(t), "-scope", "openid read") })
+	t.Run("refresh by token handler", func(t *testing.T) {
+		a.in(t).refreshByTokenHandlerAfterTwoLogins(free(t), "short-web", "short-web-secret", "-scope", "openid read")
+	})
 }
 
 // user is the identifier of a user.

@@ -114,6 +114,17 @@ func (a *api) refresh(app string, args ...string) {
 	a.goesOn(app, func() { a.call(folder, "/api/read", `"binding":"DPoP"`) })
 }
 
+// refreshAfterTwoLogins is refresh for a user who logs in twice by a browser in which the provider knows them: the end of the
+// first login does not end the second, although both are one session there.
+func (a *api) refreshAfterTwoLogins(app string, args ...string) {
+	a.t.Helper()
+	a.app = app
+	folder := filepath.Join(a.t.TempDir(), "native")
+	b := a.logIn(folder, args...)
+	a.logInBy(b, func(*browsertest.Browser) {}, folder, args...)
+	a.goesOn(app, func() { a.call(folder, "/api/read", `"binding":"DPoP"`) })
+}
+
 // goesOn has a client call the API until that has accepted two of its tokens.
 func (a *api) goesOn(client string, call func()) {
 	a.t.Helper()
@@ -150,6 +161,16 @@ func (a *api) refreshByTokenHandler(port, client, secret string, args ...string)
 	a.t.Helper()
 	a.web, a.webSecret = client, secret
 	b := a.logInByTokenHandler(port, args...)
+	a.goesOn(client, func() { a.callFrom(b) })
+}
+
+// refreshByTokenHandlerAfterTwoLogins is refreshAfterTwoLogins likewise.
+func (a *api) refreshByTokenHandlerAfterTwoLogins(port, client, secret string, args ...string) {
+	a.t.Helper()
+	a.web, a.webSecret = client, secret
+	b := a.logInByTokenHandler(port, args...)
+	browsertest.Value[bool](b, `(document.body.dataset.state = "again", location.assign("/login"), true)`)
+	b.Wait(`document.body?.dataset.state === "in"`)
 	a.goesOn(client, func() { a.callFrom(b) })
 }
 

@@ -327,20 +327,26 @@ func (a *api) native(folder string, args ...string) (printed string, err error) 
 // logIn logs the user in with examples/native and the pages of the provider in a browser, which it returns.
 func (a *api) logIn(folder string, args ...string) *browsertest.Browser {
 	a.t.Helper()
+	b := browsertest.Start(a.t)
+	a.logInBy(b, a.signIn, folder, args...)
+	return b
+}
+
+// logInBy is logIn by a browser and what its user does there.
+func (a *api) logInBy(b *browsertest.Browser, signIn func(*browsertest.Browser), folder string, args ...string) {
+	a.t.Helper()
 	args = append([]string{"login", "-dir", folder, "-issuer", a.issuer, "-client", a.app, "-api", a.url, "-no-browser"}, args...)
 	if a.resource != "" {
 		args = append(args, "-resource", a.resource)
 	}
 	app := start(a.t, nil, filepath.Join(programs, "native"), args...)
 	address := app.line(a.metadata(a.t, "authorization_endpoint"))
-	b := browsertest.Start(a.t)
 	b.Open(address[strings.Index(address, "http"):])
-	a.signIn(b)
+	signIn(b)
 	b.Wait(`location.pathname === "/callback"`)
 	if err := app.Ended(); err != nil {
 		a.t.Fatalf("native login ended with %v:\n%s", err, app.Text())
 	}
-	return b
 }
 
 // call calls the API with examples/native, and compares what the program prints.

@@ -46,7 +46,9 @@ func (a App) LogIn(ctx context.Context, files *Store, s *Session, redirect strin
 		return err
 	}
 	a.Say("Logged in. %s", lifetime(s))
-	if old != nil {
+	// Where the browser was still logged in, both may be one session at the authorization server: taking back what the same
+	// client had would end the new login with it.
+	if old != nil && (old.Issuer != s.Issuer || old.Client != s.Client) {
 		if err := a.takeBack(ctx, files, old); err != nil {
 			a.Say("The login before this one could not be taken back: %v", err)
 		}

@@ -68,13 +68,14 @@ func (h *handler) callback(c echo.Context) error {
 		h.log.Warn("login failed", "error", err)
 		return echo.NewHTTPError(http.StatusBadGateway, "the login failed: start again")
 	}
-	tell := h.leave(r)
-	defer tell()
+	// The authorization server is not told: where the browser was still logged in there, the session before is the same as the
+	// new one to it, and taking back its refresh token would end both.
+	_ = h.leave(r)
 	if err := h.sessions.begin(w, newSession(token, h.now())); err != nil {
 		h.log.Error("no session", "error", err)
 		return echo.NewHTTPError(http.StatusServiceUnavailable, "the login cannot be kept: try again later")
 	}
-	return flushed(c, c.Redirect(http.StatusSeeOther, "/"))
+	return c.Redirect(http.StatusSeeOther, "/")
 }
 
 // reload has the browser come again, from a page of ours. Coming from another site it keeps the session's cookie back,

@@ -10,7 +10,8 @@ import (
 // stateless keeps each session in its browser's cookie, sealed. Instances that share the seal's key and the key of the
 // proofs share the sessions. What a process does not keep it cannot take back elsewhere: after a logout at one
 // instance, or before a restart, a copy of the cookie is worth as much as its tokens, which end within minutes once the
-// authorization server has taken the refresh token back.
+// authorization server has taken the refresh token back. Another login has nothing taken back: a copy of the cookie before it
+// lives until that session's end.
 type stateless struct {
 	seal     *seal
 	lifetime time.Duration

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // The causes for which a file is not read.
@@ -39,6 +41,22 @@ func Read(path string, limit int64) ([]byte, error) {
 	return content, err
 }
 
+// maxSecret bounds a secret in octets.
+const maxSecret = 64 << 10
+
+// Secret is the text in a file that a user has named, without the space around it, by the rules of [Read].
+func Secret(path string) (string, error) {
+	content, err := Read(path, maxSecret)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	text := strings.TrimSpace(string(content))
+	if text == "" {
+		return "", fmt.Errorf("%s has no secret in it", path)
+	}
+	return text, nil
+}
+
 // Guarded refuses a file that somebody else than this process's user and root may write, or may put another in place
 // of: because the file, or the folder of its name, is theirs or open to them. The error is an [ErrExposed].
 func Guarded(file *os.File) error {
@@ -46,16 +64,34 @@ func Guarded(file *os.File) error {
 	if err != nil {
 		return err
 	}
+	return guarded(info, file.Name())
+}
+
+func guarded(info fs.FileInfo, path string) error {
 	if err := changeable(info); err != nil {
 		return err
 	}
-	if err := guardedFolder(filepath.Dir(file.Name())); err != nil {
+	if err := guardedFolder(filepath.Dir(path)); err != nil {
 		return err
 	}
-	if target, err := filepath.EvalSymlinks(file.Name()); err == nil { // else it is no file that has a name
+	if target, err := filepath.EvalSymlinks(path); err == nil { // else it is no file that has a name
 		return guardedFolder(filepath.Dir(target))
 	}
 	return nil
+}
+
+// GuardedPath is [Guarded] for the file of a path, which it does not open, or that is yet to be made.
+func GuardedPath(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return guardedFolder(filepath.Dir(path))
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is no file", path)
+	}
+	return guarded(info, path)
 }
 
 func guardedFolder(path string) error {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/senderlock/senderlock/access"
 	"github.com/senderlock/senderlock/dpop"
+	"github.com/senderlock/senderlock/internal/privatefile"
 	"github.com/senderlock/senderlock/internal/setting"
 )
 
@@ -100,10 +101,6 @@ func Read(r *Reader) *Settings {
 	if s.CORSOrigin != "" && !setting.IsOrigin(s.CORSOrigin) {
 		r.Wrong("CORS_ORIGIN", "set the one origin whose pages may use the API, such as https://app.example.com, without a path")
 	}
-	if single := r.Choice("SINGLE_INSTANCE", "off", "on") == "on"; !single && s.RedisURL != "" && s.RevocationFile != "" {
-		r.Wrong("REVOCATION_FILE", "leave it empty, so that revocations are in the Redis of REPLAY_REDIS_URL and hold in every "+
-			"instance, or set SINGLE_INSTANCE=on if there is but one")
-	}
 	s.readTLS(r)
 	s.readOpaque(r)
 	s.readOrigins(r)
@@ -111,11 +108,50 @@ func Read(r *Reader) *Settings {
 	s.readProxyHeader(r)
 	s.readRollout(r)
 	s.readAdmin(r)
+	s.readPorts(r)
+	s.readStores(r)
 	if err := s.Level.UnmarshalText([]byte(r.Choice("LOG_LEVEL", "info", "debug", "warn", "error"))); err != nil {
 		s.Level = slog.LevelInfo // choice has said it
 	}
 	return s
 }
+
+// readStores judges where things are remembered, as far as that goes without opening it: the program that runs has it.
+func (s *Settings) readStores(r *Reader) {
+	if s.RedisURL != "" {
+		c, err := s.redis()
+		if err != nil {
+			r.Wrong("REPLAY_REDIS_URL", fmt.Sprintf("%s: %v", wantRedis, err))
+		}
+		s.Nonces.Region = c.Region // a proof counts where it is remembered
+	}
+	single := r.Choice("SINGLE_INSTANCE", "off", "on") == "on"
+	if s.RevocationFile == "" {
+		return
+	}
+	if !single && s.RedisURL != "" {
+		r.Wrong("REVOCATION_FILE", "leave it empty, so that revocations are in the Redis of REPLAY_REDIS_URL and hold in every "+
+			"instance, or set SINGLE_INSTANCE=on if there is but one")
+	} else if err := privatefile.GuardedPath(s.RevocationFile); err != nil {
+		r.Wrong("REVOCATION_FILE", fmt.Sprintf("%s: %v", wantRevocationFile, err))
+	}
+}
+
+// readPorts sees that no two listeners would have one port.
+func (s *Settings) readPorts(r *Reader) {
+	ports := []struct{ name, host, port string }{
+		{"PORT", s.Host, s.Port}, {"TLS_PORT", s.Host, s.TLSPort}, {"ADMIN_PORT", s.AdminHost, s.AdminPort},
+	}
+	for i, p := range ports {
+		for _, other := range ports[:i] {
+			if p.port == other.port && p.port != "" && p.port != "0" && (p.host == other.host || everywhere(p.host) || everywhere(other.host)) {
+				r.Wrong(p.name, "set a port that "+other.name+" has not")
+			}
+		}
+	}
+}
+
+func everywhere(host string) bool { return net.ParseIP(host).IsUnspecified() }
 
 // proofLife is for how long a proof may be accepted, and has to be remembered.
 func (s *Settings) proofLife() time.Duration { return max(s.MaxAge, 2*s.Nonces.Period) + s.Skew }

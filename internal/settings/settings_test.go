@@ -32,9 +32,6 @@ func (v values) with(change values) values {
 	return all
 }
 
-// anyText are the settings in which no text is wrong by itself: what is behind them tells.
-var anyText = []string{"REPLAY_REDIS_URL"}
-
 // Each wrong value is refused with the name of its setting and what to put there.
 func TestWrongValues(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "empty.pem")
@@ -50,7 +47,7 @@ func TestWrongValues(t *testing.T) {
 	}{
 		"HOST":                        {{nil, "no host", "set the address to listen on"}, {nil, "example.com", "set the address to listen on"}},
 		"PORT":                        {{nil, "http", "set a port number"}, {nil, "65536", "set a port number"}, {nil, "-1", "set a port number"}, {nil, " 80", "set a port number"}},
-		"TLS_PORT":                    {{nil, "8443", "without TLS_CERT_FILE: set both"}, {nil, "x", "set a port number"}},
+		"TLS_PORT":                    {{nil, "8443", "without TLS_CERT_FILE: set both"}, {nil, "x", "set a port number"}, {nil, "8080", "set a port that PORT has not"}},
 		"TLS_CERT_FILE":               {{nil, "/nowhere", "set the path of a PEM file"}, {nil, empty, "without TLS_PORT: set both"}},
 		"TLS_KEY_FILE":                {{nil, "/nowhere", "set the path of a PEM file"}, {nil, empty, "without TLS_PORT: set both"}},
 		"CLIENT_CA_FILE":              {{nil, "/nowhere", "set the path of a PEM file"}, {nil, empty, "there is none in it"}},
@@ -72,11 +69,17 @@ func TestWrongValues(t *testing.T) {
 		"DPOP_NONCE_TTL":              {{nil, "soon", "from 1 to 1800"}, {nil, "0", "from 1 to 1800"}, {nil, "31m", "from 1 to 1800"}, {nil, "NaN", "from 1 to 1800"}},
 		"DPOP_NONCE_SECRETS":          {{nil, base64.StdEncoding.EncodeToString(make([]byte, 31)), "at least 32"}, {nil, "$", "at least 32"}, {nil, ",", "at least 32"}},
 		"CORS_ORIGIN":                 {{nil, "*", "set the one origin"}, {nil, "https://app.example.com/", "set the one origin"}, {nil, "null", "set the one origin"}},
-		"REVOCATION_FILE":             {{values{"REPLAY_REDIS_URL": "redis://h"}, "/f", "leave it empty"}},
-		"SINGLE_INSTANCE":             {{nil, "yes", "set one of off, on"}},
-		"ADMIN_HOST":                  {{values{"ADMIN_PORT": "1"}, "everywhere", "set the address to listen on"}, {nil, "127.0.0.2", "without ADMIN_PORT"}},
-		"ADMIN_PORT":                  {{nil, "admin", "set a port number"}},
-		"ADMIN_TOKEN":                 {{values{"ADMIN_PORT": "1"}, "secret", "at least 32"}, {values{"ADMIN_PORT": "1", "ADMIN_HOST": "0.0.0.0"}, "", "set a secret"}, {nil, strings.Repeat("a", 32), "without ADMIN_PORT"}},
+		"REVOCATION_FILE":             {{values{"REPLAY_REDIS_URL": "redis://h"}, "/f", "leave it empty"}, {nil, "/nowhere/f", "that this program alone can write: "}, {nil, t.TempDir(), "is no file"}},
+		"REPLAY_REDIS_URL": {
+			{nil, "h:6379", "set the URL of a Redis"}, {nil, "http://h", "give redis:// or rediss://"}, {nil, "redis://h/?wait=x", "setting wait has no value of its kind"},
+			{nil, "redis://h?addr=i:1", "set Master if they are Sentinels"}, {nil, "redis://h?window=1ms", "Window is 1ms"}, {nil, "redis://h?elsewhere=redis://i", "without Region"},
+		},
+		"SINGLE_INSTANCE": {{nil, "yes", "set one of off, on"}},
+		"ADMIN_HOST":      {{values{"ADMIN_PORT": "1"}, "everywhere", "set the address to listen on"}, {nil, "127.0.0.2", "without ADMIN_PORT"}},
+		"ADMIN_PORT": {
+			{nil, "admin", "set a port number"}, {nil, "8080", "set a port that PORT has not"}, {values{"TLS_PORT": "1", "HOST": "::"}, "1", "set a port that TLS_PORT has not"},
+		},
+		"ADMIN_TOKEN": {{values{"ADMIN_PORT": "1"}, "secret", "at least 32"}, {values{"ADMIN_PORT": "1", "ADMIN_HOST": "0.0.0.0"}, "", "set a secret"}, {nil, strings.Repeat("a", 32), "without ADMIN_PORT"}},
 		"BEARER": {
 			{nil, "clients=a", "an entry needs until="}, {nil, "until=2027-01-01", "needs issuers=, clients=, routes= or scopes="},
 			{nil, "clients=a; until=soon", "until is \"soon\""}, {nil, "clients=; until=2027-01-01", "clients is empty"},
@@ -112,9 +115,47 @@ func TestWrongValues(t *testing.T) {
 	var asked []string
 	settings.Read(settings.NewReader(func(name string) string { asked = append(asked, name); return "" }))
 	for _, name := range asked {
-		if wrong[name] == nil && !strings.Contains(strings.Join(anyText, " "), name) {
+		if wrong[name] == nil {
 			t.Errorf("%s has no wrong value here", name)
 		}
+	}
+}
+
+// What others may write is no memory of what was taken back. Windows has no such modes.
+func TestRevocationFileThatOthersMayWrite(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "revoked")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	set := enough.with(values{"REVOCATION_FILE": file})
+	if _, r := read(set); r.Err() != nil {
+		t.Error(r.Err())
+	}
+	if err := os.Chmod(file, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, r := read(set); r.Err() == nil || !strings.Contains(r.Err().Error(), "others than the owner have access") {
+		t.Errorf("got %v", r.Err())
+	}
+}
+
+// What listens on addresses of its own, or where the system has a port free, is in nobody's way; a Redis that is not there
+// is no setting.
+func TestTaken(t *testing.T) {
+	for name, change := range map[string]values{
+		"ports of two addresses": {"ADMIN_PORT": "8080", "ADMIN_HOST": "127.0.0.2"},
+		"free ports":             {"PORT": "0", "ADMIN_PORT": "0", "PUBLIC_ORIGINS": "https://api.example.com"},
+		"a Redis":                {"REPLAY_REDIS_URL": "redis://127.0.0.1:1"},
+		"Sentinels":              {"REPLAY_REDIS_URL": "rediss://:a@127.0.0.1?addr=127.0.0.2:1&master=main"},
+		"a file that is not yet": {"REVOCATION_FILE": filepath.Join(t.TempDir(), "revoked")},
+	} {
+		if _, r := read(enough.with(change)); r.Err() != nil {
+			t.Errorf("%s: %v", name, r.Err())
+		}
+	}
+	s, r := read(enough.with(values{"REPLAY_REDIS_URL": "redis://h?region=eu"}))
+	if r.Err() != nil || s.Nonces.Region != "eu" { // or no Guard could be made over that memory
+		t.Errorf("region %q, %v", s.Nonces.Region, r.Err())
 	}
 }
 

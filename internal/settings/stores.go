@@ -68,21 +68,31 @@ func (o *Stores) shared(s *Settings) (*redisstore.Store, error) {
 	if s.RedisURL == "" {
 		return nil, nil
 	}
-	const want = "REPLAY_REDIS_URL is not usable: set the URL of a Redis that answers, such as redis://10.0.0.1:6379/0: %w"
+	c, err := s.redis()
+	if err != nil {
+		return nil, err
+	}
+	store, err := redisstore.Open(context.Background(), c)
+	if err != nil {
+		return nil, fmt.Errorf("REPLAY_REDIS_URL is not usable: %s: %w", wantRedis, err)
+	}
+	o.closers = append(o.closers, store.Close)
+	return store, nil
+}
+
+const wantRedis = "set the URL of a Redis that answers, such as redis://10.0.0.1:6379/0"
+
+// redis are the settings of the shared store, which is not asked.
+func (s *Settings) redis() (redisstore.Config, error) {
 	c, err := redisstore.ParseURL(s.RedisURL)
 	if err != nil {
-		return nil, fmt.Errorf(want, err)
+		return c, err
 	}
 	c.Retention = s.retention()
 	if c.Window == 0 {
 		c.Window = max(redisstore.DefaultWindow, s.proofLife())
 	}
-	store, err := redisstore.Open(context.Background(), c)
-	if err != nil {
-		return nil, fmt.Errorf(want, err)
-	}
-	o.closers = append(o.closers, store.Close)
-	return store, nil
+	return c, c.Validate()
 }
 
 // replay remembers used proofs: in the shared store, or in this process.
@@ -99,6 +109,8 @@ func (o *Stores) replay(s *Settings, shared *redisstore.Store) error {
 	return nil
 }
 
+const wantRevocationFile = "set the path of a file that this program alone can write"
+
 // records are in a file if it is named, so that they outlive a restart, or in the shared store, or in this process.
 func (o *Stores) records(s *Settings, shared *redisstore.Store) error {
 	options := revocation.Options{Retention: s.retention()}
@@ -106,7 +118,7 @@ func (o *Stores) records(s *Settings, shared *redisstore.Store) error {
 	case path != "":
 		file, err := revocation.Open(path, options)
 		if err != nil {
-			return fmt.Errorf("REVOCATION_FILE is %q: set the path of a file that this program alone can write: %w", path, err)
+			return fmt.Errorf("REVOCATION_FILE is %q: %s: %w", path, wantRevocationFile, err)
 		}
 		o.Tokens, o.closers = file, append(o.closers, file.Close)
 	case shared != nil:
