@@ -204,12 +204,21 @@ func (p *provider) read(ctx context.Context, token string, want profile) (*claim
 // and a report that is refused does not come again.
 func (p *provider) verify(ctx context.Context, header jose.Header, compact jose.Compact, came time.Time) error {
 	_, err := p.keys.Verify(ctx, header, compact)
-	unknown := errors.Is(err, keyset.ErrUnknownKey)
-	switch began := p.fetched.Load(); {
-	case errors.Is(err, keyset.ErrUnavailable), unknown && began != nil && began.Before(came):
+	current := p.fetchedSince(came)
+	if current && errors.Is(err, keyset.ErrUnknownKey) { // they may be newer than those that were just looked through
+		_, err = p.keys.Verify(ctx, header, compact)
+	}
+	switch unknown := errors.Is(err, keyset.ErrUnknownKey); {
+	case errors.Is(err, keyset.ErrUnavailable), unknown && !current:
 		return ErrUnavailable.Because(err)
 	case unknown:
 		return ErrKey.With("a key of "+p.URL, "kid "+strconv.Quote(header.KeyID)+" with "+header.Algorithm)
 	}
 	return err
+}
+
+// fetchedSince reports whether the keys are those that the provider had at an instant, or later, as fixed ones always are.
+func (p *provider) fetchedSince(came time.Time) bool {
+	began := p.fetched.Load()
+	return began == nil || !began.Before(came)
 }
