@@ -58,8 +58,8 @@ type Provider struct {
 	Skew time.Duration
 	// MaxSize is the largest accepted request body in octets. Zero means 16 KiB.
 	MaxSize int
-	// Log hears of what was revoked at Info, of refused reports at Warn and of our own trouble at Error. Nil means
-	// [slog.Default].
+	// Log hears of what was revoked at Info, of refused reports at Warn, with those that come again because their key may be
+	// new, and of our own trouble at Error. Nil means [slog.Default].
 	Log *slog.Logger
 	// Now is the clock. Nil means [time.Now].
 	Now func() time.Time
