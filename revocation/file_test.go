@@ -533,6 +533,38 @@ func TestDamageThatShowsLate(t *testing.T) {
 	}
 }
 
+// A clock that panics, whenever it is asked, ends the call that asked it: the file is not taken for damaged, and no call waits.
+func TestFileClockPanics(t *testing.T) {
+	path, left := filepathOf(t), 0
+	options := revocation.Options{SaveEvery: time.Hour, Now: func() time.Time { // nothing else asks it meanwhile
+		if left--; left == 0 {
+			panic("no clock")
+		}
+		return poptest.Now
+	}}
+	f := openFile(t, path, options)
+	panics := 0
+	for asked := range 10 {
+		func() {
+			defer func() {
+				if recover() != nil {
+					panics++
+				}
+			}()
+			left = 1 + asked
+			_ = f.Revoke(t.Context(), subject("alice"))
+		}()
+		left = 0
+		mustRevoke(t, f, subject("bob"))
+	}
+	if panics == 0 {
+		t.Error("the clock was not asked")
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // leafPages returns where bbolt's leaf pages with several records begin: page
 // headers have their flags in octets 8 and 9, and their count in 10 and 11.
 func leafPages(b []byte, page int) (at []int) {

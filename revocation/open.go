@@ -232,12 +232,12 @@ func loadTime(tx *bolt.Tx, key []byte) (second int64, known bool, err error) {
 	return second, true, nil
 }
 
-// writeTimes saves the newest end of a dropped entry, so that [ErrClock] holds across a restart, and what time it is, so
+// writeTimes saves the newest end of a dropped entry, so that [ErrClock] holds across a restart, and what time it was, so
 // that a clock that is ahead after a restart drops nothing.
 func (f *File) writeTimes(tx *bolt.Tx) error {
 	return errors.Join(
 		writeTime(tx, keyHorizon, f.mem.table.horizon.Load()),
-		writeTime(tx, keyClock, f.mem.clock.over()),
+		writeTime(tx, keyClock, f.mem.clock.reading()),
 	)
 }
 

@@ -277,10 +277,16 @@ func (s *setup) refused(t *testing.T, w *httptest.ResponseRecorder, status int, 
 // failed fails unless the answer is that of our own trouble.
 func (s *setup) failed(t *testing.T, w *httptest.ResponseRecorder) {
 	t.Helper()
+	s.comesAgain(t, w, slog.LevelError)
+}
+
+// comesAgain fails unless the answer is 503, and logged at a level.
+func (s *setup) comesAgain(t *testing.T, w *httptest.ResponseRecorder, level slog.Level) {
+	t.Helper()
 	if w.Code != 503 || w.Header().Get("Retry-After") != "10" || w.Header().Get("Cache-Control") != "no-store" || w.Body.Len() > 0 {
 		t.Errorf("got %d %v %s", w.Code, w.Header(), w.Body)
 	}
-	if s.log.reason != "event_unavailable" || s.log.level != slog.LevelError {
+	if s.log.reason != "event_unavailable" || s.log.level != level {
 		t.Errorf("logged %q at %v", s.log.reason, s.log.level)
 	}
 }

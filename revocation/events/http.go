@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/senderlock/senderlock/internal/keyset"
 	"github.com/senderlock/senderlock/reason"
 )
 
@@ -71,9 +72,13 @@ func answer(w http.ResponseWriter, r *http.Request, p *provider, success int, er
 	_, _ = w.Write(text) // the provider may have gone
 }
 
-// unavailable answers our own trouble, so that the provider tries again.
+// unavailable answers our own trouble, so that the provider tries again. Anybody can name a key that may be new.
 func unavailable(w http.ResponseWriter, r *http.Request, p *provider, err error) {
-	tell(r.Context(), p, slog.LevelError, "report of the identity provider not acted on", err, slog.Int("status", http.StatusServiceUnavailable))
+	level := slog.LevelError
+	if errors.Is(err, keyset.ErrUnknownKey) {
+		level = slog.LevelWarn
+	}
+	tell(r.Context(), p, level, "report of the identity provider not acted on", err, slog.Int("status", http.StatusServiceUnavailable))
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Retry-After", retryAfter)
 	w.WriteHeader(http.StatusServiceUnavailable)

@@ -58,8 +58,8 @@ type Provider struct {
 	Skew time.Duration
 	// MaxSize is the largest accepted request body in octets. Zero means 16 KiB.
 	MaxSize int
-	// Log hears of what was revoked at Info, of refused reports at Warn and of our own trouble at Error. Nil means
-	// [slog.Default].
+	// Log hears of what was revoked at Info, of refused reports at Warn, with those that come again because their key may be
+	// new, and of our own trouble at Error. Nil means [slog.Default].
 	Log *slog.Logger
 	// Now is the clock. Nil means [time.Now].
 	Now func() time.Time
@@ -204,12 +204,21 @@ func (p *provider) read(ctx context.Context, token string, want profile) (*claim
 // and a report that is refused does not come again.
 func (p *provider) verify(ctx context.Context, header jose.Header, compact jose.Compact, came time.Time) error {
 	_, err := p.keys.Verify(ctx, header, compact)
-	unknown := errors.Is(err, keyset.ErrUnknownKey)
-	switch began := p.fetched.Load(); {
-	case errors.Is(err, keyset.ErrUnavailable), unknown && began != nil && began.Before(came):
+	current := p.fetchedSince(came)
+	if current && errors.Is(err, keyset.ErrUnknownKey) { // they may be newer than those that were just looked through
+		_, err = p.keys.Verify(ctx, header, compact)
+	}
+	switch unknown := errors.Is(err, keyset.ErrUnknownKey); {
+	case errors.Is(err, keyset.ErrUnavailable), unknown && !current:
 		return ErrUnavailable.Because(err)
 	case unknown:
 		return ErrKey.With("a key of "+p.URL, "kid "+strconv.Quote(header.KeyID)+" with "+header.Algorithm)
 	}
 	return err
+}
+
+// fetchedSince reports whether the keys are those that the provider had at an instant, or later, as fixed ones always are.
+func (p *provider) fetchedSince(came time.Time) bool {
+	began := p.fetched.Load()
+	return began == nil || !began.Before(came)
 }
