@@ -28,6 +28,10 @@ import (
 
 const defaultIntrospectionTimeout = 5 * time.Second
 
+// lastWord is how much longer than Timeout a request waits for what its question says of why that ended, such as that
+// nobody listens: it knows more than that it took too long.
+const lastWord = 100 * time.Millisecond
+
 // The bounds of one answer, in octets, of how many are kept with [IntrospectionConfig.CacheFor], and of connections.
 const (
 	maxIntrospectionAnswer    = 256 << 10
@@ -324,7 +328,7 @@ func (i *Introspection) ValidateToken(ctx context.Context, token string) (*Token
 		return t, err
 	})
 	// AccessToken, and what is in HTTPClient, may heed no context.
-	waiting, stop := context.WithTimeout(ctx, i.config.Timeout)
+	waiting, stop := context.WithTimeout(ctx, i.config.Timeout+lastWord)
 	defer stop()
 	select {
 	case got := <-question:
