@@ -28,10 +28,6 @@ import (
 
 const defaultIntrospectionTimeout = 5 * time.Second
 
-// lastWord is how much longer than Timeout a request waits for what its question says of why that ended, such as that
-// nobody listens: it knows more than that it took too long.
-const lastWord = 100 * time.Millisecond
-
 // The bounds of one answer, in octets, of how many are kept with [IntrospectionConfig.CacheFor], and of connections.
 const (
 	maxIntrospectionAnswer    = 256 << 10
