@@ -324,7 +324,7 @@ func (i *Introspection) ValidateToken(ctx context.Context, token string) (*Token
 		return t, err
 	})
 	// AccessToken, and what is in HTTPClient, may heed no context.
-	waiting, stop := context.WithTimeout(ctx, i.config.Timeout)
+	waiting, stop := context.WithTimeout(ctx, i.config.Timeout+lastWord)
 	defer stop()
 	select {
 	case got := <-question:

@@ -17,6 +17,9 @@ import (
 const (
 	defaultRecheckTokens = 100_000
 	lookupLimit          = 5 * time.Second
+	// lastWord is how much longer a request waits than what it asks may take, which says why it ended, such as that nobody
+	// listens: that is more than that it took too long.
+	lastWord = 100 * time.Millisecond
 )
 
 // Recheck looks the user of a token up from time to time instead of on every request, so that a locked account
@@ -103,7 +106,7 @@ func (k *rechecker) check(r *http.Request, grant *Grant) error {
 		k.learn(token, &asked, err)
 		return nil, err
 	})
-	waiting, cancel := context.WithTimeout(r.Context(), lookupLimit)
+	waiting, cancel := context.WithTimeout(r.Context(), lookupLimit+lastWord)
 	defer cancel()
 	select {
 	case got := <-answer:

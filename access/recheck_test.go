@@ -186,6 +186,37 @@ func TestRecheckConcurrent(t *testing.T) {
 	})
 }
 
+// A look-up that ends because it takes too long says why, also if it takes a moment to: the request does not give up before.
+func TestLookUpsSayWhyTheyTookTooLong(t *testing.T) {
+	slow := func(ctx context.Context) error {
+		<-ctx.Done()
+		time.Sleep(time.Millisecond)
+		return errors.New("dial tcp 192.0.2.1:5432: i/o timeout")
+	}
+	for name, set := range map[string]func(*setup){
+		"Recheck.Lookup": func(s *setup) {
+			policy, err := access.Recheck{Lookup: func(ctx context.Context, _ *access.Token) error { return slow(ctx) }}.Policy()
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Policies = []access.Policy{policy}
+		},
+		"Tenants.Find": func(s *setup) {
+			s.Issuers = nil
+			s.Tenants = &access.Tenants{Find: func(ctx context.Context, _ string) (*access.Issuer, error) { return nil, slow(ctx) }}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, err := inBubble(t, set).Check(owner(bound()))
+				if !errors.Is(err, access.ErrUnavailable) || !strings.Contains(err.Error(), "192.0.2.1:5432") {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
 // A look-up that takes too long or panics is our own trouble.
 func TestRecheckLookupMisbehaves(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -194,7 +225,7 @@ func TestRecheckLookupMisbehaves(t *testing.T) {
 		reason string
 	}{
 		"it heeds its context": {func(ctx context.Context, _ *access.Token) error { <-ctx.Done(); return ctx.Err() }, 5 * time.Second, "policy_failed"},
-		"it does not":          {func(context.Context, *access.Token) error { time.Sleep(time.Minute); return nil }, 5 * time.Second, "policy_failed"},
+		"it does not":          {func(context.Context, *access.Token) error { time.Sleep(time.Minute); return nil }, 5100 * time.Millisecond, "policy_failed"},
 		"it panics":            {func(context.Context, *access.Token) error { panic("a bug") }, 0, "panic"},
 	} {
 		t.Run(name, func(t *testing.T) {

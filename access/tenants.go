@@ -156,7 +156,7 @@ func (t *tenants) find(ctx context.Context, iss string) (*tenant, error) {
 		}
 		return t.lookUp(asking, iss)
 	})
-	waiting, cancel := context.WithTimeout(ctx, lookupLimit)
+	waiting, cancel := context.WithTimeout(ctx, lookupLimit+lastWord)
 	defer cancel()
 	select {
 	case got := <-answer:

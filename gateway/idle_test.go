@@ -164,8 +164,12 @@ const plainGET = "GET / HTTP/1.1\r\nHost: api.example.com\r\n\r\n"
 
 // connect serves a connection, which the server reads by another reader if one is given. It is closed with the test.
 func connect(t *testing.T, handler http.Handler, reader func(net.Conn) io.Reader) net.Conn {
+	return connectTo(t, &http.Server{Handler: handler}, reader)
+}
+
+func connectTo(t *testing.T, server *http.Server, reader func(net.Conn) io.Reader) net.Conn {
 	listener := &pipes{make(chan net.Conn), make(chan struct{})}
-	server := &http.Server{Handler: handler, ErrorLog: log.New(failing{t}, "", 0)}
+	server.ErrorLog = log.New(failing{t}, "", 0)
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(func() { _ = server.Close() })
 	conn, other := net.Pipe()
@@ -260,6 +264,16 @@ func TestIdleOfAQuestion(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A server that is stricter with what it reads stays so.
+func TestIdleBehindTheServersOwn(t *testing.T) {
+	const strict = 10 * time.Second
+	f := newWorld(t).forward(gateway.Traefik, loopback, gateway.Route{Pattern: "GET /orders"})
+	synctest.Test(t, func(t *testing.T) {
+		conn := connectTo(t, &http.Server{Handler: asksFrom("127.0.0.1:1", f), ReadTimeout: strict}, nil)
+		closesWithin(t, conn, strict, "GET / HTTP/1.1\r\nHost: auth.internal\r\nContent-Length: 3\r\n\r\na", 503)
+	})
 }
 
 // asksFrom serves connections that have no address.

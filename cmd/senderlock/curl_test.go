@@ -306,7 +306,10 @@ func TestCurlAdviceAboutAToken(t *testing.T) {
 		},
 		"of another key": {
 			mint(func(t *authserver.Token) { t.JKT = strings.Repeat("A", 43) }), "key_mismatch",
-			"it is bound to the key " + strings.Repeat("A", 43) + ", and the proof is of " + jkt + "; give its key by --key, or get another token",
+			fmt.Sprintf("it is bound to the key %q, and the proof is of %q; give its key by --key, or get another token", strings.Repeat("A", 43), jkt),
+		},
+		"of what is no key": {
+			mint(func(t *authserver.Token) { t.JKT = "x\nlogged in" }), "key_mismatch", `it is bound to the key "x\nlogged in", and`,
 		},
 		"of a certificate": {
 			mint(func(t *authserver.Token) {

@@ -120,6 +120,19 @@ func (s *scene) explain(pasted string, status int, flags ...string) *explained {
 	return &e
 }
 
+// A token that has nbf alone is refused where tokens can be taken back, which only the server knows of itself.
+func TestExplainATokenWithoutIssue(t *testing.T) {
+	s := newScene(t)
+	token := s.issuer.Token(senderlocktest.Token{
+		Client: s.client, Claims: map[string]any{"iat": nil, "nbf": noon.Unix()},
+	})
+	e := s.explain(wire(s.client.Sign(httptest.NewRequest("POST", senderlocktest.Origin+"/pay", nil), token)), 0)
+	want := []string{"the server takes no token back: where it can, it refuses one without iat (token_claim_missing)"}
+	if !slices.Equal(e.Verdict.NotJudged, want) {
+		t.Errorf("%+v", e.Verdict)
+	}
+}
+
 func TestExplainAccepts(t *testing.T) {
 	s := newScene(t)
 	r := s.good()

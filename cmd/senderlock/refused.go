@@ -58,7 +58,7 @@ func (c *curl) refused(now time.Time) string {
 	case jkt != "" && c.sender.thumbprint == "":
 		return "it is bound to a key; give that by --key"
 	case jkt != "" && jkt != c.sender.thumbprint:
-		return fmt.Sprintf("it is bound to the key %s, and the proof is of %s; give its key by --key, or %s", jkt, c.sender.thumbprint, c.another())
+		return fmt.Sprintf("it is bound to the key %q, and the proof is of %q; give its key by --key, or %s", jkt, c.sender.thumbprint, c.another())
 	case x5t != "" && c.sender.certificate == nil:
 		return "it is bound to a certificate; give that by --cert"
 	case x5t != "" && x5t != c.sender.certificate.Thumbprint():

@@ -85,6 +85,7 @@ func TestOpaqueTokens(t *testing.T) {
 	for name, test := range tests {
 		say(name, test.changes)
 	}
+	say("undated", map[string]any{"iat": nil, "nbf": now})
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			p := w.start(t, introspecting)
@@ -113,6 +114,15 @@ func TestOpaqueTokens(t *testing.T) {
 	}
 	if a := w.start(t, nil).do(call{token: "good"}); a.status != 401 {
 		t.Errorf("an opaque token where there is no introspection: %d", a.status)
+	}
+	if a := p.do(call{token: "undated"}); a.status != 401 {
+		t.Errorf("a token without iat: %d", a.status)
+	}
+	p.decision("refused", "token_claim_missing")
+	lived := maps.Clone(introspecting)
+	lived["INTROSPECTION_TOKEN_LIFETIME"] = "600"
+	if a := w.start(t, lived).do(call{token: "undated"}); a.status != 200 {
+		t.Errorf("a token without iat, of which we know how long it lives: %d %s", a.status, a.body)
 	}
 	w.LimitTo("/introspect")
 	w.SetFailing(true)

@@ -14,7 +14,8 @@ import (
 )
 
 // LogIn logs the user in with the browser, which comes back to the redirect URI, and keeps the tokens in place of
-// those of the login before, which is taken back. The key is made if there is none yet.
+// those of the login before, which is taken back if it was at another issuer or of another client. The key is made if
+// there is none yet.
 func (a App) LogIn(ctx context.Context, files *Store, s *Session, redirect string, demand codeflow.Demand) error {
 	signer, made, err := files.MakeSigner()
 	if err != nil {

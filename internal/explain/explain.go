@@ -58,15 +58,22 @@ func (s Server) Judge(ctx context.Context, r *http.Request) (*Report, error) {
 		return nil, err
 	}
 	defer guard.Close()
-	_, refusal := guard.Check(r.WithContext(ctx), s.Need)
+	grant, refusal := guard.Check(r.WithContext(ctx), s.Need)
 	if s.Again {
-		_, refusal = guard.Check(r.WithContext(ctx), s.Need)
+		grant, refusal = guard.Check(r.WithContext(ctx), s.Need)
 	}
 	if told, ok := errors.AsType[*access.Error](refusal); ok && told.Status == http.StatusServiceUnavailable {
 		return nil, fmt.Errorf("it could not be decided: %w", told.Err)
 	}
-	return s.report(r, refusal, false), nil
+	report := s.report(r, refusal, false)
+	if refusal == nil && grant.IssuedAt.IsZero() {
+		report.Verdict.NotJudged = append(report.Verdict.NotJudged, undated)
+	}
+	return report, nil
 }
+
+// undated is what has to hold for a token that says no more than nbf, which a Guard with a Revocation refuses.
+const undated = "the server takes no token back: where it can, it refuses one without iat (token_claim_missing)"
 
 // JudgeProof shows a request that has no token, as those to a token endpoint, to a Verifier.
 func (s Server) JudgeProof(ctx context.Context, r *http.Request) (*Report, error) {

@@ -161,7 +161,7 @@ func (g *Guard) introspect(s *Settings, log *slog.Logger) (access.Validator, err
 	i, err := access.NewIntrospection(access.IntrospectionConfig{
 		Endpoint: s.Introspection.Endpoint, Issuer: s.Issuer.URL, Audience: s.Issuer.Audience,
 		ClientID: s.Introspection.ClientID, ClientSecret: s.Introspection.ClientSecret,
-		HTTPClient: s.Client(), Log: log,
+		TokenLifetime: s.Introspection.TokenLifetime, HTTPClient: s.Client(), Log: log,
 	})
 	if err != nil {
 		return nil, err

@@ -52,7 +52,10 @@ type Settings struct {
 }
 
 // Introspection is how opaque tokens are checked; an empty Endpoint means that there are none.
-type Introspection struct{ Endpoint, ClientID, ClientSecret string }
+type Introspection struct {
+	Endpoint, ClientID, ClientSecret string
+	TokenLifetime                    time.Duration // of answers without iat; zero refuses those
+}
 
 // The words of CLIENT_CERT_HEADER.
 const (
@@ -178,8 +181,10 @@ func (s *Settings) readTLS(r *Reader) {
 func (s *Settings) readOpaque(r *Reader) {
 	s.Introspection = Introspection{
 		Endpoint: r.URL("INTROSPECTION_ENDPOINT"), ClientID: r.Text("INTROSPECTION_CLIENT_ID", ""),
-		ClientSecret: r.Text("INTROSPECTION_CLIENT_SECRET", ""),
+		ClientSecret:  r.Text("INTROSPECTION_CLIENT_SECRET", ""),
+		TokenLifetime: r.Seconds("INTROSPECTION_TOKEN_LIFETIME", 0, time.Second, maxLifetime),
 	}
+	r.Needs("INTROSPECTION_TOKEN_LIFETIME", "INTROSPECTION_ENDPOINT")
 	for _, name := range []string{"INTROSPECTION_CLIENT_ID", "INTROSPECTION_CLIENT_SECRET"} {
 		r.Needs("INTROSPECTION_ENDPOINT", name)
 		r.Needs(name, "INTROSPECTION_ENDPOINT")
