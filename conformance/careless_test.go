@@ -93,41 +93,41 @@ func refuses(when func(*seen) bool) rule {
 }
 
 // careless puts a rule before our middleware.
-func careless(r rule) func(*testing.T) defects {
-	return around(func(next http.Handler) http.Handler {
-		m := &recall{known: map[string]int{}}
-		return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-			s := &seen{Request: q, recall: m, field: q.Header.Get("DPoP")}
-			s.scheme, s.token, _ = strings.Cut(q.Header.Get("Authorization"), " ")
-			s.header, s.claims = parts(s.token, 0), parts(s.token, 1)
-			s.proofHeader, s.proof = parts(s.field, 0), parts(s.field, 1)
-			m.mu.Lock()
-			answer := r(s)
-			m.mu.Unlock()
-			switch answer {
-			case 0:
-			case http.StatusOK:
-				_, _ = io.WriteString(w, "ok\n")
-				return
-			case http.StatusTeapot:
-				panic(http.ErrAbortHandler) // cuts the connection
-			default:
-				w.Header().Set("WWW-Authenticate", `DPoP error="invalid_dpop_proof"`)
-				w.WriteHeader(answer)
-				return
-			}
-			out := &changed{ResponseWriter: w, change: func(_ http.Header, code *int) {
-				if *code/100 == 2 {
-					m.mu.Lock()
-					defer m.mu.Unlock()
-					m.accepted++
-					for _, text := range s.texts() {
-						m.known[text] = m.accepted
-					}
+func careless(r rule) func(*testing.T) defects { return around(r.before) }
+
+func (r rule) before(next http.Handler) http.Handler {
+	m := &recall{known: map[string]int{}}
+	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		s := &seen{Request: q, recall: m, field: q.Header.Get("DPoP")}
+		s.scheme, s.token, _ = strings.Cut(q.Header.Get("Authorization"), " ")
+		s.header, s.claims = parts(s.token, 0), parts(s.token, 1)
+		s.proofHeader, s.proof = parts(s.field, 0), parts(s.field, 1)
+		m.mu.Lock()
+		answer := r(s)
+		m.mu.Unlock()
+		switch answer {
+		case 0:
+		case http.StatusOK:
+			_, _ = io.WriteString(w, "ok\n")
+			return
+		case http.StatusTeapot:
+			panic(http.ErrAbortHandler) // cuts the connection
+		default:
+			w.Header().Set("WWW-Authenticate", `DPoP error="invalid_dpop_proof"`)
+			w.WriteHeader(answer)
+			return
+		}
+		out := &changed{ResponseWriter: w, change: func(_ http.Header, code *int) {
+			if *code/100 == 2 {
+				m.mu.Lock()
+				defer m.mu.Unlock()
+				m.accepted++
+				for _, text := range s.texts() {
+					m.known[text] = m.accepted
 				}
-			}}
-			next.ServeHTTP(out, q)
-		})
+			}
+		}}
+		next.ServeHTTP(out, q)
 	})
 }
 
@@ -238,8 +238,8 @@ var carelessness = []planted{
 		config: careless(refuses(func(s *seen) bool { return len(s.jti()) > 64 && s.before("head "+s.jti()[:64]) }))},
 	{name: "the last 64 characters of jti", finds: "replay-distinct-first",
 		config: careless(refuses(func(s *seen) bool { return len(s.jti()) > 64 && s.before("tail "+s.jti()[len(s.jti())-64:]) }))},
-	{name: "a refused copy gets a 500", finds: "replay-race", config: careless(late(http.StatusInternalServerError))},
-	{name: "a refused copy is cut off", finds: "replay-race", config: careless(late(http.StatusTeapot))},
+	{name: "a refused copy gets a 500", finds: "replay-race", config: late(http.StatusInternalServerError)},
+	{name: "a refused copy is cut off", finds: "replay-race", config: late(http.StatusTeapot)},
 	// htu is compared with something else than the request.
 	{name: "htu is compared with the mount point", finds: "path-not-mount",
 		config: careless(accepts(func(s *seen) bool {
@@ -352,14 +352,24 @@ var carelessness = []planted{
 		config: careless(accepts(func(s *seen) bool { return macBy(s, []byte(s.key())) }))},
 }
 
-// late answers copies of a proof that was accepted with something else than a refusal.
-func late(status int) rule {
-	return func(s *seen) int {
+// late answers copies of a proof that was accepted with something else than a refusal. It takes one request after the
+// other, so that copies that come at once are copies of one that was accepted.
+func late(status int) func(*testing.T) defects {
+	copied := rule(func(s *seen) int {
 		if s.before(s.field) {
 			return status
 		}
 		return 0
-	}
+	})
+	return around(func(next http.Handler) http.Handler {
+		var turn sync.Mutex
+		handler := copied.before(next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			turn.Lock()
+			defer turn.Unlock()
+			handler.ServeHTTP(w, r)
+		})
+	})
 }
 
 // normalised is a rule that compares paths after it has replaced letters.
