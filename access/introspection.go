@@ -323,16 +323,9 @@ func (i *Introspection) ValidateToken(ctx context.Context, token string) (*Token
 		i.learn(key, err)
 		return t, err
 	})
-	// AccessToken, and what is in HTTPClient, may heed no context.
-	waiting, stop := context.WithTimeout(ctx, i.config.Timeout+lastWord)
-	defer stop()
-	select {
-	case got := <-question:
-		t, _ := got.Val.(*Token)
-		return t, got.Err
-	case <-waiting.Done():
-		return nil, errIntrospection.Because(context.Cause(waiting))
-	}
+	got, err := await(ctx, question, i.config.Timeout, errIntrospection)
+	t, _ := got.(*Token)
+	return t, err
 }
 
 // learn remembers which tokens the server knows.

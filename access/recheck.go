@@ -17,9 +17,6 @@ import (
 const (
 	defaultRecheckTokens = 100_000
 	lookupLimit          = 5 * time.Second
-	// lastWord is how much longer a request waits than what it asks may take, which says why it ended, such as that nobody
-	// listens: that is more than that it took too long.
-	lastWord = 100 * time.Millisecond
 )
 
 // Recheck looks the user of a token up from time to time instead of on every request, so that a locked account
@@ -98,7 +95,7 @@ func (k *rechecker) check(r *http.Request, grant *Grant) error {
 	// Not in the context of this request: others wait for the answer too.
 	ctx := context.WithoutCancel(r.Context())
 	asked := grant.Token
-	answer := k.flight.DoChan(grant.key, func() (any, error) {
+	question := k.flight.DoChan(grant.key, func() (any, error) {
 		if due, refusal := k.due(token); !due { // another request was faster
 			return nil, refusal
 		}
@@ -106,14 +103,8 @@ func (k *rechecker) check(r *http.Request, grant *Grant) error {
 		k.learn(token, &asked, err)
 		return nil, err
 	})
-	waiting, cancel := context.WithTimeout(r.Context(), lookupLimit+lastWord)
-	defer cancel()
-	select {
-	case got := <-answer:
-		return got.Err
-	case <-waiting.Done():
-		return ErrUnavailable.Because(context.Cause(waiting))
-	}
+	_, err := await(r.Context(), question, lookupLimit, ErrUnavailable)
+	return err
 }
 
 // token returns what is known of a token.

@@ -150,21 +150,15 @@ func (t *tenants) holds(iss string, found *tenant) bool {
 // find asks Find, once for all that wait, and nobody's context but its own ends that.
 func (t *tenants) find(ctx context.Context, iss string) (*tenant, error) {
 	asking := context.WithoutCancel(ctx)
-	answer := t.flight.DoChan(iss, func() (any, error) {
+	question := t.flight.DoChan(iss, func() (any, error) {
 		if found, stranger := t.recall(iss); found != nil || stranger { // another request was faster
 			return found, nil
 		}
 		return t.lookUp(asking, iss)
 	})
-	waiting, cancel := context.WithTimeout(ctx, lookupLimit+lastWord)
-	defer cancel()
-	select {
-	case got := <-answer:
-		found, _ := got.Val.(*tenant)
-		return found, got.Err
-	case <-waiting.Done():
-		return nil, errTenants.Because(context.Cause(waiting))
-	}
+	got, err := await(ctx, question, lookupLimit, errTenants)
+	found, _ := got.(*tenant)
+	return found, err
 }
 
 // lookUp calls Find and remembers what it says. It returns nil for an issuer that is nobody's.
